@@ -1,0 +1,65 @@
+#include "base/error.h"
+
+#include "base/assert.h"
+
+namespace layby {
+
+std::string_view to_string(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kInvalidArgument: return "invalid-argument";
+    case ErrorCode::kNotFound: return "not-found";
+    case ErrorCode::kAlreadyExists: return "already-exists";
+    case ErrorCode::kIo: return "io";
+    case ErrorCode::kDiskFull: return "disk-full";
+    case ErrorCode::kTooLarge: return "too-large";
+    case ErrorCode::kCorrupt: return "corrupt";
+    case ErrorCode::kConflict: return "conflict";
+    case ErrorCode::kUnavailable: return "unavailable";
+    case ErrorCode::kTimeout: return "timeout";
+    case ErrorCode::kUnauthenticated: return "unauthenticated";
+    case ErrorCode::kForbidden: return "forbidden";
+    case ErrorCode::kUnsupported: return "unsupported";
+    case ErrorCode::kCancelled: return "cancelled";
+    case ErrorCode::kInternal: return "internal";
+    case ErrorCode::kBadJson: return "bad-json";
+    case ErrorCode::kBadCanonicalJson: return "bad-canonical-json";
+    case ErrorCode::kBadFormat: return "bad-format";
+    case ErrorCode::kBadSignature: return "bad-signature";
+    case ErrorCode::kRollback: return "rollback";
+    case ErrorCode::kFreeze: return "freeze";
+    case ErrorCode::kMixAndMatch: return "mix-and-match";
+    case ErrorCode::kEndlessData: return "endless-data";
+    case ErrorCode::kSlowRetrieval: return "slow-retrieval";
+    case ErrorCode::kWrongVehicle: return "wrong-vehicle";
+    case ErrorCode::kWrongEcu: return "wrong-ecu";
+    case ErrorCode::kRepositoriesDisagree: return "repositories-disagree";
+    case ErrorCode::kImageRollback: return "image-rollback";
+    case ErrorCode::kWrongImage: return "wrong-image";
+    case ErrorCode::kLicenceRefused: return "licence-refused";
+    case ErrorCode::kReplay: return "replay";
+    case ErrorCode::kUntrustedTime: return "untrusted-time";
+    case ErrorCode::kBadPayload: return "bad-payload";
+    case ErrorCode::kWrongBase: return "wrong-base";
+    case ErrorCode::kWrongChunk: return "wrong-chunk";
+    case ErrorCode::kEncoderDefect: return "encoder-defect";
+    case ErrorCode::kNotEnoughSpace: return "not-enough-space";
+    case ErrorCode::kConditionsNotMet: return "conditions-not-met";
+    case ErrorCode::kInstallFailed: return "install-failed";
+    case ErrorCode::kActivationFailed: return "activation-failed";
+    case ErrorCode::kHealthCheckFailed: return "health-check-failed";
+    case ErrorCode::kPrivateMode: return "private-mode";
+    case ErrorCode::kByteBudgetSpent: return "byte-budget-spent";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Error Error::with_context(std::string_view where) && {
+  message_.insert(0, ": ").insert(0, where);
+  return std::move(*this);
+}
+
+Error Error::with_context(std::string_view where) const& {
+  return Error(*this).with_context(where);
+}
+
+}  // namespace layby

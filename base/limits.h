@@ -1,0 +1,40 @@
+// Limits of this system, with unit and reason. What is exceeded is named in the error (kTooLarge,
+// kEndlessData). docs/formats.md lists them for people.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace layby {
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kMiB = 1024 * kKiB;
+constexpr std::uint64_t kGiB = 1024 * kMiB;
+
+// JSON documents: deep nesting exhausts the stack of a recursive reader.
+constexpr std::size_t kJsonDepthMax = 64;
+
+// Metadata, in bytes: generous for a fleet's repository, small for a car's memory.
+constexpr std::uint64_t kRootBytesMax = 512 * kKiB;
+constexpr std::uint64_t kTimestampBytesMax = 16 * kKiB;
+constexpr std::uint64_t kSnapshotBytesMax = 2 * kMiB;
+constexpr std::uint64_t kTargetsBytesMax = 5 * kMiB;
+
+// Root versions that one refresh walks through; more is an endless-data attack.
+constexpr int kRootRotationsMax = 256;
+// Signatures on one document: checking them costs time before anything is trusted.
+constexpr std::size_t kSignaturesMax = 64;
+
+// A licence or a vehicle manifest.
+constexpr std::uint64_t kLicenceBytesMax = 4 * kKiB;
+constexpr std::uint64_t kVehicleManifestBytesMax = 64 * kKiB;
+
+// Payloads.
+constexpr std::uint64_t kImageBytesMax = 64 * kGiB;
+constexpr std::uint32_t kChunkTargetBytesMax =
+    4 * kMiB;  // a chunk of target bytes; bounds the applier's memory
+
+// Orders.
+constexpr std::size_t kMapRegionsMax = 3;  // P3.1
+
+}  // namespace layby

@@ -1,0 +1,44 @@
+#include "base/disk.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/temp_dir.h"
+
+using namespace layby;
+
+TEST_CASE("a replaced file has the new bytes and leaves nothing beside it") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  const std::string path = dir / "state";
+  REQUIRE(replace_file(disk, path, as_bytes("first, and longer")));
+  REQUIRE(replace_file(disk, path, as_bytes("second")));
+  CHECK(as_text(read_file(disk, path, 100).value()) == "second");
+  CHECK(disk.list(dir.path()).value() == std::vector<std::string>{"state"});
+}
+
+TEST_CASE("limits and absence are told apart") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  REQUIRE(replace_file(disk, dir / "f", as_bytes("12345")));
+  CHECK(read_file(disk, dir / "f", 4).error().code() == ErrorCode::kTooLarge);
+  CHECK(read_file(disk, dir / "none", 4).error().code() == ErrorCode::kNotFound);
+  const auto file = disk.open_read(dir / "f").value();
+  Bytes out(3);
+  CHECK(file->read_at(3, out).error().code() == ErrorCode::kIo);
+  CHECK(file->read_at(~0ull, out).error().code() == ErrorCode::kIo);
+  CHECK(file->read_at(2, out).has_value());
+  CHECK(as_text(out) == "345");
+}
+
+TEST_CASE("a tree is removed without following links out of it") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "tree/a/b"));
+  REQUIRE(disk.make_dirs(dir / "outside"));
+  REQUIRE(replace_file(disk, dir / "outside/keep", as_bytes("x")));
+  REQUIRE(disk.symlink(dir / "outside", dir / "tree/a/link"));
+  REQUIRE(disk.remove_tree(dir / "tree"));
+  CHECK(disk.status(dir / "tree").error().code() == ErrorCode::kNotFound);
+  CHECK(disk.status(dir / "outside/keep").has_value());
+  CHECK(disk.remove_tree(dir / "tree").has_value());
+}
