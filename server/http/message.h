@@ -1,0 +1,58 @@
+// Requests and responses as plain values: what handlers take and give. Tests and simulations call
+// handlers with them without a socket.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/bytes.h"
+#include "crypto/digest.h"
+
+namespace layby::server {
+
+enum class Method { kGet, kHead, kPost, kPut, kPatch, kDelete };
+
+// A client certificate that TLS has verified against the vehicle authority.
+struct PeerCertificate {
+  std::string common_name;        // the VIN, as issued
+  crypto::Digest256 fingerprint;  // SHA-256 of the DER
+};
+
+struct Request {
+  Method method = Method::kGet;
+  std::string path;                            // decoded, without query
+  std::map<std::string, std::string> query;    // decoded; the last of equal names
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;                            // within the route's limit
+  std::optional<PeerCertificate> peer;
+  std::map<std::string, std::string> path_values;  // filled in by the router: {vin} -> "vin"
+
+  // The header's value, or "".
+  std::string_view header(std::string_view lower_case_name) const {
+    const auto found = headers.find(std::string(lower_case_name));
+    return found == headers.end() ? std::string_view{} : std::string_view(found->second);
+  }
+};
+
+// A part of a file, sent by the server without going through memory as a whole.
+struct FilePart {
+  std::string path;
+  std::uint64_t offset = 0;
+  std::uint64_t length = 0;
+};
+
+struct Response {
+  int status = 200;
+  std::map<std::string, std::string> headers;  // names as they are to be sent
+  std::variant<std::string, FilePart> body;
+  // Called once after the response was sent or the connection broke, with the body bytes that the
+  // socket took. May be empty. From the thread that sent it.
+  std::function<void(std::uint64_t bytes_sent)> sent;
+};
+
+}  // namespace layby::server
