@@ -33,6 +33,12 @@ constexpr std::uint64_t kVehicleManifestBytesMax = 64 * kKiB;
 constexpr std::uint64_t kImageBytesMax = 64 * kGiB;
 constexpr std::uint32_t kChunkTargetBytesMax =
     4 * kMiB;  // a chunk of target bytes; bounds the applier's memory
+constexpr std::uint32_t kChunkPayloadBytesMax =
+    kChunkTargetBytesMax + 64 * kKiB;  // what does not compress is stored, with a little around it
+constexpr std::uint32_t kPayloadChunksMax = 64 * 1024;  // an image of 64 GiB in chunks of 1 MiB
+constexpr std::uint64_t kPayloadHeadBytesMax = 5 * kMiB;  // that many chunks' index
+constexpr std::uint64_t kApplierBytesMax =
+    24 * kMiB;  // what applying may hold at once, the caller's chunk included
 
 // Orders.
 constexpr std::size_t kMapRegionsMax = 3;  // P3.1

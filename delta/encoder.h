@@ -1,0 +1,54 @@
+// The encoder: from a base and a target it makes one payload, and proves it before it says so.
+#pragma once
+
+#include <cstdint>
+#include <stop_token>
+
+#include "base/disk.h"
+#include "base/limits.h"
+#include "delta/payload.h"
+
+namespace layby::delta {
+
+enum class Effort {
+  kFast,      // a coarse search for matches and a quick entropy coder
+  kSmallest,  // the smallest payload that we know how to make
+};
+
+struct EncodeOptions {
+  Effort effort = Effort::kSmallest;
+  // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. Fewer cost payload bytes, more cost the
+  // car memory.
+  std::uint32_t chunk_target_bytes = kChunkTargetBytesMax;
+  // Bound of what the encoder allocates. Where the full search for matches does not fit it takes
+  // the coarse one, and says so in the report; where not even that fits, kTooLarge before work
+  // begins.
+  std::uint64_t memory_bytes_max = 8 * kGiB;
+  // Checked at least several times a second: when stopped, the result is kCancelled.
+  std::stop_token stop;
+};
+
+struct EncodeReport {
+  std::uint64_t head_bytes = 0;
+  crypto::Digest256 head_sha256{};
+  std::uint64_t payload_bytes = 0;
+  crypto::Digest256 payload_sha256{};
+  std::uint64_t target_bytes = 0;
+  crypto::Digest256 target_sha256{};
+  std::uint64_t base_bytes = 0;  // 0 without a base
+  std::uint32_t chunk_count = 0;
+  std::uint64_t copied_bytes = 0;   // target bytes that come from the base, differences included
+  std::uint64_t changed_bytes = 0;  // of these, bytes that differ
+  std::uint64_t new_bytes = 0;      // target bytes that the payload carries itself
+  std::uint64_t copies = 0;
+  enum class Search { kNone, kBlocks, kSuffixes } search = Search::kNone;
+};
+
+// Writes the payload to `output`, which must be empty, from offset 0. `base` null makes a full
+// image. Before it returns success it has applied the payload as read back from `output` and
+// compared every byte with `target`; kEncoderDefect if they differ. On failure `output` holds
+// garbage. May use more than one thread inside; blocks until it is done.
+Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
+                            File& output);
+
+}  // namespace layby::delta

@@ -1,0 +1,219 @@
+#include "delta/payload.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+namespace layby::delta {
+namespace {
+
+// The first byte is no ASCII and the line end is spelt out, so that a transfer as text is noticed.
+constexpr std::uint8_t kMagic[8] = {0x89, 'L', 'A', 'Y', 'B', 'Y', '\r', '\n'};
+
+constexpr std::uint8_t kFlagHasBase = 1;
+
+// Offsets of the fields of the header.
+constexpr std::size_t kAtVersion = 8;
+constexpr std::size_t kAtCoder = 10;
+constexpr std::size_t kAtFlags = 11;
+constexpr std::size_t kAtChunkTargetBytesMax = 12;
+constexpr std::size_t kAtTargetBytes = 16;
+constexpr std::size_t kAtBaseBytes = 24;
+constexpr std::size_t kAtPayloadBytes = 32;
+constexpr std::size_t kAtChunkCount = 40;
+constexpr std::size_t kAtReserved = 44;
+constexpr std::size_t kAtTargetSha256 = 48;
+constexpr std::size_t kAtBaseSha256 = 80;
+static_assert(kAtBaseSha256 + 32 == kPayloadHeaderBytes);
+static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes <=
+              kPayloadHeadBytesMax);
+
+crypto::Digest256 load_digest(const std::uint8_t* from) {
+  crypto::Digest256 digest;
+  std::copy_n(from, digest.size(), digest.begin());
+  return digest;
+}
+
+void append(Bytes& to, ByteSpan bytes) {
+  to.insert(to.end(), bytes.begin(), bytes.end());
+}
+
+// Checks what can be known from the header alone and returns the number of chunks.
+Result<std::uint32_t> check_header(ByteSpan bytes) {
+  if (bytes.size() < kPayloadHeaderBytes)
+    return fail(ErrorCode::kBadPayload, "payload header: {} bytes of {}", bytes.size(),
+                kPayloadHeaderBytes);
+  if (std::memcmp(bytes.data(), kMagic, sizeof kMagic) != 0)
+    return fail(ErrorCode::kBadPayload, "not a payload: it does not begin with the magic bytes");
+  if (const std::uint16_t version = load_u16(&bytes[kAtVersion]); version != kPayloadVersion)
+    return fail(ErrorCode::kUnsupported, "payload version {}, this build knows {}", version,
+                kPayloadVersion);
+  if (bytes[kAtCoder] != static_cast<std::uint8_t>(CoderId::kZstdColumns))
+    return fail(ErrorCode::kUnsupported, "payload coder {} is not known to this build",
+                bytes[kAtCoder]);
+  if ((bytes[kAtFlags] & ~kFlagHasBase) != 0 || load_u32(&bytes[kAtReserved]) != 0)
+    return fail(ErrorCode::kBadPayload, "payload header: a reserved bit is set");
+  const std::uint32_t count = load_u32(&bytes[kAtChunkCount]);
+  if (count > kPayloadChunksMax)
+    return fail(ErrorCode::kTooLarge, "payload header: {} chunks, at most {} are allowed", count,
+                kPayloadChunksMax);
+  return count;
+}
+
+}  // namespace
+
+const char* to_string(CoderId coder) {
+  switch (coder) {
+    case CoderId::kZstdColumns: return "zstd-columns";
+  }
+  return "unknown";
+}
+
+std::uint64_t PayloadHead::head_bytes() const {
+  return kPayloadHeaderBytes + chunks_.size() * kPayloadIndexEntryBytes;
+}
+
+std::uint64_t PayloadHead::payload_bytes() const {
+  return chunks_.empty() ? head_bytes()
+                         : chunks_.back().payload_offset + chunks_.back().payload_bytes;
+}
+
+const ChunkEntry& PayloadHead::chunk(std::uint32_t index) const {
+  LAYBY_ASSERT(index < chunks_.size());
+  return chunks_[index];
+}
+
+Result<std::uint64_t> head_length(ByteSpan first_bytes) {
+  const std::uint32_t count = TRY(check_header(first_bytes));
+  return kPayloadHeaderBytes + std::uint64_t{count} * kPayloadIndexEntryBytes;
+}
+
+Result<PayloadHead> parse_head(ByteSpan bytes) {
+  const std::uint64_t length = TRY(head_length(bytes));
+  if (bytes.size() != length)
+    return fail(ErrorCode::kBadPayload, "payload head: {} bytes given, it has {}", bytes.size(),
+                length);
+  PayloadHead head;
+  head.coder_ = static_cast<CoderId>(bytes[kAtCoder]);
+  head.chunk_target_bytes_max_ = load_u32(&bytes[kAtChunkTargetBytesMax]);
+  if (head.chunk_target_bytes_max_ == 0 || head.chunk_target_bytes_max_ > kChunkTargetBytesMax)
+    return fail(ErrorCode::kTooLarge, "payload header: chunks of {} target bytes, at most {}",
+                head.chunk_target_bytes_max_, kChunkTargetBytesMax);
+  head.target_bytes_ = load_u64(&bytes[kAtTargetBytes]);
+  head.target_sha256_ = load_digest(&bytes[kAtTargetSha256]);
+  const BaseName base{load_u64(&bytes[kAtBaseBytes]), load_digest(&bytes[kAtBaseSha256])};
+  if (head.target_bytes_ > kImageBytesMax || base.bytes > kImageBytesMax)
+    return fail(ErrorCode::kTooLarge, "payload header: an image of more than {} bytes",
+                kImageBytesMax);
+  if ((bytes[kAtFlags] & kFlagHasBase) != 0)
+    head.base_ = base;
+  else if (base.bytes != 0 || base.sha256 != crypto::Digest256{})
+    return fail(ErrorCode::kBadPayload, "payload header: it names a base and says it has none");
+
+  std::uint64_t target_end = 0;
+  std::uint64_t payload_end = length;
+  head.chunks_.reserve((length - kPayloadHeaderBytes) / kPayloadIndexEntryBytes);
+  for (std::size_t at = kPayloadHeaderBytes; at < length; at += kPayloadIndexEntryBytes) {
+    ChunkEntry chunk;
+    chunk.target_offset = target_end;
+    chunk.target_bytes = load_u32(&bytes[at]);
+    chunk.payload_offset = payload_end;
+    chunk.payload_bytes = load_u32(&bytes[at + 4]);
+    chunk.payload_digest = load_digest(&bytes[at + 8]);
+    chunk.target_digest = load_digest(&bytes[at + 40]);
+    if (chunk.target_bytes == 0 || chunk.target_bytes > head.chunk_target_bytes_max_)
+      return fail(ErrorCode::kBadPayload, "payload index: chunk {} has {} target bytes",
+                  head.chunks_.size(), chunk.target_bytes);
+    if (chunk.payload_bytes == 0 || chunk.payload_bytes > kChunkPayloadBytesMax)
+      return fail(ErrorCode::kBadPayload, "payload index: chunk {} has {} bytes",
+                  head.chunks_.size(), chunk.payload_bytes);
+    target_end += chunk.target_bytes;  // cannot overflow: 2^16 chunks of 2^22 bytes
+    payload_end += chunk.payload_bytes;
+    head.chunks_.push_back(chunk);
+  }
+  if (target_end != head.target_bytes_)
+    return fail(ErrorCode::kBadPayload, "payload index: chunks make {} bytes, the target has {}",
+                target_end, head.target_bytes_);
+  if (payload_end != load_u64(&bytes[kAtPayloadBytes]))
+    return fail(ErrorCode::kBadPayload, "payload index: chunks end at {}, the payload at {}",
+                payload_end, load_u64(&bytes[kAtPayloadBytes]));
+  return head;
+}
+
+Result<PayloadHead> read_head(const ReadAt& payload) {
+  Bytes bytes(std::min<std::uint64_t>(kPayloadHeaderBytes, payload.size()));
+  TRY_VOID(payload.read_at(0, bytes));
+  const std::uint64_t length = TRY(head_length(bytes));
+  if (length > payload.size())
+    return fail(ErrorCode::kBadPayload, "payload is cut off in its head: {} bytes of {}",
+                payload.size(), length);
+  bytes.resize(length);
+  TRY_VOID(payload.read_at(0, bytes));
+  PayloadHead head = TRY(parse_head(bytes));
+  if (payload.size() < head.payload_bytes())
+    return fail(ErrorCode::kBadPayload, "payload is cut off: {} bytes of {}", payload.size(),
+                head.payload_bytes());
+  if (payload.size() > head.payload_bytes())
+    return fail(ErrorCode::kBadPayload, "payload has {} bytes after its end at {}",
+                payload.size() - head.payload_bytes(), head.payload_bytes());
+  return head;
+}
+
+PayloadHeadBuilder::PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max,
+                                       std::uint32_t chunk_count)
+    : chunk_count_(chunk_count),
+      payload_end_(kPayloadHeaderBytes + std::uint64_t{chunk_count} * kPayloadIndexEntryBytes) {
+  LAYBY_ASSERT(chunk_count <= kPayloadChunksMax);
+  head_.coder_ = coder;
+  head_.chunk_target_bytes_max_ = chunk_target_bytes_max;
+  head_.chunks_.reserve(chunk_count);
+}
+
+void PayloadHeadBuilder::set_base(const BaseName& base) {
+  head_.base_ = base;
+}
+
+void PayloadHeadBuilder::set_target(std::uint64_t bytes, const crypto::Digest256& sha256) {
+  head_.target_bytes_ = bytes;
+  head_.target_sha256_ = sha256;
+}
+
+std::uint64_t PayloadHeadBuilder::add_chunk(std::uint32_t target_bytes, std::uint32_t payload_bytes,
+                                            const crypto::Digest256& payload_digest,
+                                            const crypto::Digest256& target_digest) {
+  const std::uint64_t at = payload_end_;
+  head_.chunks_.push_back(
+      {target_end_, target_bytes, at, payload_bytes, payload_digest, target_digest});
+  target_end_ += target_bytes;
+  payload_end_ += payload_bytes;
+  return at;
+}
+
+Bytes PayloadHeadBuilder::serialise() const {
+  LAYBY_ASSERT(head_.chunks_.size() == chunk_count_ && target_end_ == head_.target_bytes_);
+  Bytes out;
+  out.reserve(head_.head_bytes());
+  append(out, kMagic);
+  append_u16(out, kPayloadVersion);
+  out.push_back(static_cast<std::uint8_t>(head_.coder_));
+  out.push_back(head_.base_ ? kFlagHasBase : 0);
+  append_u32(out, head_.chunk_target_bytes_max_);
+  append_u64(out, head_.target_bytes_);
+  append_u64(out, head_.base_ ? head_.base_->bytes : 0);
+  append_u64(out, payload_end_);
+  append_u32(out, chunk_count_);
+  append_u32(out, 0);
+  append(out, head_.target_sha256_);
+  append(out, head_.base_ ? head_.base_->sha256 : crypto::Digest256{});
+  for (const ChunkEntry& chunk : head_.chunks_) {
+    append_u32(out, chunk.target_bytes);
+    append_u32(out, chunk.payload_bytes);
+    append(out, chunk.payload_digest);
+    append(out, chunk.target_digest);
+  }
+  return out;
+}
+
+}  // namespace layby::delta

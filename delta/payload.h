@@ -1,0 +1,112 @@
+// The payload container: what a delta or a full image looks like as one immutable file.
+//
+// "Head" = fixed header + index; after it come the chunks. The signed metadata names the digest and
+// the length of the head and of the whole payload; the head names the digest of every chunk. Byte
+// by byte: docs/formats-payload.md. Nothing here allocates more than the head itself.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/disk.h"
+#include "base/result.h"
+#include "crypto/digest.h"
+
+namespace layby::delta {
+
+constexpr std::size_t kPayloadHeaderBytes = 112;     // the fixed part
+constexpr std::size_t kPayloadIndexEntryBytes = 72;  // one chunk
+constexpr std::uint16_t kPayloadVersion = 1;
+
+// How the bytes of a chunk are coded. Values are part of the format and never reused.
+enum class CoderId : std::uint8_t {
+  kZstdColumns = 1,  // columns of copies, differences and new bytes, each one zstd frame or stored
+};
+const char* to_string(CoderId coder);
+
+// One chunk: which bytes of the target it makes, from which bytes of the payload.
+struct ChunkEntry {
+  std::uint64_t target_offset = 0;
+  std::uint32_t target_bytes = 0;
+  std::uint64_t payload_offset = 0;  // from the first byte of the payload file
+  std::uint32_t payload_bytes = 0;
+  crypto::Digest256 payload_digest{};  // BLAKE2b-256 of the chunk's bytes in the payload
+  crypto::Digest256 target_digest{};   // BLAKE2b-256 of the target bytes that it makes
+};
+
+struct BaseName {
+  std::uint64_t bytes = 0;
+  crypto::Digest256 sha256{};
+};
+
+// A head whose structure was checked: ranges follow each other without gap or overlap, sums are
+// right, every limit is kept. That says nothing about who made it: compare the SHA-256 of the head
+// bytes with the signed one before parsing.
+class PayloadHead {
+ public:
+  std::uint16_t version() const { return kPayloadVersion; }
+  CoderId coder() const { return coder_; }
+  std::uint64_t head_bytes() const;
+  std::uint64_t payload_bytes() const;  // the whole file, head included
+  std::uint64_t target_bytes() const { return target_bytes_; }
+  const crypto::Digest256& target_sha256() const { return target_sha256_; }
+  // Nothing: a full image, applied without a base.
+  const std::optional<BaseName>& base() const { return base_; }
+  // No chunk makes more target bytes than this.
+  std::uint32_t chunk_target_bytes_max() const { return chunk_target_bytes_max_; }
+
+  std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
+  const ChunkEntry& chunk(std::uint32_t index) const;
+  const std::vector<ChunkEntry>& chunks() const { return chunks_; }
+
+ private:
+  friend class PayloadHeadBuilder;
+  friend Result<PayloadHead> parse_head(ByteSpan bytes);
+  PayloadHead() = default;
+
+  CoderId coder_ = CoderId::kZstdColumns;
+  std::uint64_t target_bytes_ = 0;
+  crypto::Digest256 target_sha256_{};
+  std::optional<BaseName> base_;
+  std::uint32_t chunk_target_bytes_max_ = 0;
+  std::vector<ChunkEntry> chunks_;
+};
+
+// How long the head is, learned from the first kPayloadHeaderBytes bytes of a payload (more may be
+// given). kBadPayload if they are no header or too few, kUnsupported for a version that we do not
+// know, kTooLarge above kPayloadHeadBytesMax.
+Result<std::uint64_t> head_length(ByteSpan first_bytes);
+
+// Parses and checks exactly the head: kBadPayload if bytes are missing or left over, if a range,
+// sum or reserved byte is wrong; kUnsupported for an unknown version or coder; kTooLarge above a
+// limit.
+Result<PayloadHead> parse_head(ByteSpan bytes);
+
+// Reads and parses the head of a payload file, and checks that the file is as long as it says.
+Result<PayloadHead> read_head(const ReadAt& payload);
+
+// Writes heads. The encoder's half of `parse_head`.
+class PayloadHeadBuilder {
+ public:
+  // `chunk_count` fixes the length of the head and with it where the first chunk begins.
+  PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max,
+                     std::uint32_t chunk_count);
+  void set_base(const BaseName& base);
+  void set_target(std::uint64_t bytes, const crypto::Digest256& sha256);
+  // Chunks in order; returns where in the payload this one's bytes belong.
+  std::uint64_t add_chunk(std::uint32_t target_bytes, std::uint32_t payload_bytes,
+                          const crypto::Digest256& payload_digest,
+                          const crypto::Digest256& target_digest);
+  // Call after the last chunk.
+  Bytes serialise() const;
+
+ private:
+  PayloadHead head_;
+  std::uint32_t chunk_count_;
+  std::uint64_t target_end_ = 0;
+  std::uint64_t payload_end_ = 0;
+};
+
+}  // namespace layby::delta
