@@ -1,0 +1,56 @@
+// What handlers are given. A struct of references and plain values: no room needs another room's
+// constructor, and a test puts one together from a store in a temporary directory and a clock that
+// it moves by hand (tests/server/test_services.h).
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/disk.h"
+#include "crypto/certificate.h"
+#include "server/payloads/payload_store.h"
+#include "server/store/store.h"
+
+namespace layby::server {
+
+class EventSequence;  // shop/event_sequence.h: ids of outgoing events
+struct OnlineKeys;    // director/online_keys.h
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+struct LogField {
+  std::string_view name;
+  std::string value;
+};
+// One line of the log: `event` is a few fixed words, what varies goes into the fields. Never a
+// token, key, pairing code or licence. Any thread.
+using Log = std::function<void(LogLevel, std::string_view event, std::initializer_list<LogField>)>;
+
+enum class Simulation { kOff, kOn };
+
+struct Services {
+  Store& store;
+  PayloadStore& payloads;
+  Disk& disk;
+  const Clock& clock;  // all domain time comes from here: it can be simulated
+  const OnlineKeys& keys;
+  const crypto::TlsIdentity& vehicle_authority;  // issues the certificates of cars
+
+  std::string data_dir;         // where `laybyd init` put everything
+  std::string public_base_url;  // "https://ota.example:8443", without a slash at the end
+  std::int64_t poll_seconds = 900;
+  Simulation simulation = Simulation::kOff;
+
+  EventSequence* events = nullptr;  // set before the first request
+  Log log = [](LogLevel, std::string_view, std::initializer_list<LogField>) {};
+
+  // Say that there is work; they return at once. Empty where nobody is to be woken.
+  std::function<void()> wake_payload_worker = [] {};  // a job was queued
+  std::function<void()> wake_sweeper = [] {};         // a deadline may be nearer than before
+  // An image can now be downloaded: its whole-file payload is published.
+  std::function<void(std::string_view image)> image_available = [](std::string_view) {};
+};
+
+}  // namespace layby::server
