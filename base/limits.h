@@ -40,6 +40,9 @@ constexpr std::uint64_t kPayloadHeadBytesMax = 5 * kMiB;  // that many chunks' i
 constexpr std::uint64_t kApplierBytesMax =
     24 * kMiB;  // what applying may hold at once, the caller's chunk included
 
+// Entries of a region image: files and directories; bounds the index that the view holds.
+constexpr std::size_t kRegionEntriesMax = 16 * 1024;
+
 // Orders.
 constexpr std::size_t kMapRegionsMax = 3;  // P3.1
 

@@ -1,0 +1,117 @@
+// What the Director tells one car (docs/formats.md, "Director"), and how a primary comes to believe
+// it (Uptane 2.1.0, full verification).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "manifest/image_entry.h"
+#include "manifest/names.h"
+#include "manifest/repository.h"
+#include "manifest/vin.h"
+
+namespace layby::manifest {
+
+// One way for an image to travel. `base` is the SHA-256 of what the slot holds now; absent for the
+// whole image.
+struct Payload {
+  std::optional<crypto::Digest256> base;
+  crypto::Digest256 sha256{};
+  std::uint64_t length = 0;
+  crypto::Digest256 head_sha256{};
+  std::uint64_t head_length = 0;
+  bool operator==(const Payload&) const = default;
+};
+
+enum class OrderAction { kInstall, kLicence, kDeactivate };
+std::string_view to_string(OrderAction action);  // "install", "licence", "deactivate"
+
+// ---- The server's side --------------------------------------------------------------------------
+
+struct AssignedImage {
+  std::string name;
+  Target image_target;  // the entry of the Image repository's targets
+  std::map<EcuSerial, HardwareId> ecus;
+  std::vector<Payload> payloads;
+};
+
+struct Order {
+  OrderId id;
+  OrderAction action = OrderAction::kInstall;
+  std::vector<std::string> images;  // names among the assigned ones; for kInstall only
+  Bytes licence;                    // sealed; empty for none
+};
+
+struct DirectorContent {
+  Version version = 1;
+  UnixSeconds expires = 0;
+  Vin vin;
+  std::vector<Order> orders;  // in the order in which they are to be done
+  std::vector<AssignedImage> images;
+};
+
+// Targets for `make_targets`. An image that no order names, or that two do, is our bug; so is one
+// whose target is not an image entry.
+Targets make_director_targets(const DirectorContent& content);
+
+// ---- The car's side -----------------------------------------------------------------------------
+
+// What a car knows about itself.
+struct CarFacts {
+  Vin vin;
+  std::map<EcuSerial, HardwareId> ecus;
+  std::map<Slot, std::uint64_t> release_counters;  // of what is installed
+  std::set<std::string> known_conditions;          // of `conditions` in mustMatch
+};
+
+struct PlannedImage {
+  ImageEntry entry;               // as both repositories have it
+  std::vector<EcuSerial> ecus;    // of this car; at least one
+  std::vector<Payload> payloads;  // at least one without a base, or none at all
+};
+
+struct PlannedOrder {
+  OrderId id;
+  OrderAction action = OrderAction::kInstall;
+  std::vector<PlannedImage> images;
+  Bytes licence;                 // sealed; empty for none
+  std::optional<Error> refusal;  // set when this build must not carry it out: it asks for a
+                                 // condition or an action that is unknown here (kUnsupported). The
+                                 // other orders are not touched by it
+};
+
+// Orders that both repositories stand behind, for this car. Only verify_plan makes one.
+class VerifiedPlan {
+ public:
+  const std::vector<PlannedOrder>& orders() const { return orders_; }
+  Version director_version() const { return director_version_; }
+
+ private:
+  friend Result<VerifiedPlan> verify_plan(const TrustedRepository&, const TrustedRepository&,
+                                          const CarFacts&, UnixSeconds);
+  VerifiedPlan() = default;
+  std::vector<PlannedOrder> orders_;
+  Version director_version_ = 0;
+};
+
+// Both repositories must be refreshed: all roles there and not expired at `now`. Then, whole or not
+// at all:
+//   kWrongVehicle          another VIN
+//   kWrongEcu              an ECU that the car does not have, with other hardware, or given two
+//                          images for one slot; an image that does not fit the hardware
+//   kRepositoriesDisagree  an image that the Image repository does not have just so
+//   kImageRollback         a release counter below the installed one
+//   kBadFormat             delegations, an image without order, an order without its images
+// A Director that names nothing needs no Image repository: `image` may then be out of date.
+Result<VerifiedPlan> verify_plan(const TrustedRepository& director, const TrustedRepository& image,
+                                 const CarFacts& car, UnixSeconds now);
+
+}  // namespace layby::manifest

@@ -1,0 +1,49 @@
+// What the Image repository says of one image (docs/formats.md, "Image repository").
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "manifest/keys.h"
+#include "manifest/metadata.h"
+#include "manifest/names.h"
+
+namespace layby::manifest {
+
+// `mustMatch`: what Director and Image repository must say alike, byte for byte.
+struct ImageFacts {
+  ImageKind kind;
+  Slot slot;
+  std::string version;  // for people
+  std::uint64_t release_counter = 1;
+  std::uint64_t duration_seconds = 0;
+  std::uint64_t battery_percent_min = 0;
+  std::vector<std::string> conditions;
+  std::optional<PublicKey> licence_key;  // functions, and only they
+};
+
+struct ImageEntry {
+  ImageName name;
+  std::uint64_t length;
+  crypto::Digest256 sha256;
+  std::optional<crypto::Digest512> sha512;
+  std::vector<HardwareId> hardware_ids;  // at least one
+  ImageFacts facts;
+  std::string must_match;  // canonical, as signed
+};
+
+// kBadFormat, naming the image: also when name, kind and slot do not fit each other, when a
+// function has no licence key or something else has one, when a percentage is none.
+Result<ImageEntry> read_image_entry(const std::string& name, const Target& target);
+
+// The target to publish. `must_match` of the entry is ignored and made from the facts.
+Target make_image_target(const ImageEntry& entry);
+
+// The facts in canonical JSON.
+std::string encode_must_match(const ImageFacts& facts);
+
+}  // namespace layby::manifest

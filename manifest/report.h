@@ -1,0 +1,127 @@
+// The car's word: ECU reports and vehicle manifests (docs/formats.md; Uptane 2.1.0, 5.4.2.1).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "crypto/digest.h"
+#include "crypto/keys.h"
+#include "manifest/keys.h"
+#include "manifest/licence.h"
+#include "manifest/names.h"
+#include "manifest/vin.h"
+
+namespace layby::manifest {
+
+// The states of an order in the car. The names travel: they never change.
+enum class OrderState {
+  kOffered,
+  kDownloading,
+  kDownloaded,
+  kWaiting,
+  kInstalling,
+  kActivating,
+  kConfirming,
+  kRollingBack,
+  kActive,
+  kDeactivated,
+  kFailed,
+  kRefused,
+};
+std::string_view to_string(OrderState state);  // "offered", … "rolling-back", …
+Result<OrderState> parse_order_state(std::string_view text);
+
+struct InstalledImage {
+  ImageName image;
+  crypto::Digest256 sha256{};
+  std::uint64_t length = 0;
+  std::uint64_t release_counter = 0;
+};
+
+struct FunctionReport {
+  std::uint64_t counter = 0;  // of the licence
+  FunctionState state = FunctionState::kActive;
+  std::optional<UnixSeconds> until;
+};
+
+struct ErrorReport {
+  std::uint64_t code = 0;  // numbers of base/error.h, perhaps of a newer agent
+  std::string name;
+  std::string text;
+};
+ErrorReport describe_error(const Error& error);
+
+struct OrderReport {
+  OrderId id;
+  OrderState state = OrderState::kOffered;
+  UnixSeconds since = 0;
+  std::uint64_t bytes_done = 0;
+  std::uint64_t bytes_total = 0;
+  std::optional<ErrorReport> error;
+  std::map<std::string, std::string> conditions;  // signal and value, both as text
+};
+
+struct EcuReport {
+  EcuSerial ecu;
+  std::uint64_t counter = 1;
+  UnixSeconds time = 0;
+  std::string agent;
+  std::map<Slot, InstalledImage> installed;
+  std::map<FunctionId, FunctionReport> functions;
+  std::string attack;  // "name: text" of the last refused metadata or payload; empty for none
+  std::vector<OrderReport> orders;
+};
+
+// Signed reports. Text that is not UTF-8 is kBadCanonicalJson.
+Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu);
+// `reports` are what make_ecu_report gave, by serial. kTooLarge above kVehicleManifestBytesMax.
+Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
+                                    const std::map<EcuSerial, Bytes>& reports,
+                                    const crypto::Signer& primary_key);
+
+// What a server knows of a car.
+struct KnownEcu {
+  PublicKey key;
+  std::uint64_t counter = 0;  // of the last report taken; 0 for none
+};
+struct KnownCar {
+  Vin vin;
+  EcuSerial primary;
+  std::map<EcuSerial, KnownEcu> ecus;
+  std::optional<crypto::Digest256> last_manifest;  // SHA-256 of the bytes of the last one taken
+};
+
+// Only verify_vehicle_manifest makes one.
+class VerifiedManifest {
+ public:
+  enum class Freshness { kNew, kRepeated };
+  Freshness freshness() const { return freshness_; }
+  const std::map<EcuSerial, EcuReport>& ecus() const { return ecus_; }
+  const EcuReport& primary() const { return ecus_.at(primary_); }
+  const crypto::Digest256& digest() const { return digest_; }  // of the bytes: next last_manifest
+
+ private:
+  friend Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan, const KnownCar&);
+  VerifiedManifest(EcuSerial primary, crypto::Digest256 digest)
+      : primary_(std::move(primary)), digest_(digest) {}
+  Freshness freshness_ = Freshness::kNew;
+  EcuSerial primary_;
+  crypto::Digest256 digest_;
+  std::map<EcuSerial, EcuReport> ecus_;
+};
+
+// kWrongVehicle for another VIN; kWrongEcu for an unknown, missing or twice named ECU or another
+// primary; kBadSignature unless the primary signed the whole and each ECU its own report; kReplay
+// for a counter that is not above the last one. The very bytes of the last one are not an error but
+// kRepeated: acknowledge them and change nothing.
+Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar& car);
+
+}  // namespace layby::manifest
