@@ -11,6 +11,7 @@
 #include <variant>
 
 #include "base/bytes.h"
+#include "base/result.h"
 #include "crypto/digest.h"
 
 namespace layby::server {
@@ -53,6 +54,16 @@ struct Response {
   // Called once after the response was sent or the connection broke, with the body bytes that the
   // socket took. May be empty. From the thread that sent it.
   std::function<void(std::uint64_t bytes_sent)> sent;
+  // Not sent: what the log is told about a failure whose text is nobody else's business.
+  std::string diagnosis;
 };
+
+std::string_view to_string(Method method);  // "GET"
+std::optional<Method> method_of(std::string_view name);
+
+// The target of a request line ("/v1/cars/X?limit=10", or with scheme and authority before it) put
+// into `path` and `query`. kBadFormat for bad escapes, an escaped slash or NUL, and "." or ".."
+// as a part of the path: nobody behind this needs to think of them.
+Result<void> parse_target(std::string_view target, Request& request);
 
 }  // namespace layby::server

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,10 +15,14 @@ using Handler = std::function<Response(const Request&)>;
 
 struct Route {
   Method method;
-  std::string
-      path;  // "/v1/cars/{vin}"; "{path...}" as the last part takes the rest, slashes included
+  // "/v1/cars/{vin}"; "{path...}" as the last part takes the rest, slashes included. A value is
+  // never empty. Where several fit, a literal part goes before a value, a value before the rest.
+  std::string path;
   Handler handler;
   std::uint64_t body_bytes_max = 64 * 1024;
+  // Asked before the body is read, for routes with large bodies: a response refuses the request.
+  // May be empty.
+  std::function<std::optional<Response>(const Request&)> admit = {};
 };
 
 class Router {
@@ -29,11 +34,28 @@ class Router {
   // The route for this request with `path_values` filled in; null if none. HEAD falls back to GET.
   const Route* match(Request& request) const;
 
-  // Runs the handler; 404 and 405 (with Allow) as problem+json where none fits.
+  // Runs the handler; 404, 405 (with Allow) and 413 as problem+json where none fits. An exception
+  // that a library let through becomes a 500.
   Response handle(Request request) const;
 
+  // The same in two steps, for the server, which reads the body in between.
+  Response refuse(const Request& request) const;  // when `match` gave null
+  static Response run(const Route& route, const Request& request);
+
  private:
-  std::vector<Route> routes_;
+  struct Part {
+    enum class Kind { kLiteral, kValue, kRest } kind;
+    std::string text;  // the literal, or the value's name
+  };
+  struct Template {
+    std::vector<Part> parts;
+    std::size_t route;  // index into routes_
+  };
+  static std::vector<Part> parse_template(const std::string& path);
+  static bool fits(const Template& shape, const std::vector<std::string_view>& parts);
+
+  std::vector<Route> routes_;  // in the order of adding
+  std::vector<Template> by_preference_;
 };
 
 }  // namespace layby::server
