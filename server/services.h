@@ -16,7 +16,7 @@
 
 namespace layby::server {
 
-class EventSequence;  // shop/event_sequence.h: ids of outgoing events
+class EventSequence;  // fleet/event_sequence.h: ids of outgoing events
 struct OnlineKeys;    // director/online_keys.h
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };

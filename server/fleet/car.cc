@@ -1,0 +1,117 @@
+#include "server/fleet/car.h"
+
+#include <algorithm>
+
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+template <std::size_t N>
+Result<std::array<std::uint8_t, N>> key_field(const Json& object, std::string_view name) {
+  return manifest::text_field(object, name).and_then(array_from_hex<N>);
+}
+
+Result<CarEcu> decode_ecu(const Json& json) {
+  CarEcu ecu{
+      .serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse)),
+      .hardware_id =
+          TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse)),
+      .public_key = std::nullopt};
+  if (manifest::find_field(json, "public_key"))
+    ecu.public_key = TRY((key_field<32>(json, "public_key")));
+  return ecu;
+}
+
+Result<Pairing> decode_pairing(const Json& json) {
+  return Pairing{
+      .owner = TRY(manifest::text_field(json, "owner")),
+      .primary = TRY(manifest::text_field(json, "primary").and_then(manifest::EcuSerial::parse)),
+      .certificate = TRY(manifest::digest_field(json, "certificate")),
+      .seal_key = TRY((key_field<32>(json, "seal_key"))),
+      .paired_at = TRY(manifest::time_field(json, "paired_at"))};
+}
+
+Result<Car> decode_loaded(std::optional<std::string> text, const manifest::Vin& vin) {
+  if (!text) return fail(ErrorCode::kNotFound, "no car {}", vin.text());
+  return decode_car(*text);
+}
+
+}  // namespace
+
+bool Car::has_hardware_id(const manifest::HardwareId& id) const {
+  return std::any_of(ecus.begin(), ecus.end(),
+                     [&](const CarEcu& ecu) { return ecu.hardware_id == id; });
+}
+
+std::string car_prefix(const manifest::Vin& vin) {
+  return "v/" + vin.text() + "/";
+}
+
+std::string car_key(const manifest::Vin& vin) {
+  return car_prefix(vin) + "car";
+}
+
+std::string car_user_key(const manifest::Vin& vin, std::string_view account) {
+  return car_prefix(vin) + "user/" + std::string(account);
+}
+
+std::string encode_car(const Car& car) {
+  Json ecus = Json::array();
+  for (const CarEcu& ecu : car.ecus) {
+    Json entry{{"serial", ecu.serial.text()}, {"hardware_id", ecu.hardware_id.text()}};
+    if (ecu.public_key) entry["public_key"] = to_hex(*ecu.public_key);
+    ecus.push_back(std::move(entry));
+  }
+  Json json{{"vin", car.vin.text()},
+            {"model", car.model},
+            {"model_year", car.model_year},
+            {"country", car.country},
+            {"hardware", car.hardware},
+            {"ecus", std::move(ecus)},
+            {"registered_at", format_utc(car.registered_at)}};
+  if (car.pairing) {
+    json["pairing"] = {{"owner", car.pairing->owner},
+                       {"primary", car.pairing->primary.text()},
+                       {"certificate", to_hex(car.pairing->certificate)},
+                       {"seal_key", to_hex(car.pairing->seal_key)},
+                       {"paired_at", format_utc(car.pairing->paired_at)}};
+  }
+  return to_stored(json);
+}
+
+Result<Car> decode_car(std::string_view text) {
+  const Json json = TRY(parse_stored("car", text));
+  Car car{.vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse)),
+          .model = TRY(manifest::text_field(json, "model")),
+          .model_year = TRY(manifest::uint_field(json, "model_year")),
+          .country = TRY(manifest::text_field(json, "country")),
+          .hardware = TRY(texts_field(json, "hardware", 1000)),
+          .ecus = {},
+          .registered_at = TRY(manifest::time_field(json, "registered_at")),
+          .pairing = std::nullopt};
+  for (const Json& ecu : *TRY(manifest::array_field(json, "ecus")))
+    car.ecus.push_back(TRY(decode_ecu(ecu)));
+  if (const Json* pairing = manifest::find_field(json, "pairing"))
+    car.pairing = TRY(decode_pairing(*pairing));
+  return car;
+}
+
+Result<Car> load_car(const Store& store, const manifest::Vin& vin) {
+  return decode_loaded(TRY(store.get(car_key(vin))), vin);
+}
+
+Result<Car> load_car(Change& change, const manifest::Vin& vin) {
+  return decode_loaded(TRY(change.get(car_key(vin))), vin);
+}
+
+void save_car(Change& change, const Car& car) {
+  change.put(car_key(car.vin), encode_car(car));
+}
+
+}  // namespace layby::server

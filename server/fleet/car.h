@@ -1,0 +1,64 @@
+// A car as the fleet knows it: what it was built as, who owns it, and by which keys it speaks.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "crypto/digest.h"
+#include "crypto/keys.h"
+#include "crypto/sealed_box.h"
+#include "manifest/names.h"
+#include "manifest/vin.h"
+#include "server/store/change.h"
+#include "server/store/store.h"
+
+namespace layby::server {
+
+struct CarEcu {
+  manifest::EcuSerial serial;
+  manifest::HardwareId hardware_id;
+  std::optional<crypto::Ed25519PublicKey> public_key;  // from pairing
+};
+
+// What pairing adds; all of it is replaced when the car is paired again.
+struct Pairing {
+  std::string owner;  // account id
+  manifest::EcuSerial primary;
+  crypto::Digest256 certificate;   // fingerprint: the one certificate that is the car's now
+  crypto::SealPublicKey seal_key;  // licences are sealed to it
+  UnixSeconds paired_at = 0;
+};
+
+struct Car {
+  manifest::Vin vin;
+  std::string model;
+  std::uint64_t model_year = 0;
+  std::string country;                // ISO 3166-1 alpha-2
+  std::vector<std::string> hardware;  // fitted, as the catalogue's fit rules name it
+  std::vector<CarEcu> ecus;           // at least one
+  UnixSeconds registered_at = 0;
+  std::optional<Pairing> pairing;
+
+  bool has_hardware_id(const manifest::HardwareId& id) const;
+  bool owned_by(std::string_view account) const { return pairing && pairing->owner == account; }
+};
+
+// "v/<VIN>/": everything of one car lies together.
+std::string car_prefix(const manifest::Vin& vin);
+std::string car_key(const manifest::Vin& vin);
+
+std::string encode_car(const Car& car);
+Result<Car> decode_car(std::string_view text);
+
+// kNotFound if it is not registered. Read through a change, it becomes an expectation.
+Result<Car> load_car(const Store& store, const manifest::Vin& vin);
+Result<Car> load_car(Change& change, const manifest::Vin& vin);
+void save_car(Change& change, const Car& car);
+
+// Secondary users (`v/<VIN>/user/<account>`).
+std::string car_user_key(const manifest::Vin& vin, std::string_view account);
+
+}  // namespace layby::server
