@@ -1,0 +1,50 @@
+// Where the release room keeps its things in the Store, and which prefix means what.
+//
+//   i/state                                 versions of the Image repository that are published
+//   i/root/<N>  i/snapshot/<N>  i/targets/<N>   the documents, byte for byte
+//   i/timestamp                             the timestamp, with its ETag and when to sign it anew
+//   i/image/<name>                          an image, for ever: names are never reused
+//   i/release/<slot>/<hardware>/<counter>   name of the image; the counter has 20 digits
+//   i/wants/<name>\0<VIN>                  Director metadata of this car depends on this image
+//   p/<image sha256>/<base sha256 | full>   a payload that can be downloaded
+//   j/<id>                                  a job, kept when it is over
+//   jq/<id>                                 the same job while it is queued or running
+//
+// Job ids sort in the order in which the jobs are to run.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "crypto/digest.h"
+
+namespace layby::server {
+
+inline constexpr std::string_view kImageStateKey = "i/state";
+inline constexpr std::string_view kImageTimestampKey = "i/timestamp";
+inline constexpr std::string_view kJobPrefix = "j/";
+inline constexpr std::string_view kJobQueuePrefix = "jq/";
+
+std::string image_root_key(std::uint64_t version);
+std::string image_snapshot_key(std::uint64_t version);
+std::string image_targets_key(std::uint64_t version);
+std::string image_key(std::string_view name);
+
+// All releases of a slot for a hardware, oldest first; with a counter: one.
+std::string release_prefix(std::string_view slot, std::string_view hardware);
+std::string release_key(std::string_view slot, std::string_view hardware, std::uint64_t counter);
+
+std::string wants_prefix(std::string_view image_name);
+std::string wants_key(std::string_view image_name, std::string_view vin);
+
+std::string payload_prefix(const crypto::Digest256& image);
+std::string payload_key(const crypto::Digest256& image,
+                        const std::optional<crypto::Digest256>& base);
+
+std::string job_key(std::string_view id);
+std::string job_queue_key(std::string_view id);
+std::string job_id(std::uint64_t targets_version, std::size_t index);
+
+}  // namespace layby::server
