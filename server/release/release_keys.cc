@@ -1,5 +1,9 @@
 #include "server/release/release_keys.h"
 
+#include <limits>
+
+#include "base/result.h"
+
 namespace layby::server {
 
 std::string image_root_key(std::uint64_t version) {
@@ -14,8 +18,10 @@ std::string image_targets_key(std::uint64_t version) {
   return fmt::format("i/targets/{}", version);
 }
 
-// Image names contain slashes, and one may continue another ("a/b" and "a/b/c"): a trailing NUL,
-// which no name contains, ends them where something follows.
+std::string director_root_key(std::uint64_t version) {
+  return fmt::format("i/director-root/{}", version);
+}
+
 std::string image_key(std::string_view name) {
   return fmt::format("i/image/{}", name);
 }
@@ -25,9 +31,12 @@ std::string release_prefix(std::string_view slot, std::string_view hardware) {
 }
 
 std::string release_key(std::string_view slot, std::string_view hardware, std::uint64_t counter) {
-  return fmt::format("{}{:020}", release_prefix(slot, hardware), counter);
+  return fmt::format("{}{:020}", release_prefix(slot, hardware),
+                     std::numeric_limits<std::uint64_t>::max() - counter);
 }
 
+// Image names contain slashes, and one may continue another ("a/b" and "a/b/c"): a NUL, which no
+// name contains, ends them here, where something follows.
 std::string wants_prefix(std::string_view image_name) {
   std::string key = fmt::format("i/wants/{}", image_name);
   key.push_back('\0');

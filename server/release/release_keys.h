@@ -4,7 +4,8 @@
 //   i/root/<N>  i/snapshot/<N>  i/targets/<N>   the documents, byte for byte
 //   i/timestamp                             the timestamp, with its ETag and when to sign it anew
 //   i/image/<name>                          an image, for ever: names are never reused
-//   i/release/<slot>/<hardware>/<counter>   name of the image; the counter has 20 digits
+//   i/director-root/<N>                     root of the Directors of all cars
+//   i/release/<slot>/<hardware>/<2^64-1-counter>   name of the image; 20 digits, newest first
 //   i/wants/<name>\0<VIN>                  Director metadata of this car depends on this image
 //   p/<image sha256>/<base sha256 | full>   a payload that can be downloaded
 //   j/<id>                                  a job, kept when it is over
@@ -32,7 +33,9 @@ std::string image_snapshot_key(std::uint64_t version);
 std::string image_targets_key(std::uint64_t version);
 std::string image_key(std::string_view name);
 
-// All releases of a slot for a hardware, oldest first; with a counter: one.
+std::string director_root_key(std::uint64_t version);
+
+// All releases of a slot for a hardware, newest first; with a counter: one.
 std::string release_prefix(std::string_view slot, std::string_view hardware);
 std::string release_key(std::string_view slot, std::string_view hardware, std::uint64_t counter);
 
