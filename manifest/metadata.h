@@ -18,7 +18,8 @@
 namespace layby::manifest {
 
 enum class Role { kRoot, kTimestamp, kSnapshot, kTargets };
-constexpr std::array kRoles = {Role::kRoot, Role::kTimestamp, Role::kSnapshot, Role::kTargets};
+inline constexpr std::array kRoles = {Role::kRoot, Role::kTimestamp, Role::kSnapshot,
+                                      Role::kTargets};
 std::string_view to_string(Role role);  // "root", "timestamp", "snapshot", "targets"
 
 using Version = std::uint64_t;  // 1 and above
