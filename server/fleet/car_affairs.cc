@@ -1,0 +1,78 @@
+#include "server/fleet/car_affairs.h"
+
+#include "base/assert.h"
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/event_sequence.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+std::string_view to_string(EventType type) {
+  switch (type) {
+    case EventType::kAuthorisation: return "authorisation";
+    case EventType::kBilling: return "billing";
+    case EventType::kRefund: return "refund";
+    case EventType::kMessage: return "message";
+  }
+  LAYBY_ASSERT(false);
+}
+
+std::string_view to_string(Message message) {
+  switch (message) {
+    case Message::kOrdered: return "ordered";
+    case Message::kDownloaded: return "downloaded";
+    case Message::kActivated: return "activated";
+    case Message::kInvoiced: return "invoiced";
+    case Message::kCancelled: return "cancelled";
+    case Message::kRefunded: return "refunded";
+    case Message::kFailed: return "failed";
+    case Message::kPaired: return "paired";
+    case Message::kWithdrawn: return "withdrawn";
+    case Message::kEnded: return "ended";
+  }
+  LAYBY_ASSERT(false);
+}
+
+std::string message_prefix(const manifest::Vin& vin) {
+  return car_prefix(vin) + "message/";
+}
+
+Result<CarAffairs> CarAffairs::begin(const Services& services, Change& change,
+                                     const manifest::Vin& vin, std::string who) {
+  Car car = TRY(load_car(change, vin));
+  const AuditHead head = TRY(load_audit_head(change, vin));
+  return CarAffairs(services, change, std::move(car), std::move(who), head);
+}
+
+void CarAffairs::record(std::string_view what, std::string_view order, const Json& data) {
+  head_ = append_audit(*change_, car_.vin, head_,
+                       {.at = now_, .who = who_, .what = what, .order = order, .data = data});
+}
+
+void CarAffairs::emit(EventType type, std::string_view order, const Json& data) {
+  LAYBY_ASSERT(services_->events != nullptr);
+  const std::uint64_t id = services_->events->draw(*change_);
+  Json event{{"id", id},
+             {"type", std::string(to_string(type))},
+             {"at", format_utc(now_)},
+             {"vin", car_.vin.text()},
+             {"data", data}};
+  if (!order.empty()) event["order"] = std::string(order);
+  const std::string text = to_stored(event);
+  change_->put(event_key(id), text);
+  if (type == EventType::kMessage)
+    change_->put(fmt::format("{}{:020}", message_prefix(car_.vin), id), text);
+}
+
+void CarAffairs::tell_owner(Message message, std::string_view order) {
+  emit(EventType::kMessage, order, {{"message", std::string(to_string(message))}});
+}
+
+void CarAffairs::outdate_metadata() {
+  change_->erase(car_prefix(car_.vin) + "director/timestamp");
+}
+
+}  // namespace layby::server

@@ -1,0 +1,194 @@
+#include "server/fleet/car_routes.h"
+
+#include <set>
+
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/auth.h"
+#include "server/fleet/car_affairs.h"
+#include "server/fleet/consent.h"
+#include "server/fleet/json_answer.h"
+#include "server/fleet/refusal.h"
+#include "server/fleet/vehicle_state.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr std::size_t kTextBytesMax = 100;
+constexpr std::size_t kHardwareMax = 200;
+constexpr std::size_t kEcusMax = 64;
+constexpr std::size_t kUsersMax = 20;
+constexpr std::uint64_t kModelYearMin = 1980;  // the VIN's model year code begins here
+constexpr std::uint64_t kModelYearMax = 2200;
+
+Response no_content() {
+  Response response;
+  response.status = 204;
+  return response;
+}
+
+Result<std::string> read_country(const Json& body) {
+  std::string country = TRY(manifest::text_field(body, "country"));
+  const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (country.size() != 2 || !is_capital(country[0]) || !is_capital(country[1]))
+    return fail(ErrorCode::kBadFormat, "\"country\": two capital letters of ISO 3166-1");
+  return country;
+}
+
+Result<std::vector<CarEcu>> read_ecus(const Json& body) {
+  const Json& list = *TRY(manifest::array_field(body, "ecus"));
+  if (list.empty() || list.size() > kEcusMax)
+    return fail(ErrorCode::kBadFormat, "\"ecus\": 1 to {} of them", kEcusMax);
+  std::vector<CarEcu> ecus;
+  std::set<std::string> serials;
+  for (const Json& entry : list) {
+    if (!entry.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
+    TRY_VOID(check_fields(entry, {"serial", "hardware_id"}));
+    ecus.push_back(
+        {.serial = TRY(manifest::text_field(entry, "serial").and_then(manifest::EcuSerial::parse)),
+         .hardware_id =
+             TRY(manifest::text_field(entry, "hardware_id").and_then(manifest::HardwareId::parse)),
+         .public_key = std::nullopt});
+    if (!serials.insert(ecus.back().serial.text()).second)
+      return fail(ErrorCode::kBadFormat, "ECU {} is named twice", ecus.back().serial.text());
+  }
+  return ecus;
+}
+
+Result<Car> read_car(const Request& request, UnixSeconds now) {
+  const Json body = TRY(json_body(request));
+  TRY_VOID(check_fields(body, {"vin", "model", "model_year", "country", "hardware", "ecus"}));
+  const std::string country = TRY(read_country(body));
+  const std::string vin = TRY(manifest::text_field(body, "vin"));
+  Car car{.vin = TRY(manifest::Vin::parse_for_market(vin, country)),
+          .model = TRY(manifest::text_field(body, "model")),
+          .model_year = TRY(manifest::uint_field(body, "model_year", kModelYearMax)),
+          .country = country,
+          .hardware = TRY(texts_field(body, "hardware", kHardwareMax)),
+          .ecus = TRY(read_ecus(body)),
+          .registered_at = now,
+          .pairing = std::nullopt};
+  if (car.model.empty() || car.model.size() > kTextBytesMax)
+    return fail(ErrorCode::kBadFormat, "\"model\": 1 to {} bytes", kTextBytesMax);
+  if (car.model_year < kModelYearMin)
+    return fail(ErrorCode::kBadFormat, "\"model_year\": {} to {}", kModelYearMin, kModelYearMax);
+  return car;
+}
+
+Json car_json(const Car& car, Standing standing) {
+  Json ecus = Json::array();
+  for (const CarEcu& ecu : car.ecus)
+    ecus.push_back({{"serial", ecu.serial.text()}, {"hardware_id", ecu.hardware_id.text()}});
+  Json json{{"vin", car.vin.text()},
+            {"model", car.model},
+            {"model_year", car.model_year},
+            {"country", car.country},
+            {"hardware", car.hardware},
+            {"ecus", std::move(ecus)},
+            {"registered", format_utc(car.registered_at)},
+            {"paired", car.pairing.has_value()}};
+  if (car.pairing) {
+    json["paired_at"] = format_utc(car.pairing->paired_at);
+    json["primary"] = car.pairing->primary.text();
+    if (standing != Standing::kSecondary) json["owner"] = car.pairing->owner;
+  }
+  return json;
+}
+
+// The owner alone may change who uses the car.
+Answer<CarAccess> access_as_owner(const Services& services, const Request& request) {
+  CarAccess access = TRY(access_car(services, request));
+  if (access.standing != Standing::kOwner)
+    return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
+  return access;
+}
+
+}  // namespace
+
+Response post_car(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const Caller caller = TRY(require_role(services, request, Role::kOperator));
+    const Car car = TRY(read_car(request, services.clock.now()));
+    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+      if (TRY(change.get(car_key(car.vin))))
+        return fail(ErrorCode::kAlreadyExists, "car {} is registered", car.vin.text());
+      save_car(change, car);
+      CarAffairs affairs = TRY(CarAffairs::begin(services, change, car.vin, caller.account));
+      const Json json = car_json(car, Standing::kOperator);
+      affairs.record("registered", "", json);
+      return json_response(201, json);
+    });
+  }());
+}
+
+Response get_car(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const CarAccess access = TRY(access_car(services, request));
+    Json json = car_json(access.car, access.standing);
+    const std::optional<VehicleState> state =
+        TRY(load_vehicle_state(services.store, access.car.vin));
+    json["installed"] = state ? installed_json(*state) : Json::object();
+    json["functions"] = state ? functions_json(*state) : Json::object();
+    if (state) {
+      json["report"] = {{"counter", state->acknowledged},
+                        {"received", format_utc(state->received)},
+                        {"time", format_utc(state->time)},
+                        {"agent", state->agent},
+                        {"attack", state->attack}};
+    }
+    if (access.standing != Standing::kSecondary) {
+      json["consents"] = {{"software-updates", consent_json(TRY(load_software_consent(
+                                                   services.store, access.car.vin)))}};
+    }
+    return json_response(200, json);
+  }());
+}
+
+Response post_car_user(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    Answer<CarAccess> access = access_as_owner(services, request);
+    if (!access) return tl::unexpected(std::move(access.error()));
+    const Json body = TRY(json_body(request));
+    TRY_VOID(check_fields(body, {"account"}));
+    const std::string account = TRY(manifest::text_field(body, "account"));
+    const manifest::Vin vin = access->car.vin;
+    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+      const Account user = TRY(load_account(change, account));
+      if (user.role != Role::kOwner)
+        return fail(ErrorCode::kInvalidArgument, "only accounts with the role owner use cars");
+      CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, access->caller.account));
+      if (!affairs.car().owned_by(access->caller.account))
+        return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
+      if (affairs.car().owned_by(account))
+        return fail(ErrorCode::kInvalidArgument, "this account owns the car");
+      const std::string prefix = car_user_key(vin, "");
+      if (TRY(change.scan(prefix, after_prefix(prefix), kUsersMax)).size() == kUsersMax)
+        return fail(ErrorCode::kTooLarge, "at most {} secondary users", kUsersMax);
+      change.put(car_user_key(vin, account), "{}");
+      affairs.record("user-added", "", {{"account", account}});
+      return json_response(201, {{"account", account}});
+    });
+  }());
+}
+
+Response delete_car_user(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    Answer<CarAccess> access = access_as_owner(services, request);
+    if (!access) return tl::unexpected(std::move(access.error()));
+    const std::string account = request.path_values.at("account");
+    const manifest::Vin vin = access->car.vin;
+    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+      CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, access->caller.account));
+      if (!TRY(change.get(car_user_key(vin, account))))
+        return fail(ErrorCode::kNotFound, "no such user of this car");
+      change.erase(car_user_key(vin, account));
+      affairs.record("user-removed", "", {{"account", account}});
+      return no_content();
+    });
+  }());
+}
+
+}  // namespace layby::server

@@ -1,0 +1,87 @@
+#include "server/fleet/idempotency.h"
+
+#include "base/assert.h"
+#include "crypto/sealed_box.h"
+#include "manifest/json_value.h"
+#include "server/fleet/deadline.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr std::size_t kKeyBytesMax = 200;
+
+// What is to be remembered, and under which name.
+struct Remembered {
+  std::string id;       // of the deadline
+  std::string key;      // in the store
+  std::string request;  // digest
+  crypto::SealSecretKey secret;
+};
+
+Remembered describe(const Request& request, const Caller& caller, std::string_view key) {
+  const std::string digest = to_hex(crypto::sha256(as_bytes(key)));
+  const std::string what =
+      fmt::format("{} {}\n{}", static_cast<int>(request.method), request.path, request.body);
+  const std::string seed = fmt::format("{}\n{}", request.header("authorization"), key);
+  return {.id = caller.account + "." + digest.substr(0, 32),
+          .key = fmt::format("k/{}/{}", caller.account, digest),
+          .request = to_hex(crypto::sha256(as_bytes(what))),
+          .secret = crypto::hmac_sha256(as_bytes("layby kept answer"), as_bytes(seed))};
+}
+
+Answer<Response> replay(const Remembered& remembered, const std::string& text) {
+  const Json json = TRY(parse_stored(remembered.key, text));
+  if (TRY(manifest::text_field(json, "request")) != remembered.request)
+    return refuse(RefusalCode::kIdempotencyKeyReused,
+                  "this Idempotency-Key was used for another request");
+  const Bytes sealed = TRY(manifest::text_field(json, "answer").and_then(from_base64));
+  const Result<Bytes> body = crypto::open_sealed(sealed, remembered.secret);
+  if (!body)
+    return refuse(RefusalCode::kIdempotencyKeyReused,
+                  "this Idempotency-Key was used with another token");
+  Response response;
+  response.status = static_cast<int>(TRY(manifest::uint_field(json, "status")));
+  response.headers["Content-Type"] = "application/json";
+  response.body = std::string(as_text(*body));
+  return response;
+}
+
+void remember(Change& change, const Remembered& remembered, const Response& response,
+              UnixSeconds now) {
+  const auto* body = std::get_if<std::string>(&response.body);
+  LAYBY_ASSERT(body != nullptr);
+  const Bytes sealed = crypto::seal(as_bytes(*body), crypto::seal_public_key(remembered.secret));
+  change.put(remembered.key, to_stored({{"request", remembered.request},
+                                        {"status", response.status},
+                                        {"answer", to_base64(sealed)}}));
+  forget_at(change, now + kAnswerKeptSeconds, remembered.id, remembered.key);
+}
+
+}  // namespace
+
+Answer<Response> answer_once(const Services& services, const Request& request, const Caller& caller,
+                             IdempotencyKeyIs need,
+                             const std::function<Answer<Response>(Change&)>& body) {
+  const std::string_view key = request.header("idempotency-key");
+  if (key.empty() && need == IdempotencyKeyIs::kRequired)
+    return refuse(RefusalCode::kIdempotencyKeyRequired,
+                  "send an Idempotency-Key, made once and kept until the answer is there");
+  if (key.size() > kKeyBytesMax)
+    return fail(ErrorCode::kInvalidArgument, "Idempotency-Key: at most {} bytes", kKeyBytesMax);
+  const std::optional<Remembered> remembered =
+      key.empty() ? std::nullopt : std::optional(describe(request, caller, key));
+  return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+    if (!remembered) return body(change);
+    if (const std::optional<std::string> kept = TRY(change.get(remembered->key)))
+      return replay(*remembered, *kept);
+    Answer<Response> answer = body(change);
+    if (answer) remember(change, *remembered, *answer, services.clock.now());
+    return answer;
+  });
+}
+
+}  // namespace layby::server

@@ -1,0 +1,267 @@
+#include "server/fleet/pairing.h"
+
+#include <algorithm>
+
+#include "base/time_text.h"
+#include "crypto/random.h"
+#include "manifest/json_value.h"
+#include "server/fleet/auth.h"
+#include "server/fleet/car_affairs.h"
+#include "server/fleet/deadline.h"
+#include "server/fleet/json_answer.h"
+#include "server/fleet/vehicle_state.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr UnixSeconds kClockSkewSeconds = kDaySeconds;
+constexpr std::size_t kRequestPemBytesMax = 8 * kKiB;
+
+struct PairRequest {
+  manifest::Vin vin;
+  std::string code_digest;
+  std::string certificate_request;
+  crypto::SealPublicKey seal_key;
+  manifest::EcuSerial primary;
+  std::vector<CarEcu> ecus;  // all with a key
+  std::string digest;        // of the whole request
+};
+
+std::string code_key(std::string_view digest) {
+  return "pc/" + std::string(digest);
+}
+
+// An account's code that is waiting to be used.
+std::string account_code_key(std::string_view account) {
+  return "pa/" + std::string(account);
+}
+
+std::string tries_key(const manifest::Vin& vin) {
+  return car_prefix(vin) + "pairing";
+}
+
+std::string digest_of_code(std::string_view code) {
+  return to_hex(crypto::sha256(as_bytes(code)));
+}
+
+// As people type it: in small letters, in two groups.
+std::string normalise_code(std::string_view typed) {
+  std::string code;
+  for (const char c : typed) {
+    if (c == '-' || c == ' ') continue;
+    code += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  }
+  return code;
+}
+
+Result<CarEcu> read_ecu(const Json& json) {
+  TRY_VOID(check_fields(json, {"serial", "hardware_id", "public_key"}));
+  return CarEcu{
+      .serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse)),
+      .hardware_id =
+          TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse)),
+      .public_key = TRY(manifest::text_field(json, "public_key").and_then(array_from_hex<32>))};
+}
+
+Result<PairRequest> read_pair_request(const Request& request) {
+  const Json body = TRY(json_body(request));
+  TRY_VOID(
+      check_fields(body, {"vin", "code", "certificate_request", "seal_key", "ecus", "primary"}));
+  const std::string code = TRY(manifest::text_field(body, "code"));
+  std::vector<CarEcu> ecus;
+  for (const Json& ecu : *TRY(manifest::array_field(body, "ecus"))) {
+    if (!ecu.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
+    ecus.push_back(TRY(read_ecu(ecu)));
+  }
+  if (ecus.empty()) return fail(ErrorCode::kBadFormat, "\"ecus\": at least one");
+  manifest::EcuSerial primary = ecus.front().serial;
+  if (manifest::find_field(body, "primary"))
+    primary = TRY(manifest::text_field(body, "primary").and_then(manifest::EcuSerial::parse));
+  PairRequest pair{
+      .vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse)),
+      .code_digest = digest_of_code(normalise_code(code)),
+      .certificate_request = TRY(manifest::text_field(body, "certificate_request")),
+      .seal_key = TRY(manifest::text_field(body, "seal_key").and_then(array_from_hex<32>)),
+      .primary = std::move(primary),
+      .ecus = std::move(ecus),
+      .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
+  if (pair.certificate_request.size() > kRequestPemBytesMax)
+    return fail(ErrorCode::kTooLarge, "certificate_request: at most {} bytes", kRequestPemBytesMax);
+  return pair;
+}
+
+Response pair_answer(const Services& services, const std::string& certificate) {
+  return json_response(200,
+                       {{"certificate", certificate}, {"poll_seconds", services.poll_seconds}});
+}
+
+struct WrongTries {
+  std::uint64_t count = 0;
+  UnixSeconds last = 0;
+};
+
+Result<WrongTries> load_tries(Change& change, const manifest::Vin& vin, UnixSeconds now) {
+  const std::optional<std::string> text = TRY(change.get(tries_key(vin)));
+  if (!text) return WrongTries{};
+  const Json json = TRY(parse_stored("pairing tries", *text));
+  const WrongTries tries{.count = TRY(manifest::uint_field(json, "wrong")),
+                         .last = TRY(manifest::time_field(json, "last"))};
+  return now >= tries.last + kPairingLockSeconds ? WrongTries{} : tries;
+}
+
+Refusal wrong_code() {
+  return {RefusalCode::kWrongCode, "the code is wrong, used up or older than an hour"};
+}
+
+// The serials and hardware ids must be those that the car was registered with: an exchanged part
+// is never taken in silence.
+Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
+  std::vector<Reason> reasons;
+  const auto find = [](const std::vector<CarEcu>& ecus, const manifest::EcuSerial& serial) {
+    return std::find_if(ecus.begin(), ecus.end(),
+                        [&](const CarEcu& ecu) { return ecu.serial == serial; });
+  };
+  for (const CarEcu& ecu : car.ecus) {
+    const auto found = find(pair.ecus, ecu.serial);
+    if (found == pair.ecus.end())
+      reasons.push_back({"missing", fmt::format("ECU {} is missing", ecu.serial.text())});
+    else if (found->hardware_id != ecu.hardware_id)
+      reasons.push_back(
+          {"hardware-id", fmt::format("ECU {} is a {} and not a {}", ecu.serial.text(),
+                                      found->hardware_id.text(), ecu.hardware_id.text())});
+  }
+  for (const CarEcu& ecu : pair.ecus) {
+    if (find(car.ecus, ecu.serial) == car.ecus.end())
+      reasons.push_back(
+          {"unknown", fmt::format("the car was built without {}", ecu.serial.text())});
+  }
+  if (find(pair.ecus, pair.primary) == pair.ecus.end() || pair.ecus.size() != car.ecus.size())
+    reasons.push_back({"primary", "the primary must be one of the ECUs, each named once"});
+  if (reasons.empty()) return {};
+  return refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons));
+}
+
+// Gives the certificate.
+Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std::string& owner) {
+  Car& car = affairs.car();
+  if (car.pairing && car.pairing->owner != owner)
+    return refuse(RefusalCode::kAlreadyPaired, "the car belongs to another account");
+  if (Answer<void> fits = check_ecus(car, pair); !fits)
+    return tl::unexpected(std::move(fits.error()));
+  const Services& services = affairs.services();
+  const UnixSeconds now = affairs.now();
+  const std::string certificate = TRY(crypto::issue_certificate(
+      services.vehicle_authority, pair.certificate_request,
+      {.common_name = car.vin.text(), .subject_alt_names = {}}, crypto::CertificateUse::kVehicle,
+      {.not_before = now - kClockSkewSeconds, .not_after = now + kVehicleCertificateSeconds}));
+  const crypto::CertificateFacts facts = TRY(crypto::read_certificate(certificate));
+  for (CarEcu& ecu : car.ecus) {
+    ecu.public_key = std::find_if(pair.ecus.begin(), pair.ecus.end(), [&](const CarEcu& other) {
+                       return other.serial == ecu.serial;
+                     })->public_key;
+  }
+  car.pairing = Pairing{.owner = owner,
+                        .primary = pair.primary,
+                        .certificate = facts.fingerprint,
+                        .seal_key = pair.seal_key,
+                        .paired_at = now};
+  save_car(affairs.change(), car);
+  // New keys begin new counters, and what the old ones said counts no longer.
+  affairs.change().erase(vehicle_state_key(car.vin));
+  affairs.outdate_metadata();
+  affairs.record("paired", "", {{"owner", owner}, {"certificate", to_hex(facts.fingerprint)}});
+  affairs.tell_owner(Message::kPaired, "");
+  return certificate;
+}
+
+struct CodeState {
+  std::string account;
+  UnixSeconds expires = 0;
+  std::optional<std::string> used_by;  // digest of the request
+  std::string certificate;             // that it was answered with
+};
+
+Result<std::optional<CodeState>> load_code(Change& change, const PairRequest& pair,
+                                           UnixSeconds now) {
+  const std::optional<std::string> text = TRY(change.get(code_key(pair.code_digest)));
+  if (!text) return std::nullopt;
+  const Json json = TRY(parse_stored("pairing code", *text));
+  CodeState code{.account = TRY(manifest::text_field(json, "account")),
+                 .expires = TRY(manifest::time_field(json, "expires")),
+                 .used_by = std::nullopt,
+                 .certificate = {}};
+  if (now >= code.expires) return std::nullopt;
+  if (manifest::find_field(json, "used_by")) {
+    code.used_by = TRY(manifest::text_field(json, "used_by"));
+    code.certificate = TRY(manifest::text_field(json, "certificate"));
+    if (*code.used_by != pair.digest) return std::nullopt;
+  }
+  return code;
+}
+
+void count_wrong_try(Change& change, const manifest::Vin& vin, WrongTries tries, UnixSeconds now) {
+  change.put(tries_key(vin), to_stored({{"wrong", tries.count + 1}, {"last", format_utc(now)}}));
+}
+
+// A wrong code must be counted, so that refusal is committed: it comes back as a response.
+Answer<Response> pair_in(const Services& services, Change& change, const PairRequest& pair) {
+  const UnixSeconds now = services.clock.now();
+  Result<Car> car = load_car(change, pair.vin);
+  if (!car && car.error().code() == ErrorCode::kNotFound) return refuse(wrong_code());
+  if (!car) return fail(car.error());
+  const WrongTries tries = TRY(load_tries(change, pair.vin, now));
+  if (tries.count >= kPairingTriesMax)
+    return refuse(RefusalCode::kPairingLocked, "too many wrong codes; try again in an hour");
+  const std::optional<CodeState> code = TRY(load_code(change, pair, now));
+  if (!code) {
+    count_wrong_try(change, pair.vin, tries, now);
+    return to_response(refuse(wrong_code()));
+  }
+  if (code->used_by) return pair_answer(services, code->certificate);
+  CarAffairs affairs = TRY(CarAffairs::begin(services, change, pair.vin, code->account));
+  const Answer<std::string> certificate = tie(affairs, pair, code->account);
+  if (!certificate) return tl::unexpected(certificate.error());
+  change.put(code_key(pair.code_digest), to_stored({{"account", code->account},
+                                                    {"expires", format_utc(code->expires)},
+                                                    {"used_by", pair.digest},
+                                                    {"certificate", *certificate}}));
+  change.erase(account_code_key(code->account));
+  change.erase(tries_key(pair.vin));
+  return pair_answer(services, *certificate);
+}
+
+}  // namespace
+
+Response post_pairing_code(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const Caller caller = TRY(require_role(services, request, Role::kOwner));
+    const UnixSeconds now = services.clock.now();
+    const std::string code = crypto::random_text(kPairingAlphabet, kPairingCodeLength);
+    const std::string digest = digest_of_code(code);
+    const UnixSeconds expires = now + kPairingCodeSeconds;
+    const auto make = [&](Change& change) -> Answer<Response> {
+      const std::string mine = account_code_key(caller.account);
+      if (const std::optional<std::string> before = TRY(change.get(mine)))
+        change.erase(code_key(*before));
+      change.put(mine, digest);
+      change.put(code_key(digest),
+                 to_stored({{"account", caller.account}, {"expires", format_utc(expires)}}));
+      forget_at(change, expires, digest.substr(0, 32), code_key(digest));
+      return json_response(201, {{"code", code}, {"expires", format_utc(expires)}});
+    };
+    return commit_with_retry(services.store, make);
+  }());
+}
+
+Response post_pair(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const PairRequest pair = TRY(read_pair_request(request));
+    return commit_with_retry(services.store,
+                             [&](Change& change) { return pair_in(services, change, pair); });
+  }());
+}
+
+}  // namespace layby::server

@@ -1,0 +1,88 @@
+#include "server/fleet/trail_routes.h"
+
+#include <charconv>
+
+#include "base/assert.h"
+#include "manifest/json_value.h"
+#include "server/fleet/audit.h"
+#include "server/fleet/auth.h"
+#include "server/fleet/car_affairs.h"
+#include "server/fleet/event_sequence.h"
+#include "server/fleet/json_answer.h"
+#include "server/fleet/refusal.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+// `?after=` as a number; 0 where it is absent.
+Result<std::uint64_t> after_number(const Page& page) {
+  std::uint64_t after = 0;
+  if (page.after.empty()) return after;
+  const char* end = page.after.data() + page.after.size();
+  const auto [read, error] = std::from_chars(page.after.data(), end, after);
+  if (error != std::errc{} || read != end || after >= manifest::kJsonIntegerMax)
+    return fail(ErrorCode::kInvalidArgument, "after: a number from an earlier answer");
+  return after;
+}
+
+Result<Json> list_between(const Store& store, const std::string& begin, const std::string& end,
+                          std::size_t limit) {
+  Json list = Json::array();
+  for (const KeyValue& entry : TRY(store.scan(begin, end, limit)))
+    list.push_back(TRY(parse_stored(entry.key, entry.value)));
+  return list;
+}
+
+}  // namespace
+
+Response get_audit(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const CarAccess access = TRY(access_car(services, request));
+    if (access.standing == Standing::kSecondary)
+      return refuse(RefusalCode::kOwnerOnly, "secondary users do not see the audit trail");
+    const Page page = TRY(read_page(request));
+    const manifest::Vin& vin = access.car.vin;
+    // The end first: records only grow, so what it names is in the list or after this page.
+    const AuditHead head = TRY(load_audit_head(services.store, vin));
+    const std::uint64_t after = TRY(after_number(page));
+    Json records = TRY(list_between(services.store, audit_key(vin, after + 1),
+                                    audit_key(vin, head.seq + 1), page.limit));
+    return json_response(200, {{"records", std::move(records)},
+                               {"head", {{"seq", head.seq}, {"digest", to_hex(head.digest)}}}});
+  }());
+}
+
+Response get_messages(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const CarAccess access = TRY(access_car(services, request));
+    if (access.standing != Standing::kOwner)
+      return refuse(RefusalCode::kOwnerOnly, "messages are for the owner of the car");
+    const Page page = TRY(read_page(request));
+    const std::string prefix = message_prefix(access.car.vin);
+    const std::uint64_t after = TRY(after_number(page));
+    Json events = TRY(list_between(services.store, fmt::format("{}{:020}", prefix, after + 1),
+                                   fmt::format("{}{:020}", prefix, services.events->visible_end()),
+                                   page.limit));
+    return json_response(200, {{"events", std::move(events)}});
+  }());
+}
+
+Response get_events(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    TRY_VOID(require_role(services, request, Role::kOperator));
+    LAYBY_ASSERT(services.events != nullptr);
+    const Page page = TRY(read_page(request));
+    const std::uint64_t after = TRY(after_number(page));
+    // Asked before the scan: what lands later is for the next reader.
+    const std::uint64_t end = services.events->visible_end();
+    Json events = Json::array();
+    if (after + 1 < end)
+      events = TRY(list_between(services.store, event_key(after + 1), event_key(end), page.limit));
+    return json_response(200, {{"events", std::move(events)}});
+  }());
+}
+
+}  // namespace layby::server

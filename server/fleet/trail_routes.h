@@ -1,0 +1,13 @@
+// What can be read back: the audit trail of a car, the messages to its owner, all outgoing events.
+#pragma once
+
+#include "server/http/message.h"
+#include "server/services.h"
+
+namespace layby::server {
+
+Response get_audit(const Services& services, const Request& request);
+Response get_messages(const Services& services, const Request& request);
+Response get_events(const Services& services, const Request& request);
+
+}  // namespace layby::server

@@ -1,0 +1,148 @@
+#include "server/fleet/vehicle_state.h"
+
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+Result<manifest::InstalledImage> decode_installed(const Json& json) {
+  return manifest::InstalledImage{
+      .image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse)),
+      .sha256 = TRY(manifest::digest_field(json, "sha256")),
+      .length = TRY(manifest::uint_field(json, "length")),
+      .release_counter = TRY(manifest::uint_field(json, "releaseCounter"))};
+}
+
+Result<manifest::FunctionReport> decode_function(const Json& json) {
+  manifest::FunctionReport report{
+      .counter = TRY(manifest::uint_field(json, "counter")),
+      .state = TRY(manifest::text_field(json, "state").and_then(manifest::parse_function_state)),
+      .until = std::nullopt};
+  if (manifest::find_field(json, "until")) report.until = TRY(manifest::time_field(json, "until"));
+  return report;
+}
+
+Result<std::optional<VehicleState>> decode(const std::optional<std::string>& text) {
+  if (!text) return std::nullopt;
+  const Json json = TRY(parse_stored("report", *text));
+  VehicleState state{.received = TRY(manifest::time_field(json, "received")),
+                     .time = TRY(manifest::time_field(json, "time")),
+                     .manifest = TRY(manifest::digest_field(json, "manifest")),
+                     .acknowledged = TRY(manifest::uint_field(json, "acknowledged")),
+                     .counters = {},
+                     .agent = TRY(manifest::text_field(json, "agent")),
+                     .attack = TRY(manifest::text_field(json, "attack")),
+                     .installed = {},
+                     .functions = {}};
+  const Json& counters = *TRY(manifest::object_field(json, "counters"));
+  for (const auto& [serial, value] : counters.items()) {
+    state.counters.emplace(TRY(manifest::EcuSerial::parse(serial)),
+                           TRY(manifest::uint_field(counters, serial)));
+  }
+  for (const auto& [slot, image] : TRY(manifest::object_field(json, "installed"))->items())
+    state.installed.emplace(TRY(manifest::Slot::parse(slot)), TRY(decode_installed(image)));
+  for (const auto& [id, report] : TRY(manifest::object_field(json, "functions"))->items())
+    state.functions.emplace(TRY(manifest::FunctionId::parse(id)), TRY(decode_function(report)));
+  return state;
+}
+
+}  // namespace
+
+bool VehicleState::has_active(const manifest::FunctionId& function) const {
+  const auto found = functions.find(function);
+  return found != functions.end() && found->second.state == manifest::FunctionState::kActive;
+}
+
+std::string vehicle_state_key(const manifest::Vin& vin) {
+  return car_prefix(vin) + "report";
+}
+
+Result<std::optional<VehicleState>> load_vehicle_state(const Store& store,
+                                                       const manifest::Vin& vin) {
+  return decode(TRY(store.get(vehicle_state_key(vin))));
+}
+
+Result<std::optional<VehicleState>> load_vehicle_state(Change& change, const manifest::Vin& vin) {
+  return decode(TRY(change.get(vehicle_state_key(vin))));
+}
+
+Json installed_json(const VehicleState& state) {
+  Json installed = Json::object();
+  for (const auto& [slot, image] : state.installed) {
+    installed[slot.text()] = {{"image", image.image.text()},
+                              {"sha256", to_hex(image.sha256)},
+                              {"length", image.length},
+                              {"releaseCounter", image.release_counter}};
+  }
+  return installed;
+}
+
+Json functions_json(const VehicleState& state) {
+  Json functions = Json::object();
+  for (const auto& [id, report] : state.functions) {
+    Json entry{{"counter", report.counter}, {"state", std::string(to_string(report.state))}};
+    if (report.until) entry["until"] = format_utc(*report.until);
+    functions[id.text()] = std::move(entry);
+  }
+  return functions;
+}
+
+void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleState& state) {
+  Json counters = Json::object();
+  for (const auto& [serial, counter] : state.counters) counters[serial.text()] = counter;
+  change.put(vehicle_state_key(vin), to_stored({{"received", format_utc(state.received)},
+                                                {"time", format_utc(state.time)},
+                                                {"manifest", to_hex(state.manifest)},
+                                                {"acknowledged", state.acknowledged},
+                                                {"counters", std::move(counters)},
+                                                {"agent", state.agent},
+                                                {"attack", state.attack},
+                                                {"installed", installed_json(state)},
+                                                {"functions", functions_json(state)}}));
+}
+
+VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received) {
+  const manifest::EcuReport& primary = manifest.primary();
+  VehicleState state{.received = received,
+                     .time = primary.time,
+                     .manifest = manifest.digest(),
+                     .acknowledged = primary.counter,
+                     .counters = {},
+                     .agent = primary.agent,
+                     .attack = primary.attack,
+                     .installed = {},
+                     .functions = {}};
+  for (const auto& [serial, report] : manifest.ecus()) {
+    state.counters.emplace(serial, report.counter);
+    for (const auto& [slot, image] : report.installed) state.installed.emplace(slot, image);
+    for (const auto& [id, function] : report.functions) state.functions.emplace(id, function);
+  }
+  return state;
+}
+
+Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car,
+                                                   const std::optional<VehicleState>& last) {
+  if (!car.pairing) return fail(ErrorCode::kForbidden, "the car is not paired");
+  manifest::KnownCar known{
+      .vin = car.vin, .primary = car.pairing->primary, .ecus = {}, .last_manifest = std::nullopt};
+  if (last) known.last_manifest = last->manifest;
+  for (const CarEcu& ecu : car.ecus) {
+    if (!ecu.public_key) continue;
+    std::uint64_t counter = 0;
+    if (last) {
+      const auto found = last->counters.find(ecu.serial);
+      if (found != last->counters.end()) counter = found->second;
+    }
+    known.ecus.emplace(ecu.serial,
+                       manifest::KnownEcu{.key = manifest::PublicKey::from_ed25519(*ecu.public_key),
+                                          .counter = counter});
+  }
+  return manifest::verify_vehicle_manifest(bytes, known);
+}
+
+}  // namespace layby::server

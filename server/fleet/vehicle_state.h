@@ -1,0 +1,49 @@
+// What a car last said of itself, and nothing that anybody else says of it: the last accepted
+// vehicle manifest (`v/<VIN>/report`).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "manifest/report.h"
+#include "server/fleet/car.h"
+#include "server/store/change.h"
+
+namespace layby::server {
+
+struct VehicleState {
+  UnixSeconds received = 0;
+  UnixSeconds time = 0;                                   // as the primary says
+  crypto::Digest256 manifest{};                           // SHA-256 of the manifest's bytes
+  std::uint64_t acknowledged = 0;                         // the primary's counter
+  std::map<manifest::EcuSerial, std::uint64_t> counters;  // of each ECU's last report
+  std::string agent;
+  std::string attack;
+  std::map<manifest::Slot, manifest::InstalledImage> installed;        // over all ECUs
+  std::map<manifest::FunctionId, manifest::FunctionReport> functions;  // over all ECUs
+
+  // Whether the function's licence lets it run, as the car says.
+  bool has_active(const manifest::FunctionId& function) const;
+};
+
+std::string vehicle_state_key(const manifest::Vin& vin);
+
+// Nothing if the car has not spoken since it was paired.
+Result<std::optional<VehicleState>> load_vehicle_state(const Store& store,
+                                                       const manifest::Vin& vin);
+Result<std::optional<VehicleState>> load_vehicle_state(Change& change, const manifest::Vin& vin);
+void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleState& state);
+
+VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received);
+
+// For the car's page and the audit trail.
+manifest::Json installed_json(const VehicleState& state);
+manifest::Json functions_json(const VehicleState& state);
+
+// Against the car's keys and the counters of its last manifest. Errors of verify_vehicle_manifest;
+// kForbidden for a car that is not paired.
+Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car,
+                                                   const std::optional<VehicleState>& last);
+
+}  // namespace layby::server
