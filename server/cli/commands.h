@@ -1,0 +1,93 @@
+// The commands of `layby`, apart from publishing images (image_publish.h). Each makes its calls,
+// prints what came, and returns an error when the server or the machine said no; main.cc makes the
+// exit status of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "server/cli/session.h"
+
+namespace layby::cli {
+
+// Pages of a list: `after` is the last id seen, 0 for `limit` leaves the size to the server.
+struct Page {
+  std::string after;
+  std::uint64_t limit = 0;
+};
+
+// people_commands.cc
+struct NewAccount {
+  std::string name, role, email;
+  std::string token_out;  // file for the token, mode 0600; empty: it is printed
+  std::string idempotency_key;
+};
+Result<void> create_account(Session& session, const NewAccount& account);
+
+struct NewCar {
+  std::string vin, model, country;
+  std::uint64_t model_year = 0;
+  std::vector<std::string> hardware;
+  std::vector<std::string> ecus;  // SERIAL=HARDWARE_ID
+};
+Result<void> register_car(Session& session, const NewCar& car);
+Result<void> show_car(Session& session, const std::string& vin);
+Result<void> create_pairing_code(Session& session);
+Result<void> add_user(Session& session, const std::string& vin, const std::string& account);
+Result<void> remove_user(Session& session, const std::string& vin, const std::string& account);
+
+struct Consent {
+  std::string vin, language, text_version;
+};
+Result<void> give_consent(Session& session, const Consent& consent);
+Result<void> withdraw_consent(Session& session, const std::string& vin);
+Result<void> show_consent(Session& session, const std::string& vin);
+
+// shop_commands.cc
+Result<void> put_product(Session& session, const std::string& id, const std::string& file);
+Result<void> list_products(Session& session, const Page& page);
+Result<void> show_offers(Session& session, const std::string& vin);
+
+struct NewOrder {
+  std::string vin;
+  std::string product;               // of a function
+  std::vector<std::string> regions;  // of a map
+  std::string idempotency_key;       // empty: a fresh one
+};
+Result<void> order_function(Session& session, const NewOrder& order);
+Result<void> order_map(Session& session, const NewOrder& order);
+Result<void> show_order(Session& session, const std::string& id);
+Result<void> list_orders(Session& session, const std::string& vin, const Page& page);
+Result<void> cancel_order(Session& session, const std::string& id);
+Result<void> withdraw_order(Session& session, const std::string& id);
+Result<void> list_events(Session& session, const Page& page);
+Result<void> list_messages(Session& session, const std::string& vin, const Page& page);
+
+struct AuditOptions {
+  std::string vin;
+  Page page;
+  enum class Chain { kShow, kCheck } chain = Chain::kShow;  // kCheck: compute the hash chain anew
+};
+Result<void> show_audit(Session& session, const AuditOptions& options);
+
+// fleet_commands.cc
+Result<void> list_transfers(Session& session, const std::string& vin);
+
+struct JobsOptions {
+  enum class Wait { kNo, kYes } wait = Wait::kNo;
+  std::uint64_t seconds_max = 3600;
+};
+Result<void> list_jobs(Session& session, const JobsOptions& options);
+
+struct Rollout {
+  std::string id, image;
+};
+Result<void> start_rollout(Session& session, const Rollout& rollout);
+Result<void> pause_rollout(Session& session, const Rollout& rollout);
+Result<void> list_rollouts(Session& session);
+Result<void> advance_clock(Session& session, std::uint64_t seconds);
+Result<void> wait_ready(Session& session, std::uint64_t seconds_max);
+
+}  // namespace layby::cli

@@ -1,0 +1,124 @@
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "base/clock.h"
+#include "manifest/json_value.h"
+#include "server/cli/commands.h"
+#include "server/cli/output.h"
+
+namespace layby::cli {
+namespace {
+
+constexpr auto kPause = std::chrono::milliseconds(500);
+
+std::string rollout_path(const std::string& id) {
+  return "/v1/rollouts/" + encode_segment(id);
+}
+
+Result<void> put_rollout(Session& session, const Rollout& rollout, std::string_view state) {
+  const Json body{{"image", rollout.image}, {"state", state}};
+  print_thing(session, TRY(session.call("PUT", rollout_path(rollout.id), body)));
+  return {};
+}
+
+std::map<std::string, int> count_states(const Json& jobs) {
+  std::map<std::string, int> counts;
+  for (const Json& job : rows_of(jobs))
+    ++counts[manifest::text_field(job, "state").value_or("unknown")];
+  return counts;
+}
+
+std::string describe(const std::map<std::string, int>& counts, std::int64_t seconds) {
+  std::string text = "payload jobs:";
+  for (const auto& [state, count] : counts) text += fmt::format(" {} {},", count, state);
+  return text + fmt::format(" {} s", seconds);
+}
+
+// Asks until no job is queued or running.
+Result<Json> wait_for_jobs(Session& session, std::uint64_t seconds_max) {
+  const SystemClock clock;
+  const std::int64_t begin_ms = clock.monotonic_ms();
+  ProgressLine line;
+  for (;;) {
+    Json jobs = TRY(session.get("/v1/payload-jobs"));
+    auto counts = count_states(jobs);
+    const std::int64_t seconds = (clock.monotonic_ms() - begin_ms) / 1000;
+    line.show(describe(counts, seconds));
+    if (counts["queued"] + counts["running"] == 0) return jobs;
+    if (static_cast<std::uint64_t>(seconds) >= seconds_max)
+      return fail(session.in_vain(describe(counts, seconds) + ": not done in time"));
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+}  // namespace
+
+Result<void> list_transfers(Session& session, const std::string& vin) {
+  const std::string path = "/v1/cars/" + encode_segment(vin) + "/transfers";
+  print_list(
+      session, TRY(session.get(path)),
+      {{"PAYLOAD", "payload"}, {"LENGTH", "length"}, {"SENT", "bytes_sent"}, {"RANGES", "ranges"}});
+  return {};
+}
+
+Result<void> list_jobs(Session& session, const JobsOptions& options) {
+  const bool wait = options.wait == JobsOptions::Wait::kYes;
+  const Json jobs = wait ? TRY(wait_for_jobs(session, options.seconds_max))
+                         : TRY(session.get("/v1/payload-jobs"));
+  print_list(session, jobs,
+             {{"ID", "id"},
+              {"IMAGE", "image"},
+              {"BASE", "base"},
+              {"STATE", "state"},
+              {"BYTES", "bytes"},
+              {"SECONDS", "seconds"},
+              {"ERROR", "error"}});
+  if (wait && count_states(jobs)["failed"] > 0)
+    return fail(session.in_vain("a payload job failed"));
+  return {};
+}
+
+Result<void> start_rollout(Session& session, const Rollout& rollout) {
+  return put_rollout(session, rollout, "running");
+}
+
+Result<void> pause_rollout(Session& session, const Rollout& rollout) {
+  if (!rollout.image.empty()) return put_rollout(session, rollout, "paused");
+  const Json list = TRY(session.get("/v1/rollouts"));
+  for (const Json& known : rows_of(list))
+    if (manifest::text_field(known, "id").value_or("") == rollout.id)
+      return put_rollout(session,
+                         {.id = rollout.id, .image = TRY(manifest::text_field(known, "image"))},
+                         "paused");
+  return fail(ErrorCode::kNotFound, "no rollout {}", rollout.id);
+}
+
+Result<void> list_rollouts(Session& session) {
+  print_list(session, TRY(session.get("/v1/rollouts")),
+             {{"ID", "id"}, {"STATE", "state"}, {"IMAGE", "image"}, {"SINCE", "since"}});
+  return {};
+}
+
+Result<void> advance_clock(Session& session, std::uint64_t seconds) {
+  const Json body{{"advance_seconds", seconds}};
+  print_thing(session, TRY(session.call("POST", "/v1/simulation/clock", body)));
+  return {};
+}
+
+Result<void> wait_ready(Session& session, std::uint64_t seconds_max) {
+  const SystemClock clock;
+  const std::int64_t begin_ms = clock.monotonic_ms();
+  for (;;) {
+    const auto answer =
+        session.exchange({.method = "GET", .path = "/readyz", .headers = {}, .body = {}});
+    if (answer && answer->status == 200) return {};
+    const std::string last =
+        answer ? fmt::format("status {}", answer->status) : answer.error().message();
+    if (clock.monotonic_ms() - begin_ms >= static_cast<std::int64_t>(seconds_max) * 1000)
+      return fail(session.in_vain(fmt::format("not ready after {} s: {}", seconds_max, last)));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+}  // namespace layby::cli

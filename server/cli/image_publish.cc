@@ -1,0 +1,148 @@
+#include "server/cli/image_publish.h"
+
+#include "base/clock.h"
+#include "crypto/key_file.h"
+#include "manifest/json_value.h"
+#include "manifest/metadata_json.h"
+#include "manifest/repository.h"
+#include "server/cli/output.h"
+#include "server/cli/upload.h"
+
+namespace layby::cli {
+namespace {
+
+constexpr std::string_view kMetadataPath = "/v1/repositories/image/metadata/";
+constexpr std::uint64_t kLicenceKeyBytesMax = 4 * kKiB;
+
+// The repository as the engine believes it now, from the provisioned root on. Signing what an
+// unverified server handed out would give a forger the offline key's signature.
+Result<manifest::TrustedRepository> fetch_repository(Session& session,
+                                                     const std::string& root_file) {
+  manifest::StoredRoles stored;
+  stored.root = TRY_CONTEXT(read_file(session.disk(), root_file, kRootBytesMax), "the image root");
+  auto repository = TRY(manifest::TrustedRepository::load(stored));
+  manifest::Refresh refresh(repository, SystemClock().now());
+  while (const auto wanted = refresh.next()) {
+    const HttpRequest request{.method = "GET",
+                              .path = std::string(kMetadataPath) + encode_segment(wanted->file),
+                              .headers = {},
+                              .body = {}};
+    HttpAnswer answer = TRY(session.exchange(request));
+    if (answer.status == 404 || answer.status == 403) {
+      TRY_VOID(refresh.give_absent());
+      continue;
+    }
+    const HttpAnswer good = TRY(session.accept(std::move(answer), request));
+    TRY_VOID(refresh.give(as_bytes(good.body)));
+  }
+  TRY_VOID(repository.check_current(SystemClock().now()));
+  return repository;
+}
+
+Result<std::optional<manifest::PublicKey>> read_licence_key(Disk& disk, const std::string& file) {
+  if (file.empty()) return std::nullopt;
+  const Bytes bytes = TRY(read_file(disk, file, kLicenceKeyBytesMax));
+  const Json key = TRY(manifest::parse_strict(bytes, {.bytes_max = kLicenceKeyBytesMax}));
+  return TRY(manifest::PublicKey::from_json(key));
+}
+
+Result<std::unique_ptr<crypto::MemorySigner>> read_targets_key(Session& session,
+                                                               const PublishOptions& options) {
+  std::string passphrase;
+  if (!options.passphrase_file.empty())
+    passphrase = TRY_CONTEXT(read_secret(session.disk(), options.passphrase_file), "passphrase");
+  return crypto::read_key_file(session.disk(), options.targets_key_file, passphrase);
+}
+
+// The images that the repository does not hold yet.
+Result<std::vector<PreparedImage>> new_images(std::vector<PreparedImage> images,
+                                              const manifest::Targets& current) {
+  std::vector<PreparedImage> fresh;
+  for (PreparedImage& image : images) {
+    const auto known = current.targets.find(image.entry.name.text());
+    if (known == current.targets.end()) {
+      fresh.push_back(std::move(image));
+    } else if (!(known->second == manifest::make_image_target(image.entry))) {
+      return fail(ErrorCode::kAlreadyExists,
+                  "{} is published with other content; a name is used once", known->first);
+    }
+  }
+  return fresh;
+}
+
+Result<Json> upload_all(Session& session, const std::vector<PreparedImage>& images) {
+  Json published = Json::array();
+  for (const PreparedImage& image : images) {
+    const auto outcome =
+        TRY_CONTEXT(upload(session, *image.bytes, image.entry.sha256, image.entry.name.text()),
+                    image.entry.name.text());
+    published.push_back({{"image", image.entry.name.text()},
+                         {"length", image.entry.length},
+                         {"sha256", to_hex(image.entry.sha256)},
+                         {"uploaded", outcome.bytes_sent}});
+  }
+  return published;
+}
+
+}  // namespace
+
+Result<void> publish_images(Session& session, const PublishOptions& options) {
+  const auto licence_key = TRY_CONTEXT(read_licence_key(session.disk(), options.licence_key_file),
+                                       options.licence_key_file);
+  const auto signer = TRY_CONTEXT(read_targets_key(session, options), options.targets_key_file);
+  std::vector<PreparedImage> images;
+  for (const ImageSpec& spec : options.images)
+    images.push_back(TRY(prepare_image(session.disk(), spec, licence_key)));
+
+  const auto repository = TRY(fetch_repository(session, options.image_root_file));
+  manifest::Targets next = **repository.targets();
+  images = TRY(new_images(std::move(images), next));
+  Json published = Json::array();
+  if (!images.empty()) {
+    published = TRY(upload_all(session, images));
+    for (const PreparedImage& image : images)
+      next.targets[image.entry.name.text()] = manifest::make_image_target(image.entry);
+    next.version += 1;
+    next.expires =
+        SystemClock().now() + static_cast<std::int64_t>(options.expires_days) * kDaySeconds;
+    const crypto::Signer* const by[] = {signer.get()};
+    const Bytes document = TRY(manifest::make_targets(next, by));
+    TRY_CONTEXT(repository.check_next_targets(document, SystemClock().now()), "what was signed");
+    HttpRequest request{.method = "PUT",
+                        .path = "/v1/repositories/image/targets",
+                        .headers = {{"Content-Type", "application/json"}},
+                        .body = as_text(document)};
+    TRY(session.accept(TRY(session.exchange(request)), request));
+  }
+  const Json outcome{{"version", next.version}, {"images", std::move(published)}};
+  if (session.form() == OutputForm::kText)
+    fmt::print("targets version {}, {} new images\n", next.version, images.size());
+  print_list(
+      session, outcome,
+      {{"IMAGE", "image"}, {"BYTES", "length"}, {"UPLOADED", "uploaded"}, {"SHA-256", "sha256"}});
+  return {};
+}
+
+Result<void> list_images(Session& session, const std::string& image_root_file) {
+  const auto repository = TRY(fetch_repository(session, image_root_file));
+  const manifest::Targets& targets = **repository.targets();
+  Json images = Json::array();
+  for (const auto& [name, target] : targets.targets) {
+    const auto entry = TRY(manifest::read_image_entry(name, target));
+    images.push_back({{"image", name},
+                      {"length", entry.length},
+                      {"sha256", to_hex(entry.sha256)},
+                      {"slot", entry.facts.slot.text()},
+                      {"version", entry.facts.version},
+                      {"release_counter", entry.facts.release_counter}});
+  }
+  print_list(session, Json{{"version", targets.version}, {"images", std::move(images)}},
+             {{"IMAGE", "image"},
+              {"BYTES", "length"},
+              {"SLOT", "slot"},
+              {"RELEASE", "release_counter"},
+              {"SHA-256", "sha256"}});
+  return {};
+}
+
+}  // namespace layby::cli

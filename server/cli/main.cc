@@ -1,0 +1,365 @@
+// layby: operator, partner and owner at the command line, over the HTTP API only.
+//
+// Each group of commands is described by one function below; what a command does is in commands.h
+// and image_publish.h. Exit statuses: README.md.
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+
+#include "crypto/initialize.h"
+#include "server/cli/commands.h"
+#include "server/cli/image_publish.h"
+
+namespace layby::cli {
+namespace {
+
+using Command = std::function<Result<void>(Session&)>;
+
+struct Program {
+  SessionConfig config;
+  Command chosen;
+};
+
+// When `sub` was given on the command line, `function(session, *options)` is what runs.
+template <typename Options, typename Function>
+void on_chosen(Program& program, CLI::App* sub, std::shared_ptr<Options> options,
+               Function function) {
+  sub->callback([&program, options, function] {
+    program.chosen = [options, function](Session& session) { return function(session, *options); };
+  });
+}
+
+CLI::App* group(CLI::App& app, const std::string& name, const std::string& what) {
+  CLI::App* made = app.add_subcommand(name, what);
+  made->require_subcommand(1);
+  return made;
+}
+
+void add_page(CLI::App* sub, Page& page) {
+  sub->add_option("--after", page.after, "show what comes after this id");
+  sub->add_option("--limit", page.limit, "at most this many");
+}
+
+void add_global_options(CLI::App& app, Program& program) {
+  app.add_option("--server", program.config.server, "https://HOST:PORT")
+      ->envname("LAYBY_SERVER")
+      ->required();
+  app.add_option("--ca", program.config.ca_file, "PEM file of the server's authority")
+      ->envname("LAYBY_CA");
+  app.add_option("--token-file", program.config.token_file,
+                 "file with the bearer token (or the token itself in LAYBY_TOKEN)");
+  app.add_flag_callback(
+      "--json", [&program] { program.config.form = OutputForm::kJson; }, "print the server's JSON");
+}
+
+void add_account_commands(CLI::App& app, Program& program) {
+  CLI::App* create = group(app, "account", "accounts of people and programs")
+                         ->add_subcommand("create", "a new one");
+  auto account = std::make_shared<NewAccount>();
+  create->add_option("NAME", account->name)->required();
+  create->add_option("--role", account->role, "operator, partner or owner")->required();
+  create->add_option("--email", account->email);
+  create->add_option("--token-out", account->token_out,
+                     "write the token to this file (mode 0600) and do not print it");
+  create->add_option("--idempotency-key", account->idempotency_key);
+  on_chosen(program, create, account, create_account);
+}
+
+void add_car_commands(CLI::App& app, Program& program) {
+  CLI::App* cars = group(app, "car", "cars");
+  CLI::App* make = cars->add_subcommand("register", "a new one (operator)");
+  auto car = std::make_shared<NewCar>();
+  make->add_option("--vin", car->vin)->required();
+  make->add_option("--model", car->model)->required();
+  make->add_option("--model-year", car->model_year)->required();
+  make->add_option("--country", car->country, "ISO 3166-1 alpha-2")->required();
+  make->add_option("--hardware", car->hardware, "fitted hardware; repeatable");
+  make->add_option("--ecu", car->ecus, "SERIAL=HARDWARE_ID; repeatable, the first is the primary")
+      ->required();
+  on_chosen(program, make, car, register_car);
+
+  CLI::App* show = cars->add_subcommand("show", "one car");
+  auto vin = std::make_shared<std::string>();
+  show->add_option("VIN", *vin)->required();
+  on_chosen(program, show, vin, show_car);
+
+  CLI::App* pairing = group(app, "pairing-code", "codes that tie a car to an account")
+                          ->add_subcommand("create", "one use, one hour (owner)");
+  on_chosen(program, pairing, std::make_shared<int>(0),
+            [](Session& session, int) { return create_pairing_code(session); });
+}
+
+void add_user_commands(CLI::App& app, Program& program) {
+  struct User {
+    std::string vin, account;
+  };
+  CLI::App* users = group(app, "user", "secondary users of a car");
+  const auto add = [&](const char* name, const char* what, auto function) {
+    CLI::App* sub = users->add_subcommand(name, what);
+    auto user = std::make_shared<User>();
+    sub->add_option("VIN", user->vin)->required();
+    sub->add_option("ACCOUNT", user->account)->required();
+    on_chosen(program, sub, user, [function](Session& session, const User& given) {
+      return function(session, given.vin, given.account);
+    });
+  };
+  add("add", "may use what the owner bought", add_user);
+  add("remove", "loses access at once", remove_user);
+}
+
+void add_consent_commands(CLI::App& app, Program& program) {
+  CLI::App* consents = group(app, "consent", "the owner's consent to software updates");
+  CLI::App* give = consents->add_subcommand("give", "consent to software updates");
+  auto consent = std::make_shared<Consent>();
+  give->add_option("VIN", consent->vin)->required();
+  give->add_option("--language", consent->language, "in which the text was read")->required();
+  give->add_option("--text-version", consent->text_version, "of the text that was read")
+      ->required();
+  on_chosen(program, give, consent, give_consent);
+  const auto add = [&](const char* name, const char* what, auto function) {
+    CLI::App* sub = consents->add_subcommand(name, what);
+    auto vin = std::make_shared<std::string>();
+    sub->add_option("VIN", *vin)->required();
+    on_chosen(program, sub, vin, function);
+  };
+  add("withdraw", "no new offers", withdraw_consent);
+  add("show", "what was consented to", show_consent);
+}
+
+void add_catalogue_commands(CLI::App& app, Program& program) {
+  CLI::App* products = group(app, "product", "the catalogue");
+  struct Product {
+    std::string id, file;
+  };
+  CLI::App* put = products->add_subcommand("put", "a product from a JSON file (operator)");
+  auto product = std::make_shared<Product>();
+  put->add_option("ID", product->id)->required();
+  put->add_option("--file", product->file, "docs/api.md, PUT /v1/catalogue/products")->required();
+  on_chosen(program, put, product, [](Session& session, const Product& given) {
+    return put_product(session, given.id, given.file);
+  });
+  CLI::App* list = products->add_subcommand("list", "all of them");
+  auto page = std::make_shared<Page>();
+  add_page(list, *page);
+  on_chosen(program, list, page, list_products);
+
+  CLI::App* offers = app.add_subcommand("offers", "what a car may be given, and why not");
+  auto vin = std::make_shared<std::string>();
+  offers->add_option("VIN", *vin)->required();
+  on_chosen(program, offers, vin, show_offers);
+}
+
+void add_placing_commands(CLI::App* orders, Program& program) {
+  CLI::App* function = orders->add_subcommand("function", "order a function (owner)");
+  auto of_function = std::make_shared<NewOrder>();
+  function->add_option("VIN", of_function->vin)->required();
+  function->add_option("PRODUCT", of_function->product)->required();
+  function->add_option("--idempotency-key", of_function->idempotency_key);
+  on_chosen(program, function, of_function, order_function);
+
+  CLI::App* map = orders->add_subcommand("map", "order map regions (owner)");
+  auto of_map = std::make_shared<NewOrder>();
+  map->add_option("VIN", of_map->vin)->required();
+  map->add_option("REGION", of_map->regions)->required();
+  map->add_option("--idempotency-key", of_map->idempotency_key);
+  on_chosen(program, map, of_map, order_map);
+}
+
+void add_order_commands(CLI::App& app, Program& program) {
+  CLI::App* orders = group(app, "order", "orders");
+  add_placing_commands(orders, program);
+  const auto add = [&](const char* name, const char* what, auto does) {
+    CLI::App* sub = orders->add_subcommand(name, what);
+    auto id = std::make_shared<std::string>();
+    sub->add_option("ORDER", *id)->required();
+    on_chosen(program, sub, id, does);
+  };
+  add("show", "one order", show_order);
+  add("cancel", "until the car has it downloaded (owner)", cancel_order);
+  add("withdraw", "from an unlimited function, within the window (owner)", withdraw_order);
+
+  struct OfCar {
+    std::string vin;
+    Page page;
+  };
+  CLI::App* list = orders->add_subcommand("list", "the orders of a car");
+  auto of_car = std::make_shared<OfCar>();
+  list->add_option("VIN", of_car->vin)->required();
+  add_page(list, of_car->page);
+  on_chosen(program, list, of_car, [](Session& session, const OfCar& given) {
+    return list_orders(session, given.vin, given.page);
+  });
+}
+
+void add_record_commands(CLI::App& app, Program& program) {
+  CLI::App* events = app.add_subcommand("events", "outgoing events (operator)");
+  auto page = std::make_shared<Page>();
+  add_page(events, *page);
+  on_chosen(program, events, page, list_events);
+
+  struct OfCar {
+    std::string vin;
+    Page page;
+  };
+  CLI::App* messages = app.add_subcommand("messages", "messages to the owner of a car");
+  auto of_car = std::make_shared<OfCar>();
+  messages->add_option("VIN", of_car->vin)->required();
+  add_page(messages, of_car->page);
+  on_chosen(program, messages, of_car, [](Session& session, const OfCar& given) {
+    return list_messages(session, given.vin, given.page);
+  });
+
+  CLI::App* audit = app.add_subcommand("audit", "who did what to a car, and when");
+  auto options = std::make_shared<AuditOptions>();
+  audit->add_option("VIN", options->vin)->required();
+  add_page(audit, options->page);
+  audit->add_flag_callback(
+      "--check", [options] { options->chain = AuditOptions::Chain::kCheck; },
+      "compute the hash chain anew");
+  on_chosen(program, audit, options, show_audit);
+
+  CLI::App* transfers = app.add_subcommand("transfers", "payload bytes that were sent to a car");
+  auto vin = std::make_shared<std::string>();
+  transfers->add_option("VIN", *vin)->required();
+  on_chosen(program, transfers, vin, list_transfers);
+}
+
+void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& single,
+                         std::string& images_file) {
+  publish->add_option("--image-root", options.image_root_file, "root.json to believe")
+      ->envname("LAYBY_IMAGE_ROOT")
+      ->required();
+  publish->add_option("--targets-key", options.targets_key_file, "offline key file")->required();
+  publish->add_option("--passphrase-file", options.passphrase_file);
+  publish->add_option("--licence-key", options.licence_key_file, "for functions: licence-key.json");
+  publish->add_option("--expires-days", options.expires_days, "of targets.json")
+      ->check(CLI::Range(1, 3650));
+  CLI::Option* several =
+      publish->add_option("--images", images_file, "JSON file that describes several images");
+  CLI::Option* path = publish->add_option("PATH", single.path, "a map's directory, else a file");
+  path->excludes(several);
+  publish->add_option("--kind", single.kind, "map, function or software")->needs(path);
+  publish->add_option("--region,--id", single.id, "of a map or function")->needs(path);
+  publish->add_option("--version", single.version)->needs(path);
+  publish->add_option("--hardware", single.hardware, "hardware id; repeatable")->needs(path);
+  publish->add_option("--release-counter", single.release_counter)->needs(path);
+  publish->add_option("--duration-seconds", single.duration_seconds)->needs(path);
+  publish->add_option("--battery-percent-min", single.battery_percent_min)->needs(path);
+}
+
+void add_image_commands(CLI::App& app, Program& program) {
+  struct Publish {
+    PublishOptions options;
+    ImageSpec single;
+    std::string images_file;
+  };
+  CLI::App* images = group(app, "image", "the Image repository");
+  CLI::App* publish = images->add_subcommand("publish", "upload images and sign for them");
+  auto given = std::make_shared<Publish>();
+  add_publish_options(publish, given->options, given->single, given->images_file);
+  publish->callback([given] {
+    if (given->images_file.empty() && given->single.path.empty())
+      throw CLI::ValidationError("image publish", "a PATH or --images FILE is needed");
+  });
+  publish->final_callback([&program, given] {
+    program.chosen = [given](Session& session) -> Result<void> {
+      PublishOptions options = given->options;
+      options.images = given->images_file.empty()
+                           ? std::vector<ImageSpec>{given->single}
+                           : TRY(read_image_specs(session.disk(), given->images_file));
+      return publish_images(session, options);
+    };
+  });
+
+  CLI::App* list = images->add_subcommand("list", "what is published, verified");
+  auto root = std::make_shared<std::string>();
+  list->add_option("--image-root", *root, "root.json to believe")
+      ->envname("LAYBY_IMAGE_ROOT")
+      ->required();
+  on_chosen(program, list, root, list_images);
+}
+
+void add_job_commands(CLI::App& app, Program& program) {
+  CLI::App* jobs = app.add_subcommand("jobs", "payload jobs (operator)");
+  auto options = std::make_shared<JobsOptions>();
+  jobs->add_flag_callback(
+      "--wait", [options] { options->wait = JobsOptions::Wait::kYes; },
+      "until none is queued or running");
+  jobs->add_option("--timeout", options->seconds_max, "seconds that --wait waits");
+  on_chosen(program, jobs, options, list_jobs);
+
+  CLI::App* rollouts = group(app, "rollout", "software to every car that it fits (operator)");
+  const auto add = [&](const char* name, const char* what, auto function) {
+    CLI::App* sub = rollouts->add_subcommand(name, what);
+    auto rollout = std::make_shared<Rollout>();
+    sub->add_option("ID", rollout->id)->required();
+    sub->add_option("--image", rollout->image, "the name of the software image");
+    on_chosen(program, sub, rollout, function);
+    return sub;
+  };
+  add("start", "or go on after a pause", start_rollout)->get_option("--image")->required();
+  add("pause", "offers it to no further car", pause_rollout);
+  on_chosen(program, rollouts->add_subcommand("list", "all of them"), std::make_shared<int>(0),
+            [](Session& session, int) { return list_rollouts(session); });
+}
+
+void add_server_commands(CLI::App& app, Program& program) {
+  CLI::App* ready = app.add_subcommand("ready", "waits until the server is ready");
+  auto timeout = std::make_shared<std::uint64_t>(30);
+  ready->add_option("--timeout", *timeout, "seconds");
+  on_chosen(program, ready, timeout, wait_ready);
+
+  struct Span {
+    std::uint64_t days = 0, seconds = 0;
+  };
+  CLI::App* advance = group(app, "simulation", "a server in simulation mode")
+                          ->add_subcommand("advance", "moves its clock forward (operator)");
+  auto span = std::make_shared<Span>();
+  advance->add_option("--days", span->days)->check(CLI::Range(0, 36'500));
+  advance->add_option("--seconds", span->seconds)->check(CLI::Range(0, 2'000'000'000));
+  on_chosen(program, advance, span, [](Session& session, const Span& given) {
+    return advance_clock(session,
+                         given.days * static_cast<std::uint64_t>(kDaySeconds) + given.seconds);
+  });
+}
+
+ExitStatus run(int argc, char** argv) {
+  CLI::App app("layby: functions, maps and software for cars, over the HTTP API of laybyd");
+  Program program;
+  app.set_version_flag("--version", "layby 0.1.0");
+  app.require_subcommand(1);
+  app.fallthrough();
+  add_global_options(app, program);
+  add_account_commands(app, program);
+  add_car_commands(app, program);
+  add_user_commands(app, program);
+  add_consent_commands(app, program);
+  add_catalogue_commands(app, program);
+  add_order_commands(app, program);
+  add_record_commands(app, program);
+  add_image_commands(app, program);
+  add_job_commands(app, program);
+  add_server_commands(app, program);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? ExitStatus::kDone : ExitStatus::kUsage;
+  }
+
+  crypto::initialize();
+  auto session = Session::open(program.config);
+  if (!session) {
+    fmt::print(stderr, "layby: {}\n", session.error().message());
+    return session.error().code() == ErrorCode::kInvalidArgument ? ExitStatus::kUsage
+                                                                 : ExitStatus::kLocal;
+  }
+  const auto done = program.chosen(*session);
+  return done ? ExitStatus::kDone : report(*session, done.error());
+}
+
+}  // namespace
+}  // namespace layby::cli
+
+int main(int argc, char** argv) {
+  return static_cast<int>(layby::cli::run(argc, argv));
+}
