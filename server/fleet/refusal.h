@@ -5,11 +5,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tl/expected.hpp>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/result.h"
 #include "server/http/message.h"
 #include "server/http/problem.h"
 

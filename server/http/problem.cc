@@ -1,6 +1,6 @@
 #include "server/http/problem.h"
 
-#include <fmt/format.h>
+#include "base/result.h"
 
 namespace layby::server {
 namespace {
