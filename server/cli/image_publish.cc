@@ -112,7 +112,8 @@ Result<void> publish_images(Session& session, const PublishOptions& options) {
                         .path = "/v1/repositories/image/targets",
                         .headers = {{"Content-Type", "application/json"}},
                         .body = as_text(document)};
-    TRY(session.accept(TRY(session.exchange(request)), request));
+    HttpAnswer answer = TRY(session.exchange(request));
+    TRY(session.accept(std::move(answer), request));
   }
   const Json outcome{{"version", next.version}, {"images", std::move(published)}};
   if (session.form() == OutputForm::kText)

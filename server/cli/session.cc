@@ -62,7 +62,8 @@ Result<HttpAnswer> Session::accept(HttpAnswer answer, const HttpRequest& request
 }
 
 Result<Json> Session::call_with(HttpRequest request) {
-  const HttpAnswer answer = TRY(accept(TRY(exchange(request)), request));
+  HttpAnswer raw = TRY(exchange(request));
+  const HttpAnswer answer = TRY(accept(std::move(raw), request));
   if (answer.body.empty()) return Json();
   auto parsed = manifest::parse_strict(as_bytes(answer.body), {.bytes_max = kAnswerBytesMax});
   if (parsed) return std::move(*parsed);

@@ -42,12 +42,15 @@ class Upload {
     const HttpAnswer answer = TRY(session_.exchange(request));
     // Somebody else, or an attempt of ours whose answer was lost, brought it further.
     if (answer.status == 409) return ask();
-    return offset_in(TRY(session_.accept(answer, request)));
+    const HttpAnswer good = TRY(session_.accept(answer, request));
+    return offset_in(good);
   }
 
   Result<std::uint64_t> ask() {
     const HttpRequest request{.method = "HEAD", .path = path_, .headers = {}, .body = {}};
-    return offset_in(TRY(session_.accept(TRY(session_.exchange(request)), request)));
+    HttpAnswer answer = TRY(session_.exchange(request));
+    const HttpAnswer good = TRY(session_.accept(std::move(answer), request));
+    return offset_in(good);
   }
 
  private:
