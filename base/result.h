@@ -30,25 +30,35 @@ template <typename... Args>
 
 }  // namespace layby
 
-// The only macros besides LAYBY_ASSERT. A statement expression, which GCC and clang both have.
-#define TRY(expression)                                                               \
-  __extension__({                                                                     \
-    auto layby_try_result = (expression);                                             \
-    if (!layby_try_result) return ::layby::fail(std::move(layby_try_result.error())); \
-    std::move(*layby_try_result);                                                     \
-  })
+// The only macros besides LAYBY_ASSERT. Statement expressions, which GCC and clang both have; the
+// counter gives each its own variable, so that one TRY may stand inside another.
+#define TRY(expression) LAYBY_TRY_AS(LAYBY_TRY_NAME(__COUNTER__), expression)
 
-#define TRY_VOID(expression)                                                          \
-  do {                                                                                \
-    auto layby_try_result = (expression);                                             \
-    if (!layby_try_result) return ::layby::fail(std::move(layby_try_result.error())); \
-  } while (false)
+#define TRY_VOID(expression) LAYBY_TRY_VOID_AS(LAYBY_TRY_NAME(__COUNTER__), expression)
 
 // Like TRY, with where it happened put in front of the message.
-#define TRY_CONTEXT(expression, where)                                               \
-  __extension__({                                                                    \
-    auto layby_try_result = (expression);                                            \
-    if (!layby_try_result)                                                           \
-      return ::layby::fail(std::move(layby_try_result.error()).with_context(where)); \
-    std::move(*layby_try_result);                                                    \
+#define TRY_CONTEXT(expression, where) \
+  LAYBY_TRY_CONTEXT_AS(LAYBY_TRY_NAME(__COUNTER__), expression, where)
+
+#define LAYBY_TRY_NAME(number) LAYBY_TRY_JOIN(layby_try_, number)
+#define LAYBY_TRY_JOIN(prefix, number) prefix##number
+
+#define LAYBY_TRY_AS(result, expression)                          \
+  __extension__({                                                 \
+    auto result = (expression);                                   \
+    if (!result) return ::layby::fail(std::move(result.error())); \
+    std::move(*result);                                           \
+  })
+
+#define LAYBY_TRY_VOID_AS(result, expression)                     \
+  do {                                                            \
+    auto result = (expression);                                   \
+    if (!result) return ::layby::fail(std::move(result.error())); \
+  } while (false)
+
+#define LAYBY_TRY_CONTEXT_AS(result, expression, where)                               \
+  __extension__({                                                                     \
+    auto result = (expression);                                                       \
+    if (!result) return ::layby::fail(std::move(result.error()).with_context(where)); \
+    std::move(*result);                                                               \
   })

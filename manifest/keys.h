@@ -38,7 +38,8 @@ class PublicKey {
   Scheme scheme_ = Scheme::kUnknown;
   crypto::Ed25519PublicKey ed25519_{};
   std::string value_;      // type, scheme and key value: what makes a key the same key
-  std::string canonical_;  // all of the KEY as received
+  std::string canonical_;  // all of the KEY as received: what the id is made of
+  std::string wire_;       // the same, readable again
 };
 
 using KeyMap = std::map<KeyId, PublicKey>;

@@ -96,13 +96,14 @@ class TrustedRepository {
   template <typename Model>
   Result<Verified<Model>> verify(ByteSpan bytes) const;
   void drop_what_root_disowns(const Root& before);
-  bool snapshot_is_current() const;
-  bool targets_are_current() const;
+  void relink();
 
   Verified<Root> root_;
   std::optional<Verified<Timestamp>> timestamp_;
   std::optional<Verified<Snapshot>> snapshot_;  // may be older than the timestamp says
   std::optional<Verified<Targets>> targets_;    // may be older than the snapshot says
+  bool snapshot_current_ = false;               // it is what the timestamp names
+  bool targets_current_ = false;                // and they are what it names
 };
 
 // One refresh, file by file. Knows which file is next, under which name and with which cap; the
@@ -137,8 +138,12 @@ class Refresh {
  private:
   enum class Stage { kRoot, kTimestamp, kSnapshot, kTargets, kComplete, kFailed };
   Result<void> accept(ByteSpan bytes);
-  Result<void> advance_to(Stage stage);
-  void note(Role role, const std::optional<Bytes>& bytes);
+  Result<void> go_on();
+  struct StoredMarks {
+    bool timestamp, snapshot, targets;
+  };
+  StoredMarks marks() const;
+  void note_deletions(const StoredMarks& before);
 
   TrustedRepository& repository_;
   UnixSeconds start_time_;

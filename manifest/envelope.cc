@@ -1,0 +1,94 @@
+#include "manifest/envelope.h"
+
+#include <algorithm>
+#include <set>
+
+#include "manifest/json_value.h"
+
+namespace layby::manifest {
+namespace {
+
+Result<Signature> read_signature(const Json& entry) {
+  Signature signature;
+  signature.key_id = TRY(text_field(entry, "keyid"));
+  // An empty or strange signature is a signature that does not verify, no more: other signers'
+  // troubles must not make good ones worthless.
+  auto bytes = from_hex(TRY(text_field(entry, "sig")));
+  if (bytes) signature.bytes = std::move(*bytes);
+  return signature;
+}
+
+}  // namespace
+
+Result<Envelope> Envelope::parse(ByteSpan bytes, std::uint64_t bytes_max) {
+  return from_json(TRY(parse_strict(bytes, {.bytes_max = bytes_max})));
+}
+
+Result<Envelope> Envelope::from_json(const Json& document) {
+  const Json* signatures = TRY(array_field(document, "signatures"));
+  const Json* signed_part = TRY(object_field(document, "signed"));
+  if (signatures->size() > kSignaturesMax)
+    return fail(ErrorCode::kBadFormat, "{} signatures, at most {} are allowed", signatures->size(),
+                kSignaturesMax);
+  Envelope envelope;
+  std::set<KeyId> seen;
+  for (const Json& entry : *signatures) {
+    Signature signature = TRY_CONTEXT(read_signature(entry), "signatures");
+    // TUF 1.0.34, section 4.2: a key id stands at most once.
+    if (!seen.insert(signature.key_id).second)
+      return fail(ErrorCode::kBadFormat, "two signatures under the key id {}", signature.key_id);
+    envelope.signatures_.push_back(std::move(signature));
+  }
+  envelope.canonical_ = TRY(to_canonical(*signed_part));
+  envelope.signed_ = std::make_shared<const Json>(*signed_part);
+  return envelope;
+}
+
+Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Signer* const> by) {
+  const std::string canonical = TRY(to_canonical(signed_part));
+  Json signatures = Json::array();
+  for (const crypto::Signer* signer : by) {
+    const crypto::Ed25519Signature signature = TRY(signer->sign(as_bytes(canonical)));
+    signatures.push_back(Json{{"keyid", PublicKey::from_ed25519(signer->public_key()).id()},
+                              {"sig", to_hex(signature)}});
+  }
+  std::string wire = "{\"signatures\":" + TRY(to_wire(signatures)) + ",\"signed\":";
+  wire += TRY(to_wire(signed_part));
+  wire += '}';
+  return to_bytes(wire);
+}
+
+Result<Bytes> sign_envelope(const Json& signed_part, const crypto::Signer& by) {
+  const crypto::Signer* const signers[] = {&by};
+  return sign_envelope(signed_part, signers);
+}
+
+Result<void> verify_threshold(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role,
+                              std::string_view what) {
+  // By value, so that one key under two ids counts once.
+  std::set<PublicKey> signers;
+  for (const Signature& signature : envelope.signatures()) {
+    if (signers.size() >= role.threshold) break;
+    if (std::find(role.key_ids.begin(), role.key_ids.end(), signature.key_id) == role.key_ids.end())
+      continue;
+    const auto key = keys.find(signature.key_id);
+    if (key == keys.end() || signers.contains(key->second)) continue;
+    if (key->second.verify(as_bytes(envelope.canonical()), signature.bytes))
+      signers.insert(key->second);
+  }
+  if (role.threshold == 0 || signers.size() < role.threshold)
+    return fail(ErrorCode::kBadSignature, "{}: {} good signatures of its role, {} are needed", what,
+                signers.size(), role.threshold);
+  return {};
+}
+
+Result<void> verify_signature(const Envelope& envelope, const PublicKey& key,
+                              std::string_view what) {
+  const KeyId id = key.id();
+  for (const Signature& signature : envelope.signatures())
+    if (signature.key_id == id && key.verify(as_bytes(envelope.canonical()), signature.bytes))
+      return {};
+  return fail(ErrorCode::kBadSignature, "{}: not signed by the key {}", what, id);
+}
+
+}  // namespace layby::manifest

@@ -1,0 +1,135 @@
+#include "manifest/image_entry.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "manifest/json_value.h"
+
+namespace layby::manifest {
+namespace {
+
+constexpr std::size_t kConditionsMax = 32;
+constexpr std::size_t kVersionTextMax = 64;
+constexpr std::uint64_t kDurationSecondsMax = 24 * 60 * 60;
+
+Result<std::vector<std::string>> read_conditions(const Json& must_match) {
+  const Json* array = TRY(array_field(must_match, "conditions"));
+  if (array->size() > kConditionsMax)
+    return fail(ErrorCode::kBadFormat, "more than {} conditions", kConditionsMax);
+  std::vector<std::string> conditions;
+  for (const Json& condition : *array) {
+    if (!condition.is_string()) return fail(ErrorCode::kBadFormat, "a condition is no text");
+    conditions.push_back(condition.get_ref<const std::string&>());
+  }
+  return conditions;
+}
+
+Result<ImageFacts> read_facts(const Json& must_match) {
+  const ImageKind kind = TRY(parse_image_kind(TRY(text_field(must_match, "kind"))));
+  ImageFacts facts{
+      .kind = kind,
+      .slot = TRY(Slot::parse(TRY(text_field(must_match, "slot")))),
+      .version = TRY(text_field(must_match, "version")),
+      .release_counter = TRY(uint_field(must_match, "releaseCounter")),
+      .duration_seconds = TRY(uint_field(must_match, "durationSeconds", kDurationSecondsMax)),
+      .battery_percent_min = TRY(uint_field(must_match, "batteryPercentMin", 100)),
+      .conditions = TRY(read_conditions(must_match)),
+      .licence_key = std::nullopt};
+  if (facts.version.empty() || facts.version.size() > kVersionTextMax)
+    return fail(ErrorCode::kBadFormat, "\"version\" has 1 to {} characters", kVersionTextMax);
+  if (const Json* key = find_field(must_match, "licenceKey"))
+    facts.licence_key = TRY_CONTEXT(PublicKey::from_json(*key), "licenceKey");
+  return facts;
+}
+
+Result<std::vector<HardwareId>> read_hardware_ids(const Json& custom) {
+  const Json* array = TRY(array_field(custom, "hardwareIds"));
+  std::vector<HardwareId> ids;
+  for (const Json& id : *array) {
+    if (!id.is_string()) return fail(ErrorCode::kBadFormat, "\"hardwareIds\": a text each");
+    ids.push_back(TRY(HardwareId::parse(id.get_ref<const std::string&>())));
+  }
+  if (ids.empty()) return fail(ErrorCode::kBadFormat, "\"hardwareIds\" is empty");
+  return ids;
+}
+
+Result<void> check_consistent(const ImageEntry& entry) {
+  const ImageFacts& facts = entry.facts;
+  if (facts.kind != entry.name.kind() || facts.slot != entry.name.slot())
+    return fail(ErrorCode::kBadFormat, "kind {} and slot {} do not fit the name",
+                to_string(facts.kind), facts.slot.text());
+  if (facts.licence_key.has_value() != (facts.kind == ImageKind::kFunction))
+    return fail(ErrorCode::kBadFormat, "\"licenceKey\" belongs to functions, and to each of them");
+  const bool names_hardware =
+      facts.kind != ImageKind::kSoftware ||
+      std::any_of(entry.hardware_ids.begin(), entry.hardware_ids.end(),
+                  [&](const HardwareId& id) { return id.text() == entry.name.owner(); });
+  if (!names_hardware)
+    return fail(ErrorCode::kBadFormat, "\"hardwareIds\" lacks the hardware of the name");
+  return {};
+}
+
+Result<ImageEntry> read_entry(const std::string& name, const Target& target) {
+  const Json custom =
+      TRY(parse_strict(as_bytes(target.custom), {.bytes_max = target.custom.size()}));
+  const Json* must_match = TRY(object_field(custom, "mustMatch"));
+  if (!target.hashes.sha256) return fail(ErrorCode::kBadFormat, "no sha256");
+  if (target.length > kImageBytesMax)
+    return fail(ErrorCode::kTooLarge, "{} bytes, an image has at most {}", target.length,
+                kImageBytesMax);
+  ImageEntry entry{.name = TRY(ImageName::parse(name)),
+                   .length = target.length,
+                   .sha256 = *target.hashes.sha256,
+                   .sha512 = target.hashes.sha512,
+                   .hardware_ids = TRY(read_hardware_ids(custom)),
+                   .facts = TRY(read_facts(*must_match)),
+                   .must_match = TRY(to_canonical(*must_match))};
+  TRY_VOID(check_consistent(entry));
+  return entry;
+}
+
+Json must_match_json(const ImageFacts& facts) {
+  Json object{{"kind", to_string(facts.kind)},
+              {"slot", facts.slot.text()},
+              {"version", facts.version},
+              {"releaseCounter", facts.release_counter},
+              {"durationSeconds", facts.duration_seconds},
+              {"batteryPercentMin", facts.battery_percent_min},
+              {"conditions", Json::array()}};
+  for (const std::string& condition : facts.conditions) object["conditions"].push_back(condition);
+  if (facts.licence_key) object["licenceKey"] = facts.licence_key->to_json();
+  return object;
+}
+
+std::string canonical_of(const Json& value) {
+  auto text = to_canonical(value);
+  LAYBY_ASSERT(text);
+  return std::move(*text);
+}
+
+}  // namespace
+
+Result<ImageEntry> read_image_entry(const std::string& name, const Target& target) {
+  auto entry = read_entry(name, target);
+  // A bad name is bad metadata here, not a caller's bad argument.
+  if (!entry && entry.error().code() == ErrorCode::kInvalidArgument)
+    return fail(ErrorCode::kBadFormat, "{}: {}", name, entry.error().message());
+  if (!entry) return fail(std::move(entry.error()).with_context(name));
+  return entry;
+}
+
+Target make_image_target(const ImageEntry& entry) {
+  Json ids = Json::array();
+  for (const HardwareId& id : entry.hardware_ids) ids.push_back(id.text());
+  const Json custom{{"hardwareIds", std::move(ids)}, {"mustMatch", must_match_json(entry.facts)}};
+  Target target{entry.length, {entry.sha256, entry.sha512}, canonical_of(custom)};
+  LAYBY_ASSERT(read_image_entry(entry.name.text(), target));
+  return target;
+}
+
+std::string encode_must_match(const ImageFacts& facts) {
+  return canonical_of(must_match_json(facts));
+}
+
+}  // namespace layby::manifest

@@ -1,0 +1,249 @@
+#include "manifest/report.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/time_text.h"
+#include "manifest/envelope.h"
+#include "manifest/json_value.h"
+
+namespace layby::manifest {
+namespace {
+
+constexpr std::size_t kReportTextMax = 512;  // bytes; of any one text in a report
+constexpr std::size_t kReportOrdersMax = 64;
+
+constexpr std::array<std::pair<OrderState, std::string_view>, 12> kOrderStates = {{
+    {OrderState::kOffered, "offered"},
+    {OrderState::kDownloading, "downloading"},
+    {OrderState::kDownloaded, "downloaded"},
+    {OrderState::kWaiting, "waiting"},
+    {OrderState::kInstalling, "installing"},
+    {OrderState::kActivating, "activating"},
+    {OrderState::kConfirming, "confirming"},
+    {OrderState::kRollingBack, "rolling-back"},
+    {OrderState::kActive, "active"},
+    {OrderState::kDeactivated, "deactivated"},
+    {OrderState::kFailed, "failed"},
+    {OrderState::kRefused, "refused"},
+}};
+
+// Texts come from anywhere, error messages with names of files in them. A car must never fall
+// silent over one: what is not printable ASCII becomes '?', what is too long is cut.
+std::string printable(std::string_view text) {
+  std::string out(text.substr(0, kReportTextMax));
+  std::ranges::replace_if(
+      out, [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return out;
+}
+
+Json order_json(const OrderReport& order) {
+  Json object{{"id", order.id.text()},
+              {"state", to_string(order.state)},
+              {"since", format_utc(order.since)},
+              {"bytesDone", order.bytes_done},
+              {"bytesTotal", order.bytes_total}};
+  if (order.error)
+    object["error"] = Json{{"code", order.error->code},
+                           {"name", printable(order.error->name)},
+                           {"text", printable(order.error->text)}};
+  if (!order.conditions.empty()) {
+    Json conditions = Json::object();
+    for (const auto& [signal, value] : order.conditions)
+      conditions[printable(signal)] = printable(value);
+    object["conditions"] = std::move(conditions);
+  }
+  return object;
+}
+
+Json report_json(const EcuReport& report) {
+  Json installed = Json::object();
+  for (const auto& [slot, image] : report.installed)
+    installed[slot.text()] = Json{{"image", image.image.text()},
+                                  {"sha256", to_hex(image.sha256)},
+                                  {"length", image.length},
+                                  {"releaseCounter", image.release_counter}};
+  Json functions = Json::object();
+  for (const auto& [id, function] : report.functions) {
+    Json entry{{"counter", function.counter}, {"state", to_string(function.state)}};
+    if (function.until) entry["until"] = format_utc(*function.until);
+    functions[id.text()] = std::move(entry);
+  }
+  Json orders = Json::array();
+  for (const OrderReport& order : report.orders) orders.push_back(order_json(order));
+  return Json{{"_type", "ecu-report"},
+              {"ecu", report.ecu.text()},
+              {"counter", report.counter},
+              {"time", format_utc(report.time)},
+              {"agent", printable(report.agent)},
+              {"installed", std::move(installed)},
+              {"functions", std::move(functions)},
+              {"attack", printable(report.attack)},
+              {"orders", std::move(orders)}};
+}
+
+Result<std::string> report_text(const Json& object, std::string_view key) {
+  std::string text = TRY(text_field(object, key));
+  if (text.size() > kReportTextMax)
+    return fail(ErrorCode::kBadFormat, "\"{}\" has more than {} bytes", key, kReportTextMax);
+  return text;
+}
+
+Result<ErrorReport> read_error(const Json& object) {
+  return ErrorReport{TRY(uint_field(object, "code")), TRY(report_text(object, "name")),
+                     TRY(report_text(object, "text"))};
+}
+
+Result<OrderReport> read_order(const Json& object) {
+  OrderReport order{.id = TRY(OrderId::parse(TRY(text_field(object, "id")))),
+                    .state = TRY(parse_order_state(TRY(text_field(object, "state")))),
+                    .since = TRY(time_field(object, "since")),
+                    .bytes_done = TRY(uint_field(object, "bytesDone")),
+                    .bytes_total = TRY(uint_field(object, "bytesTotal")),
+                    .error = std::nullopt,
+                    .conditions = {}};
+  if (const Json* error = find_field(object, "error")) order.error = TRY(read_error(*error));
+  if (find_field(object, "conditions")) {
+    const Json* conditions = TRY(object_field(object, "conditions"));
+    for (const auto& [signal, value] : conditions->get_ref<const Json::object_t&>())
+      order.conditions.emplace(signal, TRY(report_text(*conditions, signal)));
+  }
+  return order;
+}
+
+Result<InstalledImage> read_installed(const Json& object) {
+  return InstalledImage{TRY(ImageName::parse(TRY(text_field(object, "image")))),
+                        TRY(digest_field(object, "sha256")), TRY(uint_field(object, "length")),
+                        TRY(uint_field(object, "releaseCounter"))};
+}
+
+Result<FunctionReport> read_function(const Json& object) {
+  FunctionReport function;
+  function.counter = TRY(uint_field(object, "counter"));
+  function.state = TRY(parse_function_state(TRY(text_field(object, "state"))));
+  if (find_field(object, "until")) function.until = TRY(time_field(object, "until"));
+  return function;
+}
+
+Result<EcuReport> read_report(const Json& object) {
+  if (TRY(text_field(object, "_type")) != "ecu-report")
+    return fail(ErrorCode::kBadFormat, "not an ECU report");
+  EcuReport report{.ecu = TRY(EcuSerial::parse(TRY(text_field(object, "ecu")))),
+                   .counter = TRY(uint_field(object, "counter")),
+                   .time = TRY(time_field(object, "time")),
+                   .agent = TRY(report_text(object, "agent")),
+                   .installed = {},
+                   .functions = {},
+                   .attack = TRY(report_text(object, "attack")),
+                   .orders = {}};
+  const Json* installed = TRY(object_field(object, "installed"));
+  for (const auto& [slot, image] : installed->get_ref<const Json::object_t&>())
+    report.installed.emplace(TRY(Slot::parse(slot)), TRY_CONTEXT(read_installed(image), slot));
+  const Json* functions = TRY(object_field(object, "functions"));
+  for (const auto& [id, function] : functions->get_ref<const Json::object_t&>())
+    report.functions.emplace(TRY(FunctionId::parse(id)), TRY_CONTEXT(read_function(function), id));
+  const Json* orders = TRY(array_field(object, "orders"));
+  if (orders->size() > kReportOrdersMax)
+    return fail(ErrorCode::kBadFormat, "more than {} orders", kReportOrdersMax);
+  for (const Json& order : *orders)
+    report.orders.push_back(TRY_CONTEXT(read_order(order), "orders"));
+  return report;
+}
+
+// The signature first; then who says it; then whether it is news.
+Result<EcuReport> verify_report(const std::string& serial, const Json& document,
+                                const KnownEcu& known) {
+  const Envelope envelope = TRY(Envelope::from_json(document));
+  TRY_VOID(verify_signature(envelope, known.key, "ECU report"));
+  auto report = read_report(envelope.signed_part());
+  if (!report) return fail(ErrorCode::kBadFormat, "{}", report.error().message());
+  if (report->ecu.text() != serial)
+    return fail(ErrorCode::kWrongEcu, "a report of {} in its place", report->ecu.text());
+  return report;
+}
+
+}  // namespace
+
+std::string_view to_string(OrderState state) {
+  const auto at =
+      std::ranges::find(kOrderStates, state, &std::pair<OrderState, std::string_view>::first);
+  LAYBY_ASSERT(at != kOrderStates.end());
+  return at->second;
+}
+
+Result<OrderState> parse_order_state(std::string_view text) {
+  for (const auto& [state, name] : kOrderStates)
+    if (name == text) return state;
+  return fail(ErrorCode::kInvalidArgument, "no state of an order: {}", printable(text));
+}
+
+ErrorReport describe_error(const Error& error) {
+  return {static_cast<std::uint64_t>(error.code()), std::string(to_string(error.code())),
+          error.message()};
+}
+
+Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu) {
+  return sign_envelope(report_json(report), ecu);
+}
+
+Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
+                                    const std::map<EcuSerial, Bytes>& reports,
+                                    const crypto::Signer& primary_key) {
+  LAYBY_ASSERT(reports.contains(primary));
+  Json ecus = Json::object();
+  for (const auto& [serial, bytes] : reports)
+    ecus[serial.text()] =
+        TRY_CONTEXT(parse_strict(bytes, {.bytes_max = kVehicleManifestBytesMax}), serial.text());
+  Bytes manifest = TRY(sign_envelope(Json{{"_type", "vehicle-manifest"},
+                                          {"vin", vin.text()},
+                                          {"primary", primary.text()},
+                                          {"ecus", std::move(ecus)}},
+                                     primary_key));
+  if (manifest.size() > kVehicleManifestBytesMax)
+    return fail(ErrorCode::kTooLarge, "a vehicle manifest of {} bytes, at most {} are allowed",
+                manifest.size(), kVehicleManifestBytesMax);
+  return manifest;
+}
+
+Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar& car) {
+  const Envelope envelope =
+      TRY_CONTEXT(Envelope::parse(bytes, kVehicleManifestBytesMax), "vehicle manifest");
+  const auto primary = car.ecus.find(car.primary);
+  LAYBY_ASSERT(primary != car.ecus.end());
+  TRY_VOID(verify_signature(envelope, primary->second.key, "vehicle manifest"));
+  const Json& part = envelope.signed_part();
+  if (TRY(text_field(part, "_type")) != "vehicle-manifest")
+    return fail(ErrorCode::kBadFormat, "not a vehicle manifest");
+  if (const std::string vin = TRY(text_field(part, "vin")); vin != car.vin.text())
+    return fail(ErrorCode::kWrongVehicle, "a manifest of {}, from {}", printable(vin),
+                car.vin.text());
+  if (TRY(text_field(part, "primary")) != car.primary.text())
+    return fail(ErrorCode::kWrongEcu, "the manifest names another primary than {}",
+                car.primary.text());
+
+  VerifiedManifest manifest(car.primary, crypto::sha256(bytes));
+  const bool repeated = car.last_manifest == manifest.digest_;
+  manifest.freshness_ =
+      repeated ? VerifiedManifest::Freshness::kRepeated : VerifiedManifest::Freshness::kNew;
+  const Json* ecus = TRY(object_field(part, "ecus"));
+  for (const auto& [serial, document] : ecus->get_ref<const Json::object_t&>()) {
+    const auto name = EcuSerial::parse(serial);
+    const auto known = name ? car.ecus.find(*name) : car.ecus.end();
+    if (known == car.ecus.end())
+      return fail(ErrorCode::kWrongEcu, "the car has no ECU {}", printable(serial));
+    EcuReport report = TRY_CONTEXT(verify_report(serial, document, known->second), serial);
+    if (!repeated && report.counter <= known->second.counter)
+      return fail(ErrorCode::kReplay, "{}: counter {}, {} was taken already", serial,
+                  report.counter, known->second.counter);
+    manifest.ecus_.emplace(*name, std::move(report));
+  }
+  // A partial bundle hides something: every ECU speaks in every manifest.
+  for (const auto& [serial, known] : car.ecus)
+    if (!manifest.ecus_.contains(serial))
+      return fail(ErrorCode::kWrongEcu, "the ECU {} is missing", serial.text());
+  return manifest;
+}
+
+}  // namespace layby::manifest

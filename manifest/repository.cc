@@ -1,0 +1,397 @@
+#include "manifest/repository.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "base/time_text.h"
+#include "crypto/digest.h"
+#include "manifest/envelope.h"
+#include "manifest/metadata_json.h"
+
+namespace layby::manifest {
+namespace {
+
+template <typename Model>
+struct RoleOf;
+
+template <>
+struct RoleOf<Root> {
+  static constexpr Role kRole = Role::kRoot;
+  static constexpr std::uint64_t kBytesMax = kRootBytesMax;
+  static Result<Root> decode(const Json& part) { return decode_root(part); }
+};
+template <>
+struct RoleOf<Timestamp> {
+  static constexpr Role kRole = Role::kTimestamp;
+  static constexpr std::uint64_t kBytesMax = kTimestampBytesMax;
+  static Result<Timestamp> decode(const Json& part) { return decode_timestamp(part); }
+};
+template <>
+struct RoleOf<Snapshot> {
+  static constexpr Role kRole = Role::kSnapshot;
+  static constexpr std::uint64_t kBytesMax = kSnapshotBytesMax;
+  static Result<Snapshot> decode(const Json& part) { return decode_snapshot(part); }
+};
+template <>
+struct RoleOf<Targets> {
+  static constexpr Role kRole = Role::kTargets;
+  static constexpr std::uint64_t kBytesMax = kTargetsBytesMax;
+  static Result<Targets> decode(const Json& part) { return decode_targets(part); }
+};
+
+// Signatures first, then the contents: nothing unsigned is interpreted but the root's own keys.
+template <typename Model>
+Result<Model> verify_document(ByteSpan bytes, const Root& root) {
+  using Traits = RoleOf<Model>;
+  const std::string_view name = to_string(Traits::kRole);
+  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, Traits::kBytesMax), name);
+  TRY_VOID(verify_threshold(envelope, root.keys, root.roles.at(Traits::kRole), name));
+  return Traits::decode(envelope.signed_part());
+}
+
+// The key values of a role: ids are only names.
+std::set<PublicKey> keys_of(const Root& root, Role role) {
+  std::set<PublicKey> values;
+  for (const KeyId& id : root.roles.at(role).key_ids) {
+    const auto key = root.keys.find(id);
+    if (key != root.keys.end()) values.insert(key->second);
+  }
+  return values;
+}
+
+// 5.3.11: rotated when a key that could sign the role no longer can.
+bool key_was_rotated(const Root& before, const Root& after, Role role) {
+  const auto old_keys = keys_of(before, role);
+  const auto new_keys = keys_of(after, role);
+  return !std::includes(new_keys.begin(), new_keys.end(), old_keys.begin(), old_keys.end());
+}
+
+Result<void> check_expiry(Role role, UnixSeconds expires, UnixSeconds now) {
+  if (now >= expires)
+    return fail(ErrorCode::kFreeze, "{}: expired at {}", to_string(role), format_utc(expires));
+  return {};
+}
+
+Result<void> check_against_parent(const FileEntry& entry, ByteSpan bytes, std::string_view name) {
+  if (entry.length && *entry.length != bytes.size())
+    return fail(ErrorCode::kMixAndMatch, "{}: {} bytes, its parent says {}", name, bytes.size(),
+                *entry.length);
+  const bool same = (!entry.hashes.sha256 || *entry.hashes.sha256 == crypto::sha256(bytes)) &&
+                    (!entry.hashes.sha512 || *entry.hashes.sha512 == crypto::sha512(bytes));
+  if (!same) return fail(ErrorCode::kMixAndMatch, "{}: not the digest its parent says", name);
+  return {};
+}
+
+Result<void> check_version_against_parent(const FileEntry& entry, Version version,
+                                          std::string_view name) {
+  if (entry.version != version)
+    return fail(ErrorCode::kMixAndMatch, "{}: version {}, its parent says {}", name, version,
+                entry.version);
+  return {};
+}
+
+// One version has one content, for ever.
+template <typename Model>
+Result<void> check_successor(const std::optional<Verified<Model>>& trusted, Version version,
+                             ByteSpan bytes, std::string_view name) {
+  if (!trusted) return {};
+  const Version old = (*trusted)->version;
+  if (version < old)
+    return fail(ErrorCode::kRollback, "{}: version {}, {} is trusted already", name, version, old);
+  if (version == old && !std::ranges::equal(trusted->bytes(), bytes))
+    return fail(ErrorCode::kMixAndMatch, "{}: version {} again with other content", name, version);
+  return {};
+}
+
+// 5.5.5: an entry neither vanishes nor goes back.
+Result<void> check_entries(const Snapshot& trusted, const Snapshot& next) {
+  for (const auto& [name, entry] : trusted.files) {
+    const auto at = next.files.find(name);
+    if (at == next.files.end())
+      return fail(ErrorCode::kRollback, "snapshot: {} is no longer listed", name);
+    if (at->second.version < entry.version)
+      return fail(ErrorCode::kRollback, "snapshot: {} goes from version {} back to {}", name,
+                  entry.version, at->second.version);
+  }
+  return {};
+}
+
+const FileEntry& targets_entry(const Snapshot& snapshot) {
+  return snapshot.files.at("targets.json");
+}
+
+}  // namespace
+
+template <typename Model>
+Result<Verified<Model>> TrustedRepository::verify(ByteSpan bytes) const {
+  return Verified<Model>(TRY(verify_document<Model>(bytes, *root_)), bytes);
+}
+
+Result<TrustedRepository> TrustedRepository::load(const StoredRoles& stored) {
+  const Envelope envelope =
+      TRY_CONTEXT(Envelope::parse(stored.root, kRootBytesMax), "trusted root");
+  Root root = TRY_CONTEXT(decode_root(envelope.signed_part()), "trusted root");
+  TRY_VOID(
+      verify_threshold(envelope, root.keys, root.roles.at(Role::kRoot), "the trusted root itself"));
+  TrustedRepository repository{Verified<Root>(std::move(root), stored.root)};
+  const auto keep = [&](const std::optional<Bytes>& bytes, auto& place) {
+    using Model = std::remove_cvref_t<decltype(**place)>;
+    if (!bytes) return;
+    auto verified = repository.verify<Model>(*bytes);
+    if (verified) place = std::move(*verified);
+  };
+  keep(stored.timestamp, repository.timestamp_);
+  keep(stored.snapshot, repository.snapshot_);
+  keep(stored.targets, repository.targets_);
+  repository.relink();
+  return repository;
+}
+
+const Verified<Targets>* TrustedRepository::targets() const {
+  return targets_current_ ? &*targets_ : nullptr;
+}
+
+Result<void> TrustedRepository::check_current(UnixSeconds now) const {
+  if (!targets_current_)
+    return fail(ErrorCode::kUnavailable, "timestamp, snapshot and targets are not all there yet");
+  TRY_VOID(check_root_expiry(now));
+  TRY_VOID(check_expiry(Role::kTimestamp, (*timestamp_)->expires, now));
+  TRY_VOID(check_expiry(Role::kSnapshot, (*snapshot_)->expires, now));
+  return check_expiry(Role::kTargets, (*targets_)->expires, now);
+}
+
+StoredRoles TrustedRepository::stored() const {
+  StoredRoles stored{root_.bytes(), {}, {}, {}};
+  if (timestamp_) stored.timestamp = timestamp_->bytes();
+  if (snapshot_) stored.snapshot = snapshot_->bytes();
+  if (targets_) stored.targets = targets_->bytes();
+  return stored;
+}
+
+Result<void> TrustedRepository::accept_root(ByteSpan bytes) {
+  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kRootBytesMax), "root");
+  // 5.3.4: the old keys' threshold and the new keys' own.
+  TRY_VOID(verify_threshold(envelope, root_->keys, root_->roles.at(Role::kRoot),
+                            "root, by the trusted root's keys"));
+  Root next = TRY(decode_root(envelope.signed_part()));
+  TRY_VOID(
+      verify_threshold(envelope, next.keys, next.roles.at(Role::kRoot), "root, by its own keys"));
+  // 5.3.5: exactly the next one.
+  if (next.version <= root_->version)
+    return fail(ErrorCode::kRollback, "root: version {}, {} is trusted already", next.version,
+                root_->version);
+  if (next.version != root_->version + 1)
+    return fail(ErrorCode::kMixAndMatch, "root: version {} where {} belongs", next.version,
+                root_->version + 1);
+  const Verified<Root> before = std::move(root_);
+  root_ = Verified<Root>(std::move(next), bytes);
+  drop_what_root_disowns(*before);
+  return {};
+}
+
+// 5.3.11, and what the new keys do not stand behind. Targets keys count too: in a Director all
+// three are online, and whoever stole them could have run all three versions up.
+void TrustedRepository::drop_what_root_disowns(const Root& before) {
+  const auto still_good = [&](const auto& verified) {
+    using Model = std::remove_cvref_t<decltype(**verified)>;
+    return !verified || verify_document<Model>(verified->bytes(), *root_).has_value();
+  };
+  if (key_was_rotated(before, *root_, Role::kTimestamp) ||
+      key_was_rotated(before, *root_, Role::kSnapshot) || !still_good(timestamp_) ||
+      !still_good(snapshot_)) {
+    timestamp_.reset();
+    snapshot_.reset();
+  }
+  if (key_was_rotated(before, *root_, Role::kTargets) || !still_good(targets_)) targets_.reset();
+  relink();
+}
+
+Result<void> TrustedRepository::check_root_expiry(UnixSeconds now) const {
+  return check_expiry(Role::kRoot, root_->expires, now);
+}
+
+Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSpan bytes,
+                                                                          UnixSeconds now) {
+  auto next = TRY(verify<Timestamp>(bytes));  // 5.4.2
+  if (timestamp_) {
+    // 5.4.3.1
+    if (next->version < (*timestamp_)->version)
+      return fail(ErrorCode::kRollback, "timestamp: version {}, {} is trusted already",
+                  next->version, (*timestamp_)->version);
+    if (next->version == (*timestamp_)->version) {
+      TRY_VOID(check_expiry(Role::kTimestamp, (*timestamp_)->expires, now));
+      return Acceptance::kKept;
+    }
+    // 5.4.3.2
+    if (next->snapshot.version < (*timestamp_)->snapshot.version)
+      return fail(ErrorCode::kRollback, "timestamp: names snapshot {}, {} is trusted already",
+                  next->snapshot.version, (*timestamp_)->snapshot.version);
+  }
+  TRY_VOID(check_expiry(Role::kTimestamp, next->expires, now));  // 5.4.4
+  timestamp_ = std::move(next);
+  relink();
+  return Acceptance::kNew;
+}
+
+Result<void> TrustedRepository::accept_snapshot(ByteSpan bytes, UnixSeconds now) {
+  LAYBY_ASSERT(timestamp_);
+  const FileEntry& entry = (*timestamp_)->snapshot;
+  TRY_VOID(check_against_parent(entry, bytes, "snapshot"));                  // 5.5.2
+  auto next = TRY(verify<Snapshot>(bytes));                                  // 5.5.3
+  TRY_VOID(check_version_against_parent(entry, next->version, "snapshot"));  // 5.5.4
+  TRY_VOID(check_successor(snapshot_, next->version, bytes, "snapshot"));    // beyond TUF
+  if (snapshot_) TRY_VOID(check_entries(**snapshot_, *next));                // 5.5.5
+  TRY_VOID(check_expiry(Role::kSnapshot, next->expires, now));               // 5.5.6
+  snapshot_ = std::move(next);
+  relink();
+  return {};
+}
+
+Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) {
+  LAYBY_ASSERT(snapshot_current_);
+  const FileEntry& entry = targets_entry(**snapshot_);
+  TRY_VOID(check_against_parent(entry, bytes, "targets"));                  // 5.6.2
+  auto next = TRY(verify<Targets>(bytes));                                  // 5.6.3
+  TRY_VOID(check_version_against_parent(entry, next->version, "targets"));  // 5.6.4
+  TRY_VOID(check_successor(targets_, next->version, bytes, "targets"));     // Uptane: rollback
+  TRY_VOID(check_expiry(Role::kTargets, next->expires, now));               // 5.6.5
+  targets_ = std::move(next);
+  relink();
+  return {};
+}
+
+Result<Targets> TrustedRepository::check_next_targets(ByteSpan bytes, UnixSeconds now) const {
+  Targets next = TRY(verify_document<Targets>(bytes, *root_));
+  if (targets_ && next.version <= (*targets_)->version)
+    return fail(ErrorCode::kRollback, "targets: version {}, {} is trusted already", next.version,
+                (*targets_)->version);
+  TRY_VOID(check_expiry(Role::kTargets, next.expires, now));
+  return next;
+}
+
+// Works out which of what we hold is what its parent names: once here, not at each look.
+void TrustedRepository::relink() {
+  const auto matches = [](const FileEntry& entry, Version version, const Bytes& bytes) {
+    return entry.version == version && check_against_parent(entry, bytes, "").has_value();
+  };
+  snapshot_current_ = timestamp_ && snapshot_ &&
+                      matches((*timestamp_)->snapshot, (*snapshot_)->version, snapshot_->bytes());
+  targets_current_ = snapshot_current_ && targets_ &&
+                     matches(targets_entry(**snapshot_), (*targets_)->version, targets_->bytes());
+}
+
+Refresh::Refresh(TrustedRepository& repository, UnixSeconds start_time)
+    : repository_(repository), start_time_(start_time) {}
+
+std::optional<Refresh::Request> Refresh::next() const {
+  const bool consistent = repository_.root()->consistent_snapshot;
+  const auto request = [&](Role role, Version version, std::uint64_t bytes_max) {
+    return Request{role, metadata_file_name(role, version, consistent), bytes_max};
+  };
+  // What the parent says is the length, within what we are willing to take at all.
+  const auto child = [&](Role role, const FileEntry& entry, std::uint64_t bytes_max) {
+    return request(role, entry.version, std::min(entry.length.value_or(bytes_max), bytes_max));
+  };
+  switch (stage_) {
+    case Stage::kRoot: return request(Role::kRoot, repository_.root()->version + 1, kRootBytesMax);
+    case Stage::kTimestamp: return request(Role::kTimestamp, 0, kTimestampBytesMax);
+    case Stage::kSnapshot:
+      return child(Role::kSnapshot, (*repository_.timestamp())->snapshot, kSnapshotBytesMax);
+    case Stage::kTargets:
+      return child(Role::kTargets, targets_entry(**repository_.snapshot()), kTargetsBytesMax);
+    case Stage::kComplete:
+    case Stage::kFailed: return std::nullopt;
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<void> Refresh::give(ByteSpan bytes) {
+  const auto request = next();
+  LAYBY_ASSERT(request);
+  auto accepted = bytes.size() <= request->bytes_max
+                      ? accept(bytes)
+                      : fail(ErrorCode::kEndlessData, "{}: more than {} bytes", request->file,
+                             request->bytes_max);
+  if (!accepted) stage_ = Stage::kFailed;
+  return accepted;
+}
+
+Result<void> Refresh::give_absent() {
+  const auto request = next();
+  LAYBY_ASSERT(request);
+  auto result = stage_ == Stage::kRoot
+                    ? repository_.check_root_expiry(start_time_)  // 5.3.10
+                    : fail(ErrorCode::kNotFound, "{}: the server does not have it", request->file);
+  stage_ = result ? Stage::kTimestamp : Stage::kFailed;
+  return result;
+}
+
+Result<void> Refresh::accept(ByteSpan bytes) {
+  const StoredMarks before = marks();
+  switch (stage_) {
+    case Stage::kRoot:
+      if (rotations_ == kRootRotationsMax)
+        return fail(ErrorCode::kEndlessData, "more than {} new roots in one refresh",
+                    kRootRotationsMax);
+      TRY_VOID(repository_.accept_root(bytes));
+      ++rotations_;
+      // Deletions first: a power cut in between must not leave the old files under the new root.
+      note_deletions(before);
+      changes_.push_back({Role::kRoot, repository_.root().bytes()});
+      return {};
+    case Stage::kTimestamp: {
+      const auto acceptance = TRY(repository_.accept_timestamp(bytes, start_time_));
+      if (acceptance == TrustedRepository::Acceptance::kNew)
+        changes_.push_back({Role::kTimestamp, repository_.timestamp()->bytes()});
+      return go_on();
+    }
+    case Stage::kSnapshot:
+      TRY_VOID(repository_.accept_snapshot(bytes, start_time_));
+      changes_.push_back({Role::kSnapshot, repository_.snapshot()->bytes()});
+      return go_on();
+    case Stage::kTargets:
+      TRY_VOID(repository_.accept_targets(bytes, start_time_));
+      changes_.push_back({Role::kTargets, repository_.targets()->bytes()});
+      return go_on();
+    case Stage::kComplete:
+    case Stage::kFailed: break;
+  }
+  LAYBY_ASSERT(false);
+}
+
+// Past the timestamp: what we hold already and its parent names is not fetched again, but must not
+// be expired.
+Result<void> Refresh::go_on() {
+  if (!repository_.snapshot_current_) {
+    stage_ = Stage::kSnapshot;
+    return {};
+  }
+  TRY_VOID(check_expiry(Role::kSnapshot, (*repository_.snapshot())->expires, start_time_));
+  if (!repository_.targets_current_) {
+    stage_ = Stage::kTargets;
+    return {};
+  }
+  TRY_VOID(repository_.check_current(start_time_));
+  stage_ = Stage::kComplete;
+  return {};
+}
+
+Refresh::StoredMarks Refresh::marks() const {
+  return {repository_.timestamp_.has_value(), repository_.snapshot_.has_value(),
+          repository_.targets_.has_value()};
+}
+
+void Refresh::note_deletions(const StoredMarks& before) {
+  const StoredMarks after = marks();
+  if (before.timestamp && !after.timestamp) changes_.push_back({Role::kTimestamp, std::nullopt});
+  if (before.snapshot && !after.snapshot) changes_.push_back({Role::kSnapshot, std::nullopt});
+  if (before.targets && !after.targets) changes_.push_back({Role::kTargets, std::nullopt});
+}
+
+std::vector<Refresh::Change> Refresh::take_changes() {
+  return std::exchange(changes_, {});
+}
+
+}  // namespace layby::manifest
