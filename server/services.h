@@ -41,6 +41,7 @@ struct Services {
   std::string data_dir;         // where `laybyd init` put everything
   std::string public_base_url;  // "https://ota.example:8443", without a slash at the end
   std::int64_t poll_seconds = 900;
+  std::size_t delta_bases = 3;  // earlier releases of a slot that a new image gets deltas from
   Simulation simulation = Simulation::kOff;
 
   EventSequence* events = nullptr;  // set before the first request

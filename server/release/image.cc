@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
 #include "server/release/release_keys.h"
 
 namespace layby::server {
@@ -12,19 +13,6 @@ using manifest::Json;
 
 // Payloads of one image: some deltas and the whole image.
 constexpr std::size_t kPayloadsPerImageMax = 64;
-constexpr std::uint64_t kImageRecordBytesMax = 256 * kKiB;
-
-Result<Json> parse_record(std::string_view record) {
-  Result<Json> json = manifest::parse_strict(as_bytes(record), {kImageRecordBytesMax});
-  if (!json) return fail(ErrorCode::kCorrupt, "a record of the store: {}", json.error().message());
-  return json;
-}
-
-std::string wire(const Json& json) {
-  Result<std::string> text = manifest::to_wire(json);
-  LAYBY_ASSERT(text.has_value());  // made here of numbers and of text that was read strictly
-  return std::move(*text);
-}
 
 Result<std::vector<KeyValue>> scan_prefix(const ScanKeys& scan, const std::string& prefix,
                                           std::size_t limit) {
@@ -65,6 +53,16 @@ ReadKey reader(const Store& store) {
   return [&store](std::string_view key) { return store.get(key); };
 }
 
+ReadKey reader(Change& change) {
+  return [&change](std::string_view key) { return change.get(key); };
+}
+
+ScanKeys scanner(Change& change) {
+  return [&change](std::string_view begin, std::string_view end, std::size_t limit) {
+    return change.scan(begin, end, limit);
+  };
+}
+
 ScanKeys scanner(const Store& store) {
   return [&store](std::string_view begin, std::string_view end, std::size_t limit) {
     return store.scan(begin, end, limit);
@@ -78,11 +76,11 @@ std::string encode_image(const Image& image) {
                {"listed", image.listing == Listing::kListed},
                {"published", image.published}};
   if (image.target.hashes.sha512) json["sha512"] = to_hex(*image.target.hashes.sha512);
-  return wire(json);
+  return to_stored(json);
 }
 
 Result<Image> decode_image(std::string_view name, std::string_view record) {
-  const Json json = TRY_CONTEXT(parse_record(record), name);
+  const Json json = TRY(parse_stored(name, record));
   Result<Image> image = decode_image_json(name, json);
   if (!image)
     return fail(ErrorCode::kCorrupt, "record of image {}: {}", name, image.error().message());
@@ -117,15 +115,16 @@ Result<std::optional<Image>> newest_image(const Store& store, const manifest::Sl
   }
 }
 
-Result<std::vector<Image>> earlier_releases(const Store& store, const manifest::Slot& slot,
+Result<std::vector<Image>> earlier_releases(const ReadKey& read, const ScanKeys& scan,
+                                            const manifest::Slot& slot,
                                             const manifest::HardwareId& hardware,
                                             std::uint64_t below_counter, std::size_t limit) {
   std::vector<Image> releases;
   if (below_counter == 0) return releases;
   const std::string begin = release_key(slot.text(), hardware.text(), below_counter - 1);
   const std::string end = after_prefix(release_prefix(slot.text(), hardware.text()));
-  for (const KeyValue& release : TRY(store.scan(begin, end, limit))) {
-    std::optional<Image> found = TRY(image(store, release.value));
+  for (const KeyValue& release : TRY(scan(begin, end, limit))) {
+    std::optional<Image> found = TRY(image(read, release.value));
     if (!found) return fail(ErrorCode::kCorrupt, "{} names no image", release.key);
     releases.push_back(std::move(*found));
   }
@@ -138,11 +137,11 @@ std::string encode_payload(const manifest::Payload& payload, std::uint64_t cpu_m
                {"head", {{"sha256", to_hex(payload.head_sha256)}, {"length", payload.head_length}}},
                {"cpu_ms", cpu_ms}};
   if (payload.base) json["base"] = to_hex(*payload.base);
-  return wire(json);
+  return to_stored(json);
 }
 
 Result<manifest::Payload> decode_payload(std::string_view record) {
-  const Json json = TRY(parse_record(record));
+  const Json json = TRY(parse_stored("of a payload", record));
   Result<manifest::Payload> payload = decode_payload_json(json);
   if (!payload)
     return fail(ErrorCode::kCorrupt, "record of a payload: {}", payload.error().message());

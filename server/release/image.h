@@ -11,6 +11,7 @@
 
 #include "manifest/director.h"
 #include "manifest/image_entry.h"
+#include "server/store/change.h"
 #include "server/store/store.h"
 
 namespace layby::server {
@@ -27,11 +28,14 @@ struct Image {
 };
 
 // How a caller reads: straight from a store, or through a Change, which then expects what was read.
+// What they refer to must outlive them.
 using ReadKey = std::function<Result<std::optional<std::string>>(std::string_view key)>;
 using ScanKeys = std::function<Result<std::vector<KeyValue>>(
     std::string_view begin, std::string_view end, std::size_t limit)>;
 ReadKey reader(const Store& store);
+ReadKey reader(Change& change);
 ScanKeys scanner(const Store& store);
+ScanKeys scanner(Change& change);
 
 std::string encode_image(const Image& image);
 // kCorrupt for what encode_image did not write.
@@ -46,7 +50,8 @@ Result<std::optional<Image>> newest_image(const Store& store, const manifest::Sl
                                           const manifest::HardwareId& hardware);
 
 // Up to `limit` releases below `counter`, newest first, withdrawn ones included.
-Result<std::vector<Image>> earlier_releases(const Store& store, const manifest::Slot& slot,
+Result<std::vector<Image>> earlier_releases(const ReadKey& read, const ScanKeys& scan,
+                                            const manifest::Slot& slot,
                                             const manifest::HardwareId& hardware,
                                             std::uint64_t below_counter, std::size_t limit);
 

@@ -1,0 +1,63 @@
+// The Image repository: what the operator signed offline, and the snapshot and timestamp that the
+// server signs around it.
+//
+// Published is one consistent set at any time: timestamp, snapshot and targets change in one
+// commit, together with the images' records and the payload jobs. Older numbered documents stay.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "manifest/repository.h"
+#include "server/release/cached_document.h"
+#include "server/release/image.h"
+#include "server/services.h"
+
+namespace layby::server {
+
+// How long what the server signs is valid. Timestamps are signed anew when half of that is over,
+// snapshots with them: a car that polls once a week always finds metadata that has not expired.
+constexpr UnixSeconds kTimestampLifeSeconds = 7 * kDaySeconds;
+constexpr UnixSeconds kSnapshotLifeSeconds = 28 * kDaySeconds;
+
+// The first documents: two roots and the first targets, signed offline, all version 1.
+struct FirstDocuments {
+  Bytes image_root;
+  Bytes image_targets;  // names no image
+  Bytes director_root;
+};
+
+// Puts the first documents into an empty store and signs the first snapshot and timestamp, after
+// the whole set has passed the engine. kAlreadyExists if there is a repository.
+Result<void> seed_repositories(Store& store, const OnlineKeys& keys, const FirstDocuments& first,
+                               UnixSeconds now);
+
+struct Publication {
+  manifest::Version version = 1;        // of the targets
+  std::vector<std::string> new_images;  // in the order of their names
+  std::vector<std::string> withdrawn;   // no longer named
+  std::size_t jobs = 0;                 // queued for them
+};
+
+// Publishes the next targets.json, whole. What is checked before anything is written:
+//   signed by the targets role of the trusted root, next version, not expired (kBadSignature,
+//   kRollback, kFreeze); each image a well-formed entry (kBadFormat) whose bytes lie in the payload
+//   store with exactly this length and these hashes (kNotFound, kWrongImage); an image that was
+//   published before unchanged (kConflict); a new one with a release counter above all earlier ones
+//   of its slot and hardware (kImageRollback); and the set with its new snapshot and timestamp as
+//   the engine sees it, for a client that has the present set and for one that has only the root.
+// The very bytes that are current are not an error: nothing changes.
+// Reads each new image once. Any thread; two at once: one of them gets kRollback.
+Result<Publication> publish_targets(const Services& services, ByteSpan targets);
+
+// The present timestamp; signed anew if it is time (and the snapshot with it, if it is time for
+// that one).
+Result<std::string> image_timestamp(const Services& services);
+
+// A numbered document; nothing if there is none.
+Result<std::optional<std::string>> image_document(const Store& store, manifest::Role role,
+                                                  manifest::Version version);
+
+}  // namespace layby::server
