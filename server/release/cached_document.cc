@@ -20,6 +20,15 @@ bool names_tag(std::string_view if_none_match, std::string_view etag) {
   return false;
 }
 
+const char* cache_control(Caching caching) {
+  switch (caching) {
+    case Caching::kRevalidate: return "no-cache";
+    case Caching::kImmutable: return "public, max-age=31536000, immutable";
+    case Caching::kPrivate: return "private, no-cache";
+  }
+  return "no-store";
+}
+
 }  // namespace
 
 std::string encode_cached(const CachedDocument& document) {
@@ -55,8 +64,7 @@ Response document_response(const Request& request, std::string bytes, Caching ca
   Response response;
   const std::string etag = etag_of(bytes);
   response.headers["ETag"] = etag;
-  response.headers["Cache-Control"] =
-      caching == Caching::kImmutable ? "public, max-age=31536000, immutable" : "no-cache";
+  response.headers["Cache-Control"] = cache_control(caching);
   if (names_tag(request.header("if-none-match"), etag)) {
     response.status = 304;
     return response;

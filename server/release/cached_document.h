@@ -31,6 +31,7 @@ std::string etag_of(std::string_view bytes);
 enum class Caching {
   kRevalidate,  // may change: ask each time
   kImmutable,   // this name will never mean other bytes
+  kPrivate,     // the same name means other bytes for another caller
 };
 
 // 200 with the document, or 304 if the request's If-None-Match names it already.
