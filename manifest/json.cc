@@ -1,6 +1,6 @@
 #include "manifest/json.h"
 
-#include <charconv>
+#include <algorithm>
 
 #include "base/assert.h"
 #include "base/time_text.h"
@@ -235,6 +235,9 @@ Result<Json> parse_strict(ByteSpan bytes, JsonLimits limits) {
   // The library would skip a byte order mark (RFC 8259, section 8.1, wants none).
   if (bytes.size() >= 3 && bytes[0] == 0xEF && bytes[1] == 0xBB && bytes[2] == 0xBF)
     return fail(ErrorCode::kBadJson, "begins with a byte order mark");
+  // The library takes a zero byte for the end, and would not see what follows.
+  if (std::ranges::find(bytes, std::uint8_t{0}) != bytes.end())
+    return fail(ErrorCode::kBadJson, "holds a zero byte");
   StrictBuilder builder(limits.depth_max);
   const std::string_view text = as_text(bytes);
   if (!Json::sax_parse(text.begin(), text.end(), &builder))
