@@ -50,7 +50,7 @@ struct PayloadJob {
   std::optional<UnixSeconds> finished;
   std::uint64_t payload_bytes = 0;  // of what it made
   std::uint64_t wall_ms = 0;        // of the last attempt
-  std::uint64_t cpu_ms = 0;         // of the thread that encoded
+  std::uint64_t cpu_ms = 0;         // of the whole process meanwhile
 };
 
 // As in GET /v1/payload-jobs, and in the Store.

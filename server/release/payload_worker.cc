@@ -19,9 +19,11 @@ namespace {
 constexpr std::size_t kOpenJobsMax = 10'000;  // looked at for the next one that is due
 constexpr UnixSeconds kBackoffSeconds = 60;   // after the first failure; five times that after each
 
-std::uint64_t thread_cpu_ms() {
+// The encoder uses several threads: what the whole process has used, requests that were answered
+// meanwhile included.
+std::uint64_t process_cpu_ms() {
   timespec now{};
-  const int status = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  const int status = clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
   LAYBY_ASSERT(status == 0);
   return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
          static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
@@ -123,13 +125,13 @@ Result<void> ensure_payload(const Services& services, PayloadJob& job, std::stop
     return {};
   }
   const std::string path = fmt::format("{}/job-{}", services.payloads.incoming_dir(), job.id);
-  const std::uint64_t cpu_before = thread_cpu_ms();
+  const std::uint64_t cpu_before = process_cpu_ms();
   const auto before = std::chrono::steady_clock::now();  // a measurement, not domain time
   const Result<manifest::Payload> payload = make_payload(services, job, path, stop);
   job.wall_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                std::chrono::steady_clock::now() - before)
                                                .count());
-  job.cpu_ms = thread_cpu_ms() - cpu_before;
+  job.cpu_ms = process_cpu_ms() - cpu_before;
   if (!payload) {
     TRY_VOID(services.disk.remove(path));
     return fail(payload.error());
