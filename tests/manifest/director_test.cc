@@ -1,0 +1,330 @@
+// The checks of a primary with full verification, one test each (P1.3, P5.1).
+#include "manifest/director.h"
+
+#include "manifest/json_value.h"
+#include "tests/manifest/test_repository.h"
+
+namespace layby::tests {
+namespace {
+
+using namespace manifest;
+
+const Vin kVin = *Vin::parse("WVWZZZ1JZXW000017");
+const EcuSerial kEcu = *EcuSerial::parse("HU-000017");
+const HardwareId kHardware = *HardwareId::parse("hu-4");
+
+ImageEntry entry_of(std::string_view name, std::uint64_t counter = 1) {
+  const ImageName parsed = must(ImageName::parse(name));
+  const auto digest = crypto::sha256(as_bytes(name));
+  ImageEntry entry{.name = parsed,
+                   .length = 1000,
+                   .sha256 = digest,
+                   .sha512 = crypto::sha512(as_bytes(name)),
+                   .hardware_ids = {kHardware},
+                   .facts = {.kind = parsed.kind(),
+                             .slot = parsed.slot(),
+                             .version = std::string(parsed.version()),
+                             .release_counter = counter,
+                             .duration_seconds = 120,
+                             .battery_percent_min = 40,
+                             .conditions = {},
+                             .licence_key = std::nullopt},
+                   .must_match = {}};
+  if (parsed.kind() == ImageKind::kFunction)
+    entry.facts.licence_key = PublicKey::from_ed25519(new_key()->public_key());
+  return entry;
+}
+
+// Both repositories and a car, in agreement until a test changes something.
+struct Fleet {
+  TestRepository image;
+  TestRepository director;
+  DirectorContent content{.version = 1, .expires = kLater, .vin = kVin, .orders = {}, .images = {}};
+  CarFacts car{
+      .vin = kVin, .ecus = {{kEcu, kHardware}}, .release_counters = {}, .known_conditions = {}};
+  std::optional<TrustedRepository> image_client;
+  std::optional<TrustedRepository> director_client;
+
+  explicit Fleet(const std::vector<ImageEntry>& entries = {entry_of("maps/DE/2.tar", 2)}) {
+    for (const ImageEntry& entry : entries) add(entry);
+  }
+
+  void add(const ImageEntry& entry) {
+    const std::string& name = entry.name.text();
+    image.targets.targets[name] = make_image_target(entry);
+    Payload payload{.base = std::nullopt,
+                    .sha256 = crypto::sha256(as_bytes("payload")),
+                    .length = 900,
+                    .head_sha256 = crypto::sha256(as_bytes("head")),
+                    .head_length = 80};
+    Payload delta = payload;
+    delta.base = crypto::sha256(as_bytes("old"));
+    content.images.push_back(
+        {name, image.targets.targets[name], {{kEcu, kHardware}}, {delta, payload}});
+    content.orders.push_back({OrderId::generate(kNow), OrderAction::kInstall, {name}, {}});
+  }
+
+  Targets& director_targets() {
+    director.targets = make_director_targets(content);
+    return director.targets;
+  }
+
+  // Publishes `targets` of the Director as they stand, refreshes and verifies.
+  Result<VerifiedPlan> verify() {
+    image.release();
+    director.release();
+    image_client = image.client();
+    director_client = director.client();
+    TRY_VOID(image.refresh(*image_client));
+    TRY_VOID(director.refresh(*director_client));
+    return verify_plan(*director_client, *image_client, car, kNow);
+  }
+};
+
+// Changes one thing in the custom part of a Director's target.
+template <typename Change>
+void change_custom(Target& target, Change change) {
+  Json custom = must(parse_strict(as_bytes(target.custom), {.bytes_max = kMiB}));
+  change(custom);
+  target.custom = must(to_canonical(custom));
+}
+
+TEST_CASE("a plan says what both repositories say") {
+  Fleet fleet({entry_of("maps/DE/2.tar", 2), entry_of("functions/adaptive-cruise/1.pkg"),
+               entry_of("software/hu-4/20.19.6.img")});
+  fleet.content.orders[1].licence = to_bytes("sealed");
+  const OrderId revoked = OrderId::generate(kNow);
+  fleet.content.orders.push_back({revoked, OrderAction::kDeactivate, {}, to_bytes("revoking")});
+  fleet.director_targets();
+  const VerifiedPlan plan = must(fleet.verify());
+  REQUIRE(plan.orders().size() == 4);
+  CHECK(plan.director_version() == 2);
+  const PlannedOrder& map = plan.orders()[0];
+  CHECK(map.id == fleet.content.orders[0].id);
+  CHECK(map.action == OrderAction::kInstall);
+  CHECK_FALSE(map.refusal);
+  REQUIRE(map.images.size() == 1);
+  CHECK(map.images[0].entry.name.text() == "maps/DE/2.tar");
+  CHECK(map.images[0].entry.facts.slot == Slot::map(*RegionId::parse("DE")));
+  CHECK(map.images[0].entry.facts.release_counter == 2);
+  CHECK(map.images[0].entry.sha256 == crypto::sha256(as_bytes("maps/DE/2.tar")));
+  CHECK(map.images[0].ecus == std::vector<EcuSerial>{kEcu});
+  CHECK(map.images[0].payloads == fleet.content.images[0].payloads);
+  CHECK(plan.orders()[1].licence == to_bytes("sealed"));
+  CHECK(plan.orders()[1].images[0].entry.facts.licence_key);
+  CHECK(plan.orders()[3].action == OrderAction::kDeactivate);
+  CHECK(plan.orders()[3].licence == to_bytes("revoking"));
+}
+
+TEST_CASE("a Director that names nothing needs no Image repository") {
+  Fleet fleet(std::vector<ImageEntry>{});
+  fleet.director_targets();
+  CHECK(must(fleet.verify()).orders().empty());
+  // Not refreshed at all.
+  CHECK(verify_plan(*fleet.director_client, fleet.image.client(), fleet.car, kNow));
+  CHECK(code_of(verify_plan(fleet.director.client(), *fleet.image_client, fleet.car, kNow)) ==
+        ErrorCode::kUnavailable);
+}
+
+TEST_CASE("wrong vehicle: another car's targets, also empty ones, or targets for no car") {
+  Fleet fleet(std::vector<ImageEntry>{});
+  fleet.content.vin = must(Vin::parse("WVWZZZ1JZXW000018"));
+  fleet.director_targets();
+  SECTION("another car") {}
+  SECTION("no car") {
+    fleet.director.targets.custom.clear();
+  }
+  CHECK(code_of(fleet.verify()) == ErrorCode::kWrongVehicle);
+}
+
+TEST_CASE("wrong ECU") {
+  Fleet fleet;
+  auto& ecus = fleet.content.images[0].ecus;
+  SECTION("of another vehicle") {
+    ecus = {{*EcuSerial::parse("HU-000018"), kHardware}};
+  }
+  SECTION("one of ours and one of another vehicle") {
+    ecus.emplace(*EcuSerial::parse("HU-000018"), kHardware);
+  }
+  SECTION("with other hardware than the Director says") {
+    ecus = {{kEcu, *HardwareId::parse("hu-5")}};
+  }
+  SECTION("with hardware for which the image was not made") {
+    fleet.car.ecus.insert_or_assign(kEcu, *HardwareId::parse("hu-5"));
+    ecus = {{kEcu, *HardwareId::parse("hu-5")}};
+  }
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+}
+
+TEST_CASE("wrong ECU: two images for one slot of one ECU") {
+  Fleet fleet({entry_of("maps/DE/2.tar", 2), entry_of("maps/DE/3.tar", 3)});
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+}
+
+TEST_CASE("two ECUs may have one image each for the same slot") {
+  Fleet fleet;
+  const EcuSerial second = *EcuSerial::parse("HU-2");
+  fleet.car.ecus.emplace(second, kHardware);
+  fleet.content.images[0].ecus.emplace(second, kHardware);
+  fleet.director_targets();
+  CHECK(must(fleet.verify()).orders()[0].images[0].ecus.size() == 2);
+}
+
+TEST_CASE("Director and Image repository disagree") {
+  Fleet fleet;
+  const std::string name = "maps/DE/2.tar";
+  Target& target = fleet.director_targets().targets[name];
+  SECTION("the Image repository lacks the image") {
+    fleet.image.targets.targets.erase(name);
+  }
+  SECTION("length") {
+    target.length += 1;
+  }
+  SECTION("sha256") {
+    target.hashes.sha256->at(0) ^= 1;
+  }
+  SECTION("sha512") {
+    target.hashes.sha512->at(0) ^= 1;
+  }
+  SECTION("a hash left out") {
+    target.hashes.sha512.reset();
+  }
+  SECTION("release counter") {
+    change_custom(target, [](Json& custom) { custom["mustMatch"]["releaseCounter"] = 9; });
+  }
+  SECTION("battery") {
+    change_custom(target, [](Json& custom) { custom["mustMatch"]["batteryPercentMin"] = 0; });
+  }
+  SECTION("conditions") {
+    change_custom(target, [](Json& custom) { custom["mustMatch"]["conditions"] = {"x"}; });
+  }
+  SECTION("an unknown field in mustMatch") {
+    change_custom(target, [](Json& custom) { custom["mustMatch"]["new"] = 1; });
+  }
+  CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+}
+
+TEST_CASE("the key that signs licences cannot be replaced by the Director") {
+  Fleet fleet({entry_of("functions/f/1.pkg")});
+  Target& target = fleet.director_targets().targets["functions/f/1.pkg"];
+  change_custom(target, [](Json& custom) {
+    custom["mustMatch"]["licenceKey"] = PublicKey::from_ed25519(new_key()->public_key()).to_json();
+  });
+  CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+}
+
+TEST_CASE("image rollback: a release counter below the installed one") {
+  Fleet fleet;
+  fleet.director_targets();
+  const Slot slot = Slot::map(*RegionId::parse("DE"));
+  fleet.car.release_counters[slot] = 3;
+  CHECK(code_of(fleet.verify()) == ErrorCode::kImageRollback);
+  fleet.car.release_counters[slot] = 2;
+  CHECK(fleet.verify());
+}
+
+TEST_CASE("a Director must not delegate") {
+  Fleet fleet;
+  fleet.director_targets().delegations = Delegations{};
+  CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("extraneous dependency: an image that no order names, or an order without its images") {
+  Fleet fleet;
+  Targets& targets = fleet.director_targets();
+  Json custom = must(parse_strict(as_bytes(targets.custom), {.bytes_max = kMiB}));
+  SECTION("no order") {
+    custom["orders"] = Json::array();
+  }
+  SECTION("ordered twice") {
+    Json again = custom["orders"][0];
+    again["id"] = OrderId::generate(kNow).text();
+    custom["orders"].push_back(again);
+  }
+  SECTION("an order that stands twice") {
+    Json again = custom["orders"][0];
+    again["images"] = Json::array();
+    again["action"] = "deactivate";
+    again["licence"] = "AAAA";
+    custom["orders"].push_back(again);
+  }
+  SECTION("an image that is no target") {
+    custom["orders"][0]["images"] = {"maps/FR/1.tar"};
+  }
+  SECTION("an installation of nothing") {
+    custom["orders"].push_back(Json{
+        {"id", OrderId::generate(kNow).text()}, {"action", "install"}, {"images", Json::array()}});
+  }
+  SECTION("a deactivation without a licence") {
+    custom["orders"].push_back(Json{{"id", OrderId::generate(kNow).text()},
+                                    {"action", "deactivate"},
+                                    {"images", Json::array()}});
+  }
+  SECTION("a name that is none") {
+    custom["orders"][0]["id"] = "../order";
+  }
+  targets.custom = must(to_canonical(custom));
+  CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("what this build does not know refuses that order alone") {
+  ImageEntry strange = entry_of("maps/FR/2.tar", 2);
+  strange.facts.conditions = {"moon-is-full"};
+  Fleet fleet({strange, entry_of("maps/DE/2.tar", 2)});
+  Targets& targets = fleet.director_targets();
+  SECTION("a condition") {}
+  SECTION("an action") {
+    fleet.car.known_conditions = {"moon-is-full"};
+    targets.custom =
+        std::string(as_text(replaced(to_bytes(targets.custom), "\"install\"", "\"dance\"")));
+  }
+  const VerifiedPlan plan = must(fleet.verify());
+  REQUIRE(plan.orders().size() == 2);
+  REQUIRE(plan.orders()[0].refusal);
+  CHECK(plan.orders()[0].refusal->code() == ErrorCode::kUnsupported);
+  CHECK_FALSE(plan.orders()[1].refusal);
+}
+
+TEST_CASE("freeze: either repository expired") {
+  Fleet fleet;
+  fleet.director_targets();
+  must(fleet.verify());
+  const auto at = [&](UnixSeconds now) {
+    return code_of(verify_plan(*fleet.director_client, *fleet.image_client, fleet.car, now));
+  };
+  CHECK(at(kNow) == std::nullopt);
+  CHECK(at(kLater) == ErrorCode::kFreeze);
+}
+
+TEST_CASE("entries of the Image repository that contradict themselves are refused") {
+  const ImageEntry entry = entry_of("maps/DE/2.tar", 2);
+  const Target good = make_image_target(entry);
+  CHECK(must(read_image_entry("maps/DE/2.tar", good)).must_match == encode_must_match(entry.facts));
+  CHECK(code_of(read_image_entry("maps/FR/2.tar", good)) == ErrorCode::kBadFormat);
+  CHECK(code_of(read_image_entry("functions/DE/2.pkg", good)) == ErrorCode::kBadFormat);
+  CHECK(code_of(read_image_entry("../../etc/passwd", good)) == ErrorCode::kBadFormat);
+  const auto changed = [&](auto change) {
+    Target target = good;
+    change_custom(target, change);
+    return code_of(read_image_entry("maps/DE/2.tar", target));
+  };
+  CHECK(changed([](Json& c) { c["mustMatch"]["kind"] = "software"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"]["kind"] = "virus"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"]["slot"] = "map.FR"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"]["batteryPercentMin"] = 101; }) ==
+        ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"].erase("releaseCounter"); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["hardwareIds"] = Json::array(); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) {
+          c["mustMatch"]["licenceKey"] = PublicKey::from_ed25519(new_key()->public_key()).to_json();
+        }) == ErrorCode::kBadFormat);
+  // Software names the hardware that it is for.
+  Target software = make_image_target(entry_of("software/hu-4/1.img"));
+  CHECK(read_image_entry("software/hu-4/1.img", software));
+  CHECK(code_of(read_image_entry("software/hu-5/1.img", software)) == ErrorCode::kBadFormat);
+}
+
+}  // namespace
+}  // namespace layby::tests

@@ -1,0 +1,206 @@
+#include "manifest/report.h"
+
+#include "base/limits.h"
+#include "manifest/envelope.h"
+#include "manifest/json_value.h"
+#include "tests/manifest/test_repository.h"
+
+namespace layby::tests {
+namespace {
+
+using namespace manifest;
+
+const EcuSerial kPrimary = *EcuSerial::parse("HU-1");
+const EcuSerial kSecondary = *EcuSerial::parse("CAM-1");
+
+struct World {
+  KeyPointer primary_key = new_key();
+  KeyPointer secondary_key = new_key();
+  Vin vin = *Vin::parse("WVWZZZ1JZXW000017");
+  EcuReport primary{.ecu = kPrimary,
+                    .counter = 7,
+                    .time = kNow,
+                    .agent = "layby-agent/0.1.0",
+                    .installed = {},
+                    .functions = {},
+                    .attack = {},
+                    .orders = {}};
+  EcuReport secondary{.ecu = kSecondary,
+                      .counter = 3,
+                      .time = kNow,
+                      .agent = "x",
+                      .installed = {},
+                      .functions = {},
+                      .attack = {},
+                      .orders = {}};
+  KnownCar known{vin,
+                 kPrimary,
+                 {{kPrimary, {PublicKey::from_ed25519(primary_key->public_key()), 6}},
+                  {kSecondary, {PublicKey::from_ed25519(secondary_key->public_key()), 2}}},
+                 std::nullopt};
+
+  std::map<EcuSerial, Bytes> reports() const {
+    return {{kPrimary, must(make_ecu_report(primary, *primary_key))},
+            {kSecondary, must(make_ecu_report(secondary, *secondary_key))}};
+  }
+  Bytes make() const { return must(make_vehicle_manifest(vin, kPrimary, reports(), *primary_key)); }
+  Result<VerifiedManifest> verify() const { return verify_vehicle_manifest(make(), known); }
+};
+
+TEST_CASE("a vehicle manifest says what the car said") {
+  World world;
+  const ImageName image = must(ImageName::parse("maps/DE/2.tar"));
+  world.primary.installed.emplace(image.slot(),
+                                  InstalledImage{image, crypto::sha256(as_bytes("x")), 9, 2});
+  world.primary.functions.emplace(*FunctionId::parse("f"),
+                                  FunctionReport{4, FunctionState::kExpired, kNow});
+  world.primary.attack = "rollback: timestamp";
+  world.primary.orders.push_back({.id = OrderId::generate(kNow),
+                                  .state = OrderState::kRollingBack,
+                                  .since = kNow - 5,
+                                  .bytes_done = 10,
+                                  .bytes_total = 20,
+                                  .error = describe_error(Error(ErrorCode::kInstallFailed, "no")),
+                                  .conditions = {{"Vehicle.Speed", "0"}}});
+  const VerifiedManifest manifest = must(world.verify());
+  CHECK(manifest.freshness() == VerifiedManifest::Freshness::kNew);
+  CHECK(manifest.ecus().size() == 2);
+  const EcuReport& report = manifest.primary();
+  CHECK(report.counter == 7);
+  CHECK(report.time == kNow);
+  CHECK(report.agent == "layby-agent/0.1.0");
+  CHECK(report.attack == "rollback: timestamp");
+  const InstalledImage& installed = report.installed.at(image.slot());
+  CHECK(installed.image == image);
+  CHECK(installed.sha256 == crypto::sha256(as_bytes("x")));
+  CHECK(installed.length == 9);
+  CHECK(installed.release_counter == 2);
+  const FunctionReport& function = report.functions.at(*FunctionId::parse("f"));
+  CHECK(function.counter == 4);
+  CHECK(function.state == FunctionState::kExpired);
+  CHECK(function.until == kNow);
+  REQUIRE(report.orders.size() == 1);
+  CHECK(report.orders[0].id == world.primary.orders[0].id);
+  CHECK(report.orders[0].state == OrderState::kRollingBack);
+  CHECK(report.orders[0].since == kNow - 5);
+  CHECK(report.orders[0].bytes_done == 10);
+  CHECK(report.orders[0].bytes_total == 20);
+  CHECK(report.orders[0].error->code == 402);
+  CHECK(report.orders[0].error->name == "install-failed");
+  CHECK(report.orders[0].error->text == "no");
+  CHECK(report.orders[0].conditions.at("Vehicle.Speed") == "0");
+}
+
+TEST_CASE("a replayed manifest is refused; the very last one again is acknowledged") {
+  World world;
+  const Bytes first = world.make();
+  const VerifiedManifest taken = must(verify_vehicle_manifest(first, world.known));
+  world.known.last_manifest = taken.digest();
+  for (auto& [serial, ecu] : world.known.ecus) ecu.counter = taken.ecus().at(serial).counter;
+  CHECK(must(verify_vehicle_manifest(first, world.known)).freshness() ==
+        VerifiedManifest::Freshness::kRepeated);
+  world.known.last_manifest = crypto::sha256(as_bytes("a later one"));
+  CHECK(code_of(verify_vehicle_manifest(first, world.known)) == ErrorCode::kReplay);
+  ++world.primary.counter;  // one ECU's old report in a new manifest
+  CHECK(code_of(world.verify()) == ErrorCode::kReplay);
+  ++world.secondary.counter;
+  CHECK(must(world.verify()).freshness() == VerifiedManifest::Freshness::kNew);
+}
+
+TEST_CASE("a manifest of another vehicle is refused") {
+  World world;
+  world.known.vin = *Vin::parse("WVWZZZ1JZXW000018");
+  CHECK(code_of(world.verify()) == ErrorCode::kWrongVehicle);
+}
+
+TEST_CASE("ECU impersonation: each report needs its own ECU's key, the whole the primary's") {
+  World world;
+  SECTION("the primary signs for the secondary") {
+    world.secondary_key = world.primary_key;
+  }
+  SECTION("a stranger signs the whole") {
+    world.primary_key = new_key();
+  }
+  SECTION("an all-zero key is no key") {
+    world.known.ecus.at(kSecondary).key = PublicKey::from_ed25519({});
+  }
+  CHECK(code_of(world.verify()) == ErrorCode::kBadSignature);
+}
+
+TEST_CASE("wrong ECUs in a manifest") {
+  World world;
+  auto reports = world.reports();
+  const auto verify = [&] {
+    return code_of(verify_vehicle_manifest(
+        must(make_vehicle_manifest(world.vin, kPrimary, reports, *world.primary_key)),
+        world.known));
+  };
+  SECTION("partial bundle: one is missing") {
+    reports.erase(kSecondary);
+  }
+  SECTION("one too many") {
+    reports.emplace(*EcuSerial::parse("CAM-2"), reports.at(kSecondary));
+  }
+  SECTION("two swapped, by one who has both keys") {
+    world.known.ecus.at(kSecondary).key = world.known.ecus.at(kPrimary).key;
+    reports.at(kSecondary) = reports.at(kPrimary);
+  }
+  SECTION("another primary") {
+    world.known.primary = kSecondary;
+    world.known.ecus.at(kSecondary).key = world.known.ecus.at(kPrimary).key;
+  }
+  CHECK(verify() == ErrorCode::kWrongEcu);
+}
+
+TEST_CASE("a changed manifest is refused") {
+  const World world;
+  const Bytes bytes = world.make();
+  CHECK(code_of(verify_vehicle_manifest(replaced(bytes, "\"counter\":7", "\"counter\":8"),
+                                        world.known)) == ErrorCode::kBadSignature);
+  CHECK(code_of(verify_vehicle_manifest(Bytes(kVehicleManifestBytesMax + 1), world.known)) ==
+        ErrorCode::kEndlessData);
+  CHECK(code_of(verify_vehicle_manifest(to_bytes("{}"), world.known)) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("a car does not fall silent over a strange text") {
+  World world;
+  world.primary.attack = "bad \xff\n\"name\" " + std::string(2000, 'x');
+  const VerifiedManifest manifest = must(world.verify());
+  CHECK(manifest.primary().attack.starts_with("bad ?\?\"name\" xxx"));
+  CHECK(manifest.primary().attack.size() == 512);
+}
+
+TEST_CASE("signed, but not a report") {
+  World world;
+  const auto attempt = [&](auto change) {
+    Json report = must(parse_strict(world.reports().at(kPrimary), {.bytes_max = kMiB}))["signed"];
+    change(report);
+    std::map<EcuSerial, Bytes> reports = world.reports();
+    reports.at(kPrimary) = must(sign_envelope(report, *world.primary_key));
+    return code_of(verify_vehicle_manifest(
+        must(make_vehicle_manifest(world.vin, kPrimary, reports, *world.primary_key)),
+        world.known));
+  };
+  CHECK(attempt([](Json&) {}) == std::nullopt);
+  CHECK(attempt([](Json& r) { r["_type"] = "licence"; }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r.erase("counter"); }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r["installed"]["../etc"] = Json::object(); }) ==
+        ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) {
+          r["orders"] = Json::array({Json{{"id", "x"}}});
+        }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r["attack"] = std::string(513, 'x'); }) == ErrorCode::kBadFormat);
+  // A newer agent may say more.
+  CHECK(attempt([](Json& r) { r["new"] = 1; }) == std::nullopt);
+}
+
+TEST_CASE("states of an order have names for ever") {
+  for (const char* name :
+       {"offered", "downloading", "downloaded", "waiting", "installing", "activating", "confirming",
+        "rolling-back", "active", "deactivated", "failed", "refused"})
+    CHECK(to_string(must(parse_order_state(name))) == name);
+  CHECK_FALSE(parse_order_state("done"));
+}
+
+}  // namespace
+}  // namespace layby::tests
