@@ -24,7 +24,8 @@ struct EncodeOptions {
   // the coarse one, and says so in the report; where not even that fits, kTooLarge before work
   // begins.
   std::uint64_t memory_bytes_max = 8 * kGiB;
-  // Checked at least several times a second: when stopped, the result is kCancelled.
+  // When stopped, the result is kCancelled. Looked at many times a second, except while the
+  // suffixes of the base are sorted: about 12 s for each 100 MB of base.
   std::stop_token stop;
 };
 

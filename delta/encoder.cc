@@ -1,0 +1,222 @@
+#include "delta/encoder.h"
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "delta/applier.h"
+#include "delta/chunk_coder.h"
+#include "delta/matcher.h"
+#include "delta/seeds.h"
+
+namespace layby::delta {
+namespace {
+
+constexpr std::uint32_t kChunkTargetBytesMin = 1 * kKiB;
+constexpr std::size_t kLoadBytes = 1 * kMiB;
+constexpr unsigned kThreadsMax = 8;
+// What one thread needs for matching and for the entropy coder at its highest level.
+constexpr std::uint64_t kThreadBytes = 128 * kMiB;
+
+Result<void> check_not_stopped(const EncodeOptions& options) {
+  if (options.stop.stop_requested())
+    return fail(ErrorCode::kCancelled, "making the payload was stopped");
+  return {};
+}
+
+Result<Bytes> load(const ReadAt& source, const EncodeOptions& options) {
+  Bytes bytes(source.size());
+  for (std::size_t at = 0; at < bytes.size(); at += kLoadBytes) {
+    TRY_VOID(check_not_stopped(options));
+    const std::size_t size = std::min(kLoadBytes, bytes.size() - at);
+    TRY_VOID(source.read_at(at, MutableByteSpan(bytes).subspan(at, size)));
+  }
+  return bytes;
+}
+
+// The way to look for matches that the effort asks for and the memory allows.
+Result<EncodeReport::Search> choose_search(std::uint64_t base_bytes, std::uint64_t target_bytes,
+                                           unsigned threads, const EncodeOptions& options) {
+  const std::uint64_t always = base_bytes + target_bytes + threads * kThreadBytes;
+  const std::uint64_t available =
+      options.memory_bytes_max > always ? options.memory_bytes_max - always : 0;
+  const std::uint64_t least = base_bytes == 0 ? 0 : block_seeds_bytes(base_bytes);
+  if (options.memory_bytes_max < always || least > available)
+    return fail(ErrorCode::kTooLarge,
+                "making this payload needs {} bytes of memory, {} are allowed", always + least,
+                options.memory_bytes_max);
+  if (base_bytes == 0) return EncodeReport::Search::kNone;
+  switch (options.effort) {
+    case Effort::kFast: return EncodeReport::Search::kBlocks;
+    case Effort::kSmallest: break;
+  }
+  const bool fits =
+      base_bytes < (std::uint64_t{1} << 31) && suffix_seeds_bytes(base_bytes) <= available;
+  return fits ? EncodeReport::Search::kSuffixes : EncodeReport::Search::kBlocks;
+}
+
+std::unique_ptr<Seeds> make_seeds(EncodeReport::Search search, ByteSpan base) {
+  switch (search) {
+    case EncodeReport::Search::kNone: return nullptr;
+    case EncodeReport::Search::kBlocks: return make_block_seeds(base);
+    case EncodeReport::Search::kSuffixes: return make_suffix_seeds(base);
+  }
+  return nullptr;
+}
+
+// A chunk and what is counted about it.
+struct MadeChunk {
+  Bytes bytes;
+  std::uint64_t copies = 0;
+  std::uint64_t copied_bytes = 0;
+  std::uint64_t changed_bytes = 0;
+};
+
+MadeChunk make_chunk(const ChunkSource& source, const Seeds* seeds, const EncodeOptions& options) {
+  MadeChunk chunk;
+  CopyList copies;
+  if (seeds != nullptr)
+    copies = match(source.base, source.target, source.begin, source.end, *seeds, options.stop);
+  if (options.stop.stop_requested()) return chunk;
+  chunk.copies = copies.size();
+  for (const Copy& copy : copies) {
+    chunk.copied_bytes += copy.bytes;
+    for (std::uint64_t i = 0; i < copy.bytes; ++i)
+      chunk.changed_bytes +=
+          source.base[copy.base_offset + i] != source.target[copy.target_offset + i];
+  }
+  chunk.bytes = encode_chunk(CoderId::kZstdColumns, source, copies, options.effort);
+  return chunk;
+}
+
+// Chunks do not depend on each other: every thread takes the next one.
+Result<std::vector<MadeChunk>> make_chunks(ByteSpan base, ByteSpan target, const Seeds* seeds,
+                                           unsigned threads, const EncodeOptions& options) {
+  const std::size_t step = options.chunk_target_bytes;
+  std::vector<MadeChunk> chunks((target.size() + step - 1) / step);
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
+      if (options.stop.stop_requested()) return;
+      const ChunkSource source{base, target, i * step, std::min(target.size(), (i + 1) * step)};
+      chunks[i] = make_chunk(source, seeds, options);
+    }
+  };
+  std::vector<std::jthread> others;
+  for (unsigned i = 1; i < std::min<std::size_t>(threads, chunks.size()); ++i)
+    others.emplace_back(work);
+  work();
+  others.clear();
+  TRY_VOID(check_not_stopped(options));
+  return chunks;
+}
+
+Result<void> write_payload(const std::vector<MadeChunk>& chunks, ByteSpan target,
+                           PayloadHeadBuilder& builder, const EncodeOptions& options, File& output,
+                           EncodeReport& report) {
+  std::size_t at = 0;
+  for (const MadeChunk& chunk : chunks) {
+    const ByteSpan made =
+        target.subspan(at, std::min<std::size_t>(options.chunk_target_bytes, target.size() - at));
+    const std::uint64_t offset = builder.add_chunk(
+        static_cast<std::uint32_t>(made.size()), static_cast<std::uint32_t>(chunk.bytes.size()),
+        crypto::blake2b_256(chunk.bytes), crypto::blake2b_256(made));
+    TRY_VOID(output.write_at(offset, chunk.bytes));
+    at += made.size();
+    report.copies += chunk.copies;
+    report.copied_bytes += chunk.copied_bytes;
+    report.changed_bytes += chunk.changed_bytes;
+  }
+  report.new_bytes = target.size() - report.copied_bytes;
+  const Bytes head = builder.serialise();
+  report.head_bytes = head.size();
+  report.head_sha256 = crypto::sha256(head);
+  return output.write_at(0, head);
+}
+
+// Stands in for the target while the payload is applied for proof: what is written must be what the
+// target has there already.
+class ProofFile final : public File {
+ public:
+  explicit ProofFile(const ReadAt& target) : target_(target) {}
+
+  std::uint64_t size() const override { return size_; }
+  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
+    if (offset > size_ || out.size() > size_ - offset)
+      return fail(ErrorCode::kIo, "the applier reads target bytes that it has not written");
+    return target_.read_at(offset, out);
+  }
+  Result<void> write_at(std::uint64_t offset, ByteSpan bytes) override {
+    Bytes expected(bytes.size());
+    TRY_VOID(target_.read_at(offset, expected));
+    if (!std::equal(bytes.begin(), bytes.end(), expected.begin()))
+      return fail(ErrorCode::kCorrupt, "target bytes from {} on differ", offset);
+    size_ = std::max(size_, offset + bytes.size());
+    return {};
+  }
+  Result<void> truncate(std::uint64_t) override {
+    return fail(ErrorCode::kIo, "the applier truncates the target");
+  }
+  Result<void> sync() override { return {}; }
+
+ private:
+  const ReadAt& target_;
+  std::uint64_t size_ = 0;
+};
+
+Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target) {
+  ProofFile proof(target);
+  const Result<void> applied = apply_payload(output, base, proof);
+  if (applied) return {};
+  return fail(ErrorCode::kEncoderDefect, "the payload does not make the target: {}",
+              applied.error().message());
+}
+
+Result<void> check_options(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
+                           const File& output) {
+  if (options.chunk_target_bytes < kChunkTargetBytesMin ||
+      options.chunk_target_bytes > kChunkTargetBytesMax)
+    return fail(ErrorCode::kInvalidArgument, "chunks of {} bytes: from {} to {} are possible",
+                options.chunk_target_bytes, kChunkTargetBytesMin, kChunkTargetBytesMax);
+  if (target.size() > kImageBytesMax || (base != nullptr && base->size() > kImageBytesMax))
+    return fail(ErrorCode::kTooLarge, "an image of more than {} bytes", kImageBytesMax);
+  if (target.size() / options.chunk_target_bytes >= kPayloadChunksMax)
+    return fail(ErrorCode::kTooLarge, "more than {} chunks: choose larger ones", kPayloadChunksMax);
+  if (output.size() != 0)
+    return fail(ErrorCode::kInvalidArgument, "the output is not empty: it has {} bytes",
+                output.size());
+  return {};
+}
+
+}  // namespace
+
+Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
+                            File& output) {
+  TRY_VOID(check_options(base, target, options, output));
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax);
+  EncodeReport report;
+  report.base_bytes = base != nullptr ? base->size() : 0;
+  report.target_bytes = target.size();
+  report.search = TRY(choose_search(report.base_bytes, report.target_bytes, threads, options));
+
+  const Bytes base_bytes = base != nullptr ? TRY(load(*base, options)) : Bytes{};
+  const Bytes target_bytes = TRY(load(target, options));
+  report.target_sha256 = crypto::sha256(target_bytes);
+  TRY_VOID(check_not_stopped(options));
+  const std::unique_ptr<Seeds> seeds = make_seeds(report.search, base_bytes);
+  const std::vector<MadeChunk> chunks =
+      TRY(make_chunks(base_bytes, target_bytes, seeds.get(), threads, options));
+  report.chunk_count = static_cast<std::uint32_t>(chunks.size());
+
+  PayloadHeadBuilder builder(CoderId::kZstdColumns, options.chunk_target_bytes, report.chunk_count);
+  builder.set_target(target_bytes.size(), report.target_sha256);
+  if (base != nullptr) builder.set_base({base_bytes.size(), crypto::sha256(base_bytes)});
+  TRY_VOID(write_payload(chunks, target_bytes, builder, options, output, report));
+  TRY_VOID(prove(output, base, target));
+  const auto digests = TRY(crypto::hash_all(output, crypto::Hasher::With::kSha256));
+  report.payload_bytes = digests.length;
+  report.payload_sha256 = digests.sha256;
+  return report;
+}
+
+}  // namespace layby::delta

@@ -1,0 +1,73 @@
+#include "delta/zstd_frame.h"
+
+#define ZSTD_STATIC_LINKING_ONLY  // for the format without magic number
+#include <zstd.h>
+
+#include <bit>
+
+#include "base/assert.h"
+
+namespace layby::delta {
+namespace {
+
+struct CompressorFree {
+  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+
+void set(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
+  LAYBY_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
+}
+
+}  // namespace
+
+Bytes zstd_pack(ByteSpan bytes, ByteSpan history, int level) {
+  const std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
+  LAYBY_ASSERT(context);
+  set(context.get(), ZSTD_c_compressionLevel, level);
+  set(context.get(), ZSTD_c_format, ZSTD_f_zstd1_magicless);
+  set(context.get(), ZSTD_c_contentSizeFlag, 0);
+  if (!history.empty()) {
+    const int bits = static_cast<int>(std::bit_width(bytes.size() + history.size()));
+    set(context.get(), ZSTD_c_windowLog, std::max(bits, ZSTD_WINDOWLOG_MIN));
+    LAYBY_ASSERT(!ZSTD_isError(ZSTD_CCtx_refPrefix(context.get(), history.data(), history.size())));
+  }
+  Bytes packed(ZSTD_compressBound(bytes.size()));
+  const std::size_t size =
+      ZSTD_compress2(context.get(), packed.data(), packed.size(), bytes.data(), bytes.size());
+  LAYBY_ASSERT(!ZSTD_isError(size));
+  packed.resize(size);
+  return packed;
+}
+
+struct ZstdUnpacker::State {
+  State() : context(ZSTD_createDCtx()) {
+    LAYBY_ASSERT(context != nullptr);
+    LAYBY_ASSERT(
+        !ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_format, ZSTD_f_zstd1_magicless)));
+  }
+  ~State() { ZSTD_freeDCtx(context); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+
+  ZSTD_DCtx* context;
+};
+
+ZstdUnpacker::ZstdUnpacker() : state_(std::make_unique<State>()) {}
+ZstdUnpacker::~ZstdUnpacker() = default;
+
+Result<void> ZstdUnpacker::unpack(ByteSpan packed, ByteSpan history, MutableByteSpan out) {
+  LAYBY_ASSERT(!ZSTD_isError(ZSTD_DCtx_reset(state_->context, ZSTD_reset_session_only)) &&
+               !ZSTD_isError(ZSTD_DCtx_refPrefix(state_->context, history.data(), history.size())));
+  // In one call zstd decodes straight into `out` and needs no window of its own.
+  const std::size_t size =
+      ZSTD_decompressDCtx(state_->context, out.data(), out.size(), packed.data(), packed.size());
+  if (ZSTD_isError(size))
+    return fail(ErrorCode::kBadPayload, "a column of the chunk does not unpack: {}",
+                ZSTD_getErrorName(size));
+  if (size != out.size())
+    return fail(ErrorCode::kBadPayload, "a column of the chunk has {} bytes, not {}", size,
+                out.size());
+  return {};
+}
+
+}  // namespace layby::delta
