@@ -13,7 +13,6 @@ std::string_view to_string(RefusalCode code) {
     case RefusalCode::kDoesNotFit: return "does-not-fit";
     case RefusalCode::kIdempotencyKeyRequired: return "idempotency-key-required";
     case RefusalCode::kIdempotencyKeyReused: return "idempotency-key-reused";
-    case RefusalCode::kNotPaired: return "not-paired";
     case RefusalCode::kNotWithdrawable: return "not-withdrawable";
     case RefusalCode::kOwnerOnly: return "owner-only";
     case RefusalCode::kPairingLocked: return "pairing-locked";
@@ -37,7 +36,6 @@ int http_status(RefusalCode code) {
     case RefusalCode::kAlreadyActive:
     case RefusalCode::kAlreadyOrdered:
     case RefusalCode::kAlreadyPaired:
-    case RefusalCode::kNotPaired:
     case RefusalCode::kNotWithdrawable:
     case RefusalCode::kReplay:
     case RefusalCode::kTooLate:

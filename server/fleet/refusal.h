@@ -25,7 +25,6 @@ enum class RefusalCode {
   kDoesNotFit,      // P1.2; reasons name every rule
   kIdempotencyKeyRequired,
   kIdempotencyKeyReused,
-  kNotPaired,        // nobody owns the car yet
   kNotWithdrawable,  // only unlimited functions can be withdrawn from
   kOwnerOnly,        // P1.1
   kPairingLocked,    // too many wrong codes

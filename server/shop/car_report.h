@@ -1,0 +1,16 @@
+// What a car's signed report does to its orders. Nothing else that a car says moves an order.
+#pragma once
+
+#include "manifest/report.h"
+#include "server/fleet/car_affairs.h"
+#include "server/fleet/vehicle_state.h"
+
+namespace layby::server {
+
+// `report` is one ECU's, verified; `state` what the whole manifest says. An order that says more
+// than the installed images and functions bear out is not believed. One whose window is over is
+// cancelled first, however late the sweep is: what comes out does not depend on who is faster.
+Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report,
+                          const VehicleState& state);
+
+}  // namespace layby::server

@@ -1,0 +1,81 @@
+#include "server/shop/desired.h"
+
+#include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+struct Desired {
+  std::uint64_t revision = 0;
+  Json orders = Json::array();
+};
+
+Result<Desired> load(CarAffairs& affairs) {
+  const std::string key = desired_key(affairs.car().vin);
+  const std::optional<std::string> text = TRY(affairs.change().get(key));
+  if (!text) return Desired{};
+  const Json json = TRY(parse_stored(key, *text));
+  return Desired{.revision = TRY(manifest::uint_field(json, "revision")),
+                 .orders = *TRY(manifest::array_field(json, "orders"))};
+}
+
+void save(CarAffairs& affairs, const Desired& desired) {
+  affairs.change().put(desired_key(affairs.car().vin),
+                       to_stored({{"revision", desired.revision + 1}, {"orders", desired.orders}}));
+  affairs.outdate_metadata();
+}
+
+Json::iterator find(Json& orders, const manifest::OrderId& id) {
+  auto at = orders.begin();
+  while (at != orders.end() && manifest::text_field(*at, "id") != id.text()) ++at;
+  return at;
+}
+
+Result<void> set(CarAffairs& affairs, const manifest::OrderId& id, const Json& entry) {
+  Desired desired = TRY(load(affairs));
+  const auto found = find(desired.orders, id);
+  if (found == desired.orders.end())
+    desired.orders.push_back(entry);
+  else
+    *found = entry;
+  save(affairs, desired);
+  return {};
+}
+
+}  // namespace
+
+std::string desired_key(const manifest::Vin& vin) {
+  return car_prefix(vin) + "desired";
+}
+
+Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::string& licence) {
+  Json images = Json::array();
+  for (const OrderedImage& image : order.images) images.push_back(image.name.text());
+  Json entry{{"id", order.id.text()}, {"action", "install"}, {"images", std::move(images)}};
+  if (!licence.empty()) entry["licence"] = licence;
+  return set(affairs, order.id, entry);
+}
+
+Result<void> desire_deactivation(CarAffairs& affairs, const Order& order,
+                                 const std::string& licence) {
+  return set(affairs, order.id,
+             {{"id", order.id.text()},
+              {"action", "deactivate"},
+              {"images", Json::array()},
+              {"licence", licence}});
+}
+
+Result<void> drop_desired(CarAffairs& affairs, const manifest::OrderId& id) {
+  Desired desired = TRY(load(affairs));
+  const auto found = find(desired.orders, id);
+  if (found == desired.orders.end()) return {};
+  desired.orders.erase(found);
+  save(affairs, desired);
+  return {};
+}
+
+}  // namespace layby::server

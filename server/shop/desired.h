@@ -1,0 +1,23 @@
+// What a car is to do: `v/<VIN>/desired`, which becomes the Director's `custom.orders` word for
+// word.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "server/fleet/car_affairs.h"
+#include "server/shop/order.h"
+
+namespace layby::server {
+
+std::string desired_key(const manifest::Vin& vin);
+
+// Adds what the car is to do for this order, or puts it in the place of what it was to do. Each of
+// these makes the Director's metadata of the car out of date in the same commit.
+Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::string& licence);
+Result<void> desire_deactivation(CarAffairs& affairs, const Order& order,
+                                 const std::string& licence);
+// Fine where it is not in the list.
+Result<void> drop_desired(CarAffairs& affairs, const manifest::OrderId& id);
+
+}  // namespace layby::server

@@ -1,0 +1,224 @@
+#include "server/shop/order.h"
+
+#include "base/assert.h"
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/car.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr Money kMoneys[] = {Money::kNone, Money::kAuthorised, Money::kBilled, Money::kReturned,
+                             Money::kRefunded};
+
+std::string_view to_string(Money money) {
+  switch (money) {
+    case Money::kNone: return "none";
+    case Money::kAuthorised: return "authorised";
+    case Money::kBilled: return "billed";
+    case Money::kReturned: return "returned";
+    case Money::kRefunded: return "refunded";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<Money> parse_money(std::string_view text) {
+  for (const Money money : kMoneys) {
+    if (to_string(money) == text) return money;
+  }
+  return fail(ErrorCode::kBadFormat, "money \"{}\"", text);
+}
+
+Result<std::optional<UnixSeconds>> optional_time(const Json& json, std::string_view name) {
+  if (!manifest::find_field(json, name)) return std::nullopt;
+  return TRY(manifest::time_field(json, name));
+}
+
+Result<Order> decode_loaded(const std::optional<std::string>& text, std::string_view id) {
+  if (!text) return fail(ErrorCode::kNotFound, "no order {}", id);
+  return decode_order(*text);
+}
+
+Json history_json(const Order& order, OrderView view) {
+  Json history = Json::array();
+  for (const OrderHistory& step : order.history) {
+    Json entry{{"state", std::string(to_string(step.phase))},
+               {"at", format_utc(step.at)},
+               {"cause", step.cause}};
+    if (view == OrderView::kFull) entry["who"] = step.who;
+    history.push_back(std::move(entry));
+  }
+  return history;
+}
+
+// The part of the record that is nobody's business outside.
+Json inner_json(const Order& order) {
+  Json digests = Json::array();
+  for (const OrderedImage& image : order.images) digests.push_back(to_hex(image.sha256));
+  Json inner{{"account", order.account},
+             {"digests", std::move(digests)},
+             {"licence_counter", order.licence_counter},
+             {"licence_for", order.licence_for}};
+  if (order.function) inner["function"] = order.function->text();
+  return inner;
+}
+
+Result<void> decode_inner(const Json& json, Order& order) {
+  order.account = TRY(manifest::text_field(json, "account"));
+  order.licence_counter = TRY(manifest::uint_field(json, "licence_counter"));
+  order.licence_for = TRY(manifest::text_field(json, "licence_for"));
+  if (manifest::find_field(json, "function"))
+    order.function =
+        TRY(manifest::text_field(json, "function").and_then(manifest::FunctionId::parse));
+  const std::vector<std::string> digests = TRY(texts_field(json, "digests", 1000));
+  if (digests.size() != order.images.size())
+    return fail(ErrorCode::kCorrupt, "order {}: digests", order.id.text());
+  for (std::size_t i = 0; i < digests.size(); ++i)
+    order.images[i].sha256 = TRY(array_from_hex<32>(digests[i]));
+  return {};
+}
+
+Result<void> decode_history(const Json& json, Order& order) {
+  for (const Json& step : *TRY(manifest::array_field(json, "history"))) {
+    order.history.push_back(
+        {.phase = TRY(manifest::text_field(step, "state").and_then(parse_order_phase)),
+         .at = TRY(manifest::time_field(step, "at")),
+         .who = TRY(manifest::text_field(step, "who")),
+         .cause = TRY(manifest::text_field(step, "cause"))});
+  }
+  return {};
+}
+
+Result<void> decode_details(const Json& json, Order& order) {
+  if (manifest::find_field(json, "product"))
+    order.product = TRY(manifest::text_field(json, "product"));
+  order.regions = TRY(texts_field(json, "regions", 1000));
+  for (const std::string& name : TRY(texts_field(json, "images", 1000, 200)))
+    order.images.push_back({.name = TRY(manifest::ImageName::parse(name)), .sha256 = {}});
+  order.price.cents = TRY(manifest::uint_field(json, "amount_cents"));
+  if (manifest::find_field(json, "currency"))
+    order.price.currency = TRY(manifest::text_field(json, "currency"));
+  order.money = TRY(manifest::text_field(json, "money").and_then(parse_money));
+  if (const Json* term = manifest::find_field(json, "term")) order.term = TRY(read_term(*term));
+  order.downloaded = TRY(optional_time(json, "downloaded"));
+  order.withdraw_by = TRY(optional_time(json, "withdraw_by"));
+  order.active_until = TRY(optional_time(json, "active_until"));
+  if (const Json* error = manifest::find_field(json, "error")) {
+    order.error = manifest::ErrorReport{.code = TRY(manifest::uint_field(*error, "code")),
+                                        .name = TRY(manifest::text_field(*error, "name")),
+                                        .text = TRY(manifest::text_field(*error, "text"))};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string order_prefix(const manifest::Vin& vin) {
+  return car_prefix(vin) + "order/";
+}
+
+std::string order_key(const manifest::Vin& vin, std::string_view id) {
+  return order_prefix(vin) + std::string(id);
+}
+
+std::string order_lookup_key(std::string_view id) {
+  return "o/" + std::string(id);
+}
+
+std::string order_waits_prefix(std::string_view image) {
+  return "w/" + std::string(image) + "/";
+}
+
+Json order_json(const Order& order, OrderView view) {
+  Json images = Json::array();
+  for (const OrderedImage& image : order.images) images.push_back(image.name.text());
+  Json json{{"id", order.id.text()},
+            {"vin", order.vin.text()},
+            {"kind", std::string(manifest::to_string(order.kind))},
+            {"images", std::move(images)},
+            {"state", std::string(to_string(order.phase))},
+            {"since", format_utc(order.since)},
+            {"ordered", format_utc(order.ordered)},
+            {"download_by", format_utc(order.download_by)},
+            {"history", history_json(order, view)}};
+  if (order.product) json["product"] = *order.product;
+  if (!order.regions.empty()) json["regions"] = order.regions;
+  if (view == OrderView::kFull) {
+    json["amount_cents"] = order.price.cents;
+    json["money"] = std::string(to_string(order.money));
+    if (!order.price.currency.empty()) json["currency"] = order.price.currency;
+  }
+  if (order.term) json["term"] = term_json(*order.term);
+  if (order.downloaded) json["downloaded"] = format_utc(*order.downloaded);
+  if (order.withdraw_by) json["withdraw_by"] = format_utc(*order.withdraw_by);
+  if (order.active_until) json["active_until"] = format_utc(*order.active_until);
+  if (order.error)
+    json["error"] = {
+        {"code", order.error->code}, {"name", order.error->name}, {"text", order.error->text}};
+  return json;
+}
+
+std::string encode_order(const Order& order) {
+  Json json = order_json(order, OrderView::kFull);
+  json["inner"] = inner_json(order);
+  return to_stored(json);
+}
+
+Result<Order> decode_order(std::string_view text) {
+  const Json json = TRY(parse_stored("order", text));
+  Order order{.id = TRY(manifest::text_field(json, "id").and_then(manifest::OrderId::parse)),
+              .vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse)),
+              .kind = TRY(manifest::text_field(json, "kind").and_then(manifest::parse_image_kind)),
+              .account = {},
+              .product = {},
+              .function = {},
+              .regions = {},
+              .images = {},
+              .phase = TRY(manifest::text_field(json, "state").and_then(parse_order_phase)),
+              .since = TRY(manifest::time_field(json, "since")),
+              .ordered = TRY(manifest::time_field(json, "ordered")),
+              .download_by = TRY(manifest::time_field(json, "download_by")),
+              .downloaded = {},
+              .price = {},
+              .money = Money::kNone,
+              .term = {},
+              .withdraw_by = {},
+              .active_until = {},
+              .licence_counter = 0,
+              .licence_for = {},
+              .error = {},
+              .history = {}};
+  TRY_VOID(decode_details(json, order));
+  TRY_VOID(decode_history(json, order));
+  const Json& inner = *TRY(manifest::object_field(json, "inner"));
+  TRY_VOID(decode_inner(inner, order));
+  return order;
+}
+
+Result<Order> load_order(Change& change, const manifest::Vin& vin, std::string_view id) {
+  return decode_loaded(TRY(change.get(order_key(vin, id))), id);
+}
+
+Result<Order> load_order(const Store& store, const manifest::Vin& vin, std::string_view id) {
+  return decode_loaded(TRY(store.get(order_key(vin, id))), id);
+}
+
+Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id) {
+  const std::optional<std::string> vin = TRY(store.get(order_lookup_key(id)));
+  if (!vin) return fail(ErrorCode::kNotFound, "no order {}", id);
+  return manifest::Vin::parse(*vin);
+}
+
+Result<std::vector<Order>> load_orders(Change& change, const manifest::Vin& vin) {
+  const std::string prefix = order_prefix(vin);
+  std::vector<Order> orders;
+  for (const KeyValue& entry : TRY(change.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)))
+    orders.push_back(TRY(decode_order(entry.value)));
+  return orders;
+}
+
+}  // namespace layby::server

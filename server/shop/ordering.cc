@@ -1,0 +1,261 @@
+#include "server/shop/ordering.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "server/fleet/idempotency.h"
+#include "server/fleet/json_answer.h"
+#include "server/shop/order_change.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+struct OrderRequest {
+  manifest::Vin vin;
+  manifest::ImageKind kind;
+  std::string product;               // functions
+  std::vector<std::string> regions;  // maps
+};
+
+Result<OrderRequest> read_order(const Request& request) {
+  const Json body = TRY(json_body(request));
+  OrderRequest wanted{
+      .vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse)),
+      .kind = TRY(manifest::text_field(body, "kind").and_then(manifest::parse_image_kind)),
+      .product = {},
+      .regions = {}};
+  switch (wanted.kind) {
+    case manifest::ImageKind::kFunction:
+      TRY_VOID(check_fields(body, {"vin", "kind", "product"}));
+      wanted.product = TRY(manifest::text_field(body, "product"));
+      return wanted;
+    case manifest::ImageKind::kMap:
+      TRY_VOID(check_fields(body, {"vin", "kind", "regions"}));
+      wanted.regions = TRY(texts_field(body, "regions", 1000));
+      return wanted;
+    case manifest::ImageKind::kSoftware: break;
+  }
+  return fail(ErrorCode::kInvalidArgument,
+              "software is offered by the fleet and not ordered: give the consent to it");
+}
+
+// The function runs, or an order that is still good says that it does.
+Answer<void> check_not_active(const std::vector<Order>& orders, const VehicleState* state,
+                              const manifest::FunctionId& function, UnixSeconds now) {
+  const bool active = (state != nullptr && state->has_active(function)) ||
+                      std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
+                        return order.phase == OrderPhase::kActive && order.function == function &&
+                               (!order.active_until || *order.active_until > now);
+                      });
+  if (!active) return {};
+  return refuse(RefusalCode::kAlreadyActive, "the car has this function already");
+}
+
+Answer<Order> order_function(CarAffairs& affairs, const OrderRequest& wanted,
+                             const std::string& account) {
+  Change& change = affairs.change();
+  const Product product = TRY(load_product(change, wanted.product));
+  const std::optional<VehicleState> state = TRY(load_vehicle_state(change, wanted.vin));
+  const VehicleState* known = state ? &*state : nullptr;
+  const std::optional<Image> published =
+      TRY(image([&](std::string_view key) { return change.get(key); }, product.image.text()));
+  std::vector<Reason> reasons =
+      check_fit(product, affairs.car(), known, published ? &*published : nullptr);
+  if (!reasons.empty())
+    return refuse(RefusalCode::kDoesNotFit, fmt::format("{} does not fit this car", product.id),
+                  std::move(reasons));
+  const std::vector<Order> orders = TRY(load_orders(change, wanted.vin));
+  const manifest::FunctionId function = product.function();
+  if (Answer<void> fine = check_not_under_way(orders, product.image.slot()); !fine)
+    return tl::unexpected(std::move(fine.error()));
+  if (Answer<void> fine = check_not_active(orders, known, function, affairs.now()); !fine)
+    return tl::unexpected(std::move(fine.error()));
+  Order order = make_order(affairs, wanted.kind, account);
+  order.product = product.id;
+  order.function = function;
+  order.images = {{.name = product.image, .sha256 = published->entry.sha256}};
+  order.price = product.price;
+  order.term = product.term;
+  if (product.term.kind == Term::Kind::kUnlimited)
+    order.withdraw_by =
+        affairs.now() + static_cast<UnixSeconds>(product.withdrawal_days) * kDaySeconds;
+  return TRY(place_order(affairs, std::move(order)));
+}
+
+Answer<std::vector<manifest::RegionId>> read_regions(const std::vector<std::string>& names) {
+  if (names.empty()) return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to 3 of them");
+  if (names.size() > kMapRegionsMax)
+    return refuse(RefusalCode::kTooManyRegions,
+                  fmt::format("at most {} regions in one update; a partner can prepare any number "
+                              "in the workshop",
+                              kMapRegionsMax));
+  std::vector<manifest::RegionId> regions;
+  for (const std::string& name : names) {
+    regions.push_back(TRY(manifest::RegionId::parse(name)));
+    if (std::count(names.begin(), names.end(), name) > 1)
+      return fail(ErrorCode::kInvalidArgument, "region {} is named twice", name);
+  }
+  return regions;
+}
+
+// The newest image of each region that the car does not have yet.
+Answer<std::vector<OrderedImage>> resolve_regions(CarAffairs& affairs,
+                                                  const std::vector<manifest::RegionId>& regions) {
+  const std::optional<VehicleState> state =
+      TRY(load_vehicle_state(affairs.change(), affairs.car().vin));
+  std::vector<OrderedImage> images;
+  std::vector<Reason> unknown;
+  for (const manifest::RegionId& region : regions) {
+    const std::optional<Image> newest =
+        TRY(newest_for_car(affairs.services().store, affairs.car(), manifest::Slot::map(region)));
+    if (!newest)
+      unknown.push_back(
+          {"region", fmt::format("there is no map of {} for this car", region.text())});
+    else if (is_newer(*newest, state ? &*state : nullptr))
+      images.push_back({.name = newest->entry.name, .sha256 = newest->entry.sha256});
+  }
+  if (!unknown.empty())
+    return refuse(RefusalCode::kUnknownRegion, "not all regions are known", std::move(unknown));
+  if (images.empty())
+    return refuse(RefusalCode::kUpToDate, "the car has the newest map of these regions");
+  return images;
+}
+
+Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
+                        const std::string& account) {
+  const Answer<std::vector<manifest::RegionId>> regions = read_regions(wanted.regions);
+  if (!regions) return tl::unexpected(regions.error());
+  Answer<std::vector<OrderedImage>> images = resolve_regions(affairs, *regions);
+  if (!images) return tl::unexpected(std::move(images.error()));
+  const std::vector<Order> orders = TRY(load_orders(affairs.change(), wanted.vin));
+  for (const OrderedImage& image : *images) {
+    if (Answer<void> fine = check_not_under_way(orders, image.name.slot()); !fine)
+      return tl::unexpected(std::move(fine.error()));
+  }
+  Order order = make_order(affairs, wanted.kind, account);
+  order.regions = wanted.regions;
+  order.images = std::move(*images);
+  return TRY(place_order(affairs, std::move(order)));
+}
+
+// P1.1. One answer whether the car exists or not: a VIN must not be found out here.
+Refusal not_the_owner(bool secondary) {
+  if (secondary)
+    return {RefusalCode::kOwnerOnly,
+            "only the owner of the car can order; a secondary user cannot"};
+  return {RefusalCode::kOwnerOnly, "only the owner of the car can order for it"};
+}
+
+Answer<CarAffairs> begin_as_owner(const Services& services, Change& change,
+                                  const manifest::Vin& vin, const Caller& caller) {
+  Result<CarAffairs> affairs = CarAffairs::begin(services, change, vin, caller.account);
+  if (!affairs && affairs.error().code() == ErrorCode::kNotFound)
+    return refuse(not_the_owner(false));
+  if (!affairs) return fail(affairs.error());
+  if (!affairs->car().owned_by(caller.account)) {
+    const bool secondary = TRY(change.get(car_user_key(vin, caller.account))).has_value();
+    return refuse(not_the_owner(secondary));
+  }
+  return std::move(*affairs);
+}
+
+// Cancel and withdraw: the owner's word on an order that is there.
+Answer<Response> owner_says(const Services& services, const Request& request, OrderCause cause,
+                            Answer<void> (*check)(const Order&, UnixSeconds)) {
+  const Caller caller = TRY(require_account(services, request));
+  const std::string& id = request.path_values.at("id");
+  const manifest::Vin vin = TRY(find_order_vin(services.store, id));
+  return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+    Answer<CarAffairs> affairs = begin_as_owner(services, change, vin, caller);
+    if (!affairs) return tl::unexpected(std::move(affairs.error()));
+    Order order = TRY(load_order(change, vin, id));
+    if (Answer<void> fine = check(order, affairs->now()); !fine)
+      return tl::unexpected(std::move(fine.error()));
+    switch (TRY(apply_cause(*affairs, order, cause, Json::object()))) {
+      case OrderStep::Kind::kMove:
+      case OrderStep::Kind::kStay: return json_response(200, order_json(order, OrderView::kFull));
+      case OrderStep::Kind::kTooLate:
+        return refuse(RefusalCode::kTooLate, "the car has downloaded it: too late to cancel");
+      case OrderStep::Kind::kWrong: break;
+    }
+    return refuse(RefusalCode::kWrongState, fmt::format("the order is {}", to_string(order.phase)));
+  });
+}
+
+}  // namespace
+
+Result<std::optional<Image>> newest_for_car(const Store& store, const Car& car,
+                                            const manifest::Slot& slot) {
+  std::set<manifest::HardwareId> tried;
+  for (const CarEcu& ecu : car.ecus) {
+    if (!tried.insert(ecu.hardware_id).second) continue;
+    std::optional<Image> newest = TRY(newest_image(store, slot, ecu.hardware_id));
+    if (newest) return newest;
+  }
+  return std::nullopt;
+}
+
+bool is_newer(const Image& image, const VehicleState* state) {
+  if (state == nullptr) return true;
+  const auto found = state->installed.find(image.entry.facts.slot);
+  return found == state->installed.end() ||
+         found->second.release_counter < image.entry.facts.release_counter;
+}
+
+Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifest::Slot& slot) {
+  for (const Order& order : orders) {
+    if (is_final(order.phase)) continue;
+    for (const OrderedImage& image : order.images) {
+      if (image.name.slot() == slot)
+        return refuse(RefusalCode::kAlreadyOrdered,
+                      fmt::format("order {} for {} is under way", order.id.text(), slot.text()));
+    }
+  }
+  return {};
+}
+
+Response post_order(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const Caller caller = TRY(require_account(services, request));
+    const OrderRequest wanted = TRY(read_order(request));
+    const auto place = [&](Change& change) -> Answer<Response> {
+      Answer<CarAffairs> affairs = begin_as_owner(services, change, wanted.vin, caller);
+      if (!affairs) return tl::unexpected(std::move(affairs.error()));
+      const Answer<Order> order = wanted.kind == manifest::ImageKind::kFunction
+                                      ? order_function(*affairs, wanted, caller.account)
+                                      : order_map(*affairs, wanted, caller.account);
+      if (!order) return tl::unexpected(order.error());
+      return json_response(201, order_json(*order, OrderView::kFull));
+    };
+    Answer<Response> answer =
+        answer_once(services, request, caller, IdempotencyKeyIs::kRequired, place);
+    if (answer) services.wake_sweeper();
+    return answer;
+  }());
+}
+
+Response post_cancel(const Services& services, const Request& request) {
+  return to_response(owner_says(services, request, OrderCause::kOwnerCancels,
+                                [](const Order&, UnixSeconds) -> Answer<void> { return {}; }));
+}
+
+Response post_withdraw(const Services& services, const Request& request) {
+  const auto check = [](const Order& order, UnixSeconds now) -> Answer<void> {
+    if (!order.withdraw_by)
+      return refuse(RefusalCode::kNotWithdrawable, "only unlimited functions can be withdrawn");
+    // What was withdrawn in time stays so, also when the owner says it again later.
+    if (order.phase == OrderPhase::kWithdrawn || order.phase == OrderPhase::kCancelled) return {};
+    if (now >= *order.withdraw_by)
+      return refuse(RefusalCode::kTooLate, fmt::format("the time to withdraw ended at {}",
+                                                       format_utc(*order.withdraw_by)));
+    return {};
+  };
+  return to_response(owner_says(services, request, OrderCause::kOwnerWithdraws, check));
+}
+
+}  // namespace layby::server

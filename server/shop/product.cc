@@ -1,0 +1,197 @@
+#include "server/shop/product.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/assert.h"
+#include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr std::uint64_t kPriceCentsMax = 100'000'000;
+constexpr std::uint64_t kWithdrawalDaysMin = 14;
+constexpr std::uint64_t kWithdrawalDaysMax = 365;
+constexpr std::uint64_t kYearMax = 2200;
+constexpr std::size_t kListMax = 200;
+constexpr std::size_t kTextBytesMax = 4000;
+
+Result<SlotRule> parse_slot_rule(const std::string& text) {
+  const std::size_t at = text.find(">=");
+  SlotRule rule{.slot = TRY(manifest::Slot::parse(std::string_view(text).substr(0, at))),
+                .release_counter_min = 0};
+  if (at == std::string::npos) return rule;
+  const char* begin = text.data() + at + 2;
+  const char* end = text.data() + text.size();
+  const auto [read, error] = std::from_chars(begin, end, rule.release_counter_min);
+  if (error != std::errc{} || read != end)
+    return fail(ErrorCode::kBadFormat, "\"{}\": SLOT or SLOT>=NUMBER", text);
+  return rule;
+}
+
+Result<std::vector<SlotRule>> slot_rules(const Json& fit, std::string_view key) {
+  std::vector<SlotRule> rules;
+  for (const std::string& text : TRY(texts_field(fit, key, kListMax)))
+    rules.push_back(TRY_CONTEXT(parse_slot_rule(text), key));
+  return rules;
+}
+
+Result<std::optional<std::uint64_t>> optional_year(const Json& fit, std::string_view key) {
+  if (!manifest::find_field(fit, key)) return std::nullopt;
+  return TRY(manifest::uint_field(fit, key, kYearMax));
+}
+
+Result<FitRules> read_fit(const Json& fit) {
+  TRY_VOID(check_fields(fit, {"models", "model_year_min", "model_year_max", "countries", "hardware",
+                              "needs", "excludes"}));
+  return FitRules{.models = TRY(texts_field(fit, "models", kListMax)),
+                  .model_year_min = TRY(optional_year(fit, "model_year_min")),
+                  .model_year_max = TRY(optional_year(fit, "model_year_max")),
+                  .countries = TRY(texts_field(fit, "countries", kListMax)),
+                  .hardware = TRY(texts_field(fit, "hardware", kListMax)),
+                  .needs = TRY(slot_rules(fit, "needs")),
+                  .excludes = TRY(slot_rules(fit, "excludes"))};
+}
+
+// Texts by language: `{"en": "…", "de": "…"}`.
+Result<void> check_texts(const Json& json, std::string_view key) {
+  for (const auto& [language, text] : TRY(manifest::object_field(json, key))->items()) {
+    const auto* value = text.get_ptr<const std::string*>();
+    if (language.size() != 2 || value == nullptr || value->size() > kTextBytesMax)
+      return fail(ErrorCode::kBadFormat, "\"{}\": texts by language of two letters", key);
+  }
+  return {};
+}
+
+Result<Price> read_price(const Json& json, const Term& term) {
+  Price price{.cents = TRY(manifest::uint_field(json, "price_cents", kPriceCentsMax)),
+              .currency = {}};
+  if (price.cents > 0 && term.kind == Term::Kind::kInclusive)
+    return fail(ErrorCode::kBadFormat, "an inclusive period costs nothing: price_cents is 0");
+  if (price.cents == 0 && !manifest::find_field(json, "currency")) return price;
+  price.currency = TRY(manifest::text_field(json, "currency"));
+  const auto is_capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  if (price.currency.size() != 3 ||
+      !std::all_of(price.currency.begin(), price.currency.end(), is_capital))
+    return fail(ErrorCode::kBadFormat, "\"currency\": three capital letters of ISO 4217");
+  return price;
+}
+
+bool installed(const SlotRule& rule, const VehicleState* state) {
+  if (state == nullptr) return false;
+  const auto found = state->installed.find(rule.slot);
+  if (found == state->installed.end() || found->second.release_counter < rule.release_counter_min)
+    return false;
+  if (rule.slot.kind() != manifest::ImageKind::kFunction) return true;
+  const Result<manifest::FunctionId> id = manifest::FunctionId::parse(rule.slot.id());
+  return id && state->has_active(*id);
+}
+
+std::string describe(const SlotRule& rule) {
+  return rule.release_counter_min == 0 ? rule.slot.text()
+                                       : fmt::format("{} with release {} or later",
+                                                     rule.slot.text(), rule.release_counter_min);
+}
+
+bool contains(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+void check_build(const FitRules& fit, const Car& car, std::vector<Reason>& reasons) {
+  if (!fit.models.empty() && !contains(fit.models, car.model))
+    reasons.push_back({"model", fmt::format("not for the model {}", car.model)});
+  if (fit.model_year_min && car.model_year < *fit.model_year_min)
+    reasons.push_back({"model-year", fmt::format("only from model year {} on; the car is of {}",
+                                                 *fit.model_year_min, car.model_year)});
+  if (fit.model_year_max && car.model_year > *fit.model_year_max)
+    reasons.push_back({"model-year", fmt::format("only up to model year {}; the car is of {}",
+                                                 *fit.model_year_max, car.model_year)});
+  if (!fit.countries.empty() && !contains(fit.countries, car.country))
+    reasons.push_back({"country", fmt::format("not sold in {}", car.country)});
+  for (const std::string& part : fit.hardware) {
+    if (!contains(car.hardware, part))
+      reasons.push_back({"hardware", fmt::format("the car has no {}", part)});
+  }
+}
+
+void check_image(const Product& product, const Car& car, const Image* image,
+                 std::vector<Reason>& reasons) {
+  if (image == nullptr || image->listing != Listing::kListed) {
+    reasons.push_back({"image", fmt::format("{} is not published", product.image.text())});
+    return;
+  }
+  const auto& ids = image->entry.hardware_ids;
+  if (std::none_of(ids.begin(), ids.end(), [&](const auto& each) { return car.has_hardware_id(each); }))
+    reasons.push_back({"hardware-id", "not made for any control unit of the car"});
+}
+
+}  // namespace
+
+manifest::FunctionId Product::function() const {
+  Result<manifest::FunctionId> named = manifest::FunctionId::parse(image.owner());
+  LAYBY_ASSERT(named);  // an image name of kind function holds one
+  return std::move(*named);
+}
+
+Result<Product> read_product(std::string_view id, const Json& json) {
+  TRY_VOID(check_fields(json, {"title", "description", "image", "price_cents", "currency", "term",
+                               "fit", "withdrawal_days"}));
+  TRY_VOID(check_texts(json, "title"));
+  if (manifest::find_field(json, "description")) TRY_VOID(check_texts(json, "description"));
+  const Json& term_field = *TRY(manifest::object_field(json, "term"));
+  const Term term = TRY(read_term(term_field));
+  Product product{
+      .id = TRY(manifest::parse_plain_name(id, "product")),
+      .image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse)),
+      .price = TRY(read_price(json, term)),
+      .term = term,
+      .fit = {},
+      .withdrawal_days = kWithdrawalDaysMin};
+  if (product.image.kind() != manifest::ImageKind::kFunction)
+    return fail(ErrorCode::kBadFormat, "\"image\": a product is a function");
+  if (manifest::find_field(json, "fit")) {
+    const Json& fit = *TRY(manifest::object_field(json, "fit"));
+    product.fit = TRY_CONTEXT(read_fit(fit), "fit");
+  }
+  if (manifest::find_field(json, "withdrawal_days")) {
+    product.withdrawal_days =
+        TRY(manifest::uint_field(json, "withdrawal_days", kWithdrawalDaysMax));
+    if (term.kind != Term::Kind::kUnlimited || product.withdrawal_days < kWithdrawalDaysMin)
+      return fail(ErrorCode::kBadFormat, "\"withdrawal_days\": at least {}, for unlimited products",
+                  kWithdrawalDaysMin);
+  }
+  return product;
+}
+
+std::string product_key(std::string_view id) {
+  return "c/product/" + std::string(id);
+}
+
+Result<Product> load_product(Change& change, std::string_view id) {
+  const std::optional<std::string> text = TRY(change.get(product_key(id)));
+  if (!text) return fail(ErrorCode::kNotFound, "no product {}", id);
+  const Json json = TRY(parse_stored(product_key(id), *text));
+  return read_product(id, json);
+}
+
+std::vector<Reason> check_fit(const Product& product, const Car& car, const VehicleState* state,
+                              const Image* image) {
+  std::vector<Reason> reasons;
+  check_build(product.fit, car, reasons);
+  for (const SlotRule& rule : product.fit.needs) {
+    if (!installed(rule, state))
+      reasons.push_back({"needs", fmt::format("needs {}", describe(rule))});
+  }
+  for (const SlotRule& rule : product.fit.excludes) {
+    if (installed(rule, state))
+      reasons.push_back({"excludes", fmt::format("not together with {}", describe(rule))});
+  }
+  check_image(product, car, image, reasons);
+  return reasons;
+}
+
+}  // namespace layby::server

@@ -1,0 +1,26 @@
+#include "server/shop/routes.h"
+
+#include "server/shop/catalogue_routes.h"
+#include "server/shop/ordering.h"
+
+namespace layby::server {
+
+void add_shop_routes(Router& router, const Services& services) {
+  const auto add = [&](Method method, const char* path,
+                       Response (*handler)(const Services&, const Request&)) {
+    router.add(
+        {.method = method, .path = path, .handler = [&services, handler](const Request& request) {
+           return handler(services, request);
+         }});
+  };
+  add(Method::kPut, "/v1/catalogue/products/{id}", put_product);
+  add(Method::kGet, "/v1/catalogue/products", get_products);
+  add(Method::kGet, "/v1/cars/{vin}/offers", get_offers);
+  add(Method::kPost, "/v1/orders", post_order);
+  add(Method::kGet, "/v1/orders/{id}", get_order);
+  add(Method::kGet, "/v1/cars/{vin}/orders", get_car_orders);
+  add(Method::kPost, "/v1/orders/{id}/cancel", post_cancel);
+  add(Method::kPost, "/v1/orders/{id}/withdraw", post_withdraw);
+}
+
+}  // namespace layby::server

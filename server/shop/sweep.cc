@@ -1,0 +1,102 @@
+#include "server/shop/sweep.h"
+
+#include "manifest/json_value.h"
+#include "server/fleet/deadline.h"
+#include "server/shop/order_change.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr std::size_t kScanBatch = 256;
+
+Result<void> cancel_overdue(const Services& services, const Deadline& deadline,
+                            const std::string& key) {
+  const manifest::Vin vin = TRY(manifest::Vin::parse(deadline.subject));
+  return commit_with_retry(services.store, [&](Change& change) -> Result<void> {
+    if (!TRY(change.get(key))) return {};  // it was downloaded or cancelled in the meantime
+    CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
+    Order order = TRY(load_order(change, vin, deadline.id));
+    TRY_VOID(apply_cause(affairs, order, OrderCause::kWindowOver, Json::object()));
+    change.erase(key);
+    return {};
+  });
+}
+
+Result<void> forget(const Services& services, const std::string& key) {
+  return commit_with_retry(services.store, [&](Change& change) -> Result<void> {
+    if (const std::optional<std::string> what = TRY(change.get(key))) change.erase(*what);
+    change.erase(key);
+    return {};
+  });
+}
+
+Result<void> do_due(const Services& services, const std::string& key) {
+  const Deadline deadline = TRY(parse_deadline(key));
+  switch (deadline.kind) {
+    case DeadlineKind::kDownload: return cancel_overdue(services, deadline, key);
+    case DeadlineKind::kForget: return forget(services, key);
+  }
+  return {};
+}
+
+// `w/<image>/<order id>`: the value is the VIN.
+Result<void> stage_one(const Services& services, const KeyValue& waiting) {
+  const manifest::Vin vin = TRY(manifest::Vin::parse(waiting.value));
+  const std::string id = waiting.key.substr(waiting.key.rfind('/') + 1);
+  return commit_with_retry(services.store, [&](Change& change) -> Result<void> {
+    if (!TRY(change.get(waiting.key))) return {};
+    CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
+    Order order = TRY(load_order(change, vin, id));
+    return stage_if_ready(affairs, order);
+  });
+}
+
+Result<void> stage_prefix(const Services& services, const std::string& prefix) {
+  std::string begin = prefix;
+  while (true) {
+    const std::vector<KeyValue> waiting =
+        TRY(services.store.scan(begin, after_prefix(prefix), kScanBatch));
+    for (const KeyValue& entry : waiting) {
+      if (const Result<void> staged = stage_one(services, entry); !staged)
+        services.log(LogLevel::kError, "order not staged",
+                     {{"key", entry.key}, {"error", staged.error().message()}});
+    }
+    if (waiting.size() < kScanBatch) return {};
+    begin = waiting.back().key + '\0';
+  }
+}
+
+}  // namespace
+
+Result<std::optional<UnixSeconds>> sweep_due(const Services& services, UnixSeconds now) {
+  std::string begin(kDeadlinePrefix);
+  const std::string end = deadlines_end(now);
+  while (true) {
+    const std::vector<KeyValue> due = TRY(services.store.scan(begin, end, kScanBatch));
+    for (const KeyValue& entry : due) {
+      // One bad record must not keep all later ones from being done.
+      if (const Result<void> done = do_due(services, entry.key); !done)
+        services.log(LogLevel::kError, "deadline not kept",
+                     {{"key", entry.key}, {"error", done.error().message()}});
+    }
+    if (due.size() < kScanBatch) break;
+    begin = due.back().key + '\0';
+  }
+  const std::vector<KeyValue> next =
+      TRY(services.store.scan(end, after_prefix(kDeadlinePrefix), 1));
+  if (next.empty()) return std::nullopt;
+  return TRY(parse_deadline(next.front().key)).at;
+}
+
+Result<void> stage_waiting_orders(const Services& services, std::string_view image) {
+  return stage_prefix(services, order_waits_prefix(image));
+}
+
+Result<void> stage_all_waiting_orders(const Services& services) {
+  return stage_prefix(services, "w/");
+}
+
+}  // namespace layby::server
