@@ -164,14 +164,12 @@ publish() {
     "$(jq '[.images[].uploaded] | add' "$state/published.json") bytes uploaded, signed offline"
 }
 
-jobs_json() { operator jobs; }
-
 wait_for_jobs() {
   local begun=$SECONDS text='' last=''
   while :; do
     alive
-    jobs_json >"$state/jobs.json"
-    text=$(jq -r '[.. | objects | select(has("state") and has("image")) | .state] | group_by(.)
+    operator jobs >"$state/jobs.json"
+    text=$(jq -r '[.jobs[].state] | group_by(.)
       | map("\(length) \(.[0])") | join(", ")' "$state/jobs.json")
     if [ -t 1 ]; then
       printf '\r\e[K        payload jobs: %s (%d s)' "$text" $((SECONDS - begun))
@@ -182,7 +180,7 @@ wait_for_jobs() {
     case $text in
       *failed*)
         [ ! -t 1 ] || echo
-        jq -c '.. | objects | select(.state? == "failed")' "$state/jobs.json" >&2
+        jq -c '.jobs[] | select(.state == "failed")' "$state/jobs.json" >&2
         die "a payload job failed"
         ;;
       *queued* | *running*) ;;
@@ -194,10 +192,9 @@ wait_for_jobs() {
   [ ! -t 1 ] || echo
 }
 
-# has_delta PREFIX: a job that made a payload with a base, for an image whose name begins so.
+# has_delta PREFIX: a payload with a base was made for an image whose name begins so.
 has_delta() {
-  jq -e --arg name "$1/" '[.. | objects | select(has("state") and has("image"))
-    | select((.image | startswith($name)) and (.base // "") != "" and .base != "full" and .state == "done")] | length > 0' \
+  jq -e --arg name "$1/" 'any(.jobs[]; .kind == "delta" and .state == "done" and (.image | startswith($name)))' \
     "$state/jobs.json" >/dev/null
 }
 
@@ -349,19 +346,22 @@ print(sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute("select c
 }
 same_tree() { diff -r -q "$1" "$2" >/dev/null || die "$1 is not what was to be there ($2)"; }
 
-# flip_a_byte IMAGE: in the middle of the payload that a car with the release before would get.
+# flip_a_byte IMAGE: late in the delta that leads to it. The server's disk names payloads by their digest, so the file
+# is the one whose digest was that of its name and is not any more.
 flip_a_byte() {
-  local digest file middle byte
-  digest=$(jobs_json | jq -er --arg image "$1" '[.. | objects | select(has("state") and has("image"))
-    | select(.image == $image and (.base // "") != "" and .base != "full")][0].payload')
-  file=$(find "$data" -type f -name "*$digest*" | head -n 1)
-  [ -n "$file" ] || die "no payload $digest on the server's disk"
-  middle=$(($(stat -c %s "$file") * 3 / 4))
-  byte=$(od -An -tu1 -j "$middle" -N 1 "$file")
+  local length file where byte
+  length=$(operator jobs | jq -er --arg image "$1" \
+    '[.jobs[] | select(.kind == "delta" and .image == $image and .state == "done")][0].payload_bytes')
+  mapfile -t files < <(find "$data" -type f -size "${length}c" -not -path "*/store/*")
+  [ ${#files[@]} -eq 1 ] || die "${#files[@]} files of $length bytes on the server's disk"
+  file=${files[0]}
+  where=$((length - 100))
+  byte=$(od -An -tu1 -j "$where" -N 1 "$file")
   chmod u+w "$file"
   # shellcheck disable=SC2059 # the format is the octal escape of one byte
-  printf "\\$(printf '%03o' $((byte ^ 1)))" | dd of="$file" bs=1 seek="$middle" conv=notrunc status=none
-  ok "byte $middle of payload ${digest:0:16}... flipped on the server's disk"
+  printf "\\$(printf '%03o' $((byte ^ 1)))" | dd of="$file" bs=1 seek="$where" conv=notrunc status=none
+  [ "$(sha256_of "$file")" != "$(basename "$file")" ] || die "nothing was changed in $file"
+  ok "byte $where of payload $(basename "$file" | cut -c1-16)... flipped on the server's disk"
 }
 
 # watch_maps NAME REGION...: a reader that resolves maps/current once per round and notes what it saw.

@@ -25,6 +25,11 @@ struct NewAccount {
   std::string idempotency_key;
 };
 Result<void> create_account(Session& session, const NewAccount& account);
+struct NewToken {
+  std::string account, token_out;
+};
+Result<void> create_token(Session& session, const NewToken& wanted);
+Result<void> revoke_tokens(Session& session, const std::string& account);
 
 struct NewCar {
   std::string vin, model, country;

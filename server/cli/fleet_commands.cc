@@ -56,9 +56,8 @@ Result<Json> wait_for_jobs(Session& session, std::uint64_t seconds_max) {
 
 Result<void> list_transfers(Session& session, const std::string& vin) {
   const std::string path = "/v1/cars/" + encode_segment(vin) + "/transfers";
-  print_list(
-      session, TRY(session.get(path)),
-      {{"PAYLOAD", "payload"}, {"LENGTH", "length"}, {"SENT", "bytes_sent"}, {"RANGES", "ranges"}});
+  print_list(session, TRY(session.get(path)),
+             {{"PAYLOAD", "payload"}, {"REQUESTS", "requests"}, {"SENT", "bytes_sent"}});
   return {};
 }
 
@@ -68,6 +67,7 @@ Result<void> list_jobs(Session& session, const JobsOptions& options) {
                          : TRY(session.get("/v1/payload-jobs"));
   print_list(session, jobs,
              {{"ID", "id"},
+              {"KIND", "kind"},
               {"IMAGE", "image"},
               {"BASE", "base"},
               {"STATE", "state"},

@@ -53,8 +53,8 @@ void add_global_options(CLI::App& app, Program& program) {
 }
 
 void add_account_commands(CLI::App& app, Program& program) {
-  CLI::App* create = group(app, "account", "accounts of people and programs")
-                         ->add_subcommand("create", "a new one");
+  CLI::App* accounts = group(app, "account", "accounts of people and programs (operator)");
+  CLI::App* create = accounts->add_subcommand("create", "a new one");
   auto account = std::make_shared<NewAccount>();
   create->add_option("NAME", account->name)->required();
   create->add_option("--role", account->role, "operator, partner or owner")->required();
@@ -63,6 +63,16 @@ void add_account_commands(CLI::App& app, Program& program) {
                      "write the token to this file (mode 0600) and do not print it");
   create->add_option("--idempotency-key", account->idempotency_key);
   on_chosen(program, create, account, create_account);
+
+  CLI::App* token = accounts->add_subcommand("token", "a further token");
+  auto wanted = std::make_shared<NewToken>();
+  token->add_option("ACCOUNT", wanted->account)->required();
+  token->add_option("--token-out", wanted->token_out, "write the token to this file (mode 0600)");
+  on_chosen(program, token, wanted, create_token);
+  CLI::App* revoke = accounts->add_subcommand("revoke", "ends all tokens of an account");
+  auto id = std::make_shared<std::string>();
+  revoke->add_option("ACCOUNT", *id)->required();
+  on_chosen(program, revoke, id, revoke_tokens);
 }
 
 void add_car_commands(CLI::App& app, Program& program) {

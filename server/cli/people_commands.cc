@@ -10,6 +10,19 @@ std::string car_path(const std::string& vin) {
   return "/v1/cars/" + encode_segment(vin);
 }
 
+std::string account_path(const std::string& account) {
+  return "/v1/accounts/" + encode_segment(account);
+}
+
+// With a file named, the token is in it and nowhere else.
+Result<void> keep_token(Session& session, Json& made, const std::string& file) {
+  if (file.empty()) return {};
+  const std::string token = TRY(manifest::text_field(made, "token"));
+  TRY_VOID(replace_file(session.disk(), file, as_bytes(token + "\n")));
+  made.erase("token");
+  return {};
+}
+
 std::string consent_path(const std::string& vin) {
   return car_path(vin) + "/consents/software-updates";
 }
@@ -24,15 +37,24 @@ Result<Json> ecu_from(const std::string& text) {
 
 }  // namespace
 
+Result<void> create_token(Session& session, const NewToken& wanted) {
+  Json made = TRY(session.call_once(account_path(wanted.account) + "/tokens", Json::object(),
+                                    key_or_fresh("")));
+  TRY_VOID(keep_token(session, made, wanted.token_out));
+  print_thing(session, made);
+  return {};
+}
+
+Result<void> revoke_tokens(Session& session, const std::string& account) {
+  print_thing(session, TRY(session.call("DELETE", account_path(account) + "/tokens", Json())));
+  return {};
+}
+
 Result<void> create_account(Session& session, const NewAccount& account) {
   Json body{{"name", account.name}, {"role", account.role}};
   if (!account.email.empty()) body["email"] = account.email;
   Json made = TRY(session.call_once("/v1/accounts", body, key_or_fresh(account.idempotency_key)));
-  if (!account.token_out.empty()) {
-    const std::string token = TRY(manifest::text_field(made, "token"));
-    TRY_VOID(replace_file(session.disk(), account.token_out, as_bytes(token + "\n")));
-    made.erase("token");  // it is in the file, and nowhere else
-  }
+  TRY_VOID(keep_token(session, made, account.token_out));
   print_thing(session, made);
   return {};
 }

@@ -54,7 +54,7 @@ POSIX_DIRS = ("sys/", "netinet/", "arpa/", "linux/", "net/")
 C_HEADERS = {
     "dirent.h", "errno.h", "fcntl.h", "fnmatch.h", "ftw.h", "getopt.h", "limits.h", "netdb.h", "poll.h",
     "pthread.h", "pwd.h", "sched.h", "signal.h", "spawn.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
-    "stdio.h", "stdlib.h", "string.h", "termios.h", "time.h", "unistd.h",
+    "stdio.h", "stdlib.h", "string.h", "strings.h", "termios.h", "time.h", "unistd.h",
 }
 
 PROMISES = (
@@ -164,7 +164,7 @@ class Tidy:
             self.found(path, number, "includes", f"<{header}> is of no library that docs/architecture.md knows")
             return
         may, libraries = self.rooms[room]
-        if library in libraries:
+        if library in libraries or may is None:
             return
         if library in PROGRAM_LIBRARIES and PROGRAM_FILES.search(path):
             return
