@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""The main job: function, three map regions and software, from the order to active in the car, with a kill in between."""
+import hashlib
+import os
+import sys
+
+import rig
+from rig import check, check_equal, step, wait_until
+
+VIN = "WVWZZZ1JZXW000017"
+
+
+def digest_of(path):
+    with open(path, "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
+
+
+def waits_for(car, condition):
+    def named():
+        return any(condition in order.get("waitingFor", []) for order in car.status()["orders"])
+    wait_until(f"the agent waits for {condition}", named)
+    return wait_until(f"the head unit says why ({condition})", car.head_unit)
+
+
+def verified_bytes(car):
+    return {p["sha256"]: p["bytesVerified"] for o in car.status()["orders"] for p in o.get("payloads", [])
+            if p.get("bytesVerified", 0) > 0}
+
+
+def ranges(r):
+    transfers = r.operator("transfers", VIN)["transfers"]
+    return {t["payload"]: [(s["offset"], s["length"]) for s in t["ranges"]] for t in transfers}
+
+
+def asked_later(before, after):
+    """What is in `after` and not in `before`; complete neighbours are joined, so the last range may have grown."""
+    if not before:
+        return after
+    check_equal(after[: len(before) - 1], before[:-1], "the record of what was sent before")
+    (offset, length), (now_offset, now_length) = before[-1], after[len(before) - 1]
+    check(now_offset == offset and now_length >= length, "the record of what was sent before has changed")
+    grown = [(offset + length, now_length - length)] if now_length > length else []
+    return grown + after[len(before):]
+
+
+def test(r):
+    car = rig.Car(r, VIN, 17)
+    with step("publish"):
+        r.publish_releases(function_bytes=24_000_000)
+        r.product("adaptive-cruise", "functions/adaptive-cruise/1.0.pkg", fit={"hardware": ["radar-front"]})
+        anna = r.account("anna", "owner")
+    with step("P2.6 a car joins by a pairing code of 8 characters, good for one use"):
+        car.register()
+        car.provision()
+        code = car.pair(anna)
+        check_equal(len(code), 8, "characters of the code")
+        other = rig.Car(r, "WVWZZZ1JZXW000025", 25)
+        other.register()
+        other.provision()
+        again = rig.subprocess.run([os.path.join(rig.BIN, "layby-agent"), "pair", "--state", other.state, "--code", code],
+                                   capture_output=True, check=False)
+        check_equal(again.returncode, 5, "exit status of a second pairing with the same code")
+        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"]]
+        check("paired" in messages, f"the owner is told: {messages}")
+    with step("order"):
+        function = anna("order", "function", VIN, "adaptive-cruise")["id"]
+        maps = anna("order", "map", VIN, "DE", "IT", "NL")["id"]
+        anna("consent", "give", VIN, "--language", "en", "--text-version", "1")
+        r.operator("rollout", "start", "spring", "--image", f"software/hu-4/{rig.NEW_SOFTWARE}.img")
+    with step("P4.7 the agent is killed in the middle of the download and goes on; no verified chunk is sent twice"):
+        car.start_vehicle(rig.DRIVING)
+        car.start_agent("--rate-bytes-max", "6000000")
+        wait_until("a part is verified", lambda: sum(verified_bytes(car).values()) > 5_000_000)
+        car.agent.kill()
+        at_kill = verified_bytes(car)
+        settled = ranges(r)
+        wait_until("the server has noticed", lambda: ranges(r) == settled)
+        before = ranges(r)
+        car.start_agent()
+
+        def all_waiting():
+            orders = car.status()["orders"]
+            return len(orders) == 3 and all(o["state"] in ("waiting", "downloaded") for o in orders)
+        wait_until("three orders are downloaded", all_waiting, 90)
+        after = ranges(r)
+        check(sum(at_kill.values()) > 0, "something was verified at the kill")
+        for payload, verified in at_kill.items():
+            for offset, _ in asked_later(before.get(payload, []), after.get(payload, [])):
+                check(offset >= verified, f"{payload}: byte {offset} was sent again, {verified} were verified")
+    software = next(o["id"] for o in car.status()["orders"] if o["id"] not in (function, maps))
+    orders = (function, maps, software)
+    with step("P4.1 P4.3 while a condition is missing nothing is activated, and the head unit names it"):
+        said = [waits_for(car, "gear")]
+        car.set(**{**rig.PARKED, "locked": "no"})
+        said.append(waits_for(car, "doors-locked"))
+        car.set(**{**rig.PARKED, "cable": "on"})
+        said.append(waits_for(car, "charging-cable"))
+        check_equal(len(set(said)), 3, f"different texts in {said}")
+        check_equal(car.show()["activations"], 0, "activations")
+        check_equal(r.events("billing"), [], "billing events before the activation")
+    with step("P4.2 P3.3 after exit-and-lock everything activates by itself, three regions at one instant"):
+        watch_out = os.path.join(r.directory, "watch")
+        watch = r.begin([sys.executable, os.path.join(rig.SOURCE, "samples", "watch_maps.py"),
+                         os.path.join(car.state, "maps", "current"), watch_out, "DE", "IT", "NL"],
+                        os.path.join(r.directory, "watch.log"))
+        car.set(**rig.PARKED)
+        for order in orders:
+            r.wait_for_state(anna, order, "active", 90)
+        with open(watch_out + ".stop", "w", encoding="ascii"):
+            pass
+        check_equal(watch.popen.wait(20), 0, "exit status of the reader, which is 1 for a mixture")
+        for region in ("DE", "IT", "NL"):
+            check(rig.same_tree(car.live_map(region), r.region(rig.NEW_MAP, region)), f"{region} is not the new release")
+        check(rig.same_tree(car.live_map("FR"), r.region(rig.OLD_MAP, "FR")), "FR is not what it was")
+        check_equal(car.show()["software"]["sha256"], digest_of(rig.software(rig.NEW_SOFTWARE)), "booted software")
+        functions = car.show()["functions"]
+        check_equal([f["id"] for f in functions], ["adaptive-cruise"], "active functions")
+    with step("P1.5 exactly one billing event, after the car's report"):
+        wait_until("the function is billed", lambda: r.events("billing", function))
+        check_equal(len(r.events("billing", function)), 1, "billing events")
+        check_equal(len(r.events("authorisation", function)), 1, "authorisation events")
+        check_equal(r.events("refund"), [], "refund events")
+    with step("P1.11 the owner has a message for each step"):
+        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"] if m["order"] == function]
+        for word in ("ordered", "downloaded", "activated", "invoiced"):
+            check_equal(messages.count(word), 1, f"messages `{word}` in {messages}")
+    with step("P5.4 the audit trail is complete and unbroken, with the conditions at the installation"):
+        records = anna("audit", VIN, "--check", "--limit", "1000")["records"]
+        for order in orders:
+            check(any(x.get("order") == order for x in records), f"order {order} is not in the audit trail")
+        check("Vehicle." in str(records), "no conditions of the installation in the audit trail")
+    with step("an agent with nothing to do ends on SIGTERM with 0, and so does the server"):
+        check_equal(car.agent.stop(), 0, "exit status of layby-agent")
+        check_equal(r.server.process.stop(), 0, "exit status of laybyd")
+
+
+if __name__ == "__main__":
+    sys.exit(rig.main(test))
