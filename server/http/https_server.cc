@@ -467,7 +467,7 @@ asio::awaitable<void> accept_connections(StatePtr server) {
   }
 }
 
-Result<void> listen(State& server) {
+Result<void> hold_port(State& server) {
   error_code error;
   const auto address = asio::ip::make_address(server.options.address, error);
   if (error)
@@ -504,18 +504,15 @@ void close_connections(State& server, Which which) {
 
 HttpsServer::HttpsServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
-Result<std::unique_ptr<HttpsServer>> HttpsServer::start(HttpsOptions options, const Router& router,
-                                                        const Clock& clock,
-                                                        HttpsObserver observer) {
+Result<std::unique_ptr<HttpsServer>> HttpsServer::listen(HttpsOptions options, const Router& router,
+                                                         const Clock& clock,
+                                                         HttpsObserver observer) {
   LAYBY_ASSERT(options.threads > 0);
   auto state = std::make_unique<State>(std::move(options), router, clock, std::move(observer));
   TRY_VOID(configure_tls(state->tls.native_handle(),
                          {state->options.certificate_chain_pem, state->options.private_key_pem,
                           state->options.client_authority_pem}));
-  TRY_VOID(listen(*state));
-  asio::co_spawn(state->acceptor.get_executor(), accept_connections(state.get()), asio::detached);
-  for (unsigned i = 0; i < state->options.threads; ++i)
-    state->threads.emplace_back([context = &state->context] { context->run(); });
+  TRY_VOID(hold_port(*state));
   return std::unique_ptr<HttpsServer>(new HttpsServer(std::move(state)));
 }
 
@@ -525,6 +522,13 @@ HttpsServer::~HttpsServer() {
 
 std::uint16_t HttpsServer::port() const {
   return state_->port;
+}
+
+void HttpsServer::serve() {
+  LAYBY_ASSERT(state_->threads.empty());
+  asio::co_spawn(state_->acceptor.get_executor(), accept_connections(state_.get()), asio::detached);
+  for (unsigned i = 0; i < state_->options.threads; ++i)
+    state_->threads.emplace_back([context = &state_->context] { context->run(); });
 }
 
 void HttpsServer::stop(milliseconds grace) {

@@ -62,14 +62,17 @@ struct HttpsObserver {
 
 class HttpsServer {
  public:
-  // Listens and serves when it returns. `router` and `clock` must outlive it and the router must
-  // not change any more. The clock decides which client certificates have expired.
-  static Result<std::unique_ptr<HttpsServer>> start(HttpsOptions options, const Router& router,
-                                                    const Clock& clock,
-                                                    HttpsObserver observer = {});
+  // Holds the port when it returns; who connects waits for `serve`. `router` and `clock` must
+  // outlive it. The clock decides which client certificates have expired.
+  static Result<std::unique_ptr<HttpsServer>> listen(HttpsOptions options, const Router& router,
+                                                     const Clock& clock,
+                                                     HttpsObserver observer = {});
   ~HttpsServer();  // as stop(0)
 
   std::uint16_t port() const;
+
+  // Starts the threads. Once; the router must not change any more.
+  void serve();
 
   // Accepts nothing more, closes idle connections, lets requests in flight finish for up to
   // `grace`, then cuts them. Returns when all threads are done; a handler that runs is waited for.

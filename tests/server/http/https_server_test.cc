@@ -50,7 +50,10 @@ class Fixture {
     add_routes();
   }
 
-  void start() { server = value_of(HttpsServer::start(options, router, clock, observer())); }
+  void start() {
+    server = value_of(HttpsServer::listen(options, router, clock, observer()));
+    server->serve();
+  }
 
   TlsClientOptions client(std::optional<crypto::TlsIdentity> identity = std::nullopt) {
     return {server->port(), authority.certificate_pem, std::move(identity),
@@ -370,14 +373,14 @@ TEST_CASE_METHOD(Fixture, "https: what cannot work is said at the start") {
   start();
   HttpsOptions taken = options;
   taken.port = server->port();
-  const auto second = HttpsServer::start(taken, router, clock);
+  const auto second = HttpsServer::listen(taken, router, clock);
   REQUIRE_FALSE(second);
   CHECK(second.error().code() == ErrorCode::kUnavailable);
   HttpsOptions mismatched = options;
   mismatched.private_key_pem = crypto::generate_tls_key();
-  CHECK(HttpsServer::start(mismatched, router, clock).error().code() ==
+  CHECK(HttpsServer::listen(mismatched, router, clock).error().code() ==
         ErrorCode::kInvalidArgument);
   HttpsOptions trusting = options;
   trusting.client_authority_pem = "";
-  CHECK_FALSE(HttpsServer::start(trusting, router, clock));
+  CHECK_FALSE(HttpsServer::listen(trusting, router, clock));
 }

@@ -1,0 +1,356 @@
+#include "server/laybyd/serve.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+
+#include "base/time_text.h"
+#include "server/director/online_keys.h"
+#include "server/director/routes.h"
+#include "server/fleet/auth.h"
+#include "server/fleet/event_sequence.h"
+#include "server/fleet/routes.h"
+#include "server/http/https_server.h"
+#include "server/laybyd/background_task.h"
+#include "server/laybyd/log.h"
+#include "server/laybyd/operations_routes.h"
+#include "server/metrics/metrics.h"
+#include "server/payloads/directory_payload_store.h"
+#include "server/payloads/payload_routes.h"
+#include "server/release/init.h"
+#include "server/release/payload_worker.h"
+#include "server/release/routes.h"
+#include "server/shop/routes.h"
+#include "server/shop/sweep.h"
+#include "server/store/observed_store.h"
+#include "server/store/rocksdb_store.h"
+
+namespace layby::server {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t kPemBytesMax = 256 * kKiB;
+constexpr milliseconds kSleepMax{60'000};  // the wall clock may be set meanwhile
+constexpr milliseconds kSleepAfterFailure{5'000};
+constexpr std::int64_t kUploadExpiryMs = 3'600'000;  // how often abandoned uploads are looked for
+
+struct TlsTexts {
+  std::string certificate;
+  std::string key;
+  crypto::TlsIdentity vehicle_authority;
+};
+
+Result<std::string> read_pem(Disk& disk, const std::string& path) {
+  const Bytes bytes = TRY(read_file(disk, path, kPemBytesMax));
+  return std::string(as_text(bytes));
+}
+
+Result<TlsTexts> read_tls(Disk& disk, const Config::Tls& tls) {
+  TlsTexts texts;
+  texts.certificate = TRY(read_pem(disk, tls.certificate));
+  texts.key = TRY(read_pem(disk, tls.key));
+  texts.vehicle_authority.certificate_pem = TRY(read_pem(disk, tls.vehicle_authority));
+  texts.vehicle_authority.key_pem = TRY(read_pem(disk, tls.vehicle_authority_key));
+  for (const std::string* pem : {&texts.certificate, &texts.vehicle_authority.certificate_pem})
+    TRY_VOID(crypto::read_certificate(*pem).map([](auto&&) {}));
+  return texts;
+}
+
+Result<OnlineKeys> read_keys(Disk& disk, const Config::Keys& keys) {
+  const std::string passphrase = TRY(read_passphrase(disk, keys.passphrase_file));
+  return load_online_keys(disk, keys.directory, passphrase);
+}
+
+HttpsOptions https_options(const Config& config, const TlsTexts& tls) {
+  const auto seconds = [](std::uint64_t count) { return milliseconds(1000 * count); };
+  HttpsOptions options;
+  options.address = config.listen.address;
+  options.port = config.listen.port;
+  options.certificate_chain_pem = tls.certificate;
+  options.private_key_pem = tls.key;
+  options.client_authority_pem = tls.vehicle_authority.certificate_pem;
+  options.threads = config.http.threads;
+  options.connections_max = config.http.connections_max;
+  options.header_bytes_max = config.http.header_bytes_max;
+  options.handshake_timeout = seconds(config.http.handshake_seconds);
+  options.header_timeout = seconds(config.http.header_seconds);
+  options.body_timeout = seconds(config.http.body_seconds);
+  options.idle_timeout = seconds(config.http.idle_seconds);
+  options.write_timeout = seconds(config.http.write_seconds);
+  if (config.fleet.simulation == Simulation::kOn)
+    options.extra_headers["Layby-Simulation"] = "true";
+  return options;
+}
+
+HttpsObserver https_observer(Metrics& metrics, const Log& log) {
+  HttpsObserver observer;
+  observer.exchange = [&metrics, &log](const Exchange& exchange) {
+    metrics.request({to_string(exchange.method), exchange.route, exchange.status,
+                     exchange.body_bytes_sent, exchange.duration});
+    const LogLevel level = exchange.diagnosis.empty() ? LogLevel::kDebug : LogLevel::kError;
+    log(level, "request",
+        {{"method", std::string(to_string(exchange.method))},
+         {"route", std::string(exchange.route)},
+         {"status", std::to_string(exchange.status)},
+         {"bytes", std::to_string(exchange.body_bytes_sent)},
+         {"us", std::to_string(exchange.duration.count())},
+         {"error", std::string(exchange.diagnosis)}});
+  };
+  observer.connection = [&metrics](ConnectionEvent event) {
+    switch (event) {
+      case ConnectionEvent::kAccepted: metrics.connection(ConnectionChange::kOpened); break;
+      case ConnectionEvent::kClosed: metrics.connection(ConnectionChange::kClosed); break;
+      case ConnectionEvent::kRefusedAtCap: metrics.connection(ConnectionChange::kRefused); break;
+      case ConnectionEvent::kHandshakeFailed:
+        metrics.connection(ConnectionChange::kHandshakeFailed);
+        break;
+    }
+  };
+  return observer;
+}
+
+ObservedStore::Observer commit_observer(Metrics& metrics) {
+  return [&metrics](CommitOutcome outcome, std::chrono::microseconds duration) {
+    switch (outcome) {
+      case CommitOutcome::kCommitted: metrics.commit(CommitResult::kCommitted, duration); break;
+      case CommitOutcome::kConflict: metrics.commit(CommitResult::kConflict, duration); break;
+      case CommitOutcome::kFailed: metrics.commit(CommitResult::kFailed, duration); break;
+    }
+  };
+}
+
+IdentifyPayloadCaller payload_callers(const Services& services) {
+  return [&services](const Request& request) -> Result<PayloadCaller> {
+    using Kind = PayloadCaller::Kind;
+    const Caller caller = TRY(authenticate(services, request));
+    switch (caller.kind) {
+      case Caller::Kind::kAnyone: return PayloadCaller{};
+      case Caller::Kind::kVehicle: return PayloadCaller{Kind::kVehicle, caller.vin->text()};
+      case Caller::Kind::kAccount: break;
+    }
+    switch (caller.role) {
+      case Role::kOperator: return PayloadCaller{Kind::kOperator, ""};
+      case Role::kPartner: return PayloadCaller{Kind::kPartner, ""};
+      case Role::kOwner: return PayloadCaller{Kind::kOther, ""};
+    }
+    return PayloadCaller{Kind::kOther, ""};
+  };
+}
+
+// Until `due` by the clock, but never longer than kSleepMax.
+milliseconds pause_until(const Services& services, std::optional<UnixSeconds> due) {
+  if (!due) return kSleepMax;
+  const milliseconds wait(1000 * std::max<std::int64_t>(0, *due - services.clock.now()));
+  return std::min(wait, kSleepMax);
+}
+
+std::chrono::microseconds since(std::chrono::steady_clock::time_point begun) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() -
+                                                               begun);
+}
+
+milliseconds work_off_job(const Services& services, Metrics& metrics, const std::stop_token& stop) {
+  const auto begun = std::chrono::steady_clock::now();
+  const Result<JobRun> run = run_one_job(services, stop);
+  if (!run) {
+    services.log(LogLevel::kError, "payload worker", {{"error", run.error().message()}});
+    return kSleepAfterFailure;
+  }
+  if (!run->job) return pause_until(services, run->again);
+  const PayloadJob& job = *run->job;
+  const bool done = job.state == JobState::kDone;
+  // Interrupted by the end of the server: neither done nor failed.
+  if (!stop.stop_requested())
+    metrics.payload_job(done ? RunResult::kDone : RunResult::kFailed, job.payload_bytes,
+                        since(begun));
+  services.log(done ? LogLevel::kInfo : LogLevel::kWarning, "payload job",
+               {{"id", job.id},
+                {"kind", std::string(to_string(job.kind))},
+                {"image", job.image},
+                {"state", std::string(to_string(job.state))},
+                {"bytes", std::to_string(job.payload_bytes)},
+                {"ms", std::to_string(job.wall_ms)},
+                {"error", job.error}});
+  return milliseconds(0);
+}
+
+class Sweeper {
+ public:
+  Sweeper(const Services& services, Uploads& uploads, Metrics& metrics)
+      : services_(services), uploads_(uploads), metrics_(metrics) {}
+
+  milliseconds step() {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto next = sweep_due(services_, services_.clock.now());
+    metrics_.sweep(next ? RunResult::kDone : RunResult::kFailed, since(begun));
+    if (!next) {
+      services_.log(LogLevel::kError, "sweep", {{"error", next.error().message()}});
+      return kSleepAfterFailure;
+    }
+    expire_uploads();
+    return pause_until(services_, *next);
+  }
+
+ private:
+  void expire_uploads() {
+    const std::int64_t now_ms = services_.clock.monotonic_ms();
+    if (next_expiry_ms_ && now_ms < *next_expiry_ms_) return;
+    next_expiry_ms_ = now_ms + kUploadExpiryMs;
+    const auto expired = uploads_.expire();
+    if (!expired)
+      services_.log(LogLevel::kError, "expiry of uploads", {{"error", expired.error().message()}});
+    else if (*expired > 0)
+      services_.log(LogLevel::kInfo, "uploads expired", {{"count", std::to_string(*expired)}});
+  }
+
+  const Services& services_;
+  Uploads& uploads_;
+  Metrics& metrics_;
+  std::optional<std::int64_t> next_expiry_ms_;
+};
+
+// What the last process may have left half done.
+Result<void> pick_up(const Services& services, Uploads& uploads) {
+  TRY_VOID(uploads.recover());
+  TRY_VOID(requeue_interrupted_jobs(services));
+  return stage_all_waiting_orders(services);
+}
+
+void warn_of_simulation(const Services& services) {
+  services.log(LogLevel::kWarning,
+               "SIMULATION MODE: operators can move this server's clock; never use it with real "
+               "cars or real money",
+               {{"now", format_utc(services.clock.now())}});
+}
+
+sigset_t block_stop_signals() {
+  ::signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+int wait_for_stop(const sigset_t& signals) {
+  int signal = 0;
+  while (::sigwait(&signals, &signal) != 0) {
+  }
+  return signal;
+}
+
+std::string base_url(const Config& config, std::uint16_t port) {
+  if (!config.listen.public_base_url.empty()) return config.listen.public_base_url;
+  const bool six = config.listen.address.find(':') != std::string::npos;
+  return fmt::format("https://{}{}{}:{}", six ? "[" : "", config.listen.address, six ? "]" : "",
+                     port);
+}
+
+}  // namespace
+
+Result<void> check_files(const Config& config) {
+  RealDisk disk;
+  TRY(read_tls(disk, config.tls));
+  TRY(read_keys(disk, config.keys));
+  const FileStatus data = TRY(disk.status(config.data.directory));
+  if (data.kind != FileStatus::Kind::kDirectory)
+    return fail(ErrorCode::kInvalidArgument, "{} is not a directory", config.data.directory);
+  return {};
+}
+
+Result<void> serve(const Config& config, const ServeOptions& options) {
+  const sigset_t stop_signals = block_stop_signals();
+  const Log log = make_log(config.log.level);
+  Metrics metrics;
+
+  // Keys, certificates, data.
+  RealDisk disk;
+  const TlsTexts tls = TRY(read_tls(disk, config.tls));
+  const OnlineKeys keys = TRY(read_keys(disk, config.keys));
+  const std::string& data = config.data.directory;
+  const auto rocksdb = TRY(RocksDbStore::open(data + "/" + kStoreDir));
+  ObservedStore store(*rocksdb, commit_observer(metrics));
+  const auto payloads = TRY(DirectoryPayloadStore::open(disk, data + "/" + kPayloadsDir));
+  const auto events = TRY(EventSequence::open(store));
+
+  // Time: the machine's, or in simulation mode one that can be moved.
+  const SystemClock system_clock;
+  ShiftedClock simulated_clock(system_clock);
+  const bool simulated = config.fleet.simulation == Simulation::kOn;
+  simulated_clock.advance(TRY(stored_clock_shift(store, config.fleet.simulation)));
+  const Clock& clock = simulated ? static_cast<const Clock&>(simulated_clock) : system_clock;
+
+  // What handlers are given.
+  BackgroundTask payload_worker;
+  BackgroundTask sweeper;
+  Services services{.store = store,
+                    .payloads = *payloads,
+                    .disk = disk,
+                    .clock = clock,
+                    .keys = keys,
+                    .vehicle_authority = tls.vehicle_authority,
+                    .data_dir = data,
+                    .public_base_url = {},
+                    .poll_seconds = config.fleet.poll_seconds,
+                    .simulation = config.fleet.simulation,
+                    .events = events.get(),
+                    .log = log,
+                    .wake_payload_worker = [&] { payload_worker.wake(); },
+                    .wake_sweeper = [&] { sweeper.wake(); }};
+  services.image_available = [&services](std::string_view image) {
+    const Result<void> staged = stage_waiting_orders(services, image);
+    if (!staged)
+      services.log(LogLevel::kError, "staging orders", {{"error", staged.error().message()}});
+  };
+  Uploads uploads(
+      services,
+      {.free_bytes_min = config.uploads.free_bytes_min,
+       .abandoned_seconds = static_cast<UnixSeconds>(config.uploads.abandoned_days) * kDaySeconds});
+  TRY_VOID(pick_up(services, uploads));
+
+  // Routes.
+  std::atomic<bool> accepting{false};
+  Router router;
+  add_operations_routes(router, services, metrics, accepting);
+  if (simulated) add_simulation_routes(router, services, simulated_clock);
+  add_payload_routes(router, services, uploads, payload_callers(services));
+  add_fleet_routes(router, services);
+  add_shop_routes(router, services);
+  add_release_routes(router, services);
+  add_director_routes(router, services);
+
+  // Threads.
+  const auto https = TRY(
+      HttpsServer::listen(https_options(config, tls), router, clock, https_observer(metrics, log)));
+  services.public_base_url = base_url(config, https->port());
+  if (simulated) warn_of_simulation(services);
+  https->serve();
+  payload_worker.start(
+      "payload-worker", config.payload_jobs.nice,
+      [&](const std::stop_token& stop) { return work_off_job(services, metrics, stop); });
+  Sweeper sweeps(services, uploads, metrics);
+  sweeper.start("sweeper", 0, [&](const std::stop_token&) { return sweeps.step(); });
+  accepting = true;
+  if (!options.port_file.empty())
+    TRY_VOID(replace_file(disk, options.port_file, as_bytes(fmt::format("{}\n", https->port()))));
+  log(LogLevel::kInfo, "serving",
+      {{"address", config.listen.address},
+       {"port", std::to_string(https->port())},
+       {"url", services.public_base_url},
+       {"data", data}});
+
+  // Until somebody says stop. Requests in flight first: they may still need the rest.
+  const int signal = wait_for_stop(stop_signals);
+  accepting = false;
+  log(LogLevel::kInfo, "stopping", {{"signal", std::to_string(signal)}});
+  https->stop(milliseconds(1000 * config.http.shutdown_seconds));
+  payload_worker.stop();
+  sweeper.stop();
+  log(LogLevel::kInfo, "stopped", {});
+  return {};
+}
+
+}  // namespace layby::server
