@@ -194,7 +194,9 @@ void read_rest(const toml::table& file, Findings& findings, std::set<std::string
     uploads.read("free_bytes_min", config.uploads.free_bytes_min, 0, kMax);
     uploads.read("abandoned_days", config.uploads.abandoned_days, 1, 365);
   }
-  Table(file, "payload_jobs", findings, known).read("nice", config.payload_jobs.nice, 0, 19);
+  Table jobs(file, "payload_jobs", findings, known);
+  jobs.read("nice", config.payload_jobs.nice, 0, 19);
+  jobs.read("delta_bases", config.payload_jobs.delta_bases, 0, 16);
 }
 
 void make_absolute(Config& config, const std::string& config_path) {
@@ -279,6 +281,7 @@ abandoned_days = 7
 
 [payload_jobs]
 nice = 10                   # of the thread that makes deltas
+delta_bases = 3             # earlier releases that a new image gets deltas from
 
 [log]
 level = "info"              # debug, info, warning, error

@@ -54,7 +54,8 @@ struct Config {
   } uploads;
 
   struct PayloadJobs {
-    int nice = 10;  // of the thread that makes deltas, 0 to 19
+    int nice = 10;                  // of the thread that makes deltas, 0 to 19
+    std::uint64_t delta_bases = 3;  // earlier releases that a new image gets deltas from
   } payload_jobs;
 
   struct Log {

@@ -12,6 +12,7 @@
 #include "server/fleet/event_sequence.h"
 #include "server/fleet/routes.h"
 #include "server/http/https_server.h"
+#include "server/intake/intake.h"
 #include "server/laybyd/background_task.h"
 #include "server/laybyd/log.h"
 #include "server/laybyd/operations_routes.h"
@@ -21,6 +22,7 @@
 #include "server/release/init.h"
 #include "server/release/payload_worker.h"
 #include "server/release/routes.h"
+#include "server/rollout/routes.h"
 #include "server/shop/routes.h"
 #include "server/shop/sweep.h"
 #include "server/store/observed_store.h"
@@ -295,6 +297,7 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
                     .data_dir = data,
                     .public_base_url = {},
                     .poll_seconds = config.fleet.poll_seconds,
+                    .delta_bases = config.payload_jobs.delta_bases,
                     .simulation = config.fleet.simulation,
                     .events = events.get(),
                     .log = log,
@@ -321,6 +324,8 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   add_shop_routes(router, services);
   add_release_routes(router, services);
   add_director_routes(router, services);
+  add_rollout_routes(router, services);
+  add_intake_routes(router, services);
 
   // Threads.
   const auto https = TRY(

@@ -67,7 +67,7 @@ Result<Response> begin_upload(const Room& room, const Request& request) {
   Response response;
   response.status = complete ? 200 : 201;
   response.headers = {{"Content-Type", "application/json"},
-                      {"Location", "/v1/uploads/" + to_hex(id)}};
+                      {"Location", room.services.public_base_url + "/v1/uploads/" + to_hex(id)}};
   response.body = TRY(manifest::to_wire(answer));
   return response;
 }

@@ -37,6 +37,7 @@ TEST_CASE("config: defaults, and what init writes is the defaults") {
   CHECK(initial->http.connections_max == defaults->http.connections_max);
   CHECK(initial->uploads.free_bytes_min == defaults->uploads.free_bytes_min);
   CHECK(initial->payload_jobs.nice == defaults->payload_jobs.nice);
+  CHECK(initial->payload_jobs.delta_bases == defaults->payload_jobs.delta_bases);
   CHECK(initial->fleet.poll_seconds == defaults->fleet.poll_seconds);
 }
 
@@ -71,6 +72,7 @@ free_bytes_min = 0
 abandoned_days = 1
 [payload_jobs]
 nice = 0
+delta_bases = 16
 [log]
 level = "error"
 [fleet]
@@ -101,6 +103,7 @@ simulation = true
   CHECK(config->uploads.free_bytes_min == 0);
   CHECK(config->uploads.abandoned_days == 1);
   CHECK(config->payload_jobs.nice == 0);
+  CHECK(config->payload_jobs.delta_bases == 16);
   CHECK(config->log.level == server::LogLevel::kError);
   CHECK(config->fleet.poll_seconds == 2);
   CHECK(config->fleet.simulation == server::Simulation::kOn);
