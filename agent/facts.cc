@@ -1,0 +1,138 @@
+#include "agent/facts.h"
+
+#include <charconv>
+#include <set>
+
+#include "base/time_text.h"
+
+namespace layby::agent {
+namespace {
+
+template <typename T>
+bool parse_whole(std::string_view text, T& out) {
+  const auto end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data(), end, out);
+  return error == std::errc() && at == end;
+}
+
+// Digits with at most three after the point; no exponent, no spaces.
+std::optional<std::int64_t> parse_thousandths(std::string_view text) {
+  const std::size_t point = text.find('.');
+  const std::string_view whole = text.substr(0, point);
+  std::string_view fraction;
+  if (point != std::string_view::npos) fraction = text.substr(point + 1);
+  if (whole.empty() || whole.size() > 9) return std::nullopt;
+  if (point != std::string_view::npos && (fraction.empty() || fraction.size() > 9))
+    return std::nullopt;
+  std::int64_t value = 0;
+  if (!parse_whole(whole, value)) return std::nullopt;
+  std::int64_t parts = 0;
+  for (std::size_t i = 0; i < fraction.size(); ++i) {
+    if (fraction[i] < '0' || fraction[i] > '9') return std::nullopt;
+    if (i < 3) parts = 10 * parts + (fraction[i] - '0');
+  }
+  for (std::size_t i = fraction.size(); i < 3; ++i) parts *= 10;
+  return value * 1000 + (whole.front() == '-' ? -parts : parts);
+}
+
+template <typename T>
+bool is_known(const Reading<T>& reading) {
+  return std::holds_alternative<T>(reading);
+}
+
+}  // namespace
+
+Reading<std::string> Facts::text(std::string_view name, std::int64_t now_ms) const {
+  const auto found = signals_.find(std::string(name));
+  if (found == signals_.end()) return Doubt::kMissing;
+  const std::int64_t age_ms = now_ms - found->second.at_ms;
+  if (age_ms > kSignalAgeMsMax) return Doubt::kStale;
+  if (age_ms < -kSignalAheadMsMax) return Doubt::kImplausible;
+  return found->second.value;
+}
+
+Reading<bool> Facts::boolean(std::string_view name, std::int64_t now_ms) const {
+  const Reading<std::string> reading = text(name, now_ms);
+  if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
+  const std::string& value = std::get<std::string>(reading);
+  if (value == "true") return true;
+  if (value == "false") return false;
+  return Doubt::kImplausible;
+}
+
+Reading<std::int64_t> Facts::integer(std::string_view name, std::int64_t now_ms) const {
+  const Reading<std::string> reading = text(name, now_ms);
+  if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
+  std::int64_t value = 0;
+  if (!parse_whole(std::get<std::string>(reading), value)) return Doubt::kImplausible;
+  return value;
+}
+
+Reading<std::int64_t> Facts::thousandths(std::string_view name, std::int64_t now_ms) const {
+  const Reading<std::string> reading = text(name, now_ms);
+  if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
+  const auto value = parse_thousandths(std::get<std::string>(reading));
+  if (!value) return Doubt::kImplausible;
+  return *value;
+}
+
+Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms) {
+  std::int64_t count = 4;
+  if (facts.signals().contains(std::string(vss::kDoorCount))) {
+    const auto said = facts.integer(vss::kDoorCount, now_ms);
+    if (const Doubt* doubt = std::get_if<Doubt>(&said)) return *doubt;
+    count = std::get<std::int64_t>(said);
+    if (count < 1 || count > 16) return Doubt::kImplausible;
+  }
+  std::set<std::string> names;
+  for (const auto& [name, signal] : facts.signals())
+    if (name.starts_with(vss::kDoorPrefix)) names.insert(name.substr(0, name.rfind('.')));
+  if (names.size() < static_cast<std::size_t>(count)) return Doubt::kMissing;
+  DoorState worst = DoorState::kClosedAndLocked;
+  for (const std::string& name : names) {
+    const auto open = facts.boolean(name + ".IsOpen", now_ms);
+    const auto locked = facts.boolean(name + ".IsLocked", now_ms);
+    if (const Doubt* doubt = std::get_if<Doubt>(&open)) return *doubt;
+    if (const Doubt* doubt = std::get_if<Doubt>(&locked)) return *doubt;
+    if (std::get<bool>(open)) {
+      worst = DoorState::kOpen;
+    } else if (!std::get<bool>(locked) && worst == DoorState::kClosedAndLocked) {
+      worst = DoorState::kClosedNotLocked;
+    }
+  }
+  return worst;
+}
+
+bool is_left_and_locked(const Facts& facts, std::int64_t now_ms) {
+  const auto driver = facts.boolean(vss::kDriver, now_ms);
+  const auto door = doors(facts, now_ms);
+  return is_known(driver) && !std::get<bool>(driver) && is_known(door) &&
+         std::get<DoorState>(door) == DoorState::kClosedAndLocked;
+}
+
+bool is_powered_on(const Facts& facts, std::int64_t now_ms) {
+  const auto power = facts.text(vss::kPower, now_ms);
+  if (!is_known(power)) return false;
+  const std::string& value = std::get<std::string>(power);
+  return value == "ON" || value == "START";
+}
+
+bool is_private(const Facts& facts) {
+  const auto found = facts.signals().find(std::string(vss::kPrivateMode));
+  return found != facts.signals().end() && found->second.value != "false";
+}
+
+bool is_connected(const Facts& facts) {
+  const auto found = facts.signals().find(std::string(vss::kBearer));
+  return found == facts.signals().end() || found->second.value != "none";
+}
+
+std::optional<UnixSeconds> owner_time(const Facts& facts) {
+  const auto found = facts.signals().find(std::string(vss::kActivateAt));
+  if (found == facts.signals().end()) return std::nullopt;
+  const auto time = parse_utc(found->second.value);
+  if (!time) return std::nullopt;
+  return *time;
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,97 @@
+// What the car says about itself: signals under the names of the COVESA Vehicle Signal
+// Specification (VSS 4), with time stamps. What VSS has no name for stands under `Vehicle.Layby.`,
+// a VSS overlay (docs/embedding.md lists it).
+//
+// Values travel as text, as they do in VISS v2; they are understood here, once, and a value that
+// makes no sense is no value.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/clock.h"
+
+namespace layby::agent {
+
+namespace vss {
+constexpr std::string_view kVin = "Vehicle.VehicleIdentification.VIN";
+constexpr std::string_view kSpeed = "Vehicle.Speed";
+constexpr std::string_view kGear = "Vehicle.Powertrain.Transmission.SelectedGear";  // 126: P
+constexpr std::string_view kParkingBrake = "Vehicle.Chassis.ParkingBrake.IsEngaged";
+constexpr std::string_view kPower = "Vehicle.LowVoltageSystemState";  // OFF and LOCK: ended
+constexpr std::string_view kDriver = "Vehicle.Cabin.Seat.Row1.DriverSide.IsOccupied";
+constexpr std::string_view kDoorCount = "Vehicle.Cabin.DoorCount";
+constexpr std::string_view kDoorPrefix = "Vehicle.Cabin.Door.";  // + Row1.DriverSide + .IsOpen
+constexpr std::string_view kCable =
+    "Vehicle.Powertrain.TractionBattery.Charging.IsChargingCableConnected";
+constexpr std::string_view kTractionBattery =
+    "Vehicle.Powertrain.TractionBattery.StateOfCharge.Displayed";  // percent
+constexpr std::string_view kLowVoltageBattery = "Vehicle.LowVoltageBattery.CurrentVoltage";
+constexpr std::string_view kBearer = "Vehicle.Layby.Bearer";  // wifi, sim, inserted-sim, none
+constexpr std::string_view kRoaming = "Vehicle.Layby.IsRoaming";
+constexpr std::string_view kPrivateMode = "Vehicle.Layby.IsPrivateMode";
+constexpr std::string_view kLanguage = "Vehicle.Layby.Language";
+constexpr std::string_view kActivateAt = "Vehicle.Layby.ActivateAt";  // UTC, or empty
+}  // namespace vss
+
+constexpr int kGearPark = 126;
+// Older than this, a signal says nothing about now. A car sends them at least every few seconds.
+constexpr std::int64_t kSignalAgeMsMax = 15'000;
+// A time stamp from the future by more than this comes from a clock that is wrong.
+constexpr std::int64_t kSignalAheadMsMax = 5'000;
+
+struct Signal {
+  std::string value;
+  std::int64_t at_ms = 0;  // since 1970, by the same clock as the agent's
+};
+
+enum class Doubt { kMissing, kStale, kImplausible };
+
+// A value that may be relied on now, or why there is none.
+template <typename T>
+using Reading = std::variant<T, Doubt>;
+
+class Facts {
+ public:
+  void set(std::string_view name, Signal signal) {
+    signals_[std::string(name)] = std::move(signal);
+  }
+  void erase(std::string_view name) { signals_.erase(std::string(name)); }
+  void clear() { signals_.clear(); }
+  const std::map<std::string, Signal>& signals() const { return signals_; }
+
+  Reading<std::string> text(std::string_view name, std::int64_t now_ms) const;
+  Reading<bool> boolean(std::string_view name, std::int64_t now_ms) const;
+  Reading<std::int64_t> integer(std::string_view name, std::int64_t now_ms) const;
+  // A decimal number, as thousandths: "12.6" is 12600.
+  Reading<std::int64_t> thousandths(std::string_view name, std::int64_t now_ms) const;
+
+ private:
+  std::map<std::string, Signal> signals_;
+};
+
+enum class DoorState { kClosedAndLocked, kClosedNotLocked, kOpen };
+// All doors together: the worst of them. As many must be known as the car says it has (four unless
+// it says otherwise), each with both of its signals.
+Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms);
+
+// The driver is out and every door is closed and locked; not so when anything is in doubt.
+bool is_left_and_locked(const Facts& facts, std::int64_t now_ms);
+
+// Drive readiness is on. In doubt: no.
+bool is_powered_on(const Facts& facts, std::int64_t now_ms);
+
+// Private mode (P2.2). A car that says nothing of it has none; a stale "on" is still on: privacy
+// needs no fresh proof.
+bool is_private(const Facts& facts);
+
+// There is a bearer. A car that says nothing of bearers has one.
+bool is_connected(const Facts& facts);
+
+std::optional<UnixSeconds> owner_time(const Facts& facts);
+
+}  // namespace layby::agent

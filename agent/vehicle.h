@@ -1,0 +1,51 @@
+// The Vehicle seam: what the agent sees of the car and what it may ask of it.
+//
+// Implementations: the simulated car over a Unix socket (socket_vehicle.h), the callbacks of the C
+// interface, and the fake of the tests. One thread. Commands may be repeated after a power cut:
+// each must do no harm when it was already done. Every command answers within a time of its own
+// choosing; kUnavailable says that the car could not be asked, anything else that it could not do
+// it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "agent/facts.h"
+#include "base/result.h"
+
+namespace layby::agent {
+
+// What the head unit is to do with the software slots.
+enum class BootStep {
+  kTrial,   // boot the slot once; unless it is kept, the next boot takes the old one again
+  kKeep,    // the trial was good: from now on boot this slot
+  kRevert,  // boot the slot that was kept last
+};
+
+class Vehicle {
+ public:
+  virtual ~Vehicle() = default;
+
+  // Takes in what the car has said meanwhile, without waiting. Valid until the next call.
+  virtual const Facts& facts() = 0;
+  // Becomes readable when `facts` would change; negative: ask at intervals.
+  virtual int descriptor() const { return -1; }
+
+  // Switches a function on. `until` as in its licence, empty for unlimited.
+  virtual Result<void> activate_function(const std::string& id, const std::string& package_path,
+                                         const std::string& until) = 0;
+  virtual Result<void> deactivate_function(const std::string& id) = 0;
+
+  // `slot_path` is the image that kTrial boots or kKeep keeps; for kRevert the one to go back to.
+  virtual Result<void> boot_software(BootStep step, const std::string& slot_path) = 0;
+  // What runs now is well: kHealthCheckFailed with what is wrong, otherwise.
+  virtual Result<void> check_software(const std::string& slot_path) = 0;
+
+  // The live set of maps is now this directory: open it and prove that every region can be read.
+  virtual Result<void> reload_maps(const std::string& set_path) = 0;
+
+  // Lines for the head unit, in the driver's language. The last ones stay until others come.
+  virtual Result<void> show(const std::vector<std::string>& lines) = 0;
+};
+
+}  // namespace layby::agent
