@@ -1,0 +1,53 @@
+// The journal: the agent's record, in two alternating files.
+//
+// Each holds one whole record with a sequence number and a digest; a new record overwrites the
+// older of the two. A write that is torn by a power cut destroys the record that nobody needs any
+// more. Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
+// BLAKE2b-256 of sequence and body (32), body. Bytes behind the body are left over from longer
+// records.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "agent/record.h"
+#include "base/disk.h"
+#include "base/limits.h"
+#include "base/result.h"
+
+namespace layby::agent {
+
+constexpr std::uint64_t kJournalBytesMax = 4 * kMiB;
+
+class Journal {
+ public:
+  // Reads the newest record that is whole. kNotFound if there are no files, kCorrupt if neither
+  // record is whole. `disk` must outlive it.
+  static Result<Journal> open(Disk& disk, const std::string& directory);
+  // Starts with this record; what was there is overwritten.
+  static Result<Journal> create(Disk& disk, const std::string& directory, Record record);
+  // For another process than the one that writes: reads without opening anything for writing.
+  static Result<Record> read(Disk& disk, const std::string& directory);
+
+  Record& record() { return record_; }
+  const Record& record() const { return record_; }
+  std::uint64_t sequence() const { return sequence_; }
+
+  // Makes `record()` durable. On an error the last saved record still stands on the disk.
+  Result<void> save();
+
+ private:
+  Journal(Disk& disk, std::string directory, Record record, std::uint64_t sequence)
+      : disk_(&disk),
+        directory_(std::move(directory)),
+        record_(std::move(record)),
+        sequence_(sequence) {}
+
+  Disk* disk_;
+  std::string directory_;
+  Record record_;
+  std::uint64_t sequence_;
+  std::unique_ptr<File> files_[2];
+};
+
+}  // namespace layby::agent

@@ -1,0 +1,54 @@
+#include "agent/record.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace layby::agent {
+
+std::string_view to_string(Wait wait) {
+  switch (wait) {
+    case Wait::kLicence: return "licence";
+    case Wait::kExitAndLock: return "exit-and-lock";
+    case Wait::kPrivateMode: return "private-mode";
+    case Wait::kConnection: return "connection";
+    case Wait::kSpace: return "space";
+    case Wait::kEarlierOrder: return "earlier-order";
+  }
+  LAYBY_ASSERT(false);
+}
+
+std::uint64_t OrderRecord::bytes_done() const {
+  std::uint64_t sum = 0;
+  for (const ImageProgress& image : images) sum += image.bytes_done;
+  return sum;
+}
+
+std::uint64_t OrderRecord::bytes_total() const {
+  std::uint64_t sum = 0;
+  for (const ImageProgress& image : images)
+    if (const manifest::Payload* payload = image.payload()) sum += payload->length;
+  return sum;
+}
+
+std::uint64_t OrderRecord::duration_seconds() const {
+  std::uint64_t longest = 0;
+  for (const ImageProgress& image : images) longest = std::max(longest, image.duration_seconds);
+  return longest;
+}
+
+Requirements OrderRecord::requirements() const {
+  Requirements requirements;
+  for (const ImageProgress& image : images)
+    requirements.battery_percent_min =
+        std::max(requirements.battery_percent_min, static_cast<int>(image.battery_percent_min));
+  return requirements;
+}
+
+OrderRecord* Record::order(const manifest::OrderId& id) {
+  for (OrderRecord& order : orders)
+    if (order.id == id) return &order;
+  return nullptr;
+}
+
+}  // namespace layby::agent

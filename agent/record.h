@@ -1,0 +1,127 @@
+// What the agent knows and must not forget: the contents of the journal. Plain values.
+//
+// The rule of the room: a step is taken only after the record that says so was saved, and nothing
+// but the record says how to go on after a power cut.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/policy.h"
+#include "agent/state.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "crypto/digest.h"
+#include "manifest/director.h"
+#include "manifest/licence.h"
+#include "manifest/names.h"
+
+namespace layby::agent {
+
+// What an order waits for, besides the conditions of policy.h.
+enum class Wait : std::uint8_t {
+  kLicence,
+  kExitAndLock,
+  kPrivateMode,
+  kConnection,
+  kSpace,
+  kEarlierOrder,
+};
+std::string_view to_string(Wait wait);  // stable, for `status`
+
+// One image of an order on its way into the car.
+struct ImageProgress {
+  manifest::ImageName name;
+  manifest::Slot slot;
+  std::string version;
+  std::uint64_t length = 0;
+  crypto::Digest256 sha256{};
+  std::uint64_t release_counter = 0;
+  std::uint64_t duration_seconds = 0;
+  std::uint64_t battery_percent_min = 0;
+  std::string licence_key;  // canonical KEY; functions only
+
+  std::vector<manifest::Payload> payloads;  // as the Director offered them
+  // Which of them is taken; empty while undecided, and for an image that the slot has already.
+  std::optional<std::size_t> chosen;
+  std::uint32_t chunk_count = 0;  // 0 until the head is here
+  std::uint32_t chunks_done = 0;  // verified, applied, synced
+  std::uint64_t bytes_done = 0;   // payload bytes of those chunks, and of the head
+  bool complete = false;          // read back as a whole: length and SHA-256 are right
+
+  const manifest::Payload* payload() const { return chosen ? &payloads[*chosen] : nullptr; }
+};
+
+struct OrderRecord {
+  manifest::OrderId id;
+  manifest::OrderAction action = manifest::OrderAction::kInstall;
+  State state = State::kIdle;
+  UnixSeconds since = 0;  // when this state began, in trusted time
+  std::vector<ImageProgress> images;
+  Bytes licence;  // sealed; empty while there is none
+
+  std::uint32_t attempts = 0;          // installations begun, counted before each
+  std::uint32_t damages = 0;           // chunks or images that came damaged
+  std::uint32_t failures_in_row = 0;   // of the network; for the backoff
+  std::uint64_t bytes_received = 0;    // of all payloads, good or bad
+  std::uint64_t bytes_budget = 0;      // never more than this is received
+  std::uint64_t bytes_per_second = 0;  // measured
+  UnixSeconds next_try = 0;            // wall clock; 0: at once
+  std::optional<Error> error;          // the last one
+  bool seen_open = false;  // since the download the car was not left-and-locked: now a lock counts
+  std::vector<std::string> waiting_for;           // names of Wait and Condition
+  std::map<std::string, std::string> conditions;  // the facts at the point of no return
+
+  std::uint64_t bytes_done() const;
+  std::uint64_t bytes_total() const;
+  std::uint64_t duration_seconds() const;  // longest of the images
+  Requirements requirements() const;       // strictest of the images
+};
+
+struct SlotRecord {
+  manifest::ImageName image;
+  std::string version;
+  crypto::Digest256 sha256{};
+  std::uint64_t length = 0;
+  std::uint64_t release_counter = 0;
+  std::string path;  // below the state directory
+};
+
+struct FunctionRecord {
+  manifest::LicenceMark newest;
+  std::string licence_key;  // canonical KEY, from the signed mustMatch
+  bool on = false;          // what the car was told last
+};
+
+struct Record {
+  std::vector<OrderRecord> orders;  // in the Director's order
+  std::map<manifest::Slot, SlotRecord> slots;
+  std::map<manifest::FunctionId, FunctionRecord> functions;
+  std::uint64_t map_set = 0;  // number of the live set
+
+  std::uint64_t report_counter = 0;       // of the last report that was made
+  std::uint64_t report_acknowledged = 0;  // of the last one that the server has
+  crypto::Digest256 report_content{};     // of its picture, without counter and time
+
+  UnixSeconds time_signed = 0;      // the newest time that the Director signed
+  UnixSeconds time_rtc_then = 0;    // what the wall clock said when it came
+  UnixSeconds poll_last = 0;        // wall clock
+  UnixSeconds poll_next = 0;        // wall clock
+  std::uint32_t poll_failures = 0;  // in a row
+  std::optional<Error> poll_error;
+  std::string director_etag;  // of the timestamps that are trusted now
+  std::string image_etag;
+  std::string attack;  // "name: text" of the last refused metadata or payload
+  bool private_mode = false;
+
+  OrderRecord* order(const manifest::OrderId& id);
+};
+
+// The journal's body. `decode_record` refuses what `encode_record` would not have written.
+Result<Bytes> encode_record(const Record& record);
+Result<Record> decode_record(ByteSpan bytes);
+
+}  // namespace layby::agent

@@ -1,0 +1,275 @@
+// The journal's body as JSON: a person can read it, and an unknown or missing field is an error.
+#include <algorithm>
+
+#include "agent/journal.h"
+#include "agent/record.h"
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+
+namespace layby::agent {
+namespace {
+
+using manifest::Json;
+
+constexpr std::uint64_t kVersion = 1;
+
+// ---- writing ------------------------------------------------------------------------------------
+
+Json encode(const Error& error) {
+  return {{"code", static_cast<std::uint64_t>(error.code())}, {"text", error.message()}};
+}
+
+Json encode(const manifest::Payload& payload) {
+  Json json = {{"sha256", to_hex(payload.sha256)},
+               {"length", payload.length},
+               {"headSha256", to_hex(payload.head_sha256)},
+               {"headLength", payload.head_length}};
+  if (payload.base) json["base"] = to_hex(*payload.base);
+  return json;
+}
+
+Json encode(const ImageProgress& image) {
+  Json json = {{"name", image.name.text()},
+               {"slot", image.slot.text()},
+               {"version", image.version},
+               {"length", image.length},
+               {"sha256", to_hex(image.sha256)},
+               {"releaseCounter", image.release_counter},
+               {"durationSeconds", image.duration_seconds},
+               {"batteryPercentMin", image.battery_percent_min},
+               {"licenceKey", image.licence_key},
+               {"payloads", Json::array()},
+               {"chunkCount", image.chunk_count},
+               {"chunksDone", image.chunks_done},
+               {"bytesDone", image.bytes_done},
+               {"complete", image.complete}};
+  for (const manifest::Payload& payload : image.payloads)
+    json["payloads"].push_back(encode(payload));
+  if (image.chosen) json["chosen"] = *image.chosen;
+  return json;
+}
+
+Json encode(const OrderRecord& order) {
+  Json json = {{"id", order.id.text()},
+               {"action", manifest::to_string(order.action)},
+               {"state", to_string(order.state)},
+               {"since", order.since},
+               {"images", Json::array()},
+               {"licence", to_base64(order.licence)},
+               {"attempts", order.attempts},
+               {"damages", order.damages},
+               {"failuresInRow", order.failures_in_row},
+               {"bytesReceived", order.bytes_received},
+               {"bytesBudget", order.bytes_budget},
+               {"bytesPerSecond", order.bytes_per_second},
+               {"nextTry", order.next_try},
+               {"seenOpen", order.seen_open},
+               {"waitingFor", order.waiting_for},
+               {"conditions", order.conditions}};
+  for (const ImageProgress& image : order.images) json["images"].push_back(encode(image));
+  if (order.error) json["error"] = encode(*order.error);
+  return json;
+}
+
+Json encode(const SlotRecord& slot) {
+  return {{"image", slot.image.text()},
+          {"version", slot.version},
+          {"sha256", to_hex(slot.sha256)},
+          {"length", slot.length},
+          {"releaseCounter", slot.release_counter},
+          {"path", slot.path}};
+}
+
+Json encode(const FunctionRecord& function) {
+  return {{"counter", function.newest.counter},
+          {"content", to_hex(function.newest.content)},
+          {"licenceKey", function.licence_key},
+          {"on", function.on}};
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+template <typename T>
+Result<T> number(const Json& object, std::string_view key) {
+  return static_cast<T>(TRY(manifest::uint_field(
+      object, key,
+      std::numeric_limits<T>::max() > manifest::kJsonIntegerMax ? manifest::kJsonIntegerMax
+                                                                : std::numeric_limits<T>::max())));
+}
+
+Result<UnixSeconds> seconds(const Json& object, std::string_view key) {
+  return static_cast<UnixSeconds>(TRY(manifest::uint_field(object, key)));
+}
+
+Result<std::optional<Error>> optional_error(const Json& object, std::string_view key) {
+  const Json* json = manifest::find_field(object, key);
+  if (json == nullptr) return std::optional<Error>{};
+  const auto code = TRY(number<std::uint16_t>(*json, "code"));
+  return std::optional<Error>{
+      Error(static_cast<ErrorCode>(code), TRY(manifest::text_field(*json, "text")))};
+}
+
+Result<manifest::Payload> decode_payload(const Json& json) {
+  manifest::Payload payload;
+  payload.sha256 = TRY(manifest::digest_field(json, "sha256"));
+  payload.length = TRY(manifest::uint_field(json, "length"));
+  payload.head_sha256 = TRY(manifest::digest_field(json, "headSha256"));
+  payload.head_length = TRY(manifest::uint_field(json, "headLength"));
+  if (manifest::find_field(json, "base") != nullptr)
+    payload.base = TRY(manifest::digest_field(json, "base"));
+  return payload;
+}
+
+Result<ImageProgress> decode_image(const Json& json) {
+  ImageProgress image{
+      .name = TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "name")))),
+      .slot = TRY(manifest::Slot::parse(TRY(manifest::text_field(json, "slot"))))};
+  image.version = TRY(manifest::text_field(json, "version"));
+  image.length = TRY(manifest::uint_field(json, "length"));
+  image.sha256 = TRY(manifest::digest_field(json, "sha256"));
+  image.release_counter = TRY(manifest::uint_field(json, "releaseCounter"));
+  image.duration_seconds = TRY(manifest::uint_field(json, "durationSeconds"));
+  image.battery_percent_min = TRY(manifest::uint_field(json, "batteryPercentMin", 100));
+  image.licence_key = TRY(manifest::text_field(json, "licenceKey"));
+  for (const Json& payload : *TRY(manifest::array_field(json, "payloads")))
+    image.payloads.push_back(TRY(decode_payload(payload)));
+  if (manifest::find_field(json, "chosen") != nullptr) {
+    if (image.payloads.empty()) return fail(ErrorCode::kBadFormat, "a choice of no payloads");
+    image.chosen = TRY(manifest::uint_field(json, "chosen", image.payloads.size() - 1));
+  }
+  image.chunk_count = TRY(number<std::uint32_t>(json, "chunkCount"));
+  image.chunks_done = TRY(number<std::uint32_t>(json, "chunksDone"));
+  image.bytes_done = TRY(manifest::uint_field(json, "bytesDone"));
+  image.complete = TRY(manifest::bool_field(json, "complete"));
+  return image;
+}
+
+Result<manifest::OrderAction> decode_action(const Json& json) {
+  const std::string text = TRY(manifest::text_field(json, "action"));
+  for (const auto action : {manifest::OrderAction::kInstall, manifest::OrderAction::kLicence,
+                            manifest::OrderAction::kDeactivate})
+    if (manifest::to_string(action) == text) return action;
+  return fail(ErrorCode::kBadFormat, "unknown action {}", text);
+}
+
+Result<void> decode_lists(const Json& json, OrderRecord& order) {
+  for (const Json& image : *TRY(manifest::array_field(json, "images")))
+    order.images.push_back(TRY(decode_image(image)));
+  for (const Json& name : *TRY(manifest::array_field(json, "waitingFor"))) {
+    if (!name.is_string()) return fail(ErrorCode::kBadFormat, "waitingFor holds other than text");
+    order.waiting_for.push_back(name.get<std::string>());
+  }
+  const Json& conditions = *TRY(manifest::object_field(json, "conditions"));
+  for (auto at = conditions.begin(); at != conditions.end(); ++at)
+    order.conditions[at.key()] = TRY(manifest::text_field(conditions, at.key()));
+  return {};
+}
+
+Result<OrderRecord> decode_order(const Json& json) {
+  OrderRecord order{.id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))))};
+  order.action = TRY(decode_action(json));
+  const std::string state = TRY(manifest::text_field(json, "state"));
+  const auto parsed = state_from(state);
+  if (!parsed) return fail(ErrorCode::kBadFormat, "unknown state {}", state);
+  order.state = *parsed;
+  order.since = TRY(seconds(json, "since"));
+  order.licence = TRY(from_base64(TRY(manifest::text_field(json, "licence"))));
+  order.attempts = TRY(number<std::uint32_t>(json, "attempts"));
+  order.damages = TRY(number<std::uint32_t>(json, "damages"));
+  order.failures_in_row = TRY(number<std::uint32_t>(json, "failuresInRow"));
+  order.bytes_received = TRY(manifest::uint_field(json, "bytesReceived"));
+  order.bytes_budget = TRY(manifest::uint_field(json, "bytesBudget"));
+  order.bytes_per_second = TRY(manifest::uint_field(json, "bytesPerSecond"));
+  order.next_try = TRY(seconds(json, "nextTry"));
+  order.error = TRY(optional_error(json, "error"));
+  order.seen_open = TRY(manifest::bool_field(json, "seenOpen"));
+  TRY_VOID(decode_lists(json, order));
+  return order;
+}
+
+Result<SlotRecord> decode_slot(const Json& json) {
+  SlotRecord slot{.image =
+                      TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "image"))))};
+  slot.version = TRY(manifest::text_field(json, "version"));
+  slot.sha256 = TRY(manifest::digest_field(json, "sha256"));
+  slot.length = TRY(manifest::uint_field(json, "length"));
+  slot.release_counter = TRY(manifest::uint_field(json, "releaseCounter"));
+  slot.path = TRY(manifest::text_field(json, "path"));
+  return slot;
+}
+
+Result<FunctionRecord> decode_function(const Json& json) {
+  FunctionRecord function;
+  function.newest.counter = TRY(manifest::uint_field(json, "counter"));
+  function.newest.content = TRY(manifest::digest_field(json, "content"));
+  function.licence_key = TRY(manifest::text_field(json, "licenceKey"));
+  function.on = TRY(manifest::bool_field(json, "on"));
+  return function;
+}
+
+Result<void> decode_server_part(const Json& json, Record& record) {
+  record.report_counter = TRY(manifest::uint_field(json, "reportCounter"));
+  record.report_acknowledged = TRY(manifest::uint_field(json, "reportAcknowledged"));
+  record.report_content = TRY(manifest::digest_field(json, "reportContent"));
+  record.time_signed = TRY(seconds(json, "timeSigned"));
+  record.time_rtc_then = TRY(seconds(json, "timeRtcThen"));
+  record.poll_last = TRY(seconds(json, "pollLast"));
+  record.poll_next = TRY(seconds(json, "pollNext"));
+  record.poll_failures = TRY(number<std::uint32_t>(json, "pollFailures"));
+  record.poll_error = TRY(optional_error(json, "pollError"));
+  record.director_etag = TRY(manifest::text_field(json, "directorEtag"));
+  record.image_etag = TRY(manifest::text_field(json, "imageEtag"));
+  record.attack = TRY(manifest::text_field(json, "attack"));
+  record.private_mode = TRY(manifest::bool_field(json, "privateMode"));
+  return {};
+}
+
+}  // namespace
+
+Result<Bytes> encode_record(const Record& record) {
+  Json json = {{"version", kVersion},
+               {"orders", Json::array()},
+               {"slots", Json::object()},
+               {"functions", Json::object()},
+               {"mapSet", record.map_set},
+               {"reportCounter", record.report_counter},
+               {"reportAcknowledged", record.report_acknowledged},
+               {"reportContent", to_hex(record.report_content)},
+               {"timeSigned", record.time_signed},
+               {"timeRtcThen", record.time_rtc_then},
+               {"pollLast", record.poll_last},
+               {"pollNext", record.poll_next},
+               {"pollFailures", record.poll_failures},
+               {"directorEtag", record.director_etag},
+               {"imageEtag", record.image_etag},
+               {"attack", record.attack},
+               {"privateMode", record.private_mode}};
+  for (const OrderRecord& order : record.orders) json["orders"].push_back(encode(order));
+  for (const auto& [slot, held] : record.slots) json["slots"][slot.text()] = encode(held);
+  for (const auto& [id, function] : record.functions)
+    json["functions"][id.text()] = encode(function);
+  if (record.poll_error) json["pollError"] = encode(*record.poll_error);
+  return to_bytes(TRY(manifest::to_wire(json)));
+}
+
+Result<Record> decode_record(ByteSpan bytes) {
+  const Json json = TRY(manifest::parse_strict(bytes, {.bytes_max = kJournalBytesMax}));
+  const std::uint64_t version = TRY(manifest::uint_field(json, "version"));
+  if (version != kVersion)
+    return fail(ErrorCode::kUnsupported, "journal version {} is unknown", version);
+  Record record;
+  for (const Json& order : *TRY(manifest::array_field(json, "orders")))
+    record.orders.push_back(TRY(decode_order(order)));
+  const Json& slots = *TRY(manifest::object_field(json, "slots"));
+  for (auto at = slots.begin(); at != slots.end(); ++at)
+    record.slots.emplace(TRY(manifest::Slot::parse(at.key())), TRY(decode_slot(at.value())));
+  const Json& functions = *TRY(manifest::object_field(json, "functions"));
+  for (auto at = functions.begin(); at != functions.end(); ++at)
+    record.functions.emplace(TRY(manifest::FunctionId::parse(at.key())),
+                             TRY(decode_function(at.value())));
+  record.map_set = TRY(manifest::uint_field(json, "mapSet"));
+  TRY_VOID(decode_server_part(json, record));
+  return record;
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,254 @@
+#include "agent/texts.h"
+
+#include "base/assert.h"
+
+namespace layby::agent {
+namespace {
+
+struct Row {
+  Text text;
+  std::string_view in[kLanguages.size()];  // German, English, French, Italian, Dutch
+};
+
+// clang-format off
+constexpr Row kTable[] = {
+    {Text::kSelectPark, {
+        "Bitte Wählhebel auf P stellen.",
+        "Please select P.",
+        "Veuillez engager la position P.",
+        "Inserire la posizione P.",
+        "Zet de keuzehendel in P."}},
+    {Text::kParkingBrakeOn, {
+        "Bitte Parkbremse anziehen.",
+        "Please apply the parking brake.",
+        "Veuillez serrer le frein de stationnement.",
+        "Inserire il freno di stazionamento.",
+        "Trek de parkeerrem aan."}},
+    {Text::kPowerOff, {
+        "Bitte Fahrbereitschaft mit der Power-Taste beenden.",
+        "Please end drive readiness with the Power button.",
+        "Veuillez couper le contact avec la touche Power.",
+        "Disattivare la vettura con il tasto Power.",
+        "Schakel de auto uit met de Power-knop."}},
+    {Text::kDriverOut, {
+        "Bitte aussteigen.",
+        "Please get out of the car.",
+        "Veuillez sortir du véhicule.",
+        "Scendere dalla vettura.",
+        "Stap uit de auto."}},
+    {Text::kCloseDoors, {
+        "Bitte alle Türen schließen.",
+        "Please close all doors.",
+        "Veuillez fermer toutes les portes.",
+        "Chiudere tutte le porte.",
+        "Sluit alle portieren."}},
+    {Text::kLockDoors, {
+        "Bitte Fahrzeug verriegeln.",
+        "Please lock the car.",
+        "Veuillez verrouiller le véhicule.",
+        "Bloccare la vettura.",
+        "Vergrendel de auto."}},
+    {Text::kUnplugCable, {
+        "Bitte Ladekabel abziehen.",
+        "Please unplug the charging cable.",
+        "Veuillez débrancher le câble de charge.",
+        "Scollegare il cavo di ricarica.",
+        "Koppel de laadkabel los."}},
+    {Text::kChargeTraction, {
+        "Bitte Hochvoltbatterie auf mindestens {} % laden.",
+        "Please charge the traction battery to at least {} %.",
+        "Veuillez charger la batterie de traction à au moins {} %.",
+        "Caricare la batteria di trazione almeno al {} %.",
+        "Laad de tractiebatterij op tot minstens {} %."}},
+    {Text::kChargeLowVoltage, {
+        "Die 12-Volt-Batterie ist zu schwach. Bitte fahren Sie eine Weile.",
+        "The 12 volt battery is too weak. Please drive for a while.",
+        "La batterie 12 volts est trop faible. Veuillez rouler un moment.",
+        "La batteria a 12 volt è troppo debole. Guidare per qualche tempo.",
+        "De 12-voltaccu is te zwak. Rijd een tijdje."}},
+    {Text::kOwnerTime, {
+        "Beginnt zur gewählten Zeit: {}",
+        "Starts at the time you chose: {}",
+        "Commence à l'heure choisie : {}",
+        "Inizia all'ora scelta: {}",
+        "Begint op het gekozen tijdstip: {}"}},
+    {Text::kPrivateMode, {
+        "Privatmodus ist eingeschaltet: kein Download, keine Meldungen.",
+        "Private mode is on: no download, no reports.",
+        "Le mode privé est activé : aucun téléchargement, aucun rapport.",
+        "La modalità privata è attiva: nessun download, nessuna segnalazione.",
+        "De privémodus staat aan: geen download, geen meldingen."}},
+    {Text::kNoConnection, {
+        "Keine Verbindung. Der Download geht von selbst weiter.",
+        "No connection. The download goes on by itself.",
+        "Pas de connexion. Le téléchargement reprendra de lui-même.",
+        "Nessuna connessione. Il download riprenderà da solo.",
+        "Geen verbinding. De download gaat vanzelf verder."}},
+    {Text::kNoSpace, {
+        "Zu wenig Speicherplatz für den Download.",
+        "Not enough storage for the download.",
+        "Espace insuffisant pour le téléchargement.",
+        "Spazio insufficiente per il download.",
+        "Te weinig opslagruimte voor de download."}},
+    {Text::kWaitsForLicence, {
+        "Download fertig. Die Freischaltung wird vorbereitet.",
+        "Download complete. The activation is being prepared.",
+        "Téléchargement terminé. L'activation est en préparation.",
+        "Download completato. L'attivazione è in preparazione.",
+        "Download voltooid. De activering wordt voorbereid."}},
+    {Text::kExitAndLock, {
+        "Download fertig. Startet, wenn Sie aussteigen und verriegeln.",
+        "Download complete. Starts when you get out and lock the car.",
+        "Téléchargement terminé. Démarre quand vous sortez et verrouillez.",
+        "Download completato. Inizia quando scende e blocca la vettura.",
+        "Download voltooid. Begint zodra u uitstapt en vergrendelt."}},
+    {Text::kSignalMissing, {
+        "Das Fahrzeug meldet nicht, ob dies erfüllt ist:",
+        "The car does not report whether this is fulfilled:",
+        "Le véhicule n'indique pas si cette condition est remplie :",
+        "La vettura non segnala se questa condizione è soddisfatta:",
+        "De auto meldt niet of hieraan is voldaan:"}},
+    {Text::kOffered, {
+        "Neu für Ihr Fahrzeug: {}",
+        "New for your car: {}",
+        "Nouveau pour votre véhicule : {}",
+        "Novità per la sua vettura: {}",
+        "Nieuw voor uw auto: {}"}},
+    {Text::kDownloading, {
+        "Wird geladen: {} %",
+        "Downloading: {} %",
+        "Téléchargement : {} %",
+        "Download: {} %",
+        "Wordt gedownload: {} %"}},
+    {Text::kDownloaded, {
+        "Download fertig: {}",
+        "Download complete: {}",
+        "Téléchargement terminé : {}",
+        "Download completato: {}",
+        "Download voltooid: {}"}},
+    {Text::kDuration, {
+        "Die Installation dauert etwa {} Minuten. Das Fahrzeug ist dann nicht nutzbar.",
+        "The installation takes about {} minutes. The car cannot be used meanwhile.",
+        "L'installation dure environ {} minutes. Le véhicule est alors inutilisable.",
+        "L'installazione dura circa {} minuti. La vettura non è utilizzabile.",
+        "De installatie duurt ongeveer {} minuten. De auto is dan niet te gebruiken."}},
+    {Text::kInstalling, {
+        "Wird installiert: {}",
+        "Installing: {}",
+        "Installation en cours : {}",
+        "Installazione in corso: {}",
+        "Wordt geïnstalleerd: {}"}},
+    {Text::kRollingBack, {
+        "Der vorherige Stand wird wiederhergestellt: {}",
+        "Restoring the previous state: {}",
+        "Rétablissement de l'état précédent : {}",
+        "Ripristino dello stato precedente: {}",
+        "De vorige toestand wordt hersteld: {}"}},
+    {Text::kRetryLater, {
+        "Nicht gelungen (Code {}). Neuer Versuch nach dem nächsten Verriegeln.",
+        "It did not work (code {}). It is tried again after the next locking.",
+        "Échec (code {}). Nouvel essai après le prochain verrouillage.",
+        "Non riuscito (codice {}). Nuovo tentativo dopo il prossimo blocco.",
+        "Niet gelukt (code {}). Nieuwe poging na de volgende vergrendeling."}},
+    {Text::kActive, {
+        "Aktiv: {}",
+        "Active: {}",
+        "Actif : {}",
+        "Attivo: {}",
+        "Actief: {}"}},
+    {Text::kActiveUntil, {
+        "Aktiv bis {}",
+        "Active until {}",
+        "Actif jusqu'au {}",
+        "Attivo fino al {}",
+        "Actief tot {}"}},
+    {Text::kDeactivated, {
+        "Ausgeschaltet: {}",
+        "Switched off: {}",
+        "Désactivé : {}",
+        "Disattivato: {}",
+        "Uitgeschakeld: {}"}},
+    {Text::kExpired, {
+        "Laufzeit abgelaufen: {}",
+        "Term is over: {}",
+        "Durée écoulée : {}",
+        "Periodo scaduto: {}",
+        "Looptijd voorbij: {}"}},
+    {Text::kNotLicensed, {
+        "Für dieses Fahrzeug nicht freigeschaltet: {}",
+        "Not licensed for this car: {}",
+        "Non autorisé pour ce véhicule : {}",
+        "Non autorizzato per questa vettura: {}",
+        "Niet vrijgegeven voor deze auto: {}"}},
+    {Text::kRefused, {
+        "Vom Fahrzeug abgelehnt (Code {}). Bitte wenden Sie sich an einen Partner.",
+        "Refused by the car (code {}). Please contact a partner.",
+        "Refusé par le véhicule (code {}). Veuillez contacter un partenaire.",
+        "Rifiutato dalla vettura (codice {}). Rivolgersi a un partner.",
+        "Geweigerd door de auto (code {}). Neem contact op met een partner."}},
+    {Text::kFailed, {
+        "Mehrfach nicht gelungen (Code {}). Bitte fahren Sie zu einem Partner.",
+        "It failed several times (code {}). Please visit a partner.",
+        "Plusieurs échecs (code {}). Veuillez vous rendre chez un partenaire.",
+        "Non riuscito più volte (codice {}). Recarsi presso un partner.",
+        "Meermaals niet gelukt (code {}). Ga naar een partner."}},
+};
+// clang-format on
+
+constexpr bool complete() {
+  for (std::size_t i = 0; i < std::size(kTable); ++i) {
+    if (kTable[i].text != static_cast<Text>(i)) return false;
+    for (const std::string_view line : kTable[i].in)
+      if (line.empty()) return false;
+  }
+  return std::size(kTable) == kTextCount;
+}
+static_assert(complete(), "a text or a language is missing, or the order differs from the enum");
+
+}  // namespace
+
+std::string_view to_string(Language language) {
+  switch (language) {
+    case Language::kGerman: return "de";
+    case Language::kEnglish: return "en";
+    case Language::kFrench: return "fr";
+    case Language::kItalian: return "it";
+    case Language::kDutch: return "nl";
+  }
+  LAYBY_ASSERT(false);
+}
+
+std::optional<Language> language_from(std::string_view code) {
+  for (const Language language : kLanguages)
+    if (to_string(language) == code) return language;
+  return std::nullopt;
+}
+
+std::string_view text(Text text, Language language) {
+  return kTable[static_cast<std::size_t>(text)].in[static_cast<std::size_t>(language)];
+}
+
+std::string text_with(Text which, Language language, std::string_view argument) {
+  std::string line(text(which, language));
+  const std::size_t place = line.find("{}");
+  LAYBY_ASSERT(place != std::string::npos);
+  return line.replace(place, 2, argument);
+}
+
+Text text_of(Condition condition) {
+  switch (condition) {
+    case Condition::kGear: return Text::kSelectPark;
+    case Condition::kParkingBrake: return Text::kParkingBrakeOn;
+    case Condition::kPower: return Text::kPowerOff;
+    case Condition::kDriver: return Text::kDriverOut;
+    case Condition::kDoorsClosed: return Text::kCloseDoors;
+    case Condition::kDoorsLocked: return Text::kLockDoors;
+    case Condition::kChargingCable: return Text::kUnplugCable;
+    case Condition::kTractionBattery: return Text::kChargeTraction;
+    case Condition::kLowVoltageBattery: return Text::kChargeLowVoltage;
+    case Condition::kOwnerTime: return Text::kOwnerTime;
+  }
+  LAYBY_ASSERT(false);
+}
+
+}  // namespace layby::agent

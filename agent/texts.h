@@ -1,0 +1,62 @@
+// What the head unit says, in the languages of P4.3.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "agent/policy.h"
+
+namespace layby::agent {
+
+enum class Language : std::uint8_t { kGerman, kEnglish, kFrench, kItalian, kDutch };
+constexpr std::array kLanguages = {Language::kGerman, Language::kEnglish, Language::kFrench,
+                                   Language::kItalian, Language::kDutch};
+std::optional<Language> language_from(std::string_view code);  // "de", "en", "fr", "it", "nl"
+std::string_view to_string(Language language);
+
+// A text that takes an argument has one `{}`; the comment says what it is.
+enum class Text : std::uint8_t {
+  // conditions (P4.1), in the order of `Condition`
+  kSelectPark,
+  kParkingBrakeOn,
+  kPowerOff,
+  kDriverOut,
+  kCloseDoors,
+  kLockDoors,
+  kUnplugCable,
+  kChargeTraction,  // percent that the package asks for
+  kChargeLowVoltage,
+  kOwnerTime,  // time
+  // what else an order waits for
+  kPrivateMode,
+  kNoConnection,
+  kNoSpace,
+  kWaitsForLicence,
+  kExitAndLock,
+  kSignalMissing,  // name of the condition's text follows in the next line
+  // states; the argument is the name of what is ordered
+  kOffered,
+  kDownloading,  // name and percent in one: "cities DE 45 %"
+  kDownloaded,
+  kDuration,  // minutes
+  kInstalling,
+  kRollingBack,
+  kRetryLater,
+  kActive,
+  kActiveUntil,  // name and date in one
+  kDeactivated,
+  kExpired,
+  kNotLicensed,
+  kRefused,
+  kFailed,  // error code
+};
+constexpr std::size_t kTextCount = static_cast<std::size_t>(Text::kFailed) + 1;
+
+std::string_view text(Text text, Language language);
+std::string text_with(Text text, Language language, std::string_view argument);
+Text text_of(Condition condition);
+
+}  // namespace layby::agent
