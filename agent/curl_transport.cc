@@ -25,8 +25,10 @@ struct Exchange {
   std::optional<Error> failure;  // of a callback of ours: it is the result
 };
 
-bool is_success(int status) {
-  return status >= 200 && status < 300;
+bool is_for_sink(const Exchange& exchange, int status) {
+  if (!exchange.request.range) return status >= 200 && status < 300;
+  const std::string begin = fmt::format("bytes {}-", exchange.request.range->offset);
+  return status == 206 && exchange.response.header("content-range").starts_with(begin);
 }
 
 std::size_t take_header(char* data, std::size_t size, std::size_t count, void* user) {
@@ -63,7 +65,7 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
     response.body.append(data, bytes);
     return bytes;
   }
-  if (!is_success(static_cast<int>(status))) return bytes;
+  if (!is_for_sink(exchange, static_cast<int>(status))) return bytes;
   const auto taken = exchange.sink({reinterpret_cast<const std::uint8_t*>(data), bytes});
   if (taken) return bytes;
   exchange.failure = taken.error();

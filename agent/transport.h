@@ -46,7 +46,8 @@ struct HttpResponse {
   std::optional<std::int64_t> retry_after_seconds() const;
 };
 
-// Takes the body of a 2xx response as it arrives. An error ends the exchange and is its result.
+// Takes the body of a 2xx response as it arrives; with a range, only of a 206 that begins where it
+// was asked to. An error ends the exchange and is its result.
 using BodySink = std::function<Result<void>(ByteSpan)>;
 
 class Transport {
@@ -54,7 +55,7 @@ class Transport {
   virtual ~Transport() = default;
   // A response of any status is a success. Errors: kUnavailable (no connection, broken off),
   // kTimeout (no answer), kEndlessData, kSlowRetrieval, kUnauthenticated (TLS), or the sink's.
-  // With a sink, bodies of other than 2xx are discarded.
+  // With a sink, other bodies are discarded.
   virtual Result<HttpResponse> exchange(const HttpRequest& request, const BodySink& sink = {}) = 0;
 };
 

@@ -1,0 +1,447 @@
+#include "agent/download.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "crypto/random.h"
+#include "manifest/region_image.h"
+
+namespace layby::agent {
+namespace {
+
+using Kind = DownloadOutcome::Kind;
+
+// A run of chunks in one request: as much as comes in about this time, within these bounds. A run is
+// the longest that the agent does not look at anything else but private mode and its host's wish.
+constexpr std::uint64_t kRunSeconds = 5;
+constexpr std::uint64_t kRunBytesMin = 1 * kMiB;
+constexpr std::uint64_t kRunBytesMax = 32 * kMiB;
+constexpr std::int64_t kRunDeadlineMs = 15 * 60 * 1000;
+constexpr std::uint64_t kPayloadBytesPerSecondMin = 256;
+constexpr std::int64_t kHeadDeadlineMs = 5 * 60 * 1000;
+
+// Damaged chunks or images of one order before it fails; there is a backoff between them.
+constexpr std::uint32_t kDamagesMax = 16;
+
+// What an order may cost in bytes: its payloads twice, and a little for heads and broken chunks.
+constexpr std::uint64_t kBudgetFactor = 2;
+constexpr std::uint64_t kBudgetExtraBytes = 16 * kMiB;
+
+// Left free for the journal, reports and metadata.
+constexpr std::uint64_t kRoomReserveBytes = 16 * kMiB;
+
+constexpr std::int64_t kBackoffFirstSeconds = 2;
+constexpr std::int64_t kBackoffSecondsMax = 15 * 60;
+constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
+
+bool is_final(int status) {
+  return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
+}
+
+std::string payload_path(const manifest::Payload& payload) {
+  return "/v1/payloads/" + to_hex(payload.sha256);
+}
+
+}  // namespace
+
+// The image that is being made, kept open between two steps.
+struct Downloads::Open {
+  manifest::OrderId order;
+  std::size_t index;
+  std::unique_ptr<ReadAt> base;
+  std::unique_ptr<File> target;
+  std::optional<delta::Applier> applier;
+};
+
+struct Downloads::Run {
+  ImageProgress& image;
+  const std::string what;  // for messages: which payload
+  std::uint32_t next;      // chunk that is coming in
+  std::uint32_t end;
+  Bytes buffer;
+};
+
+std::int64_t backoff_seconds(std::uint32_t failures_in_row) {
+  const int doublings = static_cast<int>(std::clamp<std::uint32_t>(failures_in_row, 1, 12)) - 1;
+  const std::int64_t full = std::min(kBackoffSecondsMax, kBackoffFirstSeconds << doublings);
+  const std::uint32_t random = load_u32(crypto::random_bytes(4).data());
+  return full / 2 + static_cast<std::int64_t>(random % static_cast<std::uint32_t>(full / 2 + 1));
+}
+
+Result<std::unique_ptr<ReadAt>> open_slot(Disk& disk, const Layout& layout,
+                                          const manifest::Slot& slot, const SlotRecord& held) {
+  const std::string path = layout.absolute(held.path);
+  if (slot.kind() != manifest::ImageKind::kMap) return disk.open_read(path);
+  return std::unique_ptr<ReadAt>(TRY(manifest::RegionImage::open(disk, path)));
+}
+
+Downloads::Downloads(Disk& disk, Transport& transport, const Clock& clock, const Layout& layout,
+                     Journal& journal, std::function<bool()> interrupted)
+    : disk_(disk),
+      transport_(transport),
+      clock_(clock),
+      layout_(layout),
+      journal_(journal),
+      interrupted_(std::move(interrupted)) {}
+
+Downloads::~Downloads() = default;
+
+// ---- what to fetch ------------------------------------------------------------------------------
+
+DownloadOutcome Downloads::prepare(OrderRecord& order) {
+  for (std::size_t i = 0; i < order.images.size(); ++i)
+    if (!order.images[i].chosen && !order.images[i].complete) return decide(order, i);
+  const bool nothing_to_get = std::all_of(order.images.begin(), order.images.end(),
+                                          [](const auto& image) { return image.complete; });
+  if (nothing_to_get) return {.kind = Kind::kComplete};
+  return check_room(order);
+}
+
+DownloadOutcome Downloads::decide(OrderRecord& order, std::size_t index) {
+  ImageProgress& image = order.images[index];
+  // What the slot holds is read from the medium, not believed from the record: a wrong base is
+  // noticed before the first byte.
+  std::optional<crypto::Digest256> held;
+  const auto slot = journal_.record().slots.find(image.slot);
+  if (slot != journal_.record().slots.end()) {
+    const auto content = open_slot(disk_, layout_, image.slot, slot->second);
+    if (content) {
+      const auto digests = crypto::hash_all(**content, crypto::Hasher::With::kSha256);
+      if (digests) held = digests->sha256;
+    }
+  }
+  if (held && *held == image.sha256) {
+    image.complete = true;
+  } else {
+    const auto& payloads = image.payloads;
+    auto found = std::find_if(payloads.begin(), payloads.end(),
+                              [&](const auto& p) { return held && p.base && *p.base == *held; });
+    if (found == payloads.end())
+      found = std::find_if(payloads.begin(), payloads.end(), [](const auto& p) { return !p.base; });
+    if (found == payloads.end())
+      return later(order, Error(ErrorCode::kWrongBase,
+                                fmt::format("{}: the server has no payload for what the slot {} "
+                                            "holds, and no whole image",
+                                            image.name.text(), image.slot.text())));
+    image.chosen = static_cast<std::size_t>(found - payloads.begin());
+  }
+  if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
+  return {};
+}
+
+DownloadOutcome Downloads::check_room(OrderRecord& order) {
+  std::uint64_t in_inbox = 0, in_software = 0, unpacked_max = 0, payload_bytes = 0;
+  for (const ImageProgress& image : order.images) {
+    if (image.complete) continue;
+    payload_bytes += image.payload()->length;
+    switch (image.slot.kind()) {
+      case manifest::ImageKind::kSoftware: in_software += image.length; break;
+      case manifest::ImageKind::kMap:
+        unpacked_max += image.length;  // all regions lie unpacked before the inbox is emptied
+        in_inbox += image.length;
+        break;
+      case manifest::ImageKind::kFunction: in_inbox += image.length; break;
+    }
+  }
+  if (in_software > 0)  // the spare slot is overwritten
+    if (const auto spare =
+            disk_.status(layout_.absolute(Layout::spare_software_path(journal_.record()))))
+      in_software -= std::min(in_software, spare->size);
+  const std::uint64_t needed = in_inbox + in_software + unpacked_max + kRoomReserveBytes;
+  const auto free = disk_.free_bytes(layout_.directory());
+  if (!free) return later(order, free.error());
+  if (*free < needed) {
+    DownloadOutcome outcome =
+        later(order, Error(ErrorCode::kNotEnoughSpace,
+                           fmt::format("{} bytes are needed in {}, {} are free, {} are missing",
+                                       needed, layout_.directory(), *free, needed - *free)));
+    outcome.kind = Kind::kNoSpace;
+    return outcome;
+  }
+  if (order.bytes_budget == 0)
+    order.bytes_budget = kBudgetFactor * payload_bytes + kBudgetExtraBytes;
+  return {.kind = Kind::kFetch};
+}
+
+// ---- fetching -----------------------------------------------------------------------------------
+
+DownloadOutcome Downloads::step(OrderRecord& order) {
+  for (std::size_t i = 0; i < order.images.size(); ++i) {
+    const ImageProgress& image = order.images[i];
+    if (image.complete) continue;
+    if (!image.chosen) return decide(order, i);
+    if (image.chunk_count == 0) return fetch_head(order, i);
+    if (image.chunks_done < image.chunk_count) return fetch_run(order, i);
+    return read_back(order, i);
+  }
+  return {.kind = Kind::kComplete};
+}
+
+DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
+  ImageProgress& image = order.images[index];
+  const manifest::Payload& payload = *image.payload();
+  const std::string what = "payload " + to_hex(payload.sha256);
+  if (payload.head_length > kPayloadHeadBytesMax || payload.head_length == 0)
+    return {.kind = Kind::kRefuse,
+            .error = Error(ErrorCode::kTooLarge, what + ": its head has an impossible length")};
+  if (order.bytes_received + payload.head_length > order.bytes_budget)
+    return {.kind = Kind::kGiveUp,
+            .error = Error(ErrorCode::kByteBudgetSpent,
+                           fmt::format("{}: {} bytes were received for this order, no more than "
+                                       "{} are allowed",
+                                       what, order.bytes_received, order.bytes_budget))};
+  Bytes head;
+  const auto response = transport_.exchange({.path = payload_path(payload),
+                                             .range = ByteRange{0, payload.head_length},
+                                             .bytes_max = payload.head_length,
+                                             .deadline_ms = kHeadDeadlineMs},
+                                            [&](ByteSpan bytes) -> Result<void> {
+                                              head.insert(head.end(), bytes.begin(), bytes.end());
+                                              return {};
+                                            });
+  order.bytes_received += head.size();
+  DownloadOutcome outcome = judge(order, response, 206);
+  if (outcome.kind != Kind::kMore) return outcome;
+  if (crypto::sha256(head) != payload.head_sha256)
+    return damaged(order, Error(ErrorCode::kWrongChunk, what + ": its head has another digest"));
+  const auto parsed = delta::parse_head(head);
+  if (!parsed) return damaged(order, parsed.error().with_context(what));
+  const bool fits = parsed->target_sha256() == image.sha256 &&
+                    parsed->target_bytes() == image.length &&
+                    parsed->payload_bytes() == payload.length &&
+                    parsed->base().has_value() == payload.base.has_value() &&
+                    (!payload.base || parsed->base()->sha256 == *payload.base);
+  if (!fits)
+    return {.kind = Kind::kRefuse,
+            .error = Error(ErrorCode::kBadPayload,
+                           what + ": its head says other than the metadata that names it")};
+  auto stored = replace_file(disk_, layout_.head(order, index), head);
+  if (stored) {  // whatever lay in its place before must not look like progress
+    const auto target = disk_.open_write(layout_.staging(order, index, journal_.record()));
+    stored = !target ? Result<void>(fail(target.error())) : (*target)->truncate(0);
+    if (stored) stored = (*target)->sync();
+  }
+  if (!stored) return later(order, stored.error());
+  image.chunk_count = parsed->chunk_count();
+  image.chunks_done = 0;
+  image.bytes_done = payload.head_length;
+  order.failures_in_row = 0;
+  if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
+  return {};
+}
+
+Result<void> Downloads::open_image(OrderRecord& order, std::size_t index) {
+  if (open_ && open_->order == order.id && open_->index == index) return {};
+  open_.reset();
+  ImageProgress& image = order.images[index];
+  const manifest::Payload& payload = *image.payload();
+  const Bytes head = TRY(read_file(disk_, layout_.head(order, index), kPayloadHeadBytesMax));
+  if (crypto::sha256(head) != payload.head_sha256)
+    return fail(ErrorCode::kCorrupt, "{} does not have its digest any more",
+                layout_.head(order, index));
+  auto open = std::make_unique<Open>(Open{order.id, index, nullptr, nullptr, std::nullopt});
+  if (payload.base) {
+    const auto slot = journal_.record().slots.find(image.slot);
+    if (slot == journal_.record().slots.end())
+      return fail(ErrorCode::kWrongBase, "the slot {} is empty now", image.slot.text());
+    open->base = TRY(open_slot(disk_, layout_, image.slot, slot->second));
+  }
+  open->target = TRY(disk_.open_write(layout_.staging(order, index, journal_.record())));
+  open->applier.emplace(TRY(delta::Applier::open(TRY(delta::parse_head(head)), open->base.get())));
+  open_ = std::move(open);
+  return skip_chunks_on_disk(image);
+}
+
+// A power cut between sync and mark: the chunk is there and need not come again.
+Result<void> Downloads::skip_chunks_on_disk(ImageProgress& image) {
+  const delta::PayloadHead& head = open_->applier->head();
+  bool found = false;
+  while (image.chunks_done < image.chunk_count &&
+         delta::check_chunk(head, image.chunks_done, *open_->target)) {
+    image.bytes_done += head.chunk(image.chunks_done).payload_bytes;
+    ++image.chunks_done;
+    found = true;
+  }
+  if (!found) return {};
+  TRY_VOID(open_->target->sync());
+  return journal_.save();
+}
+
+DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
+  ImageProgress& image = order.images[index];
+  const manifest::Payload& payload = *image.payload();
+  if (const auto opened = open_image(order, index); !opened) {
+    // Head or base are not what they were: decide anew what to fetch.
+    const ErrorCode code = opened.error().code();
+    open_.reset();
+    if (code == ErrorCode::kCorrupt || code == ErrorCode::kWrongBase ||
+        code == ErrorCode::kNotFound) {
+      image.chosen.reset();
+      image.chunk_count = image.chunks_done = 0;
+      image.bytes_done = 0;
+      return damaged(order, opened.error());
+    }
+    return later(order, opened.error());
+  }
+  if (image.chunks_done == image.chunk_count) return {};
+
+  const delta::PayloadHead& head = open_->applier->head();
+  const std::uint64_t wanted =
+      std::clamp(order.bytes_per_second * kRunSeconds, kRunBytesMin, kRunBytesMax);
+  Run run{image, "payload " + to_hex(payload.sha256), image.chunks_done, image.chunks_done, {}};
+  std::uint64_t run_bytes = 0;
+  while (run.end < image.chunk_count &&
+         (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))
+    run_bytes += head.chunk(run.end++).payload_bytes;
+  if (order.bytes_received + run_bytes > order.bytes_budget)
+    return {.kind = Kind::kGiveUp,
+            .error = Error(ErrorCode::kByteBudgetSpent,
+                           fmt::format("{}: {} bytes were received for this order, no more than "
+                                       "{} are allowed",
+                                       run.what, order.bytes_received, order.bytes_budget))};
+  // Counted before it is tried: a car that dies in every download must not do so for ever.
+  order.bytes_received += run_bytes;
+  if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
+
+  const std::int64_t started_ms = clock_.monotonic_ms();
+  std::uint64_t received = 0;
+  const auto response = transport_.exchange(
+      {.path = payload_path(payload),
+       .range = ByteRange{head.chunk(run.next).payload_offset, run_bytes},
+       .bytes_max = run_bytes,
+       .deadline_ms = kRunDeadlineMs,
+       .bytes_per_second_min = kPayloadBytesPerSecondMin,
+       .rate_window_seconds = 60},
+      [&](ByteSpan bytes) {
+        received += bytes.size();
+        return take_bytes(order, run, bytes);
+      });
+  order.bytes_received -= run_bytes - std::min(run_bytes, received);
+  const std::uint64_t elapsed_ms =
+      static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
+  if (received > 0)
+    order.bytes_per_second = (order.bytes_per_second + 3 * (received * 1000 / elapsed_ms)) / 4;
+  DownloadOutcome outcome = judge(order, response, 206);
+  if (outcome.kind != Kind::kMore) {
+    open_.reset();
+    return outcome;
+  }
+  if (run.next != run.end)
+    return later(order, Error(ErrorCode::kUnavailable, run.what + ": the answer was too short"));
+  return {};
+}
+
+Result<void> Downloads::take_bytes(OrderRecord& order, Run& run, ByteSpan bytes) {
+  while (!bytes.empty()) {
+    if (run.next == run.end)
+      return fail(ErrorCode::kEndlessData, "{}: more bytes than were asked for", run.what);
+    const std::size_t size = open_->applier->head().chunk(run.next).payload_bytes;
+    const std::size_t count = std::min(bytes.size(), size - run.buffer.size());
+    run.buffer.insert(run.buffer.end(), bytes.begin(), bytes.begin() + static_cast<long>(count));
+    bytes = bytes.subspan(count);
+    if (run.buffer.size() == size) TRY_VOID(take_chunk(order, run));
+  }
+  return {};
+}
+
+Result<void> Downloads::take_chunk(OrderRecord& order, Run& run) {
+  const std::string what =
+      fmt::format("{}, chunk {} of {}", run.what, run.next, run.image.chunk_count);
+  const auto applied = open_->applier->apply_chunk(run.next, run.buffer, *open_->target);
+  if (!applied) return fail(applied.error().with_context(what));
+  TRY_VOID(open_->target->sync());  // data first, then the mark
+  run.image.bytes_done += run.buffer.size();
+  run.image.chunks_done = ++run.next;
+  run.buffer.clear();
+  order.failures_in_row = 0;
+  order.error.reset();
+  TRY_VOID(journal_.save());
+  if (interrupted_ && interrupted_())
+    return fail(ErrorCode::kCancelled, "interrupted after a chunk");
+  return {};
+}
+
+DownloadOutcome Downloads::read_back(OrderRecord& order, std::size_t index) {
+  ImageProgress& image = order.images[index];
+  open_.reset();
+  const std::string path = layout_.staging(order, index, journal_.record());
+  const auto file = disk_.open_read(path);
+  if (!file) return later(order, file.error());
+  const auto digests = crypto::hash_all(**file, crypto::Hasher::With::kSha256);
+  if (!digests) return later(order, digests.error());
+  if (digests->sha256 != image.sha256 || digests->length != image.length) {
+    image.chosen.reset();
+    image.chunk_count = image.chunks_done = 0;
+    image.bytes_done = 0;
+    return damaged(order, Error(ErrorCode::kWrongImage,
+                                fmt::format("{}: what was written to {} does not have the signed "
+                                            "digest and length",
+                                            image.name.text(), path)));
+  }
+  image.complete = true;
+  if (const auto saved = journal_.save(); !saved) {
+    image.complete = false;
+    return later(order, saved.error());
+  }
+  return {};
+}
+
+// ---- what went wrong ----------------------------------------------------------------------------
+
+DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>& response,
+                                 int wanted) {
+  if (!response) {
+    const Error& error = response.error();
+    switch (error.code()) {
+      case ErrorCode::kWrongChunk:
+      case ErrorCode::kBadPayload:
+      case ErrorCode::kEndlessData: return damaged(order, error);
+      case ErrorCode::kCancelled:
+      case ErrorCode::kPrivateMode: return {.kind = Kind::kInterrupted, .error = error};
+      case ErrorCode::kDiskFull: {
+        DownloadOutcome outcome = later(order, error);
+        outcome.kind = Kind::kNoSpace;
+        return outcome;
+      }
+      default: return later(order, error);
+    }
+  }
+  if (response->status == wanted) return {};
+  const Error error(ErrorCode::kUnavailable,
+                    fmt::format("the server answered {} to a request for a payload",
+                                response->status));
+  if (is_final(response->status))
+    return {.kind = Kind::kRefuse, .error = Error(ErrorCode::kNotFound, error.message())};
+  DownloadOutcome outcome = later(order, error);
+  if (const auto wish = response->retry_after_seconds())
+    outcome.retry_seconds = std::clamp(*wish, outcome.retry_seconds, kRetryAfterSecondsMax);
+  return outcome;
+}
+
+DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
+  open_.reset();
+  ++order.damages;
+  journal_.record().attack = fmt::format("{}: {}", to_string(error.code()), error.message());
+  if (order.damages >= kDamagesMax) return {.kind = Kind::kGiveUp, .error = error};
+  return later(order, error);
+}
+
+DownloadOutcome Downloads::later(OrderRecord& order, const Error& error) {
+  ++order.failures_in_row;
+  return {.kind = Kind::kLater,
+          .error = error,
+          .retry_seconds = backoff_seconds(order.failures_in_row)};
+}
+
+Result<void> Downloads::discard(const OrderRecord& order) {
+  open_.reset();
+  const auto names = disk_.list(layout_.inbox());
+  if (!names) return {};  // no inbox, nothing to discard
+  for (const std::string& name : *names)
+    if (name.starts_with(order.id.text() + "."))
+      TRY_VOID(disk_.remove(layout_.inbox() + "/" + name));
+  return {};
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,85 @@
+// Downloading an order's images: choosing payloads, fetching runs of chunks, applying each as it
+// arrives, reading the whole back.
+//
+// A chunk counts once it is verified, applied and synced; then it is marked in the journal, and it
+// is never fetched again. Memory: one chunk and what the applier needs, whatever the sizes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "agent/journal.h"
+#include "agent/layout.h"
+#include "agent/transport.h"
+#include "base/clock.h"
+#include "base/disk.h"
+#include "delta/applier.h"
+
+namespace layby::agent {
+
+// What became of one piece of work.
+struct DownloadOutcome {
+  enum class Kind {
+    kMore,         // call again
+    kFetch,        // payloads are chosen and there is room: Event::kFetch
+    kComplete,     // every image is here and read back
+    kLater,        // failed for now: after retry_seconds
+    kNoSpace,      // as kLater; `error` names what is missing
+    kGiveUp,       // for good: too much damage, too many bytes
+    kRefuse,       // for good: the server does not have it, or it is nonsense
+    kInterrupted,  // the host, or private mode, wants something else first
+  } kind = Kind::kMore;
+  std::optional<Error> error;
+  std::int64_t retry_seconds = 0;
+};
+
+class Downloads {
+ public:
+  // All must outlive it. `interrupted` is asked after each chunk.
+  Downloads(Disk& disk, Transport& transport, const Clock& clock, const Layout& layout,
+            Journal& journal, std::function<bool()> interrupted);
+  ~Downloads();
+
+  // One bounded piece of work for an order in kOffered: looks at what one slot holds, chooses the
+  // payload for it; in the end checks the room and answers kFetch or kComplete.
+  DownloadOutcome prepare(OrderRecord& order);
+  // One bounded piece of work for an order in kDownloading: a head, a run of chunks, or the
+  // reading back of one image.
+  DownloadOutcome step(OrderRecord& order);
+  // Deletes what an order left in the inbox, and forgets what is open.
+  Result<void> discard(const OrderRecord& order);
+
+ private:
+  struct Open;
+  struct Run;
+  DownloadOutcome decide(OrderRecord& order, std::size_t index);
+  DownloadOutcome check_room(OrderRecord& order);
+  DownloadOutcome fetch_head(OrderRecord& order, std::size_t index);
+  DownloadOutcome fetch_run(OrderRecord& order, std::size_t index);
+  DownloadOutcome read_back(OrderRecord& order, std::size_t index);
+  Result<void> open_image(OrderRecord& order, std::size_t index);
+  Result<void> skip_chunks_on_disk(ImageProgress& image);
+  Result<void> take_bytes(OrderRecord& order, Run& run, ByteSpan bytes);
+  Result<void> take_chunk(OrderRecord& order, Run& run);
+  DownloadOutcome judge(OrderRecord& order, const Result<HttpResponse>& response, int wanted);
+  DownloadOutcome damaged(OrderRecord& order, const Error& error);
+  DownloadOutcome later(OrderRecord& order, const Error& error);
+
+  Disk& disk_;
+  Transport& transport_;
+  const Clock& clock_;
+  const Layout& layout_;
+  Journal& journal_;
+  std::function<bool()> interrupted_;
+  std::unique_ptr<Open> open_;
+};
+
+// Seconds until the n-th try in a row (from 1), with jitter: exponential, bounded.
+std::int64_t backoff_seconds(std::uint32_t failures_in_row);
+
+// The bytes that a slot holds now, as its image: a file, or a region's archive as a view.
+Result<std::unique_ptr<ReadAt>> open_slot(Disk& disk, const Layout& layout,
+                                          const manifest::Slot& slot, const SlotRecord& held);
+
+}  // namespace layby::agent

@@ -1,0 +1,308 @@
+#include "agent/install.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/assert.h"
+#include "base/time_text.h"
+#include "manifest/region_image.h"
+
+namespace layby::agent {
+namespace {
+
+using manifest::ImageKind;
+using manifest::OrderAction;
+
+SlotRecord slot_record(const ImageProgress& image, std::string path) {
+  return {.image = image.name,
+          .version = image.version,
+          .sha256 = image.sha256,
+          .length = image.length,
+          .release_counter = image.release_counter,
+          .path = std::move(path)};
+}
+
+manifest::FunctionId function_of(const ImageProgress& image) {
+  const auto id = manifest::FunctionId::parse(image.slot.id());
+  LAYBY_ASSERT(id.has_value());  // a slot of this kind was parsed with such a name
+  return *id;
+}
+
+std::string until_text(const std::optional<UnixSeconds>& until) {
+  return until ? format_utc(*until) : std::string{};
+}
+
+}  // namespace
+
+Result<void> check_image(const ReadAt& content, const ImageProgress& image,
+                         const std::string& path) {
+  const auto digests = TRY(crypto::hash_all(content, crypto::Hasher::With::kSha256));
+  if (digests.sha256 != image.sha256 || digests.length != image.length)
+    return fail(ErrorCode::kWrongImage, "{} does not have the signed digest and length of {}", path,
+                image.name.text());
+  return {};
+}
+
+ImageKind Installer::kind(const OrderRecord& order) const {
+  LAYBY_ASSERT(!order.images.empty());
+  return order.images.front().slot.kind();
+}
+
+Result<void> Installer::check(const OrderRecord& order, const Record& record,
+                              UnixSeconds now) const {
+  if (order.action == OrderAction::kInstall) {
+    if (order.images.empty()) return fail(ErrorCode::kBadFormat, "the order names no images");
+    const ImageKind first = kind(order);
+    for (const ImageProgress& image : order.images)
+      if (image.slot.kind() != first)
+        return fail(ErrorCode::kUnsupported, "the order mixes kinds of images");
+    if (first != ImageKind::kMap && order.images.size() != 1)
+      return fail(ErrorCode::kUnsupported, "more than one image for software or a function");
+    if (first != ImageKind::kFunction || order.licence.empty()) return {};
+    const ImageProgress& image = order.images.front();
+    const auto known = record.functions.find(function_of(image));
+    const auto licence =
+        TRY(licences_.open(order.licence, function_of(image), image.licence_key,
+                           known == record.functions.end() ? nullptr : &known->second));
+    if (manifest::state_at(*licence, now) != manifest::FunctionState::kActive)
+      return fail(ErrorCode::kLicenceRefused, "the licence is revoked or its term is over");
+    return {};
+  }
+  if (order.licence.empty()) return fail(ErrorCode::kBadFormat, "the order has no licence");
+  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+  const bool is_revoked = opened.licence->state == manifest::LicenceState::kRevoked;
+  if (is_revoked != (order.action == OrderAction::kDeactivate))
+    return fail(ErrorCode::kLicenceRefused, "the licence does not fit the order's action");
+  return {};
+}
+
+// ---- installing ---------------------------------------------------------------------------------
+
+Result<void> Installer::prepare(const OrderRecord& order, Record& record) {
+  if (order.action != OrderAction::kInstall) return keep_licence(order, record);
+  switch (kind(order)) {
+    case ImageKind::kMap:
+      for (std::size_t i = 0; i < order.images.size(); ++i)
+        TRY_VOID(place_region(order, i, record));
+      return prepare_map_set(order, record);
+    case ImageKind::kSoftware: return check_software(order, record);
+    case ImageKind::kFunction:
+      TRY_VOID(place_package(order, 0, record));
+      return keep_licence(order, record);
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<void> Installer::place_region(const OrderRecord& order, std::size_t index,
+                                     const Record& record) {
+  const ImageProgress& image = order.images[index];
+  const std::string directory = layout_.absolute(Layout::region_path(image));
+  const std::string archive = layout_.staging(order, index, record);
+  const auto matches = [&]() -> Result<void> {
+    const auto view = TRY(manifest::RegionImage::open(disk_, directory));
+    return check_image(*view, image, directory);
+  };
+  if (!disk_.status(directory) || !matches()) {
+    TRY_VOID(disk_.remove_tree(directory));
+    TRY_VOID(disk_.make_dirs(layout_.regions()));
+    const auto packed = TRY_CONTEXT(disk_.open_read(archive), image.name.text());
+    TRY_VOID(manifest::unpack_region_image(*packed, disk_, directory));
+    TRY_VOID(matches());  // read back from where it will be used
+    TRY_VOID(disk_.sync_dir(layout_.regions()));
+  }
+  return disk_.remove(archive);  // the directory is the one copy from now on
+}
+
+Result<void> Installer::prepare_map_set(const OrderRecord& order, const Record& record) {
+  std::map<std::string, std::string> regions;  // name and path of each in the new set
+  for (const auto& [slot, held] : record.slots)
+    if (slot.kind() == ImageKind::kMap) regions[std::string(slot.id())] = held.path;
+  for (const ImageProgress& image : order.images)
+    regions[std::string(image.slot.id())] = Layout::region_path(image);
+  const std::string set = layout_.set(record.map_set + 1);
+  TRY_VOID(disk_.remove_tree(set));
+  TRY_VOID(disk_.make_dirs(set));
+  for (const auto& [region, path] : regions)
+    TRY_VOID(disk_.symlink("../../../" + path, set + "/" + region));
+  TRY_VOID(disk_.sync_dir(set));
+  return disk_.sync_dir(layout_.sets());
+}
+
+Result<void> Installer::place_package(const OrderRecord& order, std::size_t index,
+                                      const Record& record) {
+  const ImageProgress& image = order.images[index];
+  const std::string path = layout_.absolute(Layout::package_path(image));
+  const std::string staged = layout_.staging(order, index, record);
+  TRY_VOID(disk_.make_dirs(layout_.functions()));
+  if (disk_.status(staged)) {
+    TRY_VOID(disk_.rename(staged, path));
+    TRY_VOID(disk_.sync_dir(layout_.functions()));
+  }
+  return check_image(*TRY_CONTEXT(disk_.open_read(path), image.name.text()), image, path);
+}
+
+Result<void> Installer::check_software(const OrderRecord& order, const Record& record) {
+  const ImageProgress& image = order.images.front();
+  const auto live = record.slots.find(image.slot);
+  if (live != record.slots.end() && live->second.sha256 == image.sha256) return {};
+  const std::string path = layout_.staging(order, 0, record);
+  return check_image(*TRY(disk_.open_read(path)), image, path);
+}
+
+Result<void> Installer::keep_licence(const OrderRecord& order, Record& record) {
+  if (order.action == OrderAction::kInstall) {
+    const ImageProgress& image = order.images.front();
+    const auto id = function_of(image);
+    const auto known = record.functions.find(id);
+    const auto licence = TRY(licences_.open(
+        order.licence, id, image.licence_key,
+        known == record.functions.end() ? nullptr : &known->second));
+    TRY_VOID(licences_.store(id, order.licence));
+    FunctionRecord& function = record.functions[id];
+    function.newest = licence.mark();
+    function.licence_key = image.licence_key;
+    return {};
+  }
+  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+  TRY_VOID(licences_.store(opened.function, order.licence));
+  record.functions.at(opened.function).newest = opened.licence.mark();
+  return {};
+}
+
+// ---- the switch ---------------------------------------------------------------------------------
+
+Result<void> Installer::switch_map_set(std::uint64_t number) {
+  const std::string link = layout_.current_set();
+  const std::string wanted = "sets/" + std::to_string(number);
+  const auto now = disk_.read_symlink(link);
+  if (now && *now == wanted) return disk_.sync_dir(layout_.maps());
+  TRY_VOID(disk_.remove(link + ".new"));
+  TRY_VOID(disk_.symlink(wanted, link + ".new"));
+  TRY_VOID(disk_.rename(link + ".new", link));  // the instant (P3.3)
+  return disk_.sync_dir(layout_.maps());
+}
+
+Result<void> Installer::switch_function(const OrderRecord& order, const Record& record,
+                                        UnixSeconds now) {
+  if (order.action == OrderAction::kInstall) {
+    const ImageProgress& image = order.images.front();
+    const auto id = function_of(image);
+    const LicenceVerdict verdict = licences_.judge(id, record, now);
+    if (verdict.state != LicenceVerdict::State::kActive)
+      return fail(ErrorCode::kLicenceRefused, "{}: the licence is {} {}", id.text(),
+                  to_string(verdict.state), verdict.reason);
+    return vehicle_.activate_function(id.text(), layout_.absolute(Layout::package_path(image)),
+                                      until_text(verdict.until));
+  }
+  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+  if (order.action == OrderAction::kDeactivate)
+    return vehicle_.deactivate_function(opened.function.text());
+  const LicenceVerdict verdict = licences_.judge(opened.function, record, now);
+  const auto slot = record.slots.find(manifest::Slot::function(opened.function));
+  if (verdict.state != LicenceVerdict::State::kActive || slot == record.slots.end())
+    return fail(ErrorCode::kLicenceRefused, "{}: the licence is {} {}", opened.function.text(),
+                to_string(verdict.state), verdict.reason);
+  return vehicle_.activate_function(opened.function.text(), layout_.absolute(slot->second.path),
+                                    until_text(verdict.until));
+}
+
+Result<void> Installer::activate(const OrderRecord& order, const Record& record, UnixSeconds now) {
+  if (order.action != OrderAction::kInstall) return switch_function(order, record, now);
+  switch (kind(order)) {
+    case ImageKind::kMap: return switch_map_set(record.map_set + 1);
+    case ImageKind::kSoftware:
+      return vehicle_.boot_software(BootStep::kTrial,
+                                    layout_.absolute(Layout::spare_software_path(record)));
+    case ImageKind::kFunction: return switch_function(order, record, now);
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
+  if (order.action != OrderAction::kInstall) {
+    const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+    const bool on = order.action == OrderAction::kLicence;
+    record.functions.at(opened.function).on = on;
+    return on ? Event::kConfirmedOn : Event::kConfirmedOff;
+  }
+  switch (kind(order)) {
+    case ImageKind::kMap:
+      TRY_VOID(vehicle_.reload_maps(layout_.set(record.map_set + 1)));
+      ++record.map_set;
+      for (const ImageProgress& image : order.images)
+        record.slots.insert_or_assign(image.slot, slot_record(image, Layout::region_path(image)));
+      return Event::kConfirmedOn;
+    case ImageKind::kSoftware: {
+      const std::string path = Layout::spare_software_path(record);
+      TRY_VOID(vehicle_.check_software(layout_.absolute(path)));
+      TRY_VOID(vehicle_.boot_software(BootStep::kKeep, layout_.absolute(path)));
+      record.slots.insert_or_assign(manifest::Slot::software(),
+                                    slot_record(order.images.front(), path));
+      return Event::kConfirmedOn;
+    }
+    case ImageKind::kFunction: {
+      const ImageProgress& image = order.images.front();
+      record.slots.insert_or_assign(image.slot, slot_record(image, Layout::package_path(image)));
+      record.functions.at(function_of(image)).on = true;
+      return Event::kConfirmedOn;
+    }
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<void> Installer::roll_back(const OrderRecord& order, const Record& record,
+                                  UnixSeconds now) {
+  if (order.action != OrderAction::kInstall) return {};  // the car still does what it did
+  switch (kind(order)) {
+    case ImageKind::kMap: {
+      const auto live = disk_.read_symlink(layout_.current_set());
+      if (live && *live == "sets/" + std::to_string(record.map_set)) return {};
+      TRY_VOID(switch_map_set(record.map_set));
+      return vehicle_.reload_maps(layout_.set(record.map_set));
+    }
+    case ImageKind::kSoftware: {
+      const auto kept = record.slots.find(manifest::Slot::software());
+      if (kept == record.slots.end()) return {};  // there was none: nothing to go back to
+      return vehicle_.boot_software(BootStep::kRevert, layout_.absolute(kept->second.path));
+    }
+    case ImageKind::kFunction: {
+      const auto id = function_of(order.images.front());
+      const auto slot = record.slots.find(manifest::Slot::function(id));
+      const auto known = record.functions.find(id);
+      const bool was_on = known != record.functions.end() && known->second.on;
+      if (!was_on || slot == record.slots.end()) return vehicle_.deactivate_function(id.text());
+      const LicenceVerdict verdict = licences_.judge(id, record, now);
+      return vehicle_.activate_function(id.text(), layout_.absolute(slot->second.path),
+                                        until_text(verdict.until));
+    }
+  }
+  LAYBY_ASSERT(false);
+}
+
+// ---- what nobody needs --------------------------------------------------------------------------
+
+Result<void> Installer::sweep(const Record& record) {
+  std::set<std::string> needed;
+  for (const auto& [slot, held] : record.slots) needed.insert(held.path);
+  for (const OrderRecord& order : record.orders)
+    for (const ImageProgress& image : order.images) {
+      if (is_final(order.state)) continue;
+      if (image.slot.kind() == ImageKind::kMap) needed.insert(Layout::region_path(image));
+      if (image.slot.kind() == ImageKind::kFunction) needed.insert(Layout::package_path(image));
+    }
+  const bool maps_in_flight =
+      std::any_of(record.orders.begin(), record.orders.end(),
+                  [](const OrderRecord& order) { return is_past_no_return(order.state); });
+  needed.insert("maps/sets/" + std::to_string(record.map_set));
+  if (maps_in_flight) needed.insert("maps/sets/" + std::to_string(record.map_set + 1));
+  for (const std::string folder : {"maps/regions", "maps/sets", "functions"}) {
+    const auto names = disk_.list(layout_.absolute(folder));
+    if (!names) continue;  // not made yet
+    for (const std::string& name : *names)
+      if (!needed.contains(folder + "/" + name))
+        TRY_VOID(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
+  }
+  return {};
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,58 @@
+// Putting an order's images live, at one instant, and undoing it.
+//
+// Each function may be called again after a power cut at any point in it: it finds out from the disk
+// what is done already. The caller saves the journal between them.
+#pragma once
+
+#include "agent/layout.h"
+#include "agent/licences.h"
+#include "agent/record.h"
+#include "agent/vehicle.h"
+#include "base/disk.h"
+
+namespace layby::agent {
+
+class Installer {
+ public:
+  // All must outlive it.
+  Installer(Disk& disk, const Layout& layout, Vehicle& vehicle, Licences& licences)
+      : disk_(disk), layout_(layout), vehicle_(vehicle), licences_(licences) {}
+
+  // What can be known before it begins: kinds that do not mix, a licence that does not open.
+  // Changes nothing.
+  Result<void> check(const OrderRecord& order, const Record& record, UnixSeconds now) const;
+
+  // kInstalling: puts what is to become live beside what is live, and reads it back from there.
+  Result<void> prepare(const OrderRecord& order, Record& record);
+  // kActivating: the switch. Maps: one rename. Software: boots the slot on trial. Function: the
+  // car is told.
+  Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now);
+  // kConfirming: the proof. On success the record says what is live; the caller saves it together
+  // with the order's end.
+  Result<Event> confirm(const OrderRecord& order, Record& record);
+  // kRollingBack: as it was before `activate`.
+  Result<void> roll_back(const OrderRecord& order, const Record& record, UnixSeconds now);
+
+  // Deletes what neither the record nor an order on its way needs: old regions, sets, packages.
+  Result<void> sweep(const Record& record);
+
+ private:
+  manifest::ImageKind kind(const OrderRecord& order) const;
+  Result<void> prepare_map_set(const OrderRecord& order, const Record& record);
+  Result<void> place_region(const OrderRecord& order, std::size_t index, const Record& record);
+  Result<void> place_package(const OrderRecord& order, std::size_t index, const Record& record);
+  Result<void> check_software(const OrderRecord& order, const Record& record);
+  Result<void> keep_licence(const OrderRecord& order, Record& record);
+  Result<void> switch_map_set(std::uint64_t number);
+  Result<void> switch_function(const OrderRecord& order, const Record& record, UnixSeconds now);
+
+  Disk& disk_;
+  const Layout& layout_;
+  Vehicle& vehicle_;
+  Licences& licences_;
+};
+
+// kWrongImage unless the bytes have this digest and length.
+Result<void> check_image(const ReadAt& content, const ImageProgress& image, const std::string& path);
+
+}  // namespace layby::agent

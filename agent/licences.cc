@@ -1,0 +1,96 @@
+#include "agent/licences.h"
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "manifest/json_value.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::string_view kSuffix = ".licence";
+
+LicenceVerdict refused(std::string reason) {
+  LicenceVerdict verdict;
+  verdict.reason = std::move(reason);
+  return verdict;
+}
+
+}  // namespace
+
+std::string_view to_string(LicenceVerdict::State state) {
+  switch (state) {
+    case LicenceVerdict::State::kActive: return "active";
+    case LicenceVerdict::State::kRevoked: return "revoked";
+    case LicenceVerdict::State::kExpired: return "expired";
+    case LicenceVerdict::State::kRefused: return "refused";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<manifest::VerifiedLicence> Licences::open(ByteSpan sealed, const manifest::FunctionId& id,
+                                                 const std::string& licence_key,
+                                                 const FunctionRecord* known) const {
+  const manifest::Json key =
+      TRY(manifest::parse_strict(as_bytes(licence_key), {.bytes_max = kLicenceBytesMax}));
+  manifest::LicenceExpectation expected{.vin = identity_.vin,
+                                        .function = id,
+                                        .licence_key = TRY(manifest::PublicKey::from_json(key)),
+                                        .newest = std::nullopt};
+  if (known != nullptr && known->newest.counter > 0) expected.newest = known->newest;
+  return manifest::open_licence(sealed, seal_key_, expected);
+}
+
+Result<Licences::Opened> Licences::open_for_installed(ByteSpan sealed, const Record& record) const {
+  Error reason(ErrorCode::kLicenceRefused, "no function is installed that it could be for");
+  for (const auto& [id, function] : record.functions) {
+    auto licence = open(sealed, id, function.licence_key, &function);
+    if (licence) return Opened{id, std::move(*licence)};
+    reason = licence.error();
+  }
+  return fail(std::move(reason));
+}
+
+Result<void> Licences::store(const manifest::FunctionId& id, ByteSpan sealed) {
+  TRY_VOID(disk_.make_dirs(layout_.licences()));
+  return replace_file(disk_, layout_.licence(id), sealed);
+}
+
+LicenceVerdict Licences::judge(const manifest::FunctionId& id, const Record& record,
+                               UnixSeconds now) const {
+  const auto sealed = read_file(disk_, layout_.licence(id), kLicenceBytesMax);
+  if (!sealed) return refused(sealed.error().message());
+  const auto known = record.functions.find(id);
+  if (known == record.functions.end()) {
+    if (!crypto::open_sealed(*sealed, seal_key_))
+      return refused("the licence is sealed to another car");
+    return refused("no order of this car installed the function");
+  }
+  const auto licence = open(*sealed, id, known->second.licence_key, &known->second);
+  if (!licence) return refused(licence.error().message());
+  LicenceVerdict verdict;
+  verdict.counter = (*licence)->counter;
+  verdict.until = (*licence)->until;
+  switch (manifest::state_at(**licence, now)) {
+    case manifest::FunctionState::kActive: verdict.state = LicenceVerdict::State::kActive; break;
+    case manifest::FunctionState::kExpired: verdict.state = LicenceVerdict::State::kExpired; break;
+    case manifest::FunctionState::kRevoked: verdict.state = LicenceVerdict::State::kRevoked; break;
+  }
+  return verdict;
+}
+
+std::map<manifest::FunctionId, LicenceVerdict> Licences::judge_all(const Record& record,
+                                                                   UnixSeconds now) const {
+  std::map<manifest::FunctionId, LicenceVerdict> verdicts;
+  for (const auto& [id, function] : record.functions) verdicts[id] = judge(id, record, now);
+  const auto names = disk_.list(layout_.licences());
+  if (!names) return verdicts;  // no directory yet: no licences
+  for (const std::string& name : *names) {
+    if (!name.ends_with(kSuffix)) continue;
+    const auto id =
+        manifest::FunctionId::parse(std::string_view(name).substr(0, name.size() - kSuffix.size()));
+    if (id && !verdicts.contains(*id)) verdicts[*id] = judge(*id, record, now);
+  }
+  return verdicts;
+}
+
+}  // namespace layby::agent

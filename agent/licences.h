@@ -1,0 +1,62 @@
+// The licences that the car holds: one sealed file a function, verified offline each time it is
+// used (P1.3, P1.9). Another car's licence does nothing here, and `judge` says why.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/car_identity.h"
+#include "agent/layout.h"
+#include "agent/record.h"
+#include "base/disk.h"
+#include "manifest/licence.h"
+
+namespace layby::agent {
+
+struct LicenceVerdict {
+  enum class State { kActive, kRevoked, kExpired, kRefused } state = State::kRefused;
+  std::uint64_t counter = 0;
+  std::optional<UnixSeconds> until;
+  std::string reason;  // why it is refused
+};
+std::string_view to_string(LicenceVerdict::State state);
+
+class Licences {
+ public:
+  // All must outlive it.
+  Licences(Disk& disk, const Layout& layout, const CarIdentity& identity,
+           const crypto::SealSecretKey& seal_key)
+      : disk_(disk), layout_(layout), identity_(identity), seal_key_(seal_key) {}
+
+  // A licence that came from the Director, for a function whose key is known. `known` is null for
+  // a function that the car does not have yet. Errors as manifest::open_licence.
+  Result<manifest::VerifiedLicence> open(ByteSpan sealed, const manifest::FunctionId& id,
+                                         const std::string& licence_key,
+                                         const FunctionRecord* known) const;
+
+  // An order without images does not name its function: the one that the licence opens for.
+  struct Opened {
+    manifest::FunctionId function;
+    manifest::VerifiedLicence licence;
+  };
+  Result<Opened> open_for_installed(ByteSpan sealed, const Record& record) const;
+
+  // Keeps it as the licence of its function; durable on return.
+  Result<void> store(const manifest::FunctionId& id, ByteSpan sealed);
+
+  // What the kept licence of this function is worth at `now`.
+  LicenceVerdict judge(const manifest::FunctionId& id, const Record& record, UnixSeconds now) const;
+
+  // Of every function that is installed, or of which a licence lies in the directory.
+  std::map<manifest::FunctionId, LicenceVerdict> judge_all(const Record& record,
+                                                           UnixSeconds now) const;
+
+ private:
+  Disk& disk_;
+  const Layout& layout_;
+  const CarIdentity& identity_;
+  const crypto::SealSecretKey& seal_key_;
+};
+
+}  // namespace layby::agent
