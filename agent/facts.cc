@@ -110,6 +110,13 @@ bool is_left_and_locked(const Facts& facts, std::int64_t now_ms) {
          std::get<DoorState>(door) == DoorState::kClosedAndLocked;
 }
 
+bool is_entered(const Facts& facts, std::int64_t now_ms) {
+  const auto driver = facts.boolean(vss::kDriver, now_ms);
+  const auto door = doors(facts, now_ms);
+  return (is_known(driver) && std::get<bool>(driver)) ||
+         (is_known(door) && std::get<DoorState>(door) != DoorState::kClosedAndLocked);
+}
+
 bool is_powered_on(const Facts& facts, std::int64_t now_ms) {
   const auto power = facts.text(vss::kPower, now_ms);
   if (!is_known(power)) return false;

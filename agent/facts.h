@@ -82,6 +82,10 @@ Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms);
 // The driver is out and every door is closed and locked; not so when anything is in doubt.
 bool is_left_and_locked(const Facts& facts, std::int64_t now_ms);
 
+// Somebody is in, or a door is known to be open or unlocked: a lock after this is a new one. In
+// doubt: no.
+bool is_entered(const Facts& facts, std::int64_t now_ms);
+
 // Drive readiness is on. In doubt: no.
 bool is_powered_on(const Facts& facts, std::int64_t now_ms);
 

@@ -28,6 +28,14 @@ manifest::FunctionId function_of(const ImageProgress& image) {
   return *id;
 }
 
+// Where an order's software lies: in the live slot if it is there already, else in the spare one.
+std::string software_path(const OrderRecord& order, const Record& record) {
+  const auto live = record.slots.find(manifest::Slot::software());
+  if (live != record.slots.end() && live->second.sha256 == order.images.front().sha256)
+    return live->second.path;
+  return Layout::spare_software_path(record);
+}
+
 std::string until_text(const std::optional<UnixSeconds>& until) {
   return until ? format_utc(*until) : std::string{};
 }
@@ -143,9 +151,7 @@ Result<void> Installer::place_package(const OrderRecord& order, std::size_t inde
 
 Result<void> Installer::check_software(const OrderRecord& order, const Record& record) {
   const ImageProgress& image = order.images.front();
-  const auto live = record.slots.find(image.slot);
-  if (live != record.slots.end() && live->second.sha256 == image.sha256) return {};
-  const std::string path = layout_.staging(order, 0, record);
+  const std::string path = layout_.absolute(software_path(order, record));
   return check_image(*TRY(disk_.open_read(path)), image, path);
 }
 
@@ -212,7 +218,7 @@ Result<void> Installer::activate(const OrderRecord& order, const Record& record,
     case ImageKind::kMap: return switch_map_set(record.map_set + 1);
     case ImageKind::kSoftware:
       return vehicle_.boot_software(BootStep::kTrial,
-                                    layout_.absolute(Layout::spare_software_path(record)));
+                                    layout_.absolute(software_path(order, record)));
     case ImageKind::kFunction: return switch_function(order, record, now);
   }
   LAYBY_ASSERT(false);
@@ -233,7 +239,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
         record.slots.insert_or_assign(image.slot, slot_record(image, Layout::region_path(image)));
       return Event::kConfirmedOn;
     case ImageKind::kSoftware: {
-      const std::string path = Layout::spare_software_path(record);
+      const std::string path = software_path(order, record);
       TRY_VOID(vehicle_.check_software(layout_.absolute(path)));
       TRY_VOID(vehicle_.boot_software(BootStep::kKeep, layout_.absolute(path)));
       record.slots.insert_or_assign(manifest::Slot::software(),
@@ -254,12 +260,9 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
                                   UnixSeconds now) {
   if (order.action != OrderAction::kInstall) return {};  // the car still does what it did
   switch (kind(order)) {
-    case ImageKind::kMap: {
-      const auto live = disk_.read_symlink(layout_.current_set());
-      if (live && *live == "sets/" + std::to_string(record.map_set)) return {};
+    case ImageKind::kMap:
       TRY_VOID(switch_map_set(record.map_set));
       return vehicle_.reload_maps(layout_.set(record.map_set));
-    }
     case ImageKind::kSoftware: {
       const auto kept = record.slots.find(manifest::Slot::software());
       if (kept == record.slots.end()) return {};  // there was none: nothing to go back to

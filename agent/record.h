@@ -64,6 +64,7 @@ struct OrderRecord {
   Bytes licence;  // sealed; empty while there is none
 
   std::uint32_t attempts = 0;          // installations begun, counted before each
+  std::uint32_t resumptions = 0;     // starts of the agent that found it past the point of no return
   std::uint32_t damages = 0;           // chunks or images that came damaged
   std::uint32_t failures_in_row = 0;   // of the network; for the backoff
   std::uint64_t bytes_received = 0;    // of all payloads, good or bad

@@ -57,6 +57,7 @@ Json encode(const OrderRecord& order) {
                {"images", Json::array()},
                {"licence", to_base64(order.licence)},
                {"attempts", order.attempts},
+               {"resumptions", order.resumptions},
                {"damages", order.damages},
                {"failuresInRow", order.failures_in_row},
                {"bytesReceived", order.bytes_received},
@@ -175,6 +176,7 @@ Result<OrderRecord> decode_order(const Json& json) {
   order.since = TRY(seconds(json, "since"));
   order.licence = TRY(from_base64(TRY(manifest::text_field(json, "licence"))));
   order.attempts = TRY(number<std::uint32_t>(json, "attempts"));
+  order.resumptions = TRY(number<std::uint32_t>(json, "resumptions"));
   order.damages = TRY(number<std::uint32_t>(json, "damages"));
   order.failures_in_row = TRY(number<std::uint32_t>(json, "failuresInRow"));
   order.bytes_received = TRY(manifest::uint_field(json, "bytesReceived"));

@@ -1,0 +1,261 @@
+#include "agent/agent.h"
+
+#include <algorithm>
+
+#include "agent/download.h"
+#include "agent/head_unit.h"
+#include "agent/install.h"
+#include "agent/layout.h"
+#include "agent/licences.h"
+#include "agent/news.h"
+#include "agent/outbox.h"
+#include "agent/work.h"
+#include "crypto/random.h"
+
+namespace layby::agent {
+namespace {
+
+// Facts go stale without a change: they are looked at again at least this often.
+constexpr std::int64_t kWaitMsMax = 60'000;
+constexpr std::int64_t kWaitMsMaxWithOrders = 5'000;
+constexpr std::int64_t kWaitMsMaxWithoutDescriptor = 500;
+constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
+
+// The server's interval, a tenth more or less, so that cars do not come all at once.
+UnixSeconds with_jitter(std::uint64_t seconds) {
+  const std::uint64_t spread = std::max<std::uint64_t>(1, seconds / 5);
+  const std::uint32_t random = load_u32(crypto::random_bytes(4).data());
+  return static_cast<UnixSeconds>(std::max<std::uint64_t>(
+      1, seconds - seconds / 10 + static_cast<std::uint64_t>(random) % spread));
+}
+
+bool is_attack(ErrorCode code) {
+  return static_cast<unsigned>(code) >= 200 && static_cast<unsigned>(code) < 300;
+}
+
+}  // namespace
+
+struct Agent::State {
+  State(Disk& disk_in, const Clock& clock_in, Transport& transport, Vehicle& vehicle_in,
+        AgentOptions options_in, CarIdentity identity_in, CarKeys keys_in, Journal journal_in)
+      : clock(clock_in),
+        vehicle(vehicle_in),
+        options(std::move(options_in)),
+        layout(options.state_directory),
+        identity(std::move(identity_in)),
+        keys(std::move(keys_in)),
+        journal(std::move(journal_in)),
+        time(clock, journal.record()),
+        licences(disk_in, layout, identity, keys.seal.secret_key),
+        outbox(disk_in, transport, layout, identity, keys, licences),
+        downloads(disk_in, transport, clock, layout, journal,
+                  [this] { return wants_to_stop_downloading(); }),
+        installer(disk_in, layout, vehicle, licences),
+        work(clock, layout, journal, time, vehicle, licences, downloads, installer) {}
+
+  const Clock& clock;
+  Vehicle& vehicle;
+  AgentOptions options;
+  Layout layout;
+  CarIdentity identity;
+  CarKeys keys;
+  Journal journal;
+  TrustedTime time;
+  Licences licences;
+  Outbox outbox;
+  Downloads downloads;
+  Installer installer;
+  Work work;
+  std::optional<News> news;
+
+  bool was_powered_on = false;
+  bool report_wanted = true;  // the start counts as power-on (P2.4)
+  bool poll_wanted = true;
+  UnixSeconds report_retry = 0;
+  std::uint32_t report_failures = 0;
+  std::vector<std::string> shown;
+  bool shown_once = false;
+
+  bool wants_to_stop_downloading() {
+    return (options.interrupted && options.interrupted()) || is_private(vehicle.facts());
+  }
+
+  Result<void> look_for_changes(const Facts& facts);
+  void try_everything_now();
+  Result<Work::Did> talk(Work::Network network);
+  Result<Work::Did> send_report();
+  Result<void> poll();
+  void show(const Facts& facts);
+  Next wait(Work::Did did) const;
+};
+
+// ---- opening ------------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Agent>> Agent::open(Disk& disk, const Clock& clock, Transport& transport,
+                                           Vehicle& vehicle, AgentOptions options) {
+  const Layout layout(options.state_directory);
+  CarIdentity identity = TRY(read_identity(disk, layout));
+  if (!disk.status(layout.certificate()))
+    return fail(ErrorCode::kUnauthenticated, "the car is not paired yet: there is no {}",
+                layout.certificate());
+  CarKeys keys = TRY(read_keys(disk, layout));
+  Journal journal = TRY(Journal::open(disk, layout.directory()));
+  auto state =
+      std::make_unique<State>(disk, clock, transport, vehicle, std::move(options),
+                              std::move(identity), std::move(keys), std::move(journal));
+  state->news.emplace(TRY(News::open(disk, transport, state->layout, state->identity)));
+  TRY_VOID(state->work.resume());
+  return std::unique_ptr<Agent>(new Agent(std::move(state)));
+}
+
+Agent::Agent(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Agent::~Agent() = default;
+
+const Record& Agent::record() const {
+  return state_->journal.record();
+}
+
+UnixSeconds Agent::trusted_now() const {
+  return state_->time.now();
+}
+
+// ---- what the car says --------------------------------------------------------------------------
+
+void Agent::State::try_everything_now() {
+  report_retry = 0;
+  report_failures = 0;
+  poll_wanted = true;
+  for (OrderRecord& order : journal.record().orders) {
+    order.next_try = 0;
+    order.failures_in_row = 0;
+  }
+}
+
+Result<void> Agent::State::look_for_changes(const Facts& facts) {
+  const bool powered_on = is_powered_on(facts, clock.now() * 1000);
+  if (powered_on && !was_powered_on) {
+    report_wanted = true;
+    try_everything_now();
+  }
+  was_powered_on = powered_on;
+  const bool is_private_now = is_private(facts);
+  if (is_private_now == journal.record().private_mode) return {};
+  journal.record().private_mode = is_private_now;
+  if (!is_private_now) try_everything_now();
+  return journal.save();
+}
+
+// ---- talking to the server ----------------------------------------------------------------------
+
+Result<Work::Did> Agent::State::send_report() {
+  Record& record = journal.record();
+  if (!outbox.is_pending(record)) {
+    if (!report_wanted && !TRY(outbox.has_changed(record, time.now()))) return Work::Did::kNothing;
+    TRY_VOID(outbox.make(journal, time.now()));
+    report_wanted = false;
+  }
+  if (report_retry > clock.now()) return Work::Did::kNothing;
+  std::optional<std::int64_t> wish;
+  const auto sent = outbox.send(journal, wish);
+  if (sent || sent.error().code() == ErrorCode::kForbidden) {
+    report_failures = 0;
+    report_retry = 0;
+    poll_wanted = true;  // the server may answer a report with news: a licence, a next order
+    return Work::Did::kSomething;
+  }
+  ++report_failures;
+  report_retry = clock.now() + std::clamp(wish.value_or(0), backoff_seconds(report_failures),
+                                          kRetryAfterSecondsMax);
+  record.poll_error = recordable(sent.error());
+  TRY_VOID(journal.save());
+  return Work::Did::kSomething;
+}
+
+Result<void> Agent::State::poll() {
+  Record& record = journal.record();
+  poll_wanted = false;
+  std::optional<std::int64_t> wish;
+  auto plan = news->poll(time, record, wish);
+  record.poll_last = clock.now();
+  if (!plan) {
+    const Error error = recordable(plan.error());
+    ++record.poll_failures;
+    record.poll_error = error;
+    if (is_attack(error.code()))
+      record.attack = fmt::format("{}: {}", to_string(error.code()), error.message());
+    record.poll_next =
+        clock.now() + std::clamp(wish.value_or(0), backoff_seconds(record.poll_failures),
+                                 kRetryAfterSecondsMax);
+    return journal.save();
+  }
+  record.poll_failures = 0;
+  record.poll_error.reset();
+  record.poll_next = clock.now() + with_jitter(identity.poll_seconds);
+  if (!outbox.is_pending(record)) record.attack.clear();  // it has been told
+  return work.merge(*plan);
+}
+
+Result<Work::Did> Agent::State::talk(Work::Network network) {
+  if (network != Work::Network::kAllowed) return Work::Did::kNothing;
+  const Work::Did sent = TRY(send_report());
+  if (sent == Work::Did::kSomething) return sent;
+  const Record& record = journal.record();
+  // A wall clock that was set back must not put the next poll off for ever.
+  const bool is_far = record.poll_next > clock.now() + kRetryAfterSecondsMax &&
+                      record.poll_next > clock.now() + 2 * static_cast<UnixSeconds>(
+                                                                identity.poll_seconds);
+  if (!poll_wanted && !is_far && record.poll_next > clock.now()) return Work::Did::kNothing;
+  TRY_VOID(poll());
+  return Work::Did::kSomething;
+}
+
+// ---- the head unit ------------------------------------------------------------------------------
+
+void Agent::State::show(const Facts& facts) {
+  Language language = options.language;
+  const auto said = facts.signals().find(std::string(vss::kLanguage));
+  if (said != facts.signals().end())
+    language = language_from(said->second.value).value_or(language);
+  const auto verdicts = licences.judge_all(journal.record(), time.now());
+  auto lines = head_unit_lines({journal.record(), facts, verdicts, clock.now() * 1000}, language);
+  if (shown_once && lines == shown) return;
+  if (!vehicle.show(lines)) return;  // nobody there to read it: tried again at the next step
+  shown = std::move(lines);
+  shown_once = true;
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+
+Agent::Next Agent::State::wait(Work::Did did) const {
+  if (did == Work::Did::kSomething) return {};
+  const Record& record = journal.record();
+  const bool orders_open =
+      std::any_of(record.orders.begin(), record.orders.end(),
+                  [](const OrderRecord& order) { return !is_final(order.state); });
+  std::int64_t wait_ms = orders_open ? kWaitMsMaxWithOrders : kWaitMsMax;
+  if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
+  for (const UnixSeconds due : {record.poll_next, report_retry, work.next_due()}) {
+    if (due == 0) continue;
+    const std::int64_t in_ms = std::max<std::int64_t>(0, due - clock.now()) * 1000;
+    wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, in_ms));
+  }
+  return {.wait_ms = wait_ms, .idle = true};
+}
+
+Result<Agent::Next> Agent::step() {
+  State& s = *state_;
+  const Facts& facts = s.vehicle.facts();
+  TRY_VOID(s.look_for_changes(facts));
+  const Work::Network network = is_private(facts)      ? Work::Network::kPrivate
+                                : is_connected(facts) ? Work::Network::kAllowed
+                                                      : Work::Network::kNone;
+  Work::Did did = TRY(s.work.advance_started());
+  if (did == Work::Did::kNothing) did = TRY(s.work.keep_terms(facts));
+  if (did == Work::Did::kNothing) did = TRY(s.work.look_at_car(facts));
+  if (did == Work::Did::kNothing) did = TRY(s.talk(network));
+  if (did == Work::Did::kNothing) did = TRY(s.work.download(network));
+  s.show(s.vehicle.facts());
+  return s.wait(did);
+}
+
+}  // namespace layby::agent

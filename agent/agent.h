@@ -1,0 +1,59 @@
+// The agent: one object that the host calls from one thread. It has no threads, no globals and no
+// timers of its own.
+//
+//   auto agent = TRY(Agent::open(disk, clock, transport, vehicle, options));
+//   for (;;) {
+//     const Agent::Next next = TRY(agent->step());
+//     wait until next.wait_ms are over or the vehicle's descriptor is readable;
+//   }
+//
+// `step` does a bounded amount of work: one request or one run of chunks (whose length follows the
+// speed), the reading back of one image, or one step of an installation. An error from `step` means
+// that the state directory could not be written; what is on the disk is sound: drop the object and
+// open a new one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "agent/car_identity.h"
+#include "agent/journal.h"
+#include "agent/texts.h"
+#include "agent/transport.h"
+#include "agent/vehicle.h"
+#include "base/clock.h"
+#include "base/disk.h"
+
+namespace layby::agent {
+
+struct AgentOptions {
+  std::string state_directory;
+  Language language = Language::kEnglish;  // where the car does not say which
+  // Asked between two chunks of a download: true makes `step` return soon. May be empty.
+  std::function<bool()> interrupted;
+};
+
+class Agent {
+ public:
+  // kNotFound: not provisioned; kUnauthenticated: not paired. The seams must outlive it.
+  static Result<std::unique_ptr<Agent>> open(Disk& disk, const Clock& clock, Transport& transport,
+                                             Vehicle& vehicle, AgentOptions options);
+  ~Agent();
+
+  struct Next {
+    std::int64_t wait_ms = 0;  // until the next call, unless the car has something to say before
+    bool idle = false;         // waits for time, the car or the server's next news
+  };
+  Result<Next> step();
+
+  const Record& record() const;
+  UnixSeconds trusted_now() const;
+
+ private:
+  struct State;
+  explicit Agent(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace layby::agent

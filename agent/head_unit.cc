@@ -1,0 +1,139 @@
+#include "agent/head_unit.h"
+
+#include <algorithm>
+
+#include "base/time_text.h"
+
+namespace layby::agent {
+namespace {
+
+// What a person calls it: "DE, FR 1.1.61", "adaptive-cruise".
+std::string title(const OrderRecord& order) {
+  std::string regions, version;
+  for (const ImageProgress& image : order.images) {
+    if (!regions.empty()) regions += ", ";
+    regions += image.slot.id().empty() ? image.name.owner() : image.slot.id();
+    version = image.version;
+  }
+  if (order.images.empty()) return order.id.text();
+  return regions + " " + version;
+}
+
+std::string code_of(const OrderRecord& order) {
+  return order.error ? std::to_string(static_cast<unsigned>(order.error->code())) : "-";
+}
+
+std::string percent(const OrderRecord& order) {
+  const std::uint64_t total = order.bytes_total();
+  return std::to_string(total == 0 ? 0 : order.bytes_done() * 100 / total);
+}
+
+bool waits_for(const OrderRecord& order, Wait wait) {
+  return std::find(order.waiting_for.begin(), order.waiting_for.end(), to_string(wait)) !=
+         order.waiting_for.end();
+}
+
+class Lines {
+ public:
+  Lines(const HeadUnitView& view, Language language) : view_(view), language_(language) {}
+
+  void add(Text which) { push(std::string(text(which, language_))); }
+  void add(Text which, const std::string& argument) {
+    push(text_with(which, language_, argument));
+  }
+  std::vector<std::string> take() { return std::move(lines_); }
+
+  void condition(const Reason& reason, const OrderRecord& order) {
+    if (reason.why != Why::kNotFulfilled) add(Text::kSignalMissing);
+    const Text which = text_of(reason.condition);
+    if (reason.condition == Condition::kTractionBattery) {
+      add(which, std::to_string(order.requirements().battery_percent_min));
+    } else if (reason.condition == Condition::kOwnerTime) {
+      add(which, format_utc(owner_time(view_.facts).value_or(0)));
+    } else {
+      add(which);
+    }
+  }
+
+  void duration(const OrderRecord& order) {
+    const std::uint64_t minutes = (order.duration_seconds() + 59) / 60;
+    if (minutes > 0) add(Text::kDuration, std::to_string(minutes));
+  }
+
+  void downloading(const OrderRecord& order) {
+    add(Text::kOffered, title(order));
+    if (order.state == State::kDownloading) add(Text::kDownloading, percent(order));
+    if (waits_for(order, Wait::kConnection)) add(Text::kNoConnection);
+    if (waits_for(order, Wait::kSpace)) add(Text::kNoSpace);
+  }
+
+  void downloaded(const OrderRecord& order) {
+    if (order.error) add(Text::kRetryLater, code_of(order));
+    if (waits_for(order, Wait::kLicence)) {
+      add(Text::kWaitsForLicence);
+    } else {
+      add(Text::kDownloaded, title(order));
+      add(Text::kExitAndLock);
+      duration(order);
+    }
+  }
+
+  void waiting(const OrderRecord& order) {
+    add(Text::kDownloaded, title(order));
+    duration(order);
+    const Verdict verdict =
+        evaluate(view_.facts, order.requirements(), owner_time(view_.facts), view_.now_ms);
+    for (const Reason& reason : verdict.reasons) condition(reason, order);
+  }
+
+  void order(const OrderRecord& order) {
+    switch (order.state) {
+      case State::kIdle: break;
+      case State::kOffered:
+      case State::kDownloading: return downloading(order);
+      case State::kDownloaded: return downloaded(order);
+      case State::kWaiting: return waiting(order);
+      case State::kInstalling:
+      case State::kActivating:
+      case State::kConfirming: return add(Text::kInstalling, title(order));
+      case State::kRollingBack: return add(Text::kRollingBack, title(order));
+      case State::kActive: return add(Text::kActive, title(order));
+      case State::kDeactivated: return add(Text::kDeactivated, title(order));
+      case State::kFailed: return add(Text::kFailed, code_of(order));
+      case State::kRefused: return add(Text::kRefused, code_of(order));
+    }
+  }
+
+  void function(const manifest::FunctionId& id, const LicenceVerdict& verdict) {
+    switch (verdict.state) {
+      case LicenceVerdict::State::kActive:
+        if (verdict.until) add(Text::kActiveUntil, format_utc(*verdict.until) + ": " + id.text());
+        return;
+      case LicenceVerdict::State::kExpired: return add(Text::kExpired, id.text());
+      case LicenceVerdict::State::kRevoked: return add(Text::kDeactivated, id.text());
+      case LicenceVerdict::State::kRefused: return add(Text::kNotLicensed, id.text());
+    }
+  }
+
+ private:
+  void push(std::string line) {
+    if (std::find(lines_.begin(), lines_.end(), line) == lines_.end())
+      lines_.push_back(std::move(line));
+  }
+
+  const HeadUnitView& view_;
+  const Language language_;
+  std::vector<std::string> lines_;
+};
+
+}  // namespace
+
+std::vector<std::string> head_unit_lines(const HeadUnitView& view, Language language) {
+  Lines lines(view, language);
+  if (view.record.private_mode) lines.add(Text::kPrivateMode);
+  for (const OrderRecord& order : view.record.orders) lines.order(order);
+  for (const auto& [id, verdict] : view.licences) lines.function(id, verdict);
+  return lines.take();
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,132 @@
+#include "agent/news.h"
+
+#include "base/limits.h"
+#include "manifest/server_time.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::int64_t kMetadataDeadlineMs = 60'000;
+constexpr std::uint64_t kTimeBytesMax = 16 * kKiB;
+
+std::string file_of(manifest::Role role) {
+  return std::string(manifest::to_string(role)) + ".json";
+}
+
+Result<std::optional<Bytes>> read_role(Disk& disk, const std::string& directory,
+                                       manifest::Role role) {
+  auto bytes = read_file(disk, directory + "/" + file_of(role), kTargetsBytesMax);
+  if (bytes) return std::optional<Bytes>(std::move(*bytes));
+  if (bytes.error().code() == ErrorCode::kNotFound) return std::optional<Bytes>{};
+  return fail(bytes.error());
+}
+
+Result<manifest::TrustedRepository> load(Disk& disk, const std::string& directory) {
+  manifest::StoredRoles stored;
+  stored.root =
+      TRY(read_file(disk, directory + "/" + file_of(manifest::Role::kRoot), kRootBytesMax));
+  stored.timestamp = TRY(read_role(disk, directory, manifest::Role::kTimestamp));
+  stored.snapshot = TRY(read_role(disk, directory, manifest::Role::kSnapshot));
+  stored.targets = TRY(read_role(disk, directory, manifest::Role::kTargets));
+  return manifest::TrustedRepository::load(stored);
+}
+
+}  // namespace
+
+Result<News> News::open(Disk& disk, Transport& transport, const Layout& layout,
+                        const CarIdentity& identity) {
+  auto director = TRY_CONTEXT(load(disk, layout.director_trust()), layout.director_trust());
+  auto image = TRY_CONTEXT(load(disk, layout.image_trust()), layout.image_trust());
+  return News(disk, transport, layout, identity, std::move(director), std::move(image));
+}
+
+Result<HttpResponse> News::get(HttpRequest request) {
+  request.deadline_ms = kMetadataDeadlineMs;
+  auto response = TRY(transport_->exchange(request));
+  if (response.status == 429 || response.status >= 500)
+    retry_after_seconds_ = response.retry_after_seconds();
+  return response;
+}
+
+Result<void> News::fetch_time(TrustedTime& time, Record& record) {
+  const manifest::TimeNonce nonce = manifest::make_time_nonce();
+  const HttpResponse response = TRY(get(
+      {.path = "/v1/vehicle/time?nonce=" + to_hex(nonce), .bytes_max = kTimeBytesMax}));
+  if (response.status != 200)
+    return fail(ErrorCode::kUnavailable, "the server answered {} to the request for its time",
+                response.status);
+  const UnixSeconds signed_time =
+      TRY(manifest::verify_server_time(as_bytes(response.body), nonce, director_));
+  return time.accept(signed_time, record);
+}
+
+Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
+  for (const manifest::Refresh::Change& change : refresh.take_changes()) {
+    const std::string path = source.directory + "/" + file_of(change.role);
+    if (change.bytes) {
+      TRY_VOID(replace_file(*disk_, path, *change.bytes));
+    } else {
+      TRY_VOID(disk_->remove(path));
+      TRY_VOID(disk_->sync_dir(source.directory));
+    }
+  }
+  return {};
+}
+
+Result<void> News::fetch_one(const Source& source, manifest::Refresh& refresh,
+                             const manifest::Refresh::Request& request) {
+  HttpRequest http{.path = source.url + request.file, .bytes_max = request.bytes_max};
+  const bool is_timestamp = request.role == manifest::Role::kTimestamp;
+  const auto* trusted = source.repository.timestamp();
+  if (is_timestamp && trusted != nullptr && !source.etag.empty())
+    http.headers["If-None-Match"] = source.etag;
+  const HttpResponse response = TRY(get(std::move(http)));
+  if (response.status == 304 && is_timestamp && trusted != nullptr) {
+    const Bytes kept = trusted->bytes();
+    return refresh.give(kept);  // its expiry is checked as always
+  }
+  if (response.status == 404 || response.status == 403) return refresh.give_absent();
+  if (response.status != 200)
+    return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
+                response.status, source.url, request.file);
+  TRY_VOID(refresh.give(as_bytes(response.body)));
+  if (is_timestamp) source.etag = response.header("etag");
+  return {};
+}
+
+Result<void> News::refresh(Source source, UnixSeconds now) {
+  manifest::Refresh refresh(source.repository, now);
+  while (const auto request = refresh.next()) {
+    const Result<void> given = fetch_one(source, refresh, *request);
+    TRY_VOID(persist(source, refresh));  // also what was accepted before an error
+    if (!given) return fail(given.error().with_context(source.url + request->file));
+  }
+  return {};
+}
+
+Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
+                                          std::optional<std::int64_t>& retry_after_seconds) {
+  retry_after_seconds_.reset();
+  const auto look = [&]() -> Result<manifest::VerifiedPlan> {
+    TRY_VOID(fetch_time(time, record));
+    const UnixSeconds now = time.now();
+    TRY_VOID(refresh(
+        {director_, "/v1/vehicle/director/", layout_->director_trust(), record.director_etag},
+        now));
+    const auto* targets = director_.targets();
+    if (targets != nullptr && !(*targets)->targets.empty())
+      TRY_VOID(refresh({image_, "/v1/repositories/image/metadata/", layout_->image_trust(),
+                        record.image_etag},
+                       now));
+    manifest::CarFacts car{.vin = identity_->vin};
+    car.ecus.emplace(identity_->ecu, identity_->hardware);
+    for (const auto& [slot, held] : record.slots)
+      car.release_counters.emplace(slot, held.release_counter);
+    return manifest::verify_plan(director_, image_, car, now);
+  };
+  auto plan = look();
+  retry_after_seconds = retry_after_seconds_;
+  return plan;
+}
+
+}  // namespace layby::agent

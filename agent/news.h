@@ -1,0 +1,63 @@
+// Looking for news: signed time, the Director's metadata for this car, the Image repository's, and
+// what both say together. Trusted files are kept on the disk as they are accepted.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "agent/car_identity.h"
+#include "agent/journal.h"
+#include "agent/layout.h"
+#include "agent/transport.h"
+#include "agent/trusted_time.h"
+#include "base/disk.h"
+#include "manifest/director.h"
+#include "manifest/repository.h"
+
+namespace layby::agent {
+
+class News {
+ public:
+  // Loads what is trusted. kNotFound without a root. All must outlive it.
+  static Result<News> open(Disk& disk, Transport& transport, const Layout& layout,
+                           const CarIdentity& identity);
+
+  // One look, a handful of requests. Takes signed time into `time` and the journal's record, which
+  // the caller saves, also after an error. `retry_after_seconds` is set where the server asked for
+  // patience.
+  Result<manifest::VerifiedPlan> poll(TrustedTime& time, Record& record,
+                                      std::optional<std::int64_t>& retry_after_seconds);
+
+ private:
+  News(Disk& disk, Transport& transport, const Layout& layout, const CarIdentity& identity,
+       manifest::TrustedRepository director, manifest::TrustedRepository image)
+      : disk_(&disk),
+        transport_(&transport),
+        layout_(&layout),
+        identity_(&identity),
+        director_(std::move(director)),
+        image_(std::move(image)) {}
+
+  struct Source {
+    manifest::TrustedRepository& repository;
+    std::string url;        // of its metadata directory
+    std::string directory;  // where its trusted files lie
+    std::string& etag;      // of the trusted timestamp
+  };
+  Result<void> fetch_time(TrustedTime& time, Record& record);
+  Result<void> refresh(Source source, UnixSeconds now);
+  Result<void> fetch_one(const Source& source, manifest::Refresh& refresh,
+                         const manifest::Refresh::Request& request);
+  Result<HttpResponse> get(HttpRequest request);
+  Result<void> persist(const Source& source, manifest::Refresh& refresh);
+
+  Disk* disk_;
+  Transport* transport_;
+  const Layout* layout_;
+  const CarIdentity* identity_;
+  manifest::TrustedRepository director_;
+  manifest::TrustedRepository image_;
+  std::optional<std::int64_t> retry_after_seconds_;
+};
+
+}  // namespace layby::agent

@@ -1,0 +1,125 @@
+#include "agent/outbox.h"
+
+#include "agent/version.h"
+#include "base/assert.h"
+#include "base/limits.h"
+#include "manifest/report.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::int64_t kReportDeadlineMs = 60'000;
+constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
+
+manifest::FunctionState function_state(LicenceVerdict::State state) {
+  switch (state) {
+    case LicenceVerdict::State::kActive: return manifest::FunctionState::kActive;
+    case LicenceVerdict::State::kExpired: return manifest::FunctionState::kExpired;
+    case LicenceVerdict::State::kRevoked:
+    case LicenceVerdict::State::kRefused: return manifest::FunctionState::kRevoked;
+  }
+  LAYBY_ASSERT(false);
+}
+
+// Functions that are switched on, or that were and whose licence now says otherwise.
+void add_functions(const Record& record, const Licences& licences, UnixSeconds now,
+                   manifest::EcuReport& report) {
+  for (const auto& [id, function] : record.functions) {
+    const LicenceVerdict verdict = licences.judge(id, record, now);
+    manifest::FunctionState state = function_state(verdict.state);
+    // A licence that is not yet, or no longer, carried out says nothing about the car.
+    const bool said_active = state == manifest::FunctionState::kActive;
+    if (said_active != function.on) continue;
+    report.functions.emplace(id, manifest::FunctionReport{.counter = function.newest.counter,
+                                                          .state = state,
+                                                          .until = verdict.until});
+  }
+}
+
+manifest::OrderReport order_report(const OrderRecord& order) {
+  manifest::OrderReport out{.id = order.id};
+  const auto state = manifest::parse_order_state(to_string(order.state));
+  LAYBY_ASSERT(state.has_value());  // idle orders are not in the record
+  out.state = *state;
+  out.since = order.since;
+  out.bytes_done = order.bytes_done();
+  out.bytes_total = order.bytes_total();
+  if (order.error) out.error = manifest::describe_error(*order.error);
+  out.conditions = order.conditions;
+  return out;
+}
+
+}  // namespace
+
+manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const {
+  manifest::EcuReport report{.ecu = identity_.ecu};
+  report.agent = kAgentVersion;
+  for (const auto& [slot, held] : record.slots)
+    report.installed.emplace(slot,
+                             manifest::InstalledImage{.image = held.image,
+                                                      .sha256 = held.sha256,
+                                                      .length = held.length,
+                                                      .release_counter = held.release_counter});
+  add_functions(record, licences_, now, report);
+  report.attack = record.attack;
+  for (const OrderRecord& order : record.orders) report.orders.push_back(order_report(order));
+  return report;
+}
+
+Result<crypto::Digest256> Outbox::content(const Record& record, UnixSeconds now) const {
+  manifest::EcuReport report = picture(record, now);
+  for (manifest::OrderReport& order : report.orders) order.bytes_done = 0;  // no news by itself
+  return crypto::sha256(TRY(manifest::make_ecu_report(report, *keys_.ecu)));
+}
+
+Result<bool> Outbox::has_changed(const Record& record, UnixSeconds now) const {
+  return TRY(content(record, now)) != record.report_content;
+}
+
+Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
+  Record& record = journal.record();
+  LAYBY_ASSERT(!is_pending(record));
+  const crypto::Digest256 digest = TRY(content(record, now));
+  manifest::EcuReport report = picture(record, now);
+  report.counter = record.report_counter + 1;
+  report.time = now;
+  const Bytes signed_report = TRY(manifest::make_ecu_report(report, *keys_.ecu));
+  const Bytes bytes = TRY(manifest::make_vehicle_manifest(
+      identity_.vin, identity_.ecu, {{identity_.ecu, signed_report}}, *keys_.ecu));
+  TRY_VOID(disk_.make_dirs(layout_.outbox()));
+  TRY_VOID(replace_file(disk_, layout_.pending_manifest(), bytes));
+  record.report_counter = report.counter;
+  record.report_content = digest;
+  return journal.save();
+}
+
+Result<void> Outbox::send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds) {
+  Record& record = journal.record();
+  LAYBY_ASSERT(is_pending(record));
+  const Bytes bytes =
+      TRY(read_file(disk_, layout_.pending_manifest(), kVehicleManifestBytesMax));
+  const HttpResponse response =
+      TRY(transport_.exchange({.method = HttpRequest::Method::kPost,
+                               .path = "/v1/vehicle/manifest",
+                               .headers = {{"Content-Type", "application/json"}},
+                               .body = std::string(as_text(bytes)),
+                               .bytes_max = kAnswerBytesMax,
+                               .deadline_ms = kReportDeadlineMs}));
+  // 409: the server has this counter or a higher one already, so the answer was lost on its way.
+  const bool taken = response.status == 200 || response.status == 409;
+  const bool never = !taken && response.status >= 400 && response.status < 500 &&
+                     response.status != 408 && response.status != 425 && response.status != 429 &&
+                     response.status != 401 && response.status != 403;
+  if (taken || never) {
+    record.report_acknowledged = record.report_counter;
+    TRY_VOID(journal.save());
+    if (taken) return {};
+    return fail(ErrorCode::kForbidden, "the server refuses report {} with {}: {}",
+                record.report_counter, response.status, response.body.substr(0, 200));
+  }
+  retry_after_seconds = response.retry_after_seconds();
+  return fail(ErrorCode::kUnavailable, "the server answered {} to report {}", response.status,
+              record.report_counter);
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,59 @@
+// The car's word to the server: one signed report at a time, the whole picture.
+//
+// A report's counter and bytes are durable before it is sent; the same bytes are sent until the
+// server has acknowledged them, and only then a new one is made, if anything changed.
+#pragma once
+
+#include <optional>
+
+#include "agent/car_identity.h"
+#include "agent/journal.h"
+#include "agent/layout.h"
+#include "agent/licences.h"
+#include "agent/transport.h"
+#include "base/disk.h"
+#include "manifest/report.h"
+
+namespace layby::agent {
+
+class Outbox {
+ public:
+  // All must outlive it.
+  Outbox(Disk& disk, Transport& transport, const Layout& layout, const CarIdentity& identity,
+         const CarKeys& keys, const Licences& licences)
+      : disk_(disk),
+        transport_(transport),
+        layout_(layout),
+        identity_(identity),
+        keys_(keys),
+        licences_(licences) {}
+
+  // A report is made and not acknowledged yet.
+  bool is_pending(const Record& record) const {
+    return record.report_counter > record.report_acknowledged;
+  }
+  // The picture differs from the one in the last report.
+  Result<bool> has_changed(const Record& record, UnixSeconds now) const;
+
+  // Makes the next report and saves the journal.
+  Result<void> make(Journal& journal, UnixSeconds now);
+
+  // Sends what is pending. On success it is acknowledged, and the journal is saved. kUnavailable:
+  // try again later. kForbidden: the server will never take it; it is given up, and the next
+  // report is made when something changes.
+  Result<void> send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds);
+
+ private:
+  // Without counter, time and progress: what tells whether there is anything new to say.
+  Result<crypto::Digest256> content(const Record& record, UnixSeconds now) const;
+  manifest::EcuReport picture(const Record& record, UnixSeconds now) const;
+
+  Disk& disk_;
+  Transport& transport_;
+  const Layout& layout_;
+  const CarIdentity& identity_;
+  const CarKeys& keys_;
+  const Licences& licences_;
+};
+
+}  // namespace layby::agent

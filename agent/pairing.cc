@@ -1,0 +1,66 @@
+#include "agent/pairing.h"
+
+#include "base/limits.h"
+#include "crypto/certificate.h"
+#include "manifest/json_value.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
+constexpr std::uint64_t kTlsKeyBytesMax = 16 * kKiB;
+
+Result<std::string> request_body(Disk& disk, const Layout& layout, const CarIdentity& identity,
+                                 const std::string& code) {
+  const CarKeys keys = TRY(read_keys(disk, layout));
+  const Bytes tls_key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
+  const std::string request =
+      TRY(crypto::make_request(std::string(as_text(tls_key)), identity.vin.text()));
+  const manifest::Json body = {{"vin", identity.vin.text()},
+                               {"code", code},
+                               {"certificate_request", request},
+                               {"seal_key", to_hex(keys.seal.public_key)},
+                               {"primary", identity.ecu.text()},
+                               {"ecus",
+                                {{{"serial", identity.ecu.text()},
+                                  {"hardware_id", identity.hardware.text()},
+                                  {"public_key", to_hex(keys.ecu->public_key())}}}}};
+  return manifest::to_wire(body);
+}
+
+std::string reason_of(const HttpResponse& response) {
+  const auto problem = manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax});
+  std::string text = fmt::format("the server answered {}", response.status);
+  if (!problem) return text;
+  for (const char* field : {"code", "detail"})
+    if (const auto value = manifest::text_field(*problem, field)) text += ": " + *value;
+  return text;
+}
+
+}  // namespace
+
+Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code) {
+  CarIdentity identity = TRY(read_identity(disk, layout));
+  const HttpResponse response = TRY(
+      transport.exchange({.method = HttpRequest::Method::kPost,
+                          .path = "/v1/pair",
+                          .headers = {{"Content-Type", "application/json"}},
+                          .body = TRY(request_body(disk, layout, identity, code)),
+                          .bytes_max = kAnswerBytesMax}));
+  if (response.status >= 400 && response.status < 500 && response.status != 429)
+    return fail(ErrorCode::kForbidden, "pairing was refused: {}", reason_of(response));
+  if (response.status != 200)
+    return fail(ErrorCode::kUnavailable, "pairing did not work: {}", reason_of(response));
+  const manifest::Json answer =
+      TRY(manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax}));
+  const std::string certificate = TRY(manifest::text_field(answer, "certificate"));
+  const auto facts = TRY(crypto::read_certificate(certificate));
+  if (facts.common_name != identity.vin.text())
+    return fail(ErrorCode::kBadFormat, "the certificate is for {} and not for {}",
+                facts.common_name, identity.vin.text());
+  identity.poll_seconds = TRY(manifest::uint_field(answer, "poll_seconds"));
+  TRY_VOID(write_identity(disk, layout, identity));
+  return replace_file(disk, layout.certificate(), as_bytes(certificate));  // the mark: last
+}
+
+}  // namespace layby::agent

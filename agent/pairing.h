@@ -1,0 +1,16 @@
+// Joining the fleet (P2.6): the owner's code, the car's public keys and a certificate request go
+// out, the certificate comes back. Private keys stay.
+#pragma once
+
+#include <string>
+
+#include "agent/car_identity.h"
+#include "agent/transport.h"
+
+namespace layby::agent {
+
+// `transport` shows no certificate. kForbidden when the server refuses, with its words; the
+// certificate must carry this car's VIN and key, kBadFormat otherwise.
+Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code);
+
+}  // namespace layby::agent

@@ -1,0 +1,120 @@
+#include "agent/provision.h"
+
+#include <algorithm>
+
+#include "agent/journal.h"
+#include "base/limits.h"
+#include "manifest/region_image.h"
+#include "manifest/repository.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::uint64_t kCaBytesMax = 256 * kKiB;
+constexpr std::size_t kCopyBytes = 1 * kMiB;
+constexpr std::string_view kFactoryVersion = "factory";
+
+Result<void> copy(const ReadAt& from, Disk& disk, const std::string& to) {
+  TRY_VOID(disk.make_dirs(parent_dir(to)));
+  const auto file = TRY(disk.open_write(to));
+  TRY_VOID(file->truncate(0));
+  Bytes buffer(kCopyBytes);
+  for (std::uint64_t at = 0; at < from.size();) {
+    const std::size_t count = std::min<std::uint64_t>(buffer.size(), from.size() - at);
+    TRY_VOID(from.read_at(at, MutableByteSpan(buffer).first(count)));
+    TRY_VOID(file->write_at(at, ByteSpan(buffer).first(count)));
+    at += count;
+  }
+  TRY_VOID(file->sync());
+  return disk.sync_dir(parent_dir(to));
+}
+
+// A root that is not one is found out in the factory and not on the road.
+Result<void> install_root(Disk& disk, const std::string& from, const std::string& directory) {
+  const Bytes root = TRY(read_file(disk, from, kRootBytesMax));
+  manifest::StoredRoles stored;
+  stored.root = root;
+  TRY_CONTEXT(manifest::TrustedRepository::load(stored), from);
+  TRY_VOID(disk.make_dirs(directory));
+  return replace_file(disk, directory + "/root.json", root);
+}
+
+Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
+                                  const manifest::RegionId& region, const std::string& from) {
+  const auto view = TRY_CONTEXT(manifest::RegionImage::open(disk, from), from);
+  const auto digests = TRY(crypto::hash_all(*view, crypto::Hasher::With::kSha256));
+  ImageProgress image{
+      .name = TRY(manifest::ImageName::parse(
+          fmt::format("maps/{}/{}.tar", region.text(), kFactoryVersion))),
+      .slot = manifest::Slot::map(region)};
+  image.sha256 = digests.sha256;
+  const std::string path = Layout::region_path(image);
+  TRY_VOID(disk.make_dirs(layout.regions()));
+  TRY_VOID(disk.remove_tree(layout.absolute(path)));
+  TRY_VOID(manifest::unpack_region_image(*view, disk, layout.absolute(path)));
+  TRY_VOID(disk.sync_dir(layout.regions()));
+  return SlotRecord{.image = image.name,
+                    .version = std::string(kFactoryVersion),
+                    .sha256 = digests.sha256,
+                    .length = digests.length,
+                    .path = path};
+}
+
+Result<SlotRecord> install_software(Disk& disk, const Layout& layout,
+                                    const manifest::HardwareId& hardware,
+                                    const std::string& from) {
+  const auto file = TRY(disk.open_read(from));
+  const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
+  const std::string path = "software/a.img";
+  TRY_VOID(copy(*file, disk, layout.absolute(path)));
+  return SlotRecord{.image = TRY(manifest::ImageName::parse(
+                        fmt::format("software/{}/{}.img", hardware.text(), kFactoryVersion))),
+                    .version = std::string(kFactoryVersion),
+                    .sha256 = digests.sha256,
+                    .length = digests.length,
+                    .path = path};
+}
+
+Result<void> make_first_set(Disk& disk, const Layout& layout, const Record& record) {
+  const std::string set = layout.set(record.map_set);
+  TRY_VOID(disk.remove_tree(set));
+  TRY_VOID(disk.make_dirs(set));
+  for (const auto& [slot, held] : record.slots)
+    if (slot.kind() == manifest::ImageKind::kMap)
+      TRY_VOID(disk.symlink("../../../" + held.path, set + "/" + std::string(slot.id())));
+  TRY_VOID(disk.sync_dir(set));
+  TRY_VOID(disk.remove(layout.current_set()));
+  TRY_VOID(disk.symlink("sets/" + std::to_string(record.map_set), layout.current_set()));
+  return disk.sync_dir(layout.maps());
+}
+
+}  // namespace
+
+Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& factory) {
+  if (disk.status(layout.identity()))
+    return fail(ErrorCode::kAlreadyExists, "{} is provisioned already: there is a {}",
+                layout.directory(), layout.identity());
+  TRY_VOID(disk.make_dirs(layout.directory()));
+  TRY_VOID(install_root(disk, factory.director_root_path, layout.director_trust()));
+  TRY_VOID(install_root(disk, factory.image_root_path, layout.image_trust()));
+  TRY_VOID(make_keys(disk, layout));
+  TRY_VOID(replace_file(disk, layout.ca(), TRY(read_file(disk, factory.ca_path, kCaBytesMax))));
+  for (const std::string& folder :
+       {layout.inbox(), layout.outbox(), layout.licences(), layout.functions(), layout.software(),
+        layout.regions(), layout.sets()})
+    TRY_VOID(disk.make_dirs(folder));
+
+  Record record;
+  for (const auto& [region, directory] : factory.map_directories)
+    record.slots.emplace(manifest::Slot::map(region),
+                         TRY(install_region(disk, layout, region, directory)));
+  if (!factory.software_path.empty())
+    record.slots.emplace(
+        manifest::Slot::software(),
+        TRY(install_software(disk, layout, factory.identity.hardware, factory.software_path)));
+  TRY_VOID(make_first_set(disk, layout, record));
+  TRY_VOID(Journal::create(disk, layout.directory(), std::move(record)));
+  return write_identity(disk, layout, factory.identity);  // the mark: last
+}
+
+}  // namespace layby::agent

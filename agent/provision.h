@@ -1,0 +1,23 @@
+// The factory state: identity, keys, trusted roots, the images that the car leaves the factory with.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "agent/car_identity.h"
+
+namespace layby::agent {
+
+struct FactoryState {
+  CarIdentity identity;
+  std::string director_root_path;
+  std::string image_root_path;
+  std::string ca_path;
+  std::map<manifest::RegionId, std::string> map_directories;
+  std::string software_path;  // empty: none
+};
+
+// kAlreadyExists if the directory is provisioned. What a broken-off attempt left is overwritten.
+Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& factory);
+
+}  // namespace layby::agent

@@ -1,0 +1,204 @@
+#include "agent/status.h"
+
+#include "agent/car_identity.h"
+#include "agent/journal.h"
+#include "agent/licences.h"
+#include "agent/trusted_time.h"
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+
+namespace layby::agent {
+namespace {
+
+using manifest::Json;
+
+Json error_json(const Error& error) {
+  return {{"code", static_cast<unsigned>(error.code())},
+          {"name", to_string(error.code())},
+          {"text", error.message()}};
+}
+
+std::uint64_t bytes_to_go(const OrderRecord& order) {
+  const std::uint64_t done = order.bytes_done(), total = order.bytes_total();
+  return total > done ? total - done : 0;
+}
+
+Json payload_json(const ImageProgress& image) {
+  const manifest::Payload& payload = *image.payload();
+  Json json = {{"image", image.name.text()},
+               {"slot", image.slot.text()},
+               {"sha256", to_hex(payload.sha256)},
+               {"chunksVerified", image.chunks_done},
+               {"chunkCount", image.chunk_count},
+               {"bytesVerified", image.bytes_done},
+               {"bytesTotal", payload.length}};
+  if (payload.base) json["base"] = to_hex(*payload.base);
+  return json;
+}
+
+Json order_json(const OrderRecord& order) {
+  Json json = {{"id", order.id.text()},
+               {"action", manifest::to_string(order.action)},
+               {"state", to_string(order.state)},
+               {"since", format_utc(order.since)},
+               {"waitingFor", order.waiting_for},
+               {"attempts", order.attempts},
+               {"bytesDone", order.bytes_done()},
+               {"bytesTotal", order.bytes_total()},
+               {"bytesReceived", order.bytes_received},
+               {"durationSeconds", order.duration_seconds()},
+               {"payloads", Json::array()}};
+  if (order.next_try != 0) json["nextTry"] = format_utc(order.next_try);
+  if (order.error) json["error"] = error_json(*order.error);
+  if (order.state == State::kDownloading && order.bytes_per_second > 0)
+    json["remainingSeconds"] = bytes_to_go(order) / order.bytes_per_second;
+  for (const ImageProgress& image : order.images)
+    if (image.payload() != nullptr) json["payloads"].push_back(payload_json(image));
+  return json;
+}
+
+Json function_json(const manifest::FunctionId& id, const LicenceVerdict& verdict) {
+  Json json = {{"id", id.text()}, {"state", to_string(verdict.state)}};
+  if (verdict.counter > 0) json["counter"] = verdict.counter;
+  if (verdict.until) json["until"] = format_utc(*verdict.until);
+  if (!verdict.reason.empty()) json["reason"] = verdict.reason;
+  return json;
+}
+
+Json slot_json(const SlotRecord& held, const Layout& layout) {
+  return {{"image", held.image.text()},       {"version", held.version},
+          {"sha256", to_hex(held.sha256)},    {"length", held.length},
+          {"releaseCounter", held.release_counter}, {"path", layout.absolute(held.path)}};
+}
+
+struct Sources {
+  CarIdentity identity;
+  Record record;
+  std::map<manifest::FunctionId, LicenceVerdict> licences;
+  UnixSeconds trusted_now;
+  bool paired;
+};
+
+Result<Sources> gather(Disk& disk, const Clock& clock, const Layout& layout) {
+  CarIdentity identity = TRY(read_identity(disk, layout));
+  const CarKeys keys = TRY(read_keys(disk, layout));
+  Record record = TRY(Journal::read(disk, layout.directory()));
+  const TrustedTime time(clock, record);
+  const Licences licences(disk, layout, identity, keys.seal.secret_key);
+  auto verdicts = licences.judge_all(record, time.now());
+  const bool paired = disk.status(layout.certificate()).has_value();
+  return Sources{std::move(identity), std::move(record), std::move(verdicts), time.now(), paired};
+}
+
+Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
+  const Record& record = sources.record;
+  Json poll = Json::object();
+  if (record.poll_last != 0) poll["last"] = format_utc(record.poll_last);
+  if (record.poll_next != 0) poll["next"] = format_utc(record.poll_next);
+  if (record.poll_error) poll["error"] = error_json(*record.poll_error);
+  Json json = {{"vin", sources.identity.vin.text()},
+               {"ecu", sources.identity.ecu.text()},
+               {"hardware", sources.identity.hardware.text()},
+               {"paired", sources.paired},
+               {"running", daemon == Daemon::kRunning},
+               {"trustedTime", format_utc(sources.trusted_now)},
+               {"poll", poll},
+               {"privateMode", record.private_mode},
+               {"report",
+                {{"counter", record.report_counter}, {"acknowledged", record.report_acknowledged}}},
+               {"orders", Json::array()},
+               {"functions", Json::array()},
+               {"slots", Json::object()}};
+  if (!record.attack.empty()) json["attack"] = record.attack;
+  for (const OrderRecord& order : record.orders) json["orders"].push_back(order_json(order));
+  for (const auto& [id, verdict] : sources.licences)
+    json["functions"].push_back(function_json(id, verdict));
+  for (const auto& [slot, held] : record.slots) json["slots"][slot.text()] = slot_json(held, layout);
+  return json;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
+std::string order_text(const OrderRecord& order) {
+  std::string out = fmt::format("{} {}: {} since {}", order.id.text(),
+                                manifest::to_string(order.action), to_string(order.state),
+                                format_utc(order.since));
+  if (!order.waiting_for.empty()) out += ", waits for " + joined(order.waiting_for);
+  if (order.next_try != 0) out += ", next try " + format_utc(order.next_try);
+  out += "\n";
+  for (const ImageProgress& image : order.images) {
+    out += fmt::format("  {}", image.name.text());
+    if (const manifest::Payload* payload = image.payload())
+      out += fmt::format(": {} of {} chunks, {} of {} bytes verified, {}", image.chunks_done,
+                         image.chunk_count, image.bytes_done, payload->length,
+                         payload->base ? "delta" : "whole image");
+    out += "\n";
+  }
+  if (order.error)
+    out += fmt::format("  last error {} ({}): {}\n", static_cast<unsigned>(order.error->code()),
+                       to_string(order.error->code()), order.error->message());
+  return out;
+}
+
+std::string to_text(const Sources& sources, Daemon daemon) {
+  const Record& record = sources.record;
+  std::string out = fmt::format(
+      "{} {} ({}), {}, daemon {}\ntrusted time {}, private mode {}, report {} of {} acknowledged\n",
+      sources.identity.vin.text(), sources.identity.ecu.text(), sources.identity.hardware.text(),
+      sources.paired ? "paired" : "not paired",
+      daemon == Daemon::kRunning ? "running" : "not running", format_utc(sources.trusted_now),
+      record.private_mode ? "on" : "off", record.report_acknowledged, record.report_counter);
+  if (record.poll_last != 0)
+    out += fmt::format("last poll {}, next {}\n", format_utc(record.poll_last),
+                       format_utc(record.poll_next));
+  if (record.poll_error) out += "last error of the poll: " + record.poll_error->message() + "\n";
+  for (const OrderRecord& order : record.orders) out += order_text(order);
+  for (const auto& [id, verdict] : sources.licences)
+    out += fmt::format("function {}: {}{}{}\n", id.text(), to_string(verdict.state),
+                       verdict.until ? " until " + format_utc(*verdict.until) : "",
+                       verdict.reason.empty() ? "" : ": " + verdict.reason);
+  for (const auto& [slot, held] : record.slots)
+    out += fmt::format("slot {}: {} {}\n", slot.text(), held.image.text(),
+                       to_hex(held.sha256).substr(0, 16));
+  return out;
+}
+
+}  // namespace
+
+Result<std::string> status(Disk& disk, const Clock& clock, const Layout& layout, Daemon daemon,
+                           StatusForm form) {
+  const Sources sources = TRY(gather(disk, clock, layout));
+  if (form == StatusForm::kText) return to_text(sources, daemon);
+  return TRY(manifest::to_wire(to_json(sources, layout, daemon))) + "\n";
+}
+
+Result<std::string> updates(Disk& disk, const Layout& layout, StatusForm form) {
+  const Record record = TRY(Journal::read(disk, layout.directory()));
+  Json list = Json::array();
+  std::string out;
+  for (const OrderRecord& order : record.orders) {
+    if (order.state == State::kActive || order.state == State::kDeactivated) continue;
+    for (const ImageProgress& image : order.images) {
+      const std::uint64_t bytes = image.payload() != nullptr ? image.payload()->length : 0;
+      const std::uint64_t minutes = (image.duration_seconds + 59) / 60;
+      list.push_back({{"order", order.id.text()},
+                      {"state", to_string(order.state)},
+                      {"image", image.name.text()},
+                      {"slot", image.slot.text()},
+                      {"version", image.version},
+                      {"payloadBytes", bytes},
+                      {"imageBytes", image.length},
+                      {"minutes", minutes}});
+      out += fmt::format("{} {} {}: {}, {} bytes to fetch, about {} minutes\n", order.id.text(),
+                         image.slot.text(), image.version, to_string(order.state), bytes, minutes);
+    }
+  }
+  if (form == StatusForm::kJson) return TRY(manifest::to_wire(list)) + "\n";
+  return out.empty() ? "nothing is pending\n" : out;
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,344 @@
+#include "agent/work.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "base/time_text.h"
+
+namespace layby::agent {
+namespace {
+
+// A car that can not be asked in the middle of an installation: how often it is asked again, and how
+// long until that counts as a failure.
+constexpr std::int64_t kVehicleRetrySeconds = 2;
+constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
+// Starts that one installation survives: more, and it is the installation that ends them.
+constexpr std::uint32_t kResumptionsMax = 200;
+constexpr std::int64_t kTermRetrySeconds = 30;
+constexpr std::size_t kErrorTextMax = 400;
+
+// What the car said at the point of no return, for the report.
+constexpr std::string_view kReportedSignals[] = {
+    vss::kGear,  vss::kParkingBrake,    vss::kPower,        vss::kDriver,
+    vss::kCable, vss::kTractionBattery, vss::kLowVoltageBattery,
+};
+
+std::map<std::string, std::string> reported(const Facts& facts) {
+  std::map<std::string, std::string> values;
+  for (const std::string_view name : kReportedSignals) {
+    const auto found = facts.signals().find(std::string(name));
+    if (found != facts.signals().end()) values[found->first] = found->second.value;
+  }
+  for (const auto& [name, signal] : facts.signals())
+    if (name.starts_with(vss::kDoorPrefix)) values[name] = signal.value;
+  return values;
+}
+
+bool needs_licence(const OrderRecord& order) {
+  return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
+         order.images.front().slot.kind() == manifest::ImageKind::kFunction;
+}
+
+bool is_of_network(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
+         code == ErrorCode::kSlowRetrieval || code == ErrorCode::kUnauthenticated;
+}
+
+std::vector<std::string> names(const std::vector<Reason>& reasons) {
+  std::vector<std::string> out;
+  for (const Reason& reason : reasons) out.emplace_back(to_string(reason.condition));
+  return out;
+}
+
+}  // namespace
+
+Error recordable(const Error& error) {
+  std::string text = error.message().substr(0, kErrorTextMax);
+  for (char& c : text)
+    if (c < ' ' || c > '~') c = '?';
+  return Error(error.code(), std::move(text));
+}
+
+// ---- moving -------------------------------------------------------------------------------------
+
+void Work::apply(OrderRecord& order, Event event) {
+  const auto next = next_state(order.state, event);
+  LAYBY_ASSERT(next.has_value());
+  order.state = *next;
+  order.since = time_.now();
+  order.waiting_for.clear();
+  order.next_try = 0;
+  step_began_ms_ = clock_.monotonic_ms();
+}
+
+Result<void> Work::move(OrderRecord& order, Event event) {
+  apply(order, event);
+  return journal_.save();
+}
+
+Result<void> Work::note_waits(OrderRecord& order, std::vector<std::string> waits) {
+  if (order.waiting_for == waits) return {};
+  order.waiting_for = std::move(waits);
+  return journal_.save();
+}
+
+void Work::due_at(UnixSeconds time) {
+  if (next_due_ == 0 || time < next_due_) next_due_ = time;
+}
+
+Result<void> Work::resume() {
+  bool changed = false;
+  for (OrderRecord& order : journal_.record().orders) {
+    if (!is_past_no_return(order.state)) continue;
+    changed = true;
+    ++order.resumptions;
+    const bool too_many = order.resumptions > kResumptionsMax;
+    if (too_many && next_state(order.state, Event::kStepFailed)) {
+      order.error = Error(ErrorCode::kInstallFailed, "the installation never came to its end");
+      apply(order, Event::kStepFailed);
+    }
+  }
+  step_began_ms_ = clock_.monotonic_ms();
+  if (changed) TRY_VOID(journal_.save());
+  return installer_.sweep(journal_.record());
+}
+
+// ---- past the point of no return ----------------------------------------------------------------
+
+Result<Work::Did> Work::advance_started() {
+  next_due_ = 0;  // first of the looks of a step
+  auto& orders = journal_.record().orders;
+  const auto found = std::find_if(orders.begin(), orders.end(), [](const OrderRecord& order) {
+    return is_past_no_return(order.state);
+  });
+  if (found == orders.end()) return Did::kNothing;
+  OrderRecord& order = *found;
+  Record& record = journal_.record();
+  switch (order.state) {
+    case State::kInstalling: {
+      const auto prepared = installer_.prepare(order, record);
+      if (!prepared) return step_failed(order, prepared.error());
+      TRY_VOID(move(order, Event::kPrepared));
+      return Did::kSomething;
+    }
+    case State::kActivating: {
+      const auto switched = installer_.activate(order, record, time_.now());
+      if (!switched) return step_failed(order, switched.error());
+      TRY_VOID(move(order, Event::kSwitched));
+      return Did::kSomething;
+    }
+    case State::kConfirming: {
+      const auto event = installer_.confirm(order, record);
+      if (!event) return step_failed(order, event.error());
+      order.error.reset();
+      TRY_VOID(move(order, *event));
+      TRY_VOID(downloads_.discard(order));
+      TRY_VOID(installer_.sweep(record));
+      return Did::kSomething;
+    }
+    case State::kRollingBack: return roll_back(order);
+    case State::kIdle:
+    case State::kOffered:
+    case State::kDownloading:
+    case State::kDownloaded:
+    case State::kWaiting:
+    case State::kFailed:
+    case State::kActive:
+    case State::kDeactivated:
+    case State::kRefused: break;
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
+  const bool silent = error.code() == ErrorCode::kUnavailable;
+  if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
+  order.error = recordable(error);
+  TRY_VOID(move(order, Event::kStepFailed));
+  return Did::kSomething;
+}
+
+Result<Work::Did> Work::roll_back(OrderRecord& order) {
+  const auto undone = installer_.roll_back(order, journal_.record(), time_.now());
+  const bool silent = !undone && undone.error().code() == ErrorCode::kUnavailable;
+  if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
+  // What lies on the disk is as before in any case; a car that cannot take it back is for a partner.
+  if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
+  const bool again = order.attempts < kAttemptsMax;
+  order.seen_open = false;  // tried again after a later exit-and-lock (P4.5)
+  TRY_VOID(move(order, again ? Event::kRolledBack : Event::kGiveUp));
+  if (!again) {
+    TRY_VOID(downloads_.discard(order));
+    TRY_VOID(installer_.sweep(journal_.record()));
+  }
+  return Did::kSomething;
+}
+
+// ---- waiting for the car ------------------------------------------------------------------------
+
+Result<Work::Did> Work::look_at_car(const Facts& facts) {
+  const std::int64_t now_ms = clock_.now() * 1000;
+  const bool is_locked = is_left_and_locked(facts, now_ms);
+  const bool entered = is_entered(facts, now_ms);
+  for (OrderRecord& order : journal_.record().orders) {
+    if (order.state == State::kDownloaded && entered && !order.seen_open) {
+      order.seen_open = true;
+      TRY_VOID(journal_.save());
+    }
+    const Did did = TRY(look_at_order(order, facts, is_locked));
+    if (did == Did::kSomething) return did;
+  }
+  return Did::kNothing;
+}
+
+Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bool is_locked) {
+  if (order.state == State::kDownloaded) {
+    std::vector<std::string> waits;
+    if (needs_licence(order) && order.licence.empty())
+      waits.emplace_back(to_string(Wait::kLicence));
+    if (!(order.seen_open && is_locked)) waits.emplace_back(to_string(Wait::kExitAndLock));
+    if (!waits.empty()) {
+      TRY_VOID(note_waits(order, std::move(waits)));
+      return Did::kNothing;
+    }
+    TRY_VOID(move(order, Event::kArm));
+    return Did::kSomething;
+  }
+  if (order.state != State::kWaiting) return Did::kNothing;
+  const Verdict verdict = evaluate(facts, order.requirements(), owner_time(facts),
+                                   clock_.now() * 1000);
+  if (verdict.answer == Verdict::Answer::kYes) return begin(order);
+  if (verdict.ask_again_at != 0) due_at(verdict.ask_again_at);
+  TRY_VOID(note_waits(order, names(verdict.reasons)));
+  return Did::kNothing;
+}
+
+Result<Work::Did> Work::begin(OrderRecord& order) {
+  const auto checked = installer_.check(order, journal_.record(), time_.now());
+  if (!checked) {
+    order.error = recordable(checked.error());
+    TRY_VOID(move(order, Event::kRefuse));
+    return Did::kSomething;
+  }
+  // The last moment: the car may have changed while the rest was looked at.
+  const Facts& now = vehicle_.facts();
+  const Verdict verdict =
+      evaluate(now, order.requirements(), owner_time(now), clock_.now() * 1000);
+  if (verdict.answer != Verdict::Answer::kYes) return Did::kNothing;
+  ++order.attempts;
+  order.resumptions = 0;
+  order.conditions = reported(now);
+  TRY_VOID(move(order, Event::kBegin));
+  return Did::kSomething;
+}
+
+Result<Work::Did> Work::keep_terms(const Facts& facts) {
+  Record& record = journal_.record();
+  for (auto& [id, function] : record.functions) {
+    const auto slot = record.slots.find(manifest::Slot::function(id));
+    if (slot == record.slots.end()) continue;  // never was installed as a whole
+    const LicenceVerdict verdict = licences_.judge(id, record, time_.now());
+    const bool wanted = verdict.state == LicenceVerdict::State::kActive;
+    if (wanted == function.on) continue;
+    if (evaluate(facts, {}, std::nullopt, clock_.now() * 1000).answer != Verdict::Answer::kYes)
+      continue;
+    const auto done =
+        wanted ? vehicle_.activate_function(id.text(), layout_.absolute(slot->second.path),
+                                            verdict.until ? format_utc(*verdict.until) : "")
+               : vehicle_.deactivate_function(id.text());
+    if (!done) {
+      due_at(clock_.now() + kTermRetrySeconds);
+      continue;
+    }
+    function.on = wanted;
+    TRY_VOID(journal_.save());
+    return Did::kSomething;
+  }
+  return Did::kNothing;
+}
+
+// ---- on the way into the car --------------------------------------------------------------------
+
+bool Work::is_blocked(const OrderRecord& order) const {
+  for (const OrderRecord& earlier : journal_.record().orders) {
+    if (&earlier == &order) return false;
+    if (is_final(earlier.state)) continue;
+    for (const ImageProgress& a : earlier.images)
+      for (const ImageProgress& b : order.images)
+        if (a.slot == b.slot) return true;
+  }
+  return false;
+}
+
+Result<Work::Did> Work::download(Network network) {
+  for (OrderRecord& order : journal_.record().orders) {
+    const bool offered = order.state == State::kOffered;
+    if (!offered && order.state != State::kDownloading) continue;
+    if (offered) {
+      const auto checked = installer_.check(order, journal_.record(), time_.now());
+      if (!checked) return settle(order, {.kind = DownloadOutcome::Kind::kRefuse,
+                                          .error = checked.error()});
+      if (order.action != manifest::OrderAction::kInstall)
+        return settle(order, {.kind = DownloadOutcome::Kind::kComplete});
+    }
+    if (is_blocked(order)) {
+      TRY_VOID(note_waits(order, {std::string(to_string(Wait::kEarlierOrder))}));
+      continue;
+    }
+    if (network != Network::kAllowed) {
+      const Wait wait = network == Network::kPrivate ? Wait::kPrivateMode : Wait::kConnection;
+      TRY_VOID(note_waits(order, {std::string(to_string(wait))}));
+      continue;
+    }
+    if (order.next_try > clock_.now()) {
+      due_at(order.next_try);
+      continue;
+    }
+    order.waiting_for.clear();
+    return settle(order, offered ? downloads_.prepare(order) : downloads_.step(order));
+  }
+  return Did::kNothing;
+}
+
+Result<Work::Did> Work::settle(OrderRecord& order, const DownloadOutcome& outcome) {
+  if (outcome.error) order.error = recordable(*outcome.error);
+  switch (outcome.kind) {
+    case DownloadOutcome::Kind::kMore: return Did::kSomething;
+    case DownloadOutcome::Kind::kInterrupted:
+      order.error.reset();
+      TRY_VOID(journal_.save());
+      return Did::kSomething;
+    case DownloadOutcome::Kind::kFetch: TRY_VOID(move(order, Event::kFetch)); break;
+    case DownloadOutcome::Kind::kComplete:
+      order.error.reset();
+      order.seen_open = false;
+      TRY_VOID(move(order, order.state == State::kOffered ? Event::kNothingToGet
+                                                          : Event::kFetched));
+      break;
+    case DownloadOutcome::Kind::kLater:
+    case DownloadOutcome::Kind::kNoSpace:
+      order.next_try = clock_.now() + outcome.retry_seconds;
+      if (outcome.kind == DownloadOutcome::Kind::kNoSpace) {
+        order.waiting_for.assign(1, std::string(to_string(Wait::kSpace)));
+      } else if (is_of_network(outcome.error->code())) {
+        order.waiting_for.assign(1, std::string(to_string(Wait::kConnection)));
+      }
+      TRY_VOID(journal_.save());
+      break;
+    case DownloadOutcome::Kind::kGiveUp:
+    case DownloadOutcome::Kind::kRefuse:
+      TRY_VOID(move(order, outcome.kind == DownloadOutcome::Kind::kRefuse ? Event::kRefuse
+                                                                          : Event::kGiveUp));
+      TRY_VOID(downloads_.discard(order));
+      break;
+  }
+  return Did::kSomething;
+}
+
+}  // namespace layby::agent

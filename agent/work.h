@@ -1,0 +1,85 @@
+// Walking the orders: what the Director lists becomes records, and each record moves through the
+// transition table, one bounded step at a time.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "agent/download.h"
+#include "agent/facts.h"
+#include "agent/install.h"
+#include "agent/journal.h"
+#include "agent/policy.h"
+#include "agent/trusted_time.h"
+#include "agent/vehicle.h"
+
+namespace layby::agent {
+
+// Installations of one order before it fails.
+constexpr std::uint32_t kAttemptsMax = 3;
+
+class Work {
+ public:
+  // All must outlive it.
+  Work(const Clock& clock, const Layout& layout, Journal& journal, TrustedTime& time,
+       Vehicle& vehicle, Licences& licences, Downloads& downloads, Installer& installer)
+      : clock_(clock),
+        layout_(layout),
+        journal_(journal),
+        time_(time),
+        vehicle_(vehicle),
+        licences_(licences),
+        downloads_(downloads),
+        installer_(installer) {}
+
+  // Takes over what the Director lists: new orders, licences that came, orders that are gone.
+  Result<void> merge(const manifest::VerifiedPlan& plan);
+
+  enum class Did { kSomething, kNothing };
+
+  // Tidies up after a start: counts a resumption for what was under way, deletes what is left over.
+  Result<void> resume();
+  // Takes what is past the point of no return one step further.
+  Result<Did> advance_started();
+  // Notes exit-and-lock, and begins the first order whose conditions all hold.
+  Result<Did> look_at_car(const Facts& facts);
+  // Switches functions off whose term is over, and on again where time was only guessed (P1.9).
+  Result<Did> keep_terms(const Facts& facts);
+  // Takes the first order that is on its way into the car one step further. `allowed` is false in
+  // private mode and without a connection.
+  enum class Network { kAllowed, kPrivate, kNone };
+  Result<Did> download(Network network);
+
+  // Wall clock seconds at which `download` or `look_at_car` should be called again; 0 for none.
+  UnixSeconds next_due() const { return next_due_; }
+
+ private:
+  void apply(OrderRecord& order, Event event);
+  Result<void> move(OrderRecord& order, Event event);
+  Result<void> note_waits(OrderRecord& order, std::vector<std::string> waits);
+  Result<Did> look_at_order(OrderRecord& order, const Facts& facts, bool is_locked);
+  Result<Did> begin(OrderRecord& order);
+  Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
+  Result<Did> step_failed(OrderRecord& order, const Error& error);
+  Result<Did> roll_back(OrderRecord& order);
+  bool is_blocked(const OrderRecord& order) const;
+  void update(OrderRecord& order, const manifest::PlannedOrder& planned);
+  void due_at(UnixSeconds time);
+
+  const Clock& clock_;
+  const Layout& layout_;
+  Journal& journal_;
+  TrustedTime& time_;
+  Vehicle& vehicle_;
+  Licences& licences_;
+  Downloads& downloads_;
+  Installer& installer_;
+  UnixSeconds next_due_ = 0;
+  std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
+};
+
+// An error as it may stand in the journal and in reports: printable, of bounded length.
+Error recordable(const Error& error);
+
+}  // namespace layby::agent

@@ -1,0 +1,107 @@
+// Work::merge: from what the Director lists to what the journal holds.
+#include <algorithm>
+
+#include "agent/work.h"
+#include "base/assert.h"
+#include "manifest/json_value.h"
+
+namespace layby::agent {
+namespace {
+
+ImageProgress progress_of(const manifest::PlannedImage& planned) {
+  const manifest::ImageFacts& facts = planned.entry.facts;
+  ImageProgress image{.name = planned.entry.name, .slot = facts.slot};
+  image.version = facts.version;
+  image.length = planned.entry.length;
+  image.sha256 = planned.entry.sha256;
+  image.release_counter = facts.release_counter;
+  image.duration_seconds = facts.duration_seconds;
+  image.battery_percent_min = facts.battery_percent_min;
+  if (facts.licence_key) {
+    const auto key = manifest::to_canonical(facts.licence_key->to_json());
+    LAYBY_ASSERT(key.has_value());  // it was read from canonical JSON
+    image.licence_key = *key;
+  }
+  image.payloads = planned.payloads;
+  return image;
+}
+
+OrderRecord record_of(const manifest::PlannedOrder& planned) {
+  OrderRecord order{.id = planned.id};
+  order.action = planned.action;
+  for (const manifest::PlannedImage& image : planned.images)
+    order.images.push_back(progress_of(image));
+  return order;
+}
+
+bool same_images(const OrderRecord& order, const manifest::PlannedOrder& planned) {
+  return order.action == planned.action &&
+         std::equal(order.images.begin(), order.images.end(), planned.images.begin(),
+                    planned.images.end(), [](const ImageProgress& a, const auto& b) {
+                      return a.name == b.entry.name && a.sha256 == b.entry.sha256;
+                    });
+}
+
+bool is_on_its_way(State state) {
+  return !is_final(state) && !is_past_no_return(state);
+}
+
+}  // namespace
+
+void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
+  if (!is_on_its_way(order.state)) return;
+  if (planned.refusal) {
+    order.error = recordable(*planned.refusal);
+    apply(order, Event::kRefuse);
+    return;
+  }
+  for (std::size_t i = 0; i < order.images.size(); ++i)
+    if (!order.images[i].chosen) order.images[i].payloads = planned.images[i].payloads;
+  if (planned.licence.empty() || planned.licence == order.licence) return;
+  const Bytes before = std::exchange(order.licence, planned.licence);
+  const auto checked = installer_.check(order, journal_.record(), time_.now());
+  if (checked) return;
+  // Not for this car, or older than what it has: it waits for a better one.
+  order.licence = before;
+  order.error = recordable(checked.error());
+  journal_.record().attack =
+      fmt::format("{}: {}", to_string(order.error->code()), order.error->message());
+  if (order.action != manifest::OrderAction::kInstall) apply(order, Event::kRefuse);
+}
+
+Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
+  Record& record = journal_.record();
+  std::vector<OrderRecord> merged;
+  // What has started goes on, listed or not.
+  for (const OrderRecord& order : record.orders) {
+    const bool listed = std::any_of(plan.orders().begin(), plan.orders().end(),
+                                    [&](const auto& planned) { return planned.id == order.id; });
+    if (listed) continue;
+    if (is_past_no_return(order.state)) {
+      merged.push_back(order);
+    } else {
+      LAYBY_ASSERT(next_state(order.state, Event::kDrop) == State::kIdle);
+      TRY_VOID(downloads_.discard(order));
+    }
+  }
+  for (const manifest::PlannedOrder& planned : plan.orders()) {
+    OrderRecord* known = record.order(planned.id);
+    if (known != nullptr && is_on_its_way(known->state) && !same_images(*known, planned)) {
+      TRY_VOID(downloads_.discard(*known));
+      known = nullptr;  // other images under the same id: it begins anew
+    }
+    if (known == nullptr) {
+      OrderRecord fresh = record_of(planned);
+      apply(fresh, Event::kOffer);
+      update(fresh, planned);
+      merged.push_back(std::move(fresh));
+    } else {
+      update(*known, planned);
+      merged.push_back(*known);
+    }
+  }
+  record.orders = std::move(merged);
+  return journal_.save();
+}
+
+}  // namespace layby::agent
