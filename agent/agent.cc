@@ -100,9 +100,8 @@ Result<std::unique_ptr<Agent>> Agent::open(Disk& disk, const Clock& clock, Trans
                 layout.certificate());
   CarKeys keys = TRY(read_keys(disk, layout));
   Journal journal = TRY(Journal::open(disk, layout.directory()));
-  auto state =
-      std::make_unique<State>(disk, clock, transport, vehicle, std::move(options),
-                              std::move(identity), std::move(keys), std::move(journal));
+  auto state = std::make_unique<State>(disk, clock, transport, vehicle, std::move(options),
+                                       std::move(identity), std::move(keys), std::move(journal));
   state->news.emplace(TRY(News::open(disk, transport, state->layout, state->identity)));
   TRY_VOID(state->work.resume());
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
@@ -184,8 +183,8 @@ Result<void> Agent::State::poll() {
     if (is_attack(error.code()))
       record.attack = fmt::format("{}: {}", to_string(error.code()), error.message());
     record.poll_next =
-        clock.now() + std::clamp(wish.value_or(0), backoff_seconds(record.poll_failures),
-                                 kRetryAfterSecondsMax);
+        clock.now() +
+        std::clamp(wish.value_or(0), backoff_seconds(record.poll_failures), kRetryAfterSecondsMax);
     return journal.save();
   }
   record.poll_failures = 0;
@@ -201,9 +200,9 @@ Result<Work::Did> Agent::State::talk(Work::Network network) {
   if (sent == Work::Did::kSomething) return sent;
   const Record& record = journal.record();
   // A wall clock that was set back must not put the next poll off for ever.
-  const bool is_far = record.poll_next > clock.now() + kRetryAfterSecondsMax &&
-                      record.poll_next > clock.now() + 2 * static_cast<UnixSeconds>(
-                                                                identity.poll_seconds);
+  const bool is_far =
+      record.poll_next > clock.now() + kRetryAfterSecondsMax &&
+      record.poll_next > clock.now() + 2 * static_cast<UnixSeconds>(identity.poll_seconds);
   if (!poll_wanted && !is_far && record.poll_next > clock.now()) return Work::Did::kNothing;
   TRY_VOID(poll());
   return Work::Did::kSomething;
@@ -246,7 +245,7 @@ Result<Agent::Next> Agent::step() {
   State& s = *state_;
   const Facts& facts = s.vehicle.facts();
   TRY_VOID(s.look_for_changes(facts));
-  const Work::Network network = is_private(facts)      ? Work::Network::kPrivate
+  const Work::Network network = is_private(facts)     ? Work::Network::kPrivate
                                 : is_connected(facts) ? Work::Network::kAllowed
                                                       : Work::Network::kNone;
   Work::Did did = TRY(s.work.advance_started());

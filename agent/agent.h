@@ -31,7 +31,7 @@ struct AgentOptions {
   std::string state_directory;
   Language language = Language::kEnglish;  // where the car does not say which
   // Asked between two chunks of a download: true makes `step` return soon. May be empty.
-  std::function<bool()> interrupted;
+  std::function<bool()> interrupted{};
 };
 
 class Agent {

@@ -26,8 +26,8 @@ Result<std::array<std::uint8_t, N>> read_key(Disk& disk, const std::string& path
 
 Result<CarIdentity> read_identity(Disk& disk, const Layout& layout) {
   const Bytes bytes = TRY(read_file(disk, layout.identity(), kIdentityBytesMax));
-  const manifest::Json json =
-      TRY_CONTEXT(manifest::parse_strict(bytes, {.bytes_max = kIdentityBytesMax}), layout.identity());
+  const manifest::Json json = TRY_CONTEXT(
+      manifest::parse_strict(bytes, {.bytes_max = kIdentityBytesMax}), layout.identity());
   CarIdentity identity{
       .vin = TRY(manifest::Vin::parse(TRY(manifest::text_field(json, "vin")))),
       .ecu = TRY(manifest::EcuSerial::parse(TRY(manifest::text_field(json, "ecu")))),

@@ -12,8 +12,9 @@ namespace {
 
 using Kind = DownloadOutcome::Kind;
 
-// A run of chunks in one request: as much as comes in about this time, within these bounds. A run is
-// the longest that the agent does not look at anything else but private mode and its host's wish.
+// A run of chunks in one request: as much as comes in about this time, within these bounds. A run
+// is the longest that the agent does not look at anything else but private mode and its host's
+// wish.
 constexpr std::uint64_t kRunSeconds = 5;
 constexpr std::uint64_t kRunBytesMin = 1 * kMiB;
 constexpr std::uint64_t kRunBytesMax = 32 * kMiB;
@@ -306,17 +307,17 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
 
   const std::int64_t started_ms = clock_.monotonic_ms();
   std::uint64_t received = 0;
-  const auto response = transport_.exchange(
-      {.path = payload_path(payload),
-       .range = ByteRange{head.chunk(run.next).payload_offset, run_bytes},
-       .bytes_max = run_bytes,
-       .deadline_ms = kRunDeadlineMs,
-       .bytes_per_second_min = kPayloadBytesPerSecondMin,
-       .rate_window_seconds = 60},
-      [&](ByteSpan bytes) {
-        received += bytes.size();
-        return take_bytes(order, run, bytes);
-      });
+  const auto response =
+      transport_.exchange({.path = payload_path(payload),
+                           .range = ByteRange{head.chunk(run.next).payload_offset, run_bytes},
+                           .bytes_max = run_bytes,
+                           .deadline_ms = kRunDeadlineMs,
+                           .bytes_per_second_min = kPayloadBytesPerSecondMin,
+                           .rate_window_seconds = 60},
+                          [&](ByteSpan bytes) {
+                            received += bytes.size();
+                            return take_bytes(order, run, bytes);
+                          });
   order.bytes_received -= run_bytes - std::min(run_bytes, received);
   const std::uint64_t elapsed_ms =
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
@@ -408,9 +409,9 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
     }
   }
   if (response->status == wanted) return {};
-  const Error error(ErrorCode::kUnavailable,
-                    fmt::format("the server answered {} to a request for a payload",
-                                response->status));
+  const Error error(
+      ErrorCode::kUnavailable,
+      fmt::format("the server answered {} to a request for a payload", response->status));
   if (is_final(response->status))
     return {.kind = Kind::kRefuse, .error = Error(ErrorCode::kNotFound, error.message())};
   DownloadOutcome outcome = later(order, error);

@@ -30,7 +30,7 @@ struct DownloadOutcome {
     kRefuse,       // for good: the server does not have it, or it is nonsense
     kInterrupted,  // the host, or private mode, wants something else first
   } kind = Kind::kMore;
-  std::optional<Error> error;
+  std::optional<Error> error{};
   std::int64_t retry_seconds = 0;
 };
 

@@ -38,9 +38,7 @@ class Lines {
   Lines(const HeadUnitView& view, Language language) : view_(view), language_(language) {}
 
   void add(Text which) { push(std::string(text(which, language_))); }
-  void add(Text which, const std::string& argument) {
-    push(text_with(which, language_, argument));
-  }
+  void add(Text which, const std::string& argument) { push(text_with(which, language_, argument)); }
   std::vector<std::string> take() { return std::move(lines_); }
 
   void condition(const Reason& reason, const OrderRecord& order) {

@@ -160,9 +160,9 @@ Result<void> Installer::keep_licence(const OrderRecord& order, Record& record) {
     const ImageProgress& image = order.images.front();
     const auto id = function_of(image);
     const auto known = record.functions.find(id);
-    const auto licence = TRY(licences_.open(
-        order.licence, id, image.licence_key,
-        known == record.functions.end() ? nullptr : &known->second));
+    const auto licence =
+        TRY(licences_.open(order.licence, id, image.licence_key,
+                           known == record.functions.end() ? nullptr : &known->second));
     TRY_VOID(licences_.store(id, order.licence));
     FunctionRecord& function = record.functions[id];
     function.newest = licence.mark();
@@ -256,8 +256,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
   LAYBY_ASSERT(false);
 }
 
-Result<void> Installer::roll_back(const OrderRecord& order, const Record& record,
-                                  UnixSeconds now) {
+Result<void> Installer::roll_back(const OrderRecord& order, const Record& record, UnixSeconds now) {
   if (order.action != OrderAction::kInstall) return {};  // the car still does what it did
   switch (kind(order)) {
     case ImageKind::kMap:

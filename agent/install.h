@@ -1,7 +1,7 @@
 // Putting an order's images live, at one instant, and undoing it.
 //
-// Each function may be called again after a power cut at any point in it: it finds out from the disk
-// what is done already. The caller saves the journal between them.
+// Each function may be called again after a power cut at any point in it: it finds out from the
+// disk what is done already. The caller saves the journal between them.
 #pragma once
 
 #include "agent/layout.h"
@@ -53,6 +53,7 @@ class Installer {
 };
 
 // kWrongImage unless the bytes have this digest and length.
-Result<void> check_image(const ReadAt& content, const ImageProgress& image, const std::string& path);
+Result<void> check_image(const ReadAt& content, const ImageProgress& image,
+                         const std::string& path);
 
 }  // namespace layby::agent

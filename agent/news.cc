@@ -50,8 +50,8 @@ Result<HttpResponse> News::get(HttpRequest request) {
 
 Result<void> News::fetch_time(TrustedTime& time, Record& record) {
   const manifest::TimeNonce nonce = manifest::make_time_nonce();
-  const HttpResponse response = TRY(get(
-      {.path = "/v1/vehicle/time?nonce=" + to_hex(nonce), .bytes_max = kTimeBytesMax}));
+  const HttpResponse response =
+      TRY(get({.path = "/v1/vehicle/time?nonce=" + to_hex(nonce), .bytes_max = kTimeBytesMax}));
   if (response.status != 200)
     return fail(ErrorCode::kUnavailable, "the server answered {} to the request for its time",
                 response.status);
@@ -115,10 +115,11 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
         now));
     const auto* targets = director_.targets();
     if (targets != nullptr && !(*targets)->targets.empty())
-      TRY_VOID(refresh({image_, "/v1/repositories/image/metadata/", layout_->image_trust(),
-                        record.image_etag},
-                       now));
-    manifest::CarFacts car{.vin = identity_->vin};
+      TRY_VOID(refresh(
+          {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
+          now));
+    manifest::CarFacts car{
+        .vin = identity_->vin, .ecus = {}, .release_counters = {}, .known_conditions = {}};
     car.ecus.emplace(identity_->ecu, identity_->hardware);
     for (const auto& [slot, held] : record.slots)
       car.release_counters.emplace(slot, held.release_counter);

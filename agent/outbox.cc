@@ -30,14 +30,14 @@ void add_functions(const Record& record, const Licences& licences, UnixSeconds n
     // A licence that is not yet, or no longer, carried out says nothing about the car.
     const bool said_active = state == manifest::FunctionState::kActive;
     if (said_active != function.on) continue;
-    report.functions.emplace(id, manifest::FunctionReport{.counter = function.newest.counter,
-                                                          .state = state,
-                                                          .until = verdict.until});
+    report.functions.emplace(
+        id, manifest::FunctionReport{
+                .counter = function.newest.counter, .state = state, .until = verdict.until});
   }
 }
 
 manifest::OrderReport order_report(const OrderRecord& order) {
-  manifest::OrderReport out{.id = order.id};
+  manifest::OrderReport out{.id = order.id, .error = {}, .conditions = {}};
   const auto state = manifest::parse_order_state(to_string(order.state));
   LAYBY_ASSERT(state.has_value());  // idle orders are not in the record
   out.state = *state;
@@ -52,7 +52,12 @@ manifest::OrderReport order_report(const OrderRecord& order) {
 }  // namespace
 
 manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const {
-  manifest::EcuReport report{.ecu = identity_.ecu};
+  manifest::EcuReport report{.ecu = identity_.ecu,
+                             .agent = {},
+                             .installed = {},
+                             .functions = {},
+                             .attack = {},
+                             .orders = {}};
   report.agent = kAgentVersion;
   for (const auto& [slot, held] : record.slots)
     report.installed.emplace(slot,
@@ -96,8 +101,7 @@ Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
 Result<void> Outbox::send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds) {
   Record& record = journal.record();
   LAYBY_ASSERT(is_pending(record));
-  const Bytes bytes =
-      TRY(read_file(disk_, layout_.pending_manifest(), kVehicleManifestBytesMax));
+  const Bytes bytes = TRY(read_file(disk_, layout_.pending_manifest(), kVehicleManifestBytesMax));
   const HttpResponse response =
       TRY(transport_.exchange({.method = HttpRequest::Method::kPost,
                                .path = "/v1/vehicle/manifest",

@@ -16,20 +16,19 @@ Result<std::string> request_body(Disk& disk, const Layout& layout, const CarIden
   const Bytes tls_key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
   const std::string request =
       TRY(crypto::make_request(std::string(as_text(tls_key)), identity.vin.text()));
-  const manifest::Json body = {{"vin", identity.vin.text()},
-                               {"code", code},
-                               {"certificate_request", request},
-                               {"seal_key", to_hex(keys.seal.public_key)},
-                               {"primary", identity.ecu.text()},
-                               {"ecus",
-                                {{{"serial", identity.ecu.text()},
-                                  {"hardware_id", identity.hardware.text()},
-                                  {"public_key", to_hex(keys.ecu->public_key())}}}}};
+  const manifest::Json ecu = {{"serial", identity.ecu.text()},
+                              {"hardware_id", identity.hardware.text()},
+                              {"public_key", to_hex(keys.ecu->public_key())}};
+  const manifest::Json body = {
+      {"vin", identity.vin.text()},     {"code", code},
+      {"certificate_request", request}, {"seal_key", to_hex(keys.seal.public_key)},
+      {"primary", identity.ecu.text()}, {"ecus", manifest::Json::array({ecu})}};
   return manifest::to_wire(body);
 }
 
 std::string reason_of(const HttpResponse& response) {
-  const auto problem = manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax});
+  const auto problem =
+      manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax});
   std::string text = fmt::format("the server answered {}", response.status);
   if (!problem) return text;
   for (const char* field : {"code", "detail"})
@@ -41,12 +40,12 @@ std::string reason_of(const HttpResponse& response) {
 
 Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code) {
   CarIdentity identity = TRY(read_identity(disk, layout));
-  const HttpResponse response = TRY(
-      transport.exchange({.method = HttpRequest::Method::kPost,
-                          .path = "/v1/pair",
-                          .headers = {{"Content-Type", "application/json"}},
-                          .body = TRY(request_body(disk, layout, identity, code)),
-                          .bytes_max = kAnswerBytesMax}));
+  const HttpResponse response =
+      TRY(transport.exchange({.method = HttpRequest::Method::kPost,
+                              .path = "/v1/pair",
+                              .headers = {{"Content-Type", "application/json"}},
+                              .body = TRY(request_body(disk, layout, identity, code)),
+                              .bytes_max = kAnswerBytesMax}));
   if (response.status >= 400 && response.status < 500 && response.status != 429)
     return fail(ErrorCode::kForbidden, "pairing was refused: {}", reason_of(response));
   if (response.status != 200)

@@ -24,7 +24,7 @@ enum class Condition : std::uint8_t {
   kLowVoltageBattery,
   kOwnerTime,  // the owner set a later time
 };
-constexpr std::array kConditions = {
+inline constexpr std::array kConditions = {
     Condition::kGear,          Condition::kParkingBrake,    Condition::kPower,
     Condition::kDriver,        Condition::kDoorsClosed,     Condition::kDoorsLocked,
     Condition::kChargingCable, Condition::kTractionBattery, Condition::kLowVoltageBattery,

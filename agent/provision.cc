@@ -43,10 +43,9 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
                                   const manifest::RegionId& region, const std::string& from) {
   const auto view = TRY_CONTEXT(manifest::RegionImage::open(disk, from), from);
   const auto digests = TRY(crypto::hash_all(*view, crypto::Hasher::With::kSha256));
-  ImageProgress image{
-      .name = TRY(manifest::ImageName::parse(
-          fmt::format("maps/{}/{}.tar", region.text(), kFactoryVersion))),
-      .slot = manifest::Slot::map(region)};
+  ImageProgress image{.name = TRY(manifest::ImageName::parse(
+                          fmt::format("maps/{}/{}.tar", region.text(), kFactoryVersion))),
+                      .slot = manifest::Slot::map(region)};
   image.sha256 = digests.sha256;
   const std::string path = Layout::region_path(image);
   TRY_VOID(disk.make_dirs(layout.regions()));
@@ -61,8 +60,7 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
 }
 
 Result<SlotRecord> install_software(Disk& disk, const Layout& layout,
-                                    const manifest::HardwareId& hardware,
-                                    const std::string& from) {
+                                    const manifest::HardwareId& hardware, const std::string& from) {
   const auto file = TRY(disk.open_read(from));
   const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
   const std::string path = "software/a.img";

@@ -1,4 +1,5 @@
-// The factory state: identity, keys, trusted roots, the images that the car leaves the factory with.
+// The factory state: identity, keys, trusted roots, the images that the car leaves the factory
+// with.
 #pragma once
 
 #include <map>

@@ -36,17 +36,17 @@ std::string_view to_string(Wait wait);  // stable, for `status`
 struct ImageProgress {
   manifest::ImageName name;
   manifest::Slot slot;
-  std::string version;
+  std::string version{};
   std::uint64_t length = 0;
   crypto::Digest256 sha256{};
   std::uint64_t release_counter = 0;
   std::uint64_t duration_seconds = 0;
   std::uint64_t battery_percent_min = 0;
-  std::string licence_key;  // canonical KEY; functions only
+  std::string licence_key{};  // canonical KEY; functions only
 
-  std::vector<manifest::Payload> payloads;  // as the Director offered them
+  std::vector<manifest::Payload> payloads{};  // as the Director offered them
   // Which of them is taken; empty while undecided, and for an image that the slot has already.
-  std::optional<std::size_t> chosen;
+  std::optional<std::size_t> chosen{};
   std::uint32_t chunk_count = 0;  // 0 until the head is here
   std::uint32_t chunks_done = 0;  // verified, applied, synced
   std::uint64_t bytes_done = 0;   // payload bytes of those chunks, and of the head
@@ -60,21 +60,21 @@ struct OrderRecord {
   manifest::OrderAction action = manifest::OrderAction::kInstall;
   State state = State::kIdle;
   UnixSeconds since = 0;  // when this state began, in trusted time
-  std::vector<ImageProgress> images;
-  Bytes licence;  // sealed; empty while there is none
+  std::vector<ImageProgress> images{};
+  Bytes licence{};  // sealed; empty while there is none
 
-  std::uint32_t attempts = 0;          // installations begun, counted before each
-  std::uint32_t resumptions = 0;     // starts of the agent that found it past the point of no return
-  std::uint32_t damages = 0;           // chunks or images that came damaged
+  std::uint32_t attempts = 0;     // installations begun, counted before each
+  std::uint32_t resumptions = 0;  // starts of the agent that found it past the point of no return
+  std::uint32_t damages = 0;      // chunks or images that came damaged
   std::uint32_t failures_in_row = 0;   // of the network; for the backoff
   std::uint64_t bytes_received = 0;    // of all payloads, good or bad
   std::uint64_t bytes_budget = 0;      // never more than this is received
   std::uint64_t bytes_per_second = 0;  // measured
   UnixSeconds next_try = 0;            // wall clock; 0: at once
-  std::optional<Error> error;          // the last one
+  std::optional<Error> error{};        // the last one
   bool seen_open = false;  // since the download the car was not left-and-locked: now a lock counts
-  std::vector<std::string> waiting_for;           // names of Wait and Condition
-  std::map<std::string, std::string> conditions;  // the facts at the point of no return
+  std::vector<std::string> waiting_for{};           // names of Wait and Condition
+  std::map<std::string, std::string> conditions{};  // the facts at the point of no return
 
   std::uint64_t bytes_done() const;
   std::uint64_t bytes_total() const;
@@ -84,17 +84,17 @@ struct OrderRecord {
 
 struct SlotRecord {
   manifest::ImageName image;
-  std::string version;
+  std::string version{};
   crypto::Digest256 sha256{};
   std::uint64_t length = 0;
   std::uint64_t release_counter = 0;
-  std::string path;  // below the state directory
+  std::string path{};  // below the state directory
 };
 
 struct FunctionRecord {
   manifest::LicenceMark newest;
-  std::string licence_key;  // canonical KEY, from the signed mustMatch
-  bool on = false;          // what the car was told last
+  std::string licence_key{};  // canonical KEY, from the signed mustMatch
+  bool on = false;            // what the car was told last
 };
 
 struct Record {

@@ -25,12 +25,9 @@ std::uint64_t bytes_to_go(const OrderRecord& order) {
 
 Json payload_json(const ImageProgress& image) {
   const manifest::Payload& payload = *image.payload();
-  Json json = {{"image", image.name.text()},
-               {"slot", image.slot.text()},
-               {"sha256", to_hex(payload.sha256)},
-               {"chunksVerified", image.chunks_done},
-               {"chunkCount", image.chunk_count},
-               {"bytesVerified", image.bytes_done},
+  Json json = {{"image", image.name.text()},       {"slot", image.slot.text()},
+               {"sha256", to_hex(payload.sha256)}, {"chunksVerified", image.chunks_done},
+               {"chunkCount", image.chunk_count},  {"bytesVerified", image.bytes_done},
                {"bytesTotal", payload.length}};
   if (payload.base) json["base"] = to_hex(*payload.base);
   return json;
@@ -66,9 +63,12 @@ Json function_json(const manifest::FunctionId& id, const LicenceVerdict& verdict
 }
 
 Json slot_json(const SlotRecord& held, const Layout& layout) {
-  return {{"image", held.image.text()},       {"version", held.version},
-          {"sha256", to_hex(held.sha256)},    {"length", held.length},
-          {"releaseCounter", held.release_counter}, {"path", layout.absolute(held.path)}};
+  return {{"image", held.image.text()},
+          {"version", held.version},
+          {"sha256", to_hex(held.sha256)},
+          {"length", held.length},
+          {"releaseCounter", held.release_counter},
+          {"path", layout.absolute(held.path)}};
 }
 
 struct Sources {
@@ -113,7 +113,8 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
   for (const OrderRecord& order : record.orders) json["orders"].push_back(order_json(order));
   for (const auto& [id, verdict] : sources.licences)
     json["functions"].push_back(function_json(id, verdict));
-  for (const auto& [slot, held] : record.slots) json["slots"][slot.text()] = slot_json(held, layout);
+  for (const auto& [slot, held] : record.slots)
+    json["slots"][slot.text()] = slot_json(held, layout);
   return json;
 }
 
@@ -124,9 +125,9 @@ std::string joined(const std::vector<std::string>& words) {
 }
 
 std::string order_text(const OrderRecord& order) {
-  std::string out = fmt::format("{} {}: {} since {}", order.id.text(),
-                                manifest::to_string(order.action), to_string(order.state),
-                                format_utc(order.since));
+  std::string out =
+      fmt::format("{} {}: {} since {}", order.id.text(), manifest::to_string(order.action),
+                  to_string(order.state), format_utc(order.since));
   if (!order.waiting_for.empty()) out += ", waits for " + joined(order.waiting_for);
   if (order.next_try != 0) out += ", next try " + format_utc(order.next_try);
   out += "\n";

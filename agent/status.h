@@ -1,4 +1,5 @@
-// What `layby-agent status` and `updates` show: read from the journal, also beside a running daemon.
+// What `layby-agent status` and `updates` show: read from the journal, also beside a running
+// daemon.
 #pragma once
 
 #include <string>

@@ -12,8 +12,8 @@
 namespace layby::agent {
 
 enum class Language : std::uint8_t { kGerman, kEnglish, kFrench, kItalian, kDutch };
-constexpr std::array kLanguages = {Language::kGerman, Language::kEnglish, Language::kFrench,
-                                   Language::kItalian, Language::kDutch};
+inline constexpr std::array kLanguages = {Language::kGerman, Language::kEnglish, Language::kFrench,
+                                          Language::kItalian, Language::kDutch};
 std::optional<Language> language_from(std::string_view code);  // "de", "en", "fr", "it", "nl"
 std::string_view to_string(Language language);
 

@@ -23,9 +23,9 @@ struct ByteRange {
 struct HttpRequest {
   enum class Method { kGet, kPost } method = Method::kGet;
   std::string path;  // on the configured server: "/v1/vehicle/time?nonce=…"
-  std::map<std::string, std::string> headers;
-  std::string body;  // for kPost
-  std::optional<ByteRange> range;
+  std::map<std::string, std::string> headers{};
+  std::string body{};  // for kPost
+  std::optional<ByteRange> range{};
   std::uint64_t bytes_max = 0;             // of the response's body; kEndlessData above
   std::int64_t deadline_ms = 60'000;       // of the whole exchange; kSlowRetrieval after
   std::uint64_t bytes_per_second_min = 1;  // over rate_window_seconds; kSlowRetrieval below

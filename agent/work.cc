@@ -8,8 +8,8 @@
 namespace layby::agent {
 namespace {
 
-// A car that can not be asked in the middle of an installation: how often it is asked again, and how
-// long until that counts as a failure.
+// A car that can not be asked in the middle of an installation: how often it is asked again, and
+// how long until that counts as a failure.
 constexpr std::int64_t kVehicleRetrySeconds = 2;
 constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
 // Starts that one installation survives: more, and it is the installation that ends them.
@@ -19,8 +19,13 @@ constexpr std::size_t kErrorTextMax = 400;
 
 // What the car said at the point of no return, for the report.
 constexpr std::string_view kReportedSignals[] = {
-    vss::kGear,  vss::kParkingBrake,    vss::kPower,        vss::kDriver,
-    vss::kCable, vss::kTractionBattery, vss::kLowVoltageBattery,
+    vss::kGear,
+    vss::kParkingBrake,
+    vss::kPower,
+    vss::kDriver,
+    vss::kCable,
+    vss::kTractionBattery,
+    vss::kLowVoltageBattery,
 };
 
 std::map<std::string, std::string> reported(const Facts& facts) {
@@ -168,7 +173,8 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
-  // What lies on the disk is as before in any case; a car that cannot take it back is for a partner.
+  // What lies on the disk is as before in any case; a car that cannot take it back is for a
+  // partner.
   if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
   const bool again = order.attempts < kAttemptsMax;
   order.seen_open = false;  // tried again after a later exit-and-lock (P4.5)
@@ -211,8 +217,8 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     return Did::kSomething;
   }
   if (order.state != State::kWaiting) return Did::kNothing;
-  const Verdict verdict = evaluate(facts, order.requirements(), owner_time(facts),
-                                   clock_.now() * 1000);
+  const Verdict verdict =
+      evaluate(facts, order.requirements(), owner_time(facts), clock_.now() * 1000);
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
   if (verdict.ask_again_at != 0) due_at(verdict.ask_again_at);
   TRY_VOID(note_waits(order, names(verdict.reasons)));
@@ -228,8 +234,7 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   }
   // The last moment: the car may have changed while the rest was looked at.
   const Facts& now = vehicle_.facts();
-  const Verdict verdict =
-      evaluate(now, order.requirements(), owner_time(now), clock_.now() * 1000);
+  const Verdict verdict = evaluate(now, order.requirements(), owner_time(now), clock_.now() * 1000);
   if (verdict.answer != Verdict::Answer::kYes) return Did::kNothing;
   ++order.attempts;
   order.resumptions = 0;
@@ -282,8 +287,8 @@ Result<Work::Did> Work::download(Network network) {
     if (!offered && order.state != State::kDownloading) continue;
     if (offered) {
       const auto checked = installer_.check(order, journal_.record(), time_.now());
-      if (!checked) return settle(order, {.kind = DownloadOutcome::Kind::kRefuse,
-                                          .error = checked.error()});
+      if (!checked)
+        return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = checked.error()});
       if (order.action != manifest::OrderAction::kInstall)
         return settle(order, {.kind = DownloadOutcome::Kind::kComplete});
     }
@@ -318,8 +323,8 @@ Result<Work::Did> Work::settle(OrderRecord& order, const DownloadOutcome& outcom
     case DownloadOutcome::Kind::kComplete:
       order.error.reset();
       order.seen_open = false;
-      TRY_VOID(move(order, order.state == State::kOffered ? Event::kNothingToGet
-                                                          : Event::kFetched));
+      TRY_VOID(
+          move(order, order.state == State::kOffered ? Event::kNothingToGet : Event::kFetched));
       break;
     case DownloadOutcome::Kind::kLater:
     case DownloadOutcome::Kind::kNoSpace:
@@ -333,8 +338,8 @@ Result<Work::Did> Work::settle(OrderRecord& order, const DownloadOutcome& outcom
       break;
     case DownloadOutcome::Kind::kGiveUp:
     case DownloadOutcome::Kind::kRefuse:
-      TRY_VOID(move(order, outcome.kind == DownloadOutcome::Kind::kRefuse ? Event::kRefuse
-                                                                          : Event::kGiveUp));
+      TRY_VOID(move(
+          order, outcome.kind == DownloadOutcome::Kind::kRefuse ? Event::kRefuse : Event::kGiveUp));
       TRY_VOID(downloads_.discard(order));
       break;
   }

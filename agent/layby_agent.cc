@@ -1,0 +1,168 @@
+#include "agent/layby_agent.h"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+
+#include "agent/agent.h"
+#include "agent/curl_transport.h"
+#include "agent/status.h"
+#include "crypto/initialize.h"
+
+namespace {
+
+using namespace layby;
+using namespace layby::agent;
+
+// The host's callbacks as a Vehicle.
+class CallbackVehicle final : public Vehicle {
+ public:
+  explicit CallbackVehicle(const layby_vehicle& host) : host_(host) {}
+
+  const Facts& facts() override {
+    facts_.clear();
+    host_.read_signals(host_.context, take, &facts_);
+    return facts_;
+  }
+  Result<void> activate_function(const std::string& id, const std::string& package_path,
+                                 const std::string& until) override {
+    return ask({LAYBY_ACTIVATE_FUNCTION, id.c_str(), package_path.c_str(), until.c_str()},
+               ErrorCode::kActivationFailed);
+  }
+  Result<void> deactivate_function(const std::string& id) override {
+    return ask({LAYBY_DEACTIVATE_FUNCTION, id.c_str(), "", ""}, ErrorCode::kActivationFailed);
+  }
+  Result<void> boot_software(BootStep step, const std::string& slot_path) override {
+    const layby_command_kind kind = step == BootStep::kTrial  ? LAYBY_BOOT_TRIAL
+                                    : step == BootStep::kKeep ? LAYBY_BOOT_KEEP
+                                                              : LAYBY_BOOT_REVERT;
+    return ask({kind, "", slot_path.c_str(), ""}, ErrorCode::kActivationFailed);
+  }
+  Result<void> check_software(const std::string& slot_path) override {
+    return ask({LAYBY_CHECK_SOFTWARE, "", slot_path.c_str(), ""}, ErrorCode::kHealthCheckFailed);
+  }
+  Result<void> reload_maps(const std::string& set_path) override {
+    return ask({LAYBY_RELOAD_MAPS, "", set_path.c_str(), ""}, ErrorCode::kActivationFailed);
+  }
+  Result<void> show(const std::vector<std::string>& lines) override {
+    std::string text;
+    for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+    return ask({LAYBY_SHOW, text.c_str(), "", ""}, ErrorCode::kUnavailable);
+  }
+
+ private:
+  static void take(void* sink, const char* name, const char* value, int64_t unix_ms) {
+    static_cast<Facts*>(sink)->set(name, {value, unix_ms});
+  }
+  Result<void> ask(const layby_command& command, ErrorCode on_refusal) {
+    const int result = host_.command(host_.context, &command);
+    if (result == LAYBY_OK) return {};
+    if (result == LAYBY_UNAVAILABLE) return fail(ErrorCode::kUnavailable, "the car is not ready");
+    return fail(on_refusal, "the car answered {}", result);
+  }
+
+  layby_vehicle host_;
+  Facts facts_;
+};
+
+void copy_text(const std::string& text, char* out, size_t size) {
+  if (out == nullptr || size == 0) return;
+  const size_t count = std::min(text.size(), size - 1);
+  std::memcpy(out, text.data(), count);
+  out[count] = '\0';
+}
+
+}  // namespace
+
+struct layby_agent {
+  explicit layby_agent(const layby_vehicle& host) : vehicle(host) {}
+
+  RealDisk disk;
+  SystemClock clock;
+  CallbackVehicle vehicle;
+  std::unique_ptr<CurlTransport> transport;
+  std::unique_ptr<Agent> agent;
+  std::string directory;
+  mutable std::string error;
+};
+
+namespace {
+
+Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
+  if (options.state_directory == nullptr || options.vehicle.read_signals == nullptr ||
+      options.vehicle.command == nullptr)
+    return fail(ErrorCode::kInvalidArgument, "an option is NULL");
+  const auto language = language_from(options.language == nullptr ? "en" : options.language);
+  if (!language) return fail(ErrorCode::kInvalidArgument, "unknown language {}", options.language);
+  crypto::initialize();
+  auto opened = std::make_unique<layby_agent>(options.vehicle);
+  opened->directory = options.state_directory;
+  const Layout layout(opened->directory);
+  const CarIdentity identity = TRY(read_identity(opened->disk, layout));
+  opened->transport = TRY(CurlTransport::create({.server_url = identity.server_url,
+                                                 .ca_path = layout.ca(),
+                                                 .certificate_path = layout.certificate(),
+                                                 .key_path = layout.tls_key(),
+                                                 .interrupted = {}}));
+  opened->agent =
+      TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
+                      {.state_directory = opened->directory, .language = *language}));
+  return opened;
+}
+
+// Nothing of ours throws, but memory may run out below us: no exception reaches a C caller.
+template <typename F>
+int guarded(std::string& error, F body) {
+  try {
+    const Result<void> done = body();
+    if (done) return LAYBY_OK;
+    error = done.error().message();
+    return static_cast<int>(done.error().code());
+  } catch (const std::exception& thrown) {
+    error = thrown.what();
+    return static_cast<int>(ErrorCode::kInternal);
+  }
+}
+
+}  // namespace
+
+int layby_agent_open(const layby_options* options, layby_agent** agent, char* error,
+                     size_t error_size) {
+  *agent = nullptr;
+  std::string text;
+  const int result = guarded(text, [&]() -> Result<void> {
+    *agent = TRY(open(*options)).release();
+    return {};
+  });
+  copy_text(text, error, error_size);
+  return result;
+}
+
+int layby_agent_step(layby_agent* agent, int64_t* wait_ms) {
+  *wait_ms = 0;
+  return guarded(agent->error, [&]() -> Result<void> {
+    *wait_ms = TRY(agent->agent->step()).wait_ms;
+    return {};
+  });
+}
+
+size_t layby_agent_status(const layby_agent* agent, char* text, size_t size) {
+  std::string out;
+  RealDisk disk;
+  const int result = guarded(agent->error, [&]() -> Result<void> {
+    out = TRY(status(disk, agent->clock, Layout(agent->directory), Daemon::kRunning,
+                     StatusForm::kJson));
+    return {};
+  });
+  if (result != LAYBY_OK) return 0;
+  copy_text(out, text, size);
+  return out.size();
+}
+
+const char* layby_agent_error(const layby_agent* agent) {
+  return agent->error.c_str();
+}
+
+void layby_agent_close(layby_agent* agent) {
+  delete agent;
+}

@@ -1,0 +1,326 @@
+// layby-agent: the car's daemon and its commands. README.md has the command line.
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+
+#include "agent/agent.h"
+#include "agent/curl_transport.h"
+#include "agent/pairing.h"
+#include "agent/provision.h"
+#include "agent/socket_vehicle.h"
+#include "agent/status.h"
+#include "base/time_text.h"
+#include "crypto/initialize.h"
+
+namespace {
+
+using namespace layby;
+using namespace layby::agent;
+
+enum Exit { kDone = 0, kFailed = 1, kUsage = 2, kNotReady = 3, kBusy = 4, kRefusedByServer = 5 };
+
+volatile sig_atomic_t stop_wanted = 0;
+int stop_pipe[2] = {-1, -1};
+
+void want_stop(int) {
+  stop_wanted = 1;
+  const char byte = 0;
+  // The pipe only wakes poll(); when it is full somebody is awake already.
+  [[maybe_unused]] const ssize_t n = ::write(stop_pipe[1], &byte, 1);
+}
+
+int report(const Error& error, Exit exit = kFailed) {
+  std::fprintf(stderr, "layby-agent: %s (%s)\n", error.message().c_str(),
+               std::string(to_string(error.code())).c_str());
+  return exit;
+}
+
+Exit exit_of(const Error& error) {
+  return error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kUnauthenticated
+             ? kNotReady
+             : kFailed;
+}
+
+struct Options {
+  std::string state;
+  std::string vin, ecu, hardware, director_root, image_root, ca, server, software;
+  std::vector<std::string> maps;
+  std::string code;
+  std::string vehicle, language = "en";
+  std::uint64_t rate_bytes_max = 0;
+  bool until_idle = false;
+  bool json = false;
+};
+
+// ---- provision and pair -------------------------------------------------------------------------
+
+Result<FactoryState> factory_of(const Options& options) {
+  FactoryState factory{.identity = {.vin = TRY(manifest::Vin::parse(options.vin)),
+                                    .ecu = TRY(manifest::EcuSerial::parse(options.ecu)),
+                                    .hardware = TRY(manifest::HardwareId::parse(options.hardware)),
+                                    .server_url = options.server},
+                       .director_root_path = options.director_root,
+                       .image_root_path = options.image_root,
+                       .ca_path = options.ca,
+                       .map_directories = {},
+                       .software_path = options.software};
+  for (const std::string& map : options.maps) {
+    const std::size_t equals = map.find('=');
+    if (equals == std::string::npos)
+      return fail(ErrorCode::kInvalidArgument, "--map {}: REGION=DIRECTORY is wanted", map);
+    factory.map_directories[TRY(manifest::RegionId::parse(map.substr(0, equals)))] =
+        map.substr(equals + 1);
+  }
+  return factory;
+}
+
+int run_provision(const Options& options) {
+  RealDisk disk;
+  const auto factory = factory_of(options);
+  if (!factory) return report(factory.error(), kUsage);
+  const auto done = provision(disk, Layout(options.state), *factory);
+  if (!done) return report(done.error());
+  std::printf("provisioned %s in %s\n", options.vin.c_str(), options.state.c_str());
+  return kDone;
+}
+
+int run_pair(const Options& options) {
+  RealDisk disk;
+  const Layout layout(options.state);
+  const auto identity = read_identity(disk, layout);
+  if (!identity) return report(identity.error(), exit_of(identity.error()));
+  auto transport = CurlTransport::create(
+      {.server_url = identity->server_url, .ca_path = layout.ca(), .interrupted = {}});
+  if (!transport) return report(transport.error());
+  const auto paired = pair(disk, layout, **transport, options.code);
+  if (!paired)
+    return report(paired.error(),
+                  paired.error().code() == ErrorCode::kForbidden ? kRefusedByServer : kFailed);
+  std::printf("paired %s\n", identity->vin.text().c_str());
+  return kDone;
+}
+
+// ---- run ----------------------------------------------------------------------------------------
+
+// One daemon a directory; the lock goes with the process.
+class StateLock {
+ public:
+  explicit StateLock(const std::string& path)
+      : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
+  ~StateLock() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  StateLock(const StateLock&) = delete;
+  StateLock& operator=(const StateLock&) = delete;
+  bool take() { return fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0; }
+
+ private:
+  int fd_;
+};
+
+// Tells a person, or a script, what goes on: a line for each new state, and a bar or lines of
+// percent while something is downloaded.
+class Progress {
+ public:
+  Progress() : terminal_(::isatty(STDOUT_FILENO) == 1) {}
+
+  void look(const Record& record) {
+    std::map<std::string, std::string> states;
+    for (const OrderRecord& order : record.orders) {
+      states[order.id.text()] = describe(order);
+      if (states[order.id.text()] != states_[order.id.text()])
+        line(order.id.text() + " " + states[order.id.text()]);
+      if (order.state == State::kDownloading) percent(order);
+    }
+    for (const auto& [id, state] : states_)
+      if (!states.contains(id)) line(id + " gone");
+    states_ = std::move(states);
+    const std::string error = record.poll_error ? record.poll_error->message() : "";
+    if (error != error_ && !error.empty()) line("server: " + error);
+    error_ = error;
+  }
+
+ private:
+  static std::string describe(const OrderRecord& order) {
+    std::string text(to_string(order.state));
+    for (const std::string& wait : order.waiting_for) text += " " + wait;
+    if (order.error)
+      text += fmt::format(" [{} {}]", static_cast<unsigned>(order.error->code()),
+                          order.error->message());
+    return text;
+  }
+
+  void percent(const OrderRecord& order) {
+    const std::uint64_t total = order.bytes_total(), done = order.bytes_done();
+    const std::uint64_t percent = total == 0 ? 0 : done * 100 / total;
+    if (percent == percent_ && order.id.text() == downloading_) return;
+    const bool tenth = percent / 10 != percent_ / 10 || order.id.text() != downloading_;
+    percent_ = percent;
+    downloading_ = order.id.text();
+    const std::string text = fmt::format("{} {:3} % {} of {} bytes, {} KiB/s", order.id.text(),
+                                         percent, done, total, order.bytes_per_second / 1024);
+    if (terminal_) {
+      const std::string bar(percent * 30 / 100, '#');
+      std::printf("\r[%-30s] %s\x1b[K", bar.c_str(), text.c_str());
+      std::fflush(stdout);
+      bar_open_ = true;
+    } else if (tenth) {
+      line(text);
+    }
+  }
+
+  void line(const std::string& text) {
+    if (bar_open_) std::printf("\n");
+    bar_open_ = false;
+    std::printf("%s %s\n", format_utc(SystemClock().now()).c_str(), text.c_str());
+    std::fflush(stdout);
+  }
+
+  const bool terminal_;
+  bool bar_open_ = false;
+  std::uint64_t percent_ = 0;
+  std::string downloading_;
+  std::string error_;
+  std::map<std::string, std::string> states_;
+};
+
+void wait_for(const Vehicle& vehicle, std::int64_t wait_ms) {
+  pollfd entries[2] = {{stop_pipe[0], POLLIN, 0}, {vehicle.descriptor(), POLLIN, 0}};
+  if (wait_ms > 0 && stop_wanted == 0) ::poll(entries, 2, static_cast<int>(wait_ms));
+}
+
+int loop(Agent& agent, const Vehicle& vehicle, const Options& options) {
+  Progress progress;
+  while (stop_wanted == 0) {
+    const auto next = agent.step();
+    if (!next) return report(next.error());
+    progress.look(agent.record());
+    if (options.until_idle && next->idle) return kDone;
+    wait_for(vehicle, next->wait_ms);
+  }
+  return kDone;
+}
+
+int run_daemon(const Options& options) {
+  RealDisk disk;
+  const SystemClock clock;
+  const Layout layout(options.state);
+  const auto identity = read_identity(disk, layout);
+  if (!identity) return report(identity.error(), exit_of(identity.error()));
+  StateLock lock(layout.lock());
+  if (!lock.take())
+    return report(Error(ErrorCode::kConflict, "another daemon runs on " + options.state), kBusy);
+  const std::string scheme = "unix:";
+  const auto language = language_from(options.language);
+  if (!options.vehicle.starts_with(scheme) || !language)
+    return report(Error(ErrorCode::kInvalidArgument,
+                        "--vehicle takes unix:PATH, --language de, en, fr, it or nl"),
+                  kUsage);
+  auto transport = CurlTransport::create({.server_url = identity->server_url,
+                                          .ca_path = layout.ca(),
+                                          .certificate_path = layout.certificate(),
+                                          .key_path = layout.tls_key(),
+                                          .bytes_per_second_max = options.rate_bytes_max,
+                                          .interrupted = [] { return stop_wanted != 0; }});
+  if (!transport) return report(transport.error());
+  SocketVehicle vehicle(options.vehicle.substr(scheme.size()), clock);
+  auto agent =
+      Agent::open(disk, clock, **transport, vehicle,
+                  {.state_directory = options.state, .language = *language, .interrupted = [] {
+                     return stop_wanted != 0;
+                   }});
+  if (!agent) return report(agent.error(), exit_of(agent.error()));
+  return loop(**agent, vehicle, options);
+}
+
+// ---- status -------------------------------------------------------------------------------------
+
+int print(const Result<std::string>& text) {
+  if (!text) return report(text.error(), exit_of(text.error()));
+  std::fputs(text->c_str(), stdout);
+  return kDone;
+}
+
+int run_status(const Options& options) {
+  RealDisk disk;
+  const Layout layout(options.state);
+  const bool provisioned = disk.status(layout.identity()).has_value();
+  const auto daemon =
+      provisioned && !StateLock(layout.lock()).take() ? Daemon::kRunning : Daemon::kNotRunning;
+  return print(status(disk, SystemClock(), layout, daemon,
+                      options.json ? StatusForm::kJson : StatusForm::kText));
+}
+
+int run_updates(const Options& options) {
+  RealDisk disk;
+  return print(
+      updates(disk, Layout(options.state), options.json ? StatusForm::kJson : StatusForm::kText));
+}
+
+CLI::App* add_command(CLI::App& app, Options& options, const char* name, const char* what) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_option("--state", options.state, "state directory")->required();
+  return command;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // 1. The command line.
+  Options options;
+  CLI::App app("The car's side of Layby: fetches, verifies and installs what the car ordered");
+  app.require_subcommand(1);
+  CLI::App* provision_command =
+      add_command(app, options, "provision", "put the car into its factory state");
+  provision_command->add_option("--vin", options.vin, "VIN, ISO 3779")->required();
+  provision_command->add_option("--ecu", options.ecu, "serial of the primary ECU")->required();
+  provision_command->add_option("--hardware", options.hardware, "its hardware id")->required();
+  provision_command->add_option("--director-root", options.director_root, "root.json")->required();
+  provision_command->add_option("--image-root", options.image_root, "root.json")->required();
+  provision_command->add_option("--ca", options.ca, "the server's CA, PEM")->required();
+  provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
+  provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
+  provision_command->add_option("--software", options.software, "image of the head unit");
+  CLI::App* pair_command =
+      add_command(app, options, "pair", "join the fleet with the owner's code");
+  pair_command->add_option("--code", options.code, "8 characters")->required();
+  CLI::App* run_command = add_command(app, options, "run", "the daemon");
+  run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
+  run_command->add_option("--language", options.language, "where the car says none");
+  run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
+  run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
+  CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
+  status_command->add_flag("--json", options.json);
+  CLI::App* updates_command = add_command(app, options, "updates", "what is pending");
+  updates_command->add_flag("--json", options.json);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kDone : kUsage;
+  }
+
+  // 2. The process: what the car is given as paths must not depend on where we stand.
+  crypto::initialize();
+  std::error_code failed;
+  options.state = std::filesystem::absolute(options.state, failed).lexically_normal().string();
+  while (options.state.size() > 1 && options.state.ends_with('/')) options.state.pop_back();
+  if (failed || ::pipe2(stop_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+    return report(Error(ErrorCode::kIo, "the process cannot be set up"));
+  struct sigaction action {};
+  action.sa_handler = want_stop;
+  ::sigaction(SIGTERM, &action, nullptr);
+  ::sigaction(SIGINT, &action, nullptr);
+
+  // 3. The command.
+  if (*provision_command) return run_provision(options);
+  if (*pair_command) return run_pair(options);
+  if (*run_command) return run_daemon(options);
+  if (*status_command) return run_status(options);
+  return run_updates(options);
+}
