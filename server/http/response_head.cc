@@ -1,10 +1,10 @@
 #include "server/http/response_head.h"
 
-#include <fmt/format.h>
 #include <strings.h>
 #include <time.h>
 
 #include "base/assert.h"
+#include "base/result.h"
 
 namespace layby::server {
 namespace {

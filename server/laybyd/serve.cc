@@ -14,8 +14,8 @@
 #include "server/http/https_server.h"
 #include "server/intake/intake.h"
 #include "server/laybyd/background_task.h"
-#include "server/laybyd/log.h"
 #include "server/laybyd/operations_routes.h"
+#include "server/log/log.h"
 #include "server/metrics/metrics.h"
 #include "server/payloads/directory_payload_store.h"
 #include "server/payloads/payload_routes.h"
@@ -213,12 +213,82 @@ class Sweeper {
   std::optional<std::int64_t> next_expiry_ms_;
 };
 
+// What everything else stands on. Opened once, in place: services refer to its members.
+struct Foundation {
+  explicit Foundation(const Config& config)
+      : simulated(config.fleet.simulation == Simulation::kOn),
+        clock(simulated ? static_cast<const Clock&>(simulated_clock) : system_clock),
+        log(make_log(config.log.level)) {}
+
+  Result<void> open(const Config& config, Metrics& metrics) {
+    tls = TRY(read_tls(disk, config.tls));
+    keys = TRY(read_keys(disk, config.keys));
+    const std::string& data = config.data.directory;
+    rocksdb = TRY(RocksDbStore::open(data + "/" + kStoreDir));
+    store = std::make_unique<ObservedStore>(*rocksdb, commit_observer(metrics));
+    payloads = TRY(DirectoryPayloadStore::open(disk, data + "/" + kPayloadsDir));
+    events = TRY(EventSequence::open(*store));
+    simulated_clock.advance(TRY(stored_clock_shift(*store, config.fleet.simulation)));
+    return {};
+  }
+
+  RealDisk disk;
+  SystemClock system_clock;
+  ShiftedClock simulated_clock{system_clock};
+  bool simulated;
+  const Clock& clock;  // one of the two above
+  Log log;
+  TlsTexts tls;
+  OnlineKeys keys;
+  std::unique_ptr<RocksDbStore> rocksdb;
+  std::unique_ptr<ObservedStore> store;
+  std::unique_ptr<DirectoryPayloadStore> payloads;
+  std::unique_ptr<EventSequence> events;
+};
+
+Services make_services(const Config& config, Foundation& base, BackgroundTask& payload_worker,
+                       BackgroundTask& sweeper) {
+  return {.store = *base.store,
+          .payloads = *base.payloads,
+          .disk = base.disk,
+          .clock = base.clock,
+          .keys = base.keys,
+          .vehicle_authority = base.tls.vehicle_authority,
+          .data_dir = config.data.directory,
+          .public_base_url = {},  // known once the port is
+          .poll_seconds = config.fleet.poll_seconds,
+          .delta_bases = config.payload_jobs.delta_bases,
+          .simulation = config.fleet.simulation,
+          .events = base.events.get(),
+          .log = base.log,
+          .wake_payload_worker = [&payload_worker] { payload_worker.wake(); },
+          .wake_sweeper = [&sweeper] { sweeper.wake(); }};
+}
+
+void add_domain_routes(Router& router, const Services& services) {
+  add_fleet_routes(router, services);
+  add_shop_routes(router, services);
+  add_release_routes(router, services);
+  add_director_routes(router, services);
+  add_rollout_routes(router, services);
+  add_intake_routes(router, services);
+}
+
 // What the last process may have left half done.
 Result<void> pick_up(const Services& services, Uploads& uploads) {
   TRY_VOID(uploads.recover());
   TRY_VOID(requeue_interrupted_jobs(services));
   return stage_all_waiting_orders(services);
 }
+
+struct StopAtEnd {
+  BackgroundTask& first;
+  BackgroundTask& second;
+  ~StopAtEnd() {
+    first.stop();
+    second.stop();
+  }
+};
 
 void warn_of_simulation(const Services& services) {
   services.log(LogLevel::kWarning,
@@ -265,44 +335,12 @@ Result<void> check_files(const Config& config) {
 
 Result<void> serve(const Config& config, const ServeOptions& options) {
   const sigset_t stop_signals = block_stop_signals();
-  const Log log = make_log(config.log.level);
   Metrics metrics;
-
-  // Keys, certificates, data.
-  RealDisk disk;
-  const TlsTexts tls = TRY(read_tls(disk, config.tls));
-  const OnlineKeys keys = TRY(read_keys(disk, config.keys));
-  const std::string& data = config.data.directory;
-  const auto rocksdb = TRY(RocksDbStore::open(data + "/" + kStoreDir));
-  ObservedStore store(*rocksdb, commit_observer(metrics));
-  const auto payloads = TRY(DirectoryPayloadStore::open(disk, data + "/" + kPayloadsDir));
-  const auto events = TRY(EventSequence::open(store));
-
-  // Time: the machine's, or in simulation mode one that can be moved.
-  const SystemClock system_clock;
-  ShiftedClock simulated_clock(system_clock);
-  const bool simulated = config.fleet.simulation == Simulation::kOn;
-  simulated_clock.advance(TRY(stored_clock_shift(store, config.fleet.simulation)));
-  const Clock& clock = simulated ? static_cast<const Clock&>(simulated_clock) : system_clock;
-
-  // What handlers are given.
+  Foundation base(config);
+  TRY_VOID(base.open(config, metrics));
   BackgroundTask payload_worker;
   BackgroundTask sweeper;
-  Services services{.store = store,
-                    .payloads = *payloads,
-                    .disk = disk,
-                    .clock = clock,
-                    .keys = keys,
-                    .vehicle_authority = tls.vehicle_authority,
-                    .data_dir = data,
-                    .public_base_url = {},
-                    .poll_seconds = config.fleet.poll_seconds,
-                    .delta_bases = config.payload_jobs.delta_bases,
-                    .simulation = config.fleet.simulation,
-                    .events = events.get(),
-                    .log = log,
-                    .wake_payload_worker = [&] { payload_worker.wake(); },
-                    .wake_sweeper = [&] { sweeper.wake(); }};
+  Services services = make_services(config, base, payload_worker, sweeper);
   services.image_available = [&services](std::string_view image) {
     const Result<void> staged = stage_waiting_orders(services, image);
     if (!staged)
@@ -314,47 +352,41 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
        .abandoned_seconds = static_cast<UnixSeconds>(config.uploads.abandoned_days) * kDaySeconds});
   TRY_VOID(pick_up(services, uploads));
 
-  // Routes.
   std::atomic<bool> accepting{false};
   Router router;
   add_operations_routes(router, services, metrics, accepting);
-  if (simulated) add_simulation_routes(router, services, simulated_clock);
   add_payload_routes(router, services, uploads, payload_callers(services));
-  add_fleet_routes(router, services);
-  add_shop_routes(router, services);
-  add_release_routes(router, services);
-  add_director_routes(router, services);
-  add_rollout_routes(router, services);
-  add_intake_routes(router, services);
+  add_domain_routes(router, services);
+  if (base.simulated) add_simulation_routes(router, services, base.simulated_clock);
 
-  // Threads.
-  const auto https = TRY(
-      HttpsServer::listen(https_options(config, tls), router, clock, https_observer(metrics, log)));
+  const auto https = TRY(HttpsServer::listen(https_options(config, base.tls), router, base.clock,
+                                             https_observer(metrics, base.log)));
   services.public_base_url = base_url(config, https->port());
-  if (simulated) warn_of_simulation(services);
+  if (base.simulated) warn_of_simulation(services);
   https->serve();
   payload_worker.start(
       "payload-worker", config.payload_jobs.nice,
       [&](const std::stop_token& stop) { return work_off_job(services, metrics, stop); });
   Sweeper sweeps(services, uploads, metrics);
   sweeper.start("sweeper", 0, [&](const std::stop_token&) { return sweeps.step(); });
+  // Also on the way out after an error: their threads use what was declared after them.
+  const StopAtEnd stop_at_end{payload_worker, sweeper};
   accepting = true;
   if (!options.port_file.empty())
-    TRY_VOID(replace_file(disk, options.port_file, as_bytes(fmt::format("{}\n", https->port()))));
-  log(LogLevel::kInfo, "serving",
-      {{"address", config.listen.address},
-       {"port", std::to_string(https->port())},
-       {"url", services.public_base_url},
-       {"data", data}});
+    TRY_VOID(
+        replace_file(base.disk, options.port_file, as_bytes(fmt::format("{}\n", https->port()))));
+  services.log(LogLevel::kInfo, "serving",
+               {{"address", config.listen.address},
+                {"port", std::to_string(https->port())},
+                {"url", services.public_base_url},
+                {"data", services.data_dir}});
 
   // Until somebody says stop. Requests in flight first: they may still need the rest.
   const int signal = wait_for_stop(stop_signals);
   accepting = false;
-  log(LogLevel::kInfo, "stopping", {{"signal", std::to_string(signal)}});
+  services.log(LogLevel::kInfo, "stopping", {{"signal", std::to_string(signal)}});
   https->stop(milliseconds(1000 * config.http.shutdown_seconds));
-  payload_worker.stop();
-  sweeper.stop();
-  log(LogLevel::kInfo, "stopped", {});
+  services.log(LogLevel::kInfo, "requests finished", {});
   return {};
 }
 

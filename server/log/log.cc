@@ -1,4 +1,4 @@
-#include "server/laybyd/log.h"
+#include "server/log/log.h"
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
