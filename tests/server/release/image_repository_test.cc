@@ -1,0 +1,339 @@
+#include "server/release/image_repository.h"
+
+#include <catch2/catch.hpp>
+
+#include "manifest/json_value.h"
+#include "manifest/metadata_json.h"
+#include "server/fleet/account.h"
+#include "server/release/payload_job.h"
+#include "server/release/routes.h"
+#include "tests/server/release/test_repository.h"
+
+using namespace layby;
+using namespace layby::server;
+using namespace layby::tests;
+
+namespace {
+
+constexpr const char* kMetadata = "/v1/repositories/image/metadata/";
+
+manifest::TrustedRepository fresh_client(const TestRepository& repository) {
+  return manifest::TrustedRepository::load({.root = repository.first().image_root,
+                                            .timestamp = {},
+                                            .snapshot = {},
+                                            .targets = {}})
+      .value();
+}
+
+struct Setup {
+  TestServices test;
+  TestRepository repository{test.services};
+  Router router;
+  Setup() { add_release_routes(router, test.services); }
+
+  ErrorCode refused() {
+    const std::string before = published();
+    const auto result = repository.publish();
+    REQUIRE_FALSE(result);
+    INFO(result.error().message());
+    CHECK(published() == before);  // nothing of it was written
+    CHECK(open_jobs(*test.store, 10)->empty());
+    return result.error().code();
+  }
+  std::string published() {
+    return body_of(ask(router, {.path = std::string(kMetadata) + "timestamp.json"}));
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a seeded Image repository is complete for a client, and is seeded once") {
+  Setup setup;
+  manifest::TrustedRepository client = fresh_client(setup.repository);
+  REQUIRE(refresh_over(setup.router, kMetadata, {}, client, setup.test.clock.now()));
+  CHECK((*client.targets())->version == 1);
+  CHECK((*client.targets())->targets.empty());
+  const auto again = seed_repositories(*setup.test.store, setup.test.keys, setup.repository.first(),
+                                       setup.test.clock.now());
+  CHECK(again.error().code() == ErrorCode::kAlreadyExists);
+}
+
+TEST_CASE("published targets reach a new client and one that has the set before") {
+  Setup setup;
+  manifest::TrustedRepository client = fresh_client(setup.repository);
+  REQUIRE(refresh_over(setup.router, kMetadata, {}, client, setup.test.clock.now()));
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "the region"});
+  const auto publication = setup.repository.publish();
+  REQUIRE(publication);
+  CHECK(publication->version == 2);
+  CHECK(publication->new_images == std::vector<std::string>{"maps/DE/1.tar"});
+  CHECK(publication->jobs == 1);
+
+  const auto refreshed = refresh_over(setup.router, kMetadata, {}, client, setup.test.clock.now());
+  REQUIRE(refreshed);
+  CHECK(refreshed->files ==
+        std::vector<std::string>{"timestamp.json", "2.snapshot.json", "2.targets.json"});
+  CHECK((*client.targets())->targets.contains("maps/DE/1.tar"));
+  manifest::TrustedRepository late = fresh_client(setup.repository);
+  REQUIRE(refresh_over(setup.router, kMetadata, {}, late, setup.test.clock.now()));
+  CHECK((*late.targets())->version == 2);
+
+  const auto image = server::image(*setup.test.store, "maps/DE/1.tar");
+  REQUIRE(image->has_value());
+  CHECK((*image)->entry.facts.release_counter == 1);
+  CHECK((*image)->target ==
+        setup.repository.entry_of({.name = "maps/DE/1.tar", .bytes = "the region"}));
+}
+
+TEST_CASE("the same targets once more change nothing: an answer that got lost can be asked again") {
+  Setup setup;
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "the region"});
+  const std::string document = setup.repository.sign();
+  REQUIRE(publish_targets(setup.test.services, as_bytes(document)));
+  const std::string before = setup.published();
+  const auto again = publish_targets(setup.test.services, as_bytes(document));
+  REQUIRE(again);
+  CHECK(again->version == 2);
+  CHECK(again->jobs == 0);
+  CHECK(setup.published() == before);
+}
+
+TEST_CASE("targets that a car would refuse, or that promise what is not there, are refused") {
+  Setup setup;
+  const NewImage image{.name = "maps/DE/1.tar", .bytes = "the region"};
+
+  SECTION("a version that skips one") {
+    setup.repository.next.version = 3;
+    CHECK(setup.refused() == ErrorCode::kRollback);
+  }
+  SECTION("the present version with other content") {
+    setup.repository.next.version = 1;
+    CHECK(setup.refused() == ErrorCode::kRollback);
+  }
+  SECTION("expired") {
+    setup.repository.next.expires = setup.test.clock.now();
+    CHECK(setup.refused() == ErrorCode::kFreeze);
+  }
+  SECTION("signed by another key") {
+    const auto other = crypto::MemorySigner::generate();
+    const std::string before = setup.published();
+    const auto result =
+        publish_targets(setup.test.services, as_bytes(setup.repository.sign(*other)));
+    CHECK(result.error().code() == ErrorCode::kBadSignature);
+    CHECK(setup.published() == before);
+  }
+  SECTION("signed by an online key of the server") {
+    const auto result = publish_targets(
+        setup.test.services, as_bytes(setup.repository.sign(*setup.test.keys.image_snapshot)));
+    CHECK(result.error().code() == ErrorCode::kBadSignature);
+  }
+  SECTION("an image that was never uploaded") {
+    setup.repository.next.targets[image.name] = setup.repository.entry_of(image);
+    CHECK(setup.refused() == ErrorCode::kNotFound);
+  }
+  SECTION("a length that the bytes do not have") {
+    setup.repository.add(image);
+    setup.repository.next.targets[image.name].length += 1;
+    CHECK(setup.refused() == ErrorCode::kWrongImage);
+  }
+  SECTION("a SHA-512 that the bytes do not have") {
+    setup.repository.add(image);
+    (*setup.repository.next.targets[image.name].hashes.sha512)[0] ^= 1;
+    CHECK(setup.refused() == ErrorCode::kWrongImage);
+  }
+  SECTION("mustMatch that is nonsense") {
+    setup.repository.add(image);
+    std::string& custom = setup.repository.next.targets[image.name].custom;
+    const std::size_t at = custom.find("map.DE");
+    REQUIRE(at != std::string::npos);
+    custom.replace(at, 6, "map.FR");  // the slot of another region
+    CHECK(setup.refused() == ErrorCode::kBadFormat);
+  }
+  SECTION("a function that obeys a licence key that is not ours") {
+    const NewImage function{.name = "functions/acc/1.pkg", .bytes = "code"};
+    setup.repository.add(function);
+    std::string& custom = setup.repository.next.targets[function.name].custom;
+    const std::string ours = to_hex(setup.test.keys.licence->public_key());
+    const std::size_t at = custom.find(ours);
+    REQUIRE(at != std::string::npos);
+    custom.replace(at, ours.size(), to_hex(setup.test.keys.image_snapshot->public_key()));
+    CHECK(setup.refused() == ErrorCode::kBadFormat);
+  }
+  SECTION("no JSON") {
+    CHECK(publish_targets(setup.test.services, as_bytes("{}")).error().code() ==
+          ErrorCode::kBadFormat);
+    CHECK(publish_targets(setup.test.services, as_bytes("[")).error().code() ==
+          ErrorCode::kBadJson);
+  }
+}
+
+TEST_CASE("an image never changes, and release counters rise per slot and hardware") {
+  Setup setup;
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one", .release_counter = 5});
+  REQUIRE(setup.repository.publish());
+  run_all_jobs(setup.test.services);
+
+  SECTION("other bytes under the same name") {
+    setup.repository.add({.name = "maps/DE/1.tar", .bytes = "two", .release_counter = 5});
+    CHECK(setup.refused() == ErrorCode::kConflict);
+  }
+  SECTION("other facts under the same name") {
+    setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one", .release_counter = 6});
+    CHECK(setup.refused() == ErrorCode::kConflict);
+  }
+  SECTION("a counter that was reached already") {
+    setup.repository.add({.name = "maps/DE/2.tar", .bytes = "two", .release_counter = 5});
+    CHECK(setup.refused() == ErrorCode::kImageRollback);
+  }
+  SECTION("two images with one counter at once") {
+    setup.repository.add({.name = "maps/DE/2.tar", .bytes = "two", .release_counter = 6});
+    setup.repository.add({.name = "maps/DE/3.tar", .bytes = "three", .release_counter = 6});
+    CHECK(setup.refused() == ErrorCode::kImageRollback);
+  }
+  SECTION("another hardware and another slot count by themselves") {
+    setup.repository.add({.name = "maps/DE/1-hu5.tar", .bytes = "two", .hardware_ids = {"hu-5"}});
+    setup.repository.add({.name = "maps/FR/1.tar", .bytes = "three"});
+    CHECK(setup.repository.publish());
+  }
+  SECTION("a withdrawn image keeps its name and counter used up") {
+    setup.repository.next.targets.clear();
+    const auto withdrawn = setup.repository.publish();
+    REQUIRE(withdrawn);
+    CHECK(withdrawn->withdrawn == std::vector<std::string>{"maps/DE/1.tar"});
+    run_all_jobs(setup.test.services);
+    CHECK(availability(*setup.test.store, "maps/DE/1.tar") == Availability::kWithdrawn);
+    setup.repository.add({.name = "maps/DE/1.tar", .bytes = "two", .release_counter = 7});
+    CHECK(setup.refused() == ErrorCode::kConflict);
+    setup.repository.next.targets.clear();
+    setup.repository.add({.name = "maps/DE/2.tar", .bytes = "two", .release_counter = 5});
+    CHECK(setup.refused() == ErrorCode::kImageRollback);
+    setup.repository.next.targets.clear();
+    setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one", .release_counter = 5});
+    REQUIRE(setup.repository.publish());  // listed again, as it was
+    CHECK(availability(*setup.test.store, "maps/DE/1.tar") == Availability::kAvailable);
+  }
+}
+
+TEST_CASE("facts for other rooms: newest image, availability, payloads") {
+  Setup setup;
+  const auto slot = manifest::Slot::parse("map.DE").value();
+  const auto hardware = manifest::HardwareId::parse("hu-4").value();
+  CHECK_FALSE(newest_image(*setup.test.store, slot, hardware)->has_value());
+  CHECK(availability(*setup.test.store, "maps/DE/1.tar") == Availability::kUnknown);
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one", .release_counter = 9});
+  setup.repository.add({.name = "maps/DE/2.tar", .bytes = "two", .release_counter = 10});
+  REQUIRE(setup.repository.publish());
+  CHECK((*newest_image(*setup.test.store, slot, hardware))->entry.name.text() == "maps/DE/2.tar");
+  CHECK(availability(*setup.test.store, "maps/DE/2.tar") == Availability::kNoPayloadYet);
+  run_all_jobs(setup.test.services);
+  CHECK(availability(*setup.test.store, "maps/DE/2.tar") == Availability::kAvailable);
+  setup.repository.next.targets.erase("maps/DE/2.tar");
+  REQUIRE(setup.repository.publish());
+  CHECK((*newest_image(*setup.test.store, slot, hardware))->entry.name.text() == "maps/DE/1.tar");
+}
+
+TEST_CASE("timestamp and snapshot are signed anew before they expire") {
+  Setup setup;
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one"});
+  REQUIRE(setup.repository.publish());
+  manifest::TrustedRepository client = fresh_client(setup.repository);
+  const std::string first = setup.published();
+  manifest::Version snapshot = 0;
+  // Eleven months of a client that comes once in six days: it never sees anything expired.
+  for (int days = 0; days < 330; days += 6) {
+    INFO("day " << days);
+    REQUIRE(refresh_over(setup.router, kMetadata, {}, client, setup.test.clock.now()));
+    CHECK(client.check_current(setup.test.clock.now()));
+    CHECK((*client.snapshot())->expires - setup.test.clock.now() > kTimestampLifeSeconds);
+    snapshot = (*client.snapshot())->version;
+    CHECK(setup.published() == setup.published());  // within half its life the very same bytes
+    setup.test.clock.advance(6 * kDaySeconds);
+  }
+  CHECK(setup.published() != first);
+  CHECK(snapshot > 10);  // about twice a month
+  CHECK(snapshot < 30);
+  CHECK((*client.targets())->version == 2);
+}
+
+TEST_CASE("over HTTP: ETags, 304, immutable numbered files, 404 for what is not there") {
+  Setup setup;
+  setup.repository.add({.name = "maps/DE/1.1.60.tar", .bytes = "the region"});
+  REQUIRE(setup.repository.publish());
+  const std::string timestamp = std::string(kMetadata) + "timestamp.json";
+  const Response first = ask(setup.router, {.path = timestamp});
+  REQUIRE(first.status == 200);
+  const std::string etag = first.headers.at("ETag");
+  CHECK(first.headers.at("Cache-Control") == "no-cache");
+  for (const std::string& tag : {etag, "W/" + etag, "\"x\", " + etag, std::string("*")}) {
+    const Response same =
+        ask(setup.router, {.path = timestamp, .headers = {{"if-none-match", tag}}});
+    CHECK(same.status == 304);
+    CHECK(body_of(same).empty());
+  }
+  CHECK(ask(setup.router, {.path = timestamp, .headers = {{"if-none-match", "\"x\""}}}).status ==
+        200);
+
+  const Response root = ask(setup.router, {.path = std::string(kMetadata) + "1.root.json"});
+  CHECK(body_of(root) == as_text(setup.repository.first().image_root));
+  CHECK(root.headers.at("Cache-Control") == "public, max-age=31536000, immutable");
+  for (const char* name :
+       {"2.root.json", "3.targets.json", "01.root.json", "root.json", "0.root.json",
+        "1.timestamp.json", "99999999999999999999.root.json", "1.root.json.txt"})
+    CHECK(ask(setup.router, {.path = std::string(kMetadata) + name}).status == 404);
+
+  const std::string hash = to_hex(crypto::sha256(as_bytes("the region")));
+  const std::string targets = "/v1/repositories/image/targets/maps/DE/";
+  const Response image = ask(setup.router, {.path = targets + hash + ".1.1.60.tar"});
+  REQUIRE(image.status == 200);
+  CHECK(std::get<FilePart>(image.body).length == 10);
+  const Response part = ask(
+      setup.router, {.path = targets + hash + ".1.1.60.tar", .headers = {{"range", "bytes=4-"}}});
+  CHECK(part.status == 206);
+  CHECK(std::get<FilePart>(part.body).offset == 4);
+  const std::string sha512 = to_hex(crypto::sha512(as_bytes("the region")));
+  CHECK(ask(setup.router, {.path = targets + sha512 + ".1.1.60.tar"}).status == 200);
+  CHECK(ask(setup.router, {.path = targets + "1.1.60.tar"}).status == 404);
+  CHECK(ask(setup.router, {.path = targets + hash + ".1.1.61.tar"}).status == 404);
+  CHECK(ask(setup.router, {.path = targets + std::string(64, '0') + ".1.1.60.tar"}).status == 404);
+}
+
+TEST_CASE("only an operator publishes and sees the jobs") {
+  Setup setup;
+  const auto token_of = [&](Role role) {
+    return commit_with_retry(*setup.test.store,
+                             [&](Change& change) {
+                               return create_account(
+                                   change, {.name = "somebody", .role = role, .email = {}},
+                                   setup.test.clock.now());
+                             })
+        .value()
+        .token;
+  };
+  const auto put = [&](const std::map<std::string, std::string>& headers) {
+    return ask(setup.router, {.method = Method::kPut,
+                              .path = "/v1/repositories/image/targets",
+                              .headers = headers,
+                              .body = setup.repository.sign()});
+  };
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "the region"});
+  CHECK(put({}).status == 401);
+  CHECK(put({{"authorization", "Bearer lt_" + std::string(64, '0')}}).status == 401);
+  CHECK(put({{"authorization", "Bearer " + token_of(Role::kOwner)}}).status == 403);
+  CHECK(put({{"authorization", "Bearer " + token_of(Role::kPartner)}}).status == 403);
+  const std::string bearer = "Bearer " + token_of(Role::kOperator);
+  const Response published = put({{"authorization", bearer}});
+  REQUIRE(published.status == 200);
+  const auto answer = manifest::parse_strict(as_bytes(body_of(published)), {1000}).value();
+  CHECK(answer["version"] == 2);
+  CHECK(answer["jobs"] == 1);
+
+  CHECK(ask(setup.router, {.path = "/v1/payload-jobs"}).status == 401);
+  const Response jobs =
+      ask(setup.router, {.path = "/v1/payload-jobs", .headers = {{"authorization", bearer}}});
+  REQUIRE(jobs.status == 200);
+  const auto list = manifest::parse_strict(as_bytes(body_of(jobs)), {10'000}).value()["jobs"];
+  REQUIRE(list.size() == 1);
+  CHECK(list[0]["state"] == "queued");
+  CHECK(list[0]["kind"] == "full");
+  CHECK(list[0]["image"] == "maps/DE/1.tar");
+}
