@@ -131,6 +131,7 @@ Result<void> make_provision(const Making& making, const FirstDocuments& first,
 
 Result<void> make_store(const Making& making, const FirstDocuments& first,
                         const OnlineKeys& online) {
+  TRY_VOID(making.make_dir(kStoreDir));
   const auto store = TRY(RocksDbStore::open(making.dir + "/" + kStoreDir));
   TRY_VOID(seed_repositories(*store, online, first, making.now));
   const NewAccount made = TRY(commit_with_retry(*store, [&](Change& change) {

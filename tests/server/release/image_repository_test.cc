@@ -108,6 +108,7 @@ TEST_CASE("targets that a car would refuse, or that promise what is not there, a
   }
   SECTION("the present version with other content") {
     setup.repository.next.version = 1;
+    setup.repository.next.expires -= 1;
     CHECK(setup.refused() == ErrorCode::kRollback);
   }
   SECTION("expired") {

@@ -100,7 +100,8 @@ std::size_t stored_files(const TestServices& test) {
   RealDisk disk;
   std::size_t count = 0;
   const auto count_in = [&](const auto& self, const std::string& dir) -> void {
-    for (const std::string& name : disk.list(dir).value()) {
+    const auto names = disk.list(dir).value();
+    for (const std::string& name : names) {
       const std::string path = dir + "/" + name;
       const auto kind = disk.status(path)->kind;
       if (kind == FileStatus::Kind::kDirectory) self(self, path);
@@ -168,7 +169,8 @@ TEST_CASE("deltas are made from as many earlier releases as configured, the near
   CHECK(payloads_of_image(test, "maps/DE/3.tar").size() == 3);
   CHECK(payloads_of_image(test, "maps/DE/4.tar").size() == 3);
   std::vector<std::string> bases;
-  for (const PayloadJob& job : list_jobs(*test.store, "", 100).value())
+  const auto jobs = list_jobs(*test.store, "", 100).value();
+  for (const PayloadJob& job : jobs)
     if (job.image == "maps/DE/4.tar" && job.base) bases.push_back(job.base->image);
   CHECK(bases == std::vector<std::string>{"maps/DE/3.tar", "maps/DE/2.tar"});
 }
@@ -211,8 +213,8 @@ TEST_CASE("killed before or after any step and run again, a job ends with the sa
     CHECK(stored_files(test) == 5);  // two images, three payloads, nothing left in incoming/
     CHECK(open_jobs(*test.store, 10)->empty());
     CHECK_FALSE(test.store->get(cached)->has_value());
-    for (const PayloadJob& job : list_jobs(*test.store, "", 10).value())
-      CHECK(job.state == JobState::kDone);
+    const auto jobs = list_jobs(*test.store, "", 10).value();
+    for (const PayloadJob& job : jobs) CHECK(job.state == JobState::kDone);
     if (!killed) break;
   }
   CHECK(kills == 18);  // two jobs: claim, adopt, facts, done; the whole image outdates metadata too
