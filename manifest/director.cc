@@ -157,13 +157,12 @@ Result<PlannedImages> verify_images(const Targets& director, const TrustedReposi
   std::set<std::pair<EcuSerial, Slot>> assigned;
   for (const auto& [name, target] : director.targets) {
     const ImageClaim claim = TRY_CONTEXT(read_claim(target), name);
-    const auto& image_targets = (*image.targets())->targets;
-    const auto at = image_targets.find(name);
-    if (at == image_targets.end())
+    const Target* at = image.find_target(name);
+    if (!at)
       return fail(ErrorCode::kRepositoriesDisagree, "{}: the Image repository does not have it",
                   name);
-    ImageEntry entry = TRY(read_image_entry(name, at->second));
-    TRY_VOID(check_agreement(name, target, at->second, claim, entry));
+    ImageEntry entry = TRY(read_image_entry(name, *at));
+    TRY_VOID(check_agreement(name, target, *at, claim, entry));
     TRY_VOID(check_ecus(name, claim, entry, car));
     TRY_VOID(check_release_counter(entry, car));
     std::vector<EcuSerial> ecus;

@@ -24,7 +24,7 @@ Result<Envelope> Envelope::parse(ByteSpan bytes, std::uint64_t bytes_max) {
   return from_json(TRY(parse_strict(bytes, {.bytes_max = bytes_max})));
 }
 
-Result<Envelope> Envelope::from_json(const Json& document) {
+Result<Envelope> Envelope::from_json(Json document) {
   const Json* signatures = TRY(array_field(document, "signatures"));
   const Json* signed_part = TRY(object_field(document, "signed"));
   if (signatures->size() > kSignaturesMax)
@@ -40,7 +40,9 @@ Result<Envelope> Envelope::from_json(const Json& document) {
     envelope.signatures_.push_back(std::move(signature));
   }
   envelope.canonical_ = TRY(to_canonical(*signed_part));
-  envelope.signed_ = std::make_shared<const Json>(*signed_part);
+  // The whole document is kept, and only its one part shown: copying large targets costs time.
+  const auto kept = std::make_shared<const Json>(std::move(document));
+  envelope.signed_ = {kept, find_field(*kept, "signed")};
   return envelope;
 }
 
@@ -52,8 +54,11 @@ Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Sig
     signatures.push_back(Json{{"keyid", PublicKey::from_ed25519(signer->public_key()).id()},
                               {"sig", to_hex(signature)}});
   }
+  // Without control characters the wire form is the canonical one.
+  const bool same =
+      std::ranges::none_of(canonical, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
   std::string wire = "{\"signatures\":" + TRY(to_wire(signatures)) + ",\"signed\":";
-  wire += TRY(to_wire(signed_part));
+  wire += same ? canonical : TRY(to_wire(signed_part));
   wire += '}';
   return to_bytes(wire);
 }

@@ -26,7 +26,7 @@ class Envelope {
   // and for more than kSignaturesMax.
   static Result<Envelope> parse(ByteSpan bytes, std::uint64_t bytes_max);
   // Of a value inside another document.
-  static Result<Envelope> from_json(const Json& document);
+  static Result<Envelope> from_json(Json document);
 
   const std::vector<Signature>& signatures() const { return signatures_; }
   const Json& signed_part() const { return *signed_; }

@@ -7,19 +7,22 @@
 namespace layby::manifest {
 namespace {
 
-std::string canonical_of(const Json& value) {
-  auto text = to_canonical(value);
-  LAYBY_ASSERT(text);  // it was parsed, or made by us
-  return std::move(*text);
+std::string ed25519_value(const crypto::Ed25519PublicKey& key) {
+  return "ed25519:" + to_hex(key);
 }
 
 }  // namespace
 
+// Written by hand, since each signature needs the id.
 PublicKey PublicKey::from_ed25519(const crypto::Ed25519PublicKey& key) {
-  auto made = from_json(Json{
-      {"keytype", "ed25519"}, {"scheme", "ed25519"}, {"keyval", Json{{"public", to_hex(key)}}}});
-  LAYBY_ASSERT(made);
-  return std::move(*made);
+  PublicKey made;
+  made.scheme_ = Scheme::kEd25519;
+  made.ed25519_ = key;
+  made.value_ = ed25519_value(key);
+  made.canonical_ = fmt::format(
+      R"({{"keytype":"ed25519","keyval":{{"public":"{}"}},"scheme":"ed25519"}})", to_hex(key));
+  made.wire_ = made.canonical_;
+  return made;
 }
 
 Result<PublicKey> PublicKey::from_json(const Json& key) {
@@ -29,10 +32,10 @@ Result<PublicKey> PublicKey::from_json(const Json& key) {
   PublicKey made;
   made.canonical_ = TRY(to_canonical(key));
   made.wire_ = TRY(to_wire(key));
-  made.value_ = canonical_of(Json{type, scheme, *value});
+  made.value_ = TRY(to_canonical(Json::array({type, scheme, *value})));
   if (type == "ed25519" && scheme == "ed25519") {
     made.ed25519_ = TRY_CONTEXT(array_from_hex<32>(TRY(text_field(*value, "public"))), "public");
-    made.value_ = canonical_of(Json{type, scheme, to_hex(made.ed25519_)});
+    made.value_ = ed25519_value(made.ed25519_);
     made.scheme_ = Scheme::kEd25519;
   }
   return made;

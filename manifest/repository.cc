@@ -5,9 +5,8 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "base/time_text.h"
-#include "crypto/digest.h"
 #include "manifest/envelope.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
 
 namespace layby::manifest {
@@ -16,12 +15,6 @@ namespace {
 template <typename Model>
 struct RoleOf;
 
-template <>
-struct RoleOf<Root> {
-  static constexpr Role kRole = Role::kRoot;
-  static constexpr std::uint64_t kBytesMax = kRootBytesMax;
-  static Result<Root> decode(const Json& part) { return decode_root(part); }
-};
 template <>
 struct RoleOf<Timestamp> {
   static constexpr Role kRole = Role::kTimestamp;
@@ -66,30 +59,6 @@ bool key_was_rotated(const Root& before, const Root& after, Role role) {
   const auto old_keys = keys_of(before, role);
   const auto new_keys = keys_of(after, role);
   return !std::includes(new_keys.begin(), new_keys.end(), old_keys.begin(), old_keys.end());
-}
-
-Result<void> check_expiry(Role role, UnixSeconds expires, UnixSeconds now) {
-  if (now >= expires)
-    return fail(ErrorCode::kFreeze, "{}: expired at {}", to_string(role), format_utc(expires));
-  return {};
-}
-
-Result<void> check_against_parent(const FileEntry& entry, ByteSpan bytes, std::string_view name) {
-  if (entry.length && *entry.length != bytes.size())
-    return fail(ErrorCode::kMixAndMatch, "{}: {} bytes, its parent says {}", name, bytes.size(),
-                *entry.length);
-  const bool same = (!entry.hashes.sha256 || *entry.hashes.sha256 == crypto::sha256(bytes)) &&
-                    (!entry.hashes.sha512 || *entry.hashes.sha512 == crypto::sha512(bytes));
-  if (!same) return fail(ErrorCode::kMixAndMatch, "{}: not the digest its parent says", name);
-  return {};
-}
-
-Result<void> check_version_against_parent(const FileEntry& entry, Version version,
-                                          std::string_view name) {
-  if (entry.version != version)
-    return fail(ErrorCode::kMixAndMatch, "{}: version {}, its parent says {}", name, version,
-                entry.version);
-  return {};
 }
 
 // One version has one content, for ever.
@@ -145,6 +114,7 @@ Result<TrustedRepository> TrustedRepository::load(const StoredRoles& stored) {
   keep(stored.timestamp, repository.timestamp_);
   keep(stored.snapshot, repository.snapshot_);
   keep(stored.targets, repository.targets_);
+  repository.delegated_ = stored.delegated;
   repository.relink();
   return repository;
 }
@@ -153,17 +123,25 @@ const Verified<Targets>* TrustedRepository::targets() const {
   return targets_current_ ? &*targets_ : nullptr;
 }
 
+const Target* TrustedRepository::find_target(const std::string& name) const {
+  if (!targets_current_) return nullptr;
+  const auto listed = (*targets_)->targets.find(name);
+  if (listed != (*targets_)->targets.end()) return &listed->second;
+  const auto resolved = resolved_.find(name);
+  return resolved == resolved_.end() ? nullptr : &resolved->second;
+}
+
 Result<void> TrustedRepository::check_current(UnixSeconds now) const {
   if (!targets_current_)
     return fail(ErrorCode::kUnavailable, "timestamp, snapshot and targets are not all there yet");
   TRY_VOID(check_root_expiry(now));
-  TRY_VOID(check_expiry(Role::kTimestamp, (*timestamp_)->expires, now));
-  TRY_VOID(check_expiry(Role::kSnapshot, (*snapshot_)->expires, now));
-  return check_expiry(Role::kTargets, (*targets_)->expires, now);
+  TRY_VOID(check_expiry("timestamp", (*timestamp_)->expires, now));
+  TRY_VOID(check_expiry("snapshot", (*snapshot_)->expires, now));
+  return check_expiry("targets", (*targets_)->expires, now);
 }
 
 StoredRoles TrustedRepository::stored() const {
-  StoredRoles stored{root_.bytes(), {}, {}, {}};
+  StoredRoles stored{root_.bytes(), {}, {}, {}, delegated_};
   if (timestamp_) stored.timestamp = timestamp_->bytes();
   if (snapshot_) stored.snapshot = snapshot_->bytes();
   if (targets_) stored.targets = targets_->bytes();
@@ -209,7 +187,7 @@ void TrustedRepository::drop_what_root_disowns(const Root& before) {
 }
 
 Result<void> TrustedRepository::check_root_expiry(UnixSeconds now) const {
-  return check_expiry(Role::kRoot, root_->expires, now);
+  return check_expiry("root", root_->expires, now);
 }
 
 Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSpan bytes,
@@ -221,7 +199,7 @@ Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSp
       return fail(ErrorCode::kRollback, "timestamp: version {}, {} is trusted already",
                   next->version, (*timestamp_)->version);
     if (next->version == (*timestamp_)->version) {
-      TRY_VOID(check_expiry(Role::kTimestamp, (*timestamp_)->expires, now));
+      TRY_VOID(check_expiry("timestamp", (*timestamp_)->expires, now));
       return Acceptance::kKept;
     }
     // 5.4.3.2
@@ -229,7 +207,7 @@ Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSp
       return fail(ErrorCode::kRollback, "timestamp: names snapshot {}, {} is trusted already",
                   next->snapshot.version, (*timestamp_)->snapshot.version);
   }
-  TRY_VOID(check_expiry(Role::kTimestamp, next->expires, now));  // 5.4.4
+  TRY_VOID(check_expiry("timestamp", next->expires, now));  // 5.4.4
   timestamp_ = std::move(next);
   relink();
   return Acceptance::kNew;
@@ -243,7 +221,7 @@ Result<void> TrustedRepository::accept_snapshot(ByteSpan bytes, UnixSeconds now)
   TRY_VOID(check_version_against_parent(entry, next->version, "snapshot"));  // 5.5.4
   TRY_VOID(check_successor(snapshot_, next->version, bytes, "snapshot"));    // beyond TUF
   if (snapshot_) TRY_VOID(check_entries(**snapshot_, *next));                // 5.5.5
-  TRY_VOID(check_expiry(Role::kSnapshot, next->expires, now));               // 5.5.6
+  TRY_VOID(check_expiry("snapshot", next->expires, now));                    // 5.5.6
   snapshot_ = std::move(next);
   relink();
   return {};
@@ -256,7 +234,7 @@ Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) 
   auto next = TRY(verify<Targets>(bytes));                                  // 5.6.3
   TRY_VOID(check_version_against_parent(entry, next->version, "targets"));  // 5.6.4
   TRY_VOID(check_successor(targets_, next->version, bytes, "targets"));     // Uptane: rollback
-  TRY_VOID(check_expiry(Role::kTargets, next->expires, now));               // 5.6.5
+  TRY_VOID(check_expiry("targets", next->expires, now));                    // 5.6.5
   targets_ = std::move(next);
   relink();
   return {};
@@ -267,12 +245,13 @@ Result<Targets> TrustedRepository::check_next_targets(ByteSpan bytes, UnixSecond
   if (targets_ && next.version <= (*targets_)->version)
     return fail(ErrorCode::kRollback, "targets: version {}, {} is trusted already", next.version,
                 (*targets_)->version);
-  TRY_VOID(check_expiry(Role::kTargets, next.expires, now));
+  TRY_VOID(check_expiry("targets", next.expires, now));
   return next;
 }
 
 // Works out which of what we hold is what its parent names: once here, not at each look.
 void TrustedRepository::relink() {
+  resolved_.clear();
   const auto matches = [](const FileEntry& entry, Version version, const Bytes& bytes) {
     return entry.version == version && check_against_parent(entry, bytes, "").has_value();
   };
@@ -339,21 +318,21 @@ Result<void> Refresh::accept(ByteSpan bytes) {
       ++rotations_;
       // Deletions first: a power cut in between must not leave the old files under the new root.
       note_deletions(before);
-      changes_.push_back({Role::kRoot, repository_.root().bytes()});
+      changes_.push_back({Role::kRoot, repository_.root().bytes(), {}});
       return {};
     case Stage::kTimestamp: {
       const auto acceptance = TRY(repository_.accept_timestamp(bytes, start_time_));
       if (acceptance == TrustedRepository::Acceptance::kNew)
-        changes_.push_back({Role::kTimestamp, repository_.timestamp()->bytes()});
+        changes_.push_back({Role::kTimestamp, repository_.timestamp()->bytes(), {}});
       return go_on();
     }
     case Stage::kSnapshot:
       TRY_VOID(repository_.accept_snapshot(bytes, start_time_));
-      changes_.push_back({Role::kSnapshot, repository_.snapshot()->bytes()});
+      changes_.push_back({Role::kSnapshot, repository_.snapshot()->bytes(), {}});
       return go_on();
     case Stage::kTargets:
       TRY_VOID(repository_.accept_targets(bytes, start_time_));
-      changes_.push_back({Role::kTargets, repository_.targets()->bytes()});
+      changes_.push_back({Role::kTargets, repository_.targets()->bytes(), {}});
       return go_on();
     case Stage::kComplete:
     case Stage::kFailed: break;
@@ -368,7 +347,7 @@ Result<void> Refresh::go_on() {
     stage_ = Stage::kSnapshot;
     return {};
   }
-  TRY_VOID(check_expiry(Role::kSnapshot, (*repository_.snapshot())->expires, start_time_));
+  TRY_VOID(check_expiry("snapshot", (*repository_.snapshot())->expires, start_time_));
   if (!repository_.targets_current_) {
     stage_ = Stage::kTargets;
     return {};
@@ -385,9 +364,10 @@ Refresh::StoredMarks Refresh::marks() const {
 
 void Refresh::note_deletions(const StoredMarks& before) {
   const StoredMarks after = marks();
-  if (before.timestamp && !after.timestamp) changes_.push_back({Role::kTimestamp, std::nullopt});
-  if (before.snapshot && !after.snapshot) changes_.push_back({Role::kSnapshot, std::nullopt});
-  if (before.targets && !after.targets) changes_.push_back({Role::kTargets, std::nullopt});
+  if (before.timestamp && !after.timestamp)
+    changes_.push_back({Role::kTimestamp, std::nullopt, {}});
+  if (before.snapshot && !after.snapshot) changes_.push_back({Role::kSnapshot, std::nullopt, {}});
+  if (before.targets && !after.targets) changes_.push_back({Role::kTargets, std::nullopt, {}});
 }
 
 std::vector<Refresh::Change> Refresh::take_changes() {

@@ -15,6 +15,7 @@
 // fuzzers all use this one.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -48,6 +49,21 @@ struct StoredRoles {
   std::optional<Bytes> timestamp;
   std::optional<Bytes> snapshot;
   std::optional<Bytes> targets;
+  std::map<std::string, Bytes> delegated = {};  // by name of the role; not verified by itself
+};
+
+// What a client must make durable: the bytes of a role, or that they are gone.
+struct StoredChange {
+  Role role;
+  std::optional<Bytes> bytes;
+  std::string delegated = {};  // the name of a delegated role; `role` is kTargets then
+};
+
+// What a client must fetch.
+struct MetadataRequest {
+  Role role;
+  std::string file;         // name in the repository's metadata directory, fit for a URL as it is
+  std::uint64_t bytes_max;  // read no more than this; more is kEndlessData
 };
 
 class TrustedRepository {
@@ -64,6 +80,9 @@ class TrustedRepository {
   // The targets, if timestamp, snapshot and targets are all there and each is exactly the one that
   // its parent names; nullptr otherwise. Says nothing about expiry.
   const Verified<Targets>* targets() const;
+
+  // Of the targets, or of a delegated role if a TargetSearch found it there; nullptr otherwise.
+  const Target* find_target(const std::string& name) const;
 
   // kFreeze if one of the four is expired at `now`, kUnavailable if `targets()` is nullptr.
   Result<void> check_current(UnixSeconds now) const;
@@ -92,6 +111,7 @@ class TrustedRepository {
 
  private:
   friend class Refresh;
+  friend class TargetSearch;
   explicit TrustedRepository(Verified<Root> root) : root_(std::move(root)) {}
   template <typename Model>
   Result<Verified<Model>> verify(ByteSpan bytes) const;
@@ -104,6 +124,8 @@ class TrustedRepository {
   std::optional<Verified<Targets>> targets_;    // may be older than the snapshot says
   bool snapshot_current_ = false;               // it is what the timestamp names
   bool targets_current_ = false;                // and they are what it names
+  std::map<std::string, Bytes> delegated_;      // verified anew by each search that meets them
+  std::map<std::string, Target> resolved_;      // what searches found since the last change
 };
 
 // One refresh, file by file. Knows which file is next, under which name and with which cap; the
@@ -112,11 +134,7 @@ class Refresh {
  public:
   Refresh(TrustedRepository& repository, UnixSeconds start_time);
 
-  struct Request {
-    Role role;
-    std::string file;         // name in the repository's metadata directory
-    std::uint64_t bytes_max;  // read no more than this; more is kEndlessData
-  };
+  using Request = MetadataRequest;
   // Nothing when the refresh is complete or has failed.
   std::optional<Request> next() const;
 
@@ -127,10 +145,7 @@ class Refresh {
   Result<void> give_absent();
 
   // What must be made durable now, in this order; absent bytes mean: delete. Empties the list.
-  struct Change {
-    Role role;
-    std::optional<Bytes> bytes;
-  };
+  using Change = StoredChange;
   std::vector<Change> take_changes();
 
   bool complete() const { return stage_ == Stage::kComplete; }

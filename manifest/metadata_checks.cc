@@ -1,0 +1,32 @@
+#include "manifest/metadata_checks.h"
+
+#include "base/time_text.h"
+#include "crypto/digest.h"
+
+namespace layby::manifest {
+
+Result<void> check_expiry(std::string_view name, UnixSeconds expires, UnixSeconds now) {
+  if (now >= expires)
+    return fail(ErrorCode::kFreeze, "{}: expired at {}", name, format_utc(expires));
+  return {};
+}
+
+Result<void> check_against_parent(const FileEntry& entry, ByteSpan bytes, std::string_view name) {
+  if (entry.length && *entry.length != bytes.size())
+    return fail(ErrorCode::kMixAndMatch, "{}: {} bytes, its parent says {}", name, bytes.size(),
+                *entry.length);
+  const bool same = (!entry.hashes.sha256 || *entry.hashes.sha256 == crypto::sha256(bytes)) &&
+                    (!entry.hashes.sha512 || *entry.hashes.sha512 == crypto::sha512(bytes));
+  if (!same) return fail(ErrorCode::kMixAndMatch, "{}: not the digest its parent says", name);
+  return {};
+}
+
+Result<void> check_version_against_parent(const FileEntry& entry, Version version,
+                                          std::string_view name) {
+  if (entry.version != version)
+    return fail(ErrorCode::kMixAndMatch, "{}: version {}, its parent says {}", name, version,
+                entry.version);
+  return {};
+}
+
+}  // namespace layby::manifest

@@ -1,0 +1,226 @@
+// Delegations (TUF 1.0.34, section 5.6.7): who may speak of a target, and who may not.
+#include "manifest/target_search.h"
+
+#include "manifest/json_value.h"
+#include "tests/manifest/test_repository.h"
+
+namespace layby::tests {
+namespace {
+
+using namespace manifest;
+
+Target target_of(std::string_view content) {
+  return {content.size(), {crypto::sha256(as_bytes(content)), std::nullopt}, {}};
+}
+
+// A repository whose targets delegate to roles with keys of their own.
+struct Delegating {
+  TestRepository repository;
+  std::map<std::string, KeyPointer> keys;
+  std::map<std::string, Targets> roles;
+
+  enum class Terminating { kNo, kYes };
+  // `from` delegates `paths` to `name`.
+  void delegate(Targets& from, const std::string& name, const std::string& paths,
+                Terminating terminating = Terminating::kNo) {
+    if (!keys.contains(name)) keys[name] = new_key();
+    const PublicKey key = PublicKey::from_ed25519(keys[name]->public_key());
+    if (!from.delegations) from.delegations.emplace();
+    from.delegations->keys.insert_or_assign(key.id(), key);
+    from.delegations->roles.push_back(
+        {name, {{key.id()}, 1}, terminating == Terminating::kYes, {paths}, {}});
+    roles[name].expires = kLater;
+  }
+
+  void publish_role(const std::string& name, const std::string& file) {
+    const crypto::Signer* const by[] = {keys[name].get()};
+    const Bytes bytes = must(make_targets(roles[name], by));
+    repository.files[fmt::format("{}.{}.json", roles[name].version, file)] = bytes;
+    repository.snapshot.files[name + ".json"] = describe_file(roles[name].version, bytes);
+  }
+
+  void publish() {
+    for (const auto& [name, role] : roles) publish_role(name, name);
+    repository.release();
+  }
+
+  TrustedRepository client() {
+    TrustedRepository made = repository.client();
+    must(repository.refresh(made));
+    return made;
+  }
+
+  Result<const Target*> search(TrustedRepository& client, const std::string& name,
+                               std::vector<std::string>* asked = nullptr) const {
+    TargetSearch search(client, name, kNow);
+    while (const auto request = search.next()) {
+      if (asked) asked->push_back(request->file);
+      const auto file = repository.files.find(request->file);
+      TRY_VOID(file == repository.files.end() ? search.give_absent() : search.give(file->second));
+    }
+    return search.found();
+  }
+};
+
+using Names = std::vector<std::string>;
+
+TEST_CASE("a target is found down the delegations, in order of priority, each role once") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "lib/*");
+  world.delegate(world.repository.targets, "b", "lib/*");
+  world.delegate(world.roles["a"], "c", "lib/x*");
+  world.delegate(world.roles["c"], "a", "lib/*");  // a circle
+  world.roles["b"].targets["lib/x1"] = target_of("from b");
+  world.roles["b"].targets["lib/y"] = target_of("from b");
+  world.roles["c"].targets["lib/x2"] = target_of("from c");
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(*must(world.search(client, "lib/x2", &asked)) == target_of("from c"));
+  CHECK(asked == Names{"1.a.json", "1.c.json"});
+  CHECK(*client.find_target("lib/x2") == target_of("from c"));
+  asked.clear();
+  CHECK(*must(world.search(client, "lib/x1", &asked)) == target_of("from b"));
+  CHECK(asked == Names{"1.b.json"});  // a and c are held already
+  CHECK(must(world.search(client, "lib/nothing")) == nullptr);
+  CHECK(must(world.search(client, "other/x1")) == nullptr);
+}
+
+TEST_CASE("what is stored of delegated roles is used after a restart") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.roles["a"].targets["x"] = target_of("1");
+  world.publish();
+  TrustedRepository client = world.client();
+  must(world.search(client, "x"));
+  TrustedRepository again = must(TrustedRepository::load(client.stored()));
+  Names asked;
+  CHECK(*must(world.search(again, "x", &asked)) == target_of("1"));
+  CHECK(asked.empty());
+  // A new version is fetched.
+  ++world.roles["a"].version;
+  world.roles["a"].targets["x"] = target_of("2");
+  world.publish();
+  must(world.repository.refresh(again));
+  CHECK(again.find_target("x") == nullptr);
+  CHECK(*must(world.search(again, "x", &asked)) == target_of("2"));
+  CHECK(asked == Names{"2.a.json"});
+}
+
+TEST_CASE("a terminating delegation has the last word") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kYes);
+  world.delegate(world.repository.targets, "b", "*");
+  world.roles["b"].targets["x"] = target_of("from b");
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(must(world.search(client, "x", &asked)) == nullptr);
+  CHECK(asked == Names{"1.a.json"});
+}
+
+TEST_CASE("a supplier speaks within its paths only") {
+  Delegating world;
+  world.delegate(world.repository.targets, "supplier", "supplier/*");
+  world.roles["supplier"].targets["oem/x"] = target_of("evil");
+  world.publish();
+  TrustedRepository client = world.client();
+  CHECK(must(world.search(client, "oem/x")) == nullptr);
+}
+
+TEST_CASE("a delegated role that cannot be had ends the search: nobody else's word counts") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.delegate(world.repository.targets, "b", "*");
+  world.roles["b"].targets["x"] = target_of("from b");
+  world.publish();
+  std::optional<ErrorCode> expected;
+  SECTION("missing") {
+    world.repository.files.erase("1.a.json");
+    expected = ErrorCode::kNotFound;
+  }
+  SECTION("not in the snapshot") {
+    world.repository = TestRepository();
+    world.delegate(world.repository.targets, "a", "*");
+    world.repository.release();
+    world.repository.files["1.a.json"] = to_bytes("{}");
+    expected = ErrorCode::kMixAndMatch;
+  }
+  SECTION("signed by another key") {
+    world.keys["a"] = new_key();
+    world.publish();
+    expected = ErrorCode::kBadSignature;
+  }
+  SECTION("expired") {
+    world.roles["a"].expires = kNow;
+    world.publish();
+    expected = ErrorCode::kFreeze;
+  }
+  SECTION("other bytes than the snapshot says") {
+    world.repository.files["1.a.json"].pop_back();
+    expected = ErrorCode::kMixAndMatch;
+  }
+  SECTION("more bytes than the snapshot says") {
+    world.repository.files["1.a.json"].push_back(' ');
+    expected = ErrorCode::kEndlessData;
+  }
+  SECTION("another version than the snapshot says") {
+    world.repository.snapshot.files["a.json"] = FileEntry{2, {}, {}};
+    world.repository.files["2.a.json"] = world.repository.files["1.a.json"];
+    world.repository.release();
+    expected = ErrorCode::kMixAndMatch;
+  }
+  TrustedRepository client = world.client();
+  CHECK(code_of(world.search(client, "x")) == expected);
+  CHECK(client.find_target("x") == nullptr);
+}
+
+TEST_CASE("diamond: a role that is held is checked with the keys of this delegator") {
+  Delegating world;
+  world.delegate(world.repository.targets, "left", "left/*");
+  world.delegate(world.repository.targets, "right", "right/*");
+  world.delegate(world.roles["left"], "shared", "*/*");
+  world.roles["shared"].targets["left/x"] = target_of("x");
+  world.roles["shared"].targets["right/x"] = target_of("x");
+  const KeyPointer right_key = world.keys["shared"];
+  // The right one trusts another key for the same role.
+  world.keys["shared"] = new_key();
+  world.delegate(world.roles["right"], "shared", "*/*");
+  world.keys["shared"] = right_key;
+  world.publish();
+  TrustedRepository client = world.client();
+  CHECK(must(world.search(client, "left/x")) != nullptr);
+  CHECK(code_of(world.search(client, "right/x")) == ErrorCode::kBadSignature);
+}
+
+TEST_CASE("names of roles are one segment of a path") {
+  Delegating world;
+  const std::string name = "../a b/c?d#e%";
+  world.delegate(world.repository.targets, name, "*");
+  world.roles[name].targets["x"] = target_of("x");
+  world.publish_role(name, "..%2Fa%20b%2Fc%3Fd%23e%25");
+  world.repository.release();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(must(world.search(client, "x", &asked)) != nullptr);
+  CHECK(asked == Names{"1...%2Fa%20b%2Fc%3Fd%23e%25.json"});
+}
+
+TEST_CASE("endless delegations end") {
+  Delegating world;
+  Targets* from = &world.repository.targets;
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = "r" + std::to_string(i);
+    world.delegate(*from, name, "*");
+    from = &world.roles[name];
+  }
+  from->targets["x"] = target_of("x");
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(must(world.search(client, "x", &asked)) == nullptr);
+  CHECK(asked.size() == 32);
+}
+
+}  // namespace
+}  // namespace layby::tests
