@@ -1,0 +1,85 @@
+// Accounts, tokens and who calls.
+#include <catch2/catch.hpp>
+
+#include "server/fleet/auth.h"
+#include "tests/server/shop/shop_world.h"
+
+using namespace layby;
+using namespace layby::tests;
+using manifest::Json;
+
+TEST_CASE("a token is shown once, is stored as a digest, ends by revocation and by time") {
+  ShopWorld world;
+  const Json wanted{{"name", "Dora"}, {"role", "owner"}, {"email", "dora@example.org"}};
+  const Answered made = world.post("/v1/accounts", world.operator_token, wanted, "once");
+  REQUIRE(made.status == 201);
+  const std::string token = made.body["token"];
+  CHECK(token.size() == 3 + 64);
+  CHECK(token.rfind("lt_", 0) == 0);
+  // The same request again gives the same answer; nothing in the store tells the token.
+  CHECK(world.post("/v1/accounts", world.operator_token, wanted, "once").text == made.text);
+  for (const auto& entry : *world.services.store.scan("", "\xff", 10'000)) {
+    CHECK_THAT(entry.value, !Catch::Contains(token));
+    CHECK_THAT(entry.key, !Catch::Contains(token));
+  }
+  CHECK(world.get("/v1/catalogue/products", token).status == 200);
+  const std::string tokens = "/v1/accounts/" + made.body["id"].get<std::string>() + "/tokens";
+  const Answered second = world.post(tokens, world.operator_token);
+  REQUIRE(second.status == 201);
+  CHECK(world.get("/v1/catalogue/products", second.body["token"]).status == 200);
+  CHECK(world.call(server::Method::kDelete, tokens, token).status == 403);
+  REQUIRE(world.call(server::Method::kDelete, tokens, world.operator_token).status == 204);
+  CHECK(world.get("/v1/catalogue/products", token).status == 401);
+  CHECK(world.get("/v1/catalogue/products", second.body["token"]).status == 401);
+
+  CHECK(world.get("/v1/catalogue/products", world.owner_token).status == 200);
+  world.base.clock.advance(server::kTokenLifeSeconds);
+  CHECK(world.get("/v1/catalogue/products", world.owner_token).status == 401);
+}
+
+TEST_CASE("each route refuses who may not call it") {
+  ReadyWorld world;
+  const Json account{{"name", "x"}, {"role", "operator"}};
+  for (const std::string& token : {world.owner_token, world.partner_token})
+    CHECK(world.post("/v1/accounts", token, account).status == 403);
+  CHECK(world.post("/v1/accounts", "", account).status == 401);
+  CHECK(world.post("/v1/accounts", "lt_wrong", account).status == 401);
+  CHECK(world.post("/v1/pairing-codes", world.operator_token).status == 403);
+  CHECK(world.get("/v1/events", world.owner_token).status == 403);
+  const std::string car = "/v1/cars/" + std::string(kVin);
+  CHECK(world.get(car, world.second_token).status == 404);
+  CHECK(world.get(car, world.partner_token).status == 200);
+  CHECK(world.get(car + "/audit", world.owner_token).status == 200);
+  // A car is not a person.
+  CHECK(world.call(server::Method::kGet, car, "", nullptr, "", &world.car.certificate).status ==
+        403);
+  // A secondary user looks, changes nothing, and sees no trail.
+  REQUIRE(world.post(car + "/users", world.owner_token, {{"account", world.second}}).status == 201);
+  CHECK(world.get(car, world.second_token).status == 200);
+  CHECK(world.get(car + "/audit", world.second_token).code() == "owner-only");
+  CHECK(world.post(car + "/users", world.second_token, {{"account", world.second}}).code() ==
+        "owner-only");
+  REQUIRE(world.call(server::Method::kDelete, car + "/users/" + world.second, world.owner_token)
+              .status == 204);
+  CHECK(world.get(car, world.second_token).status == 404);
+}
+
+TEST_CASE("a car is registered once, with a VIN that its market accepts") {
+  ShopWorld world;
+  Json car{{"vin", "1M8GDM9AXKP042788"},
+           {"model", "aurora"},
+           {"model_year", 2026},
+           {"country", "US"},
+           {"ecus", {{{"serial", "HU-1"}, {"hardware_id", "hu-4"}}}}};
+  CHECK(world.post("/v1/cars", world.owner_token, car).status == 403);
+  car["vin"] = "1M8GDM9A1KP042788";  // position 9 should be X
+  CHECK(world.post("/v1/cars", world.operator_token, car).status == 400);
+  car["country"] = "DE";
+  CHECK(world.post("/v1/cars", world.operator_token, car).status == 201);
+  CHECK(world.post("/v1/cars", world.operator_token, car).status == 409);
+  car["vin"] = "WVWZZZ1JZXW00001O";
+  CHECK(world.post("/v1/cars", world.operator_token, car).status == 400);
+  car["vin"] = kVin;
+  car["colour"] = "red";
+  CHECK_THAT(world.post("/v1/cars", world.operator_token, car).text, Catch::Contains("colour"));
+}

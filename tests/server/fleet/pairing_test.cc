@@ -1,0 +1,100 @@
+// Pairing (P2.6).
+#include "server/fleet/pairing.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/server/shop/shop_world.h"
+
+using namespace layby;
+using namespace layby::tests;
+using manifest::Json;
+
+namespace {
+struct Unpaired : ShopWorld {
+  Unpaired() : car(*this, kVin) { register_car(car); }
+  std::string code() { return post("/v1/pairing-codes", owner_token).body["code"]; }
+  Answered pair(const Json& request) { return post("/v1/pair", "", request); }
+  SimCar car;
+};
+}  // namespace
+
+TEST_CASE("P2.6: a code is good for one car and one use, and the owner is told") {
+  Unpaired world;
+  const std::string code = world.code();
+  CHECK(code.size() == 8);
+  CHECK(code.find_first_not_of(server::kPairingAlphabet) == std::string::npos);
+  for (const auto& entry : *world.services.store.scan("", "\xff", 10'000))
+    CHECK_THAT(entry.key + entry.value, !Catch::Contains(code));
+  std::string typed = code.substr(0, 4) + "-" + code.substr(4);
+  for (char& c : typed) c = static_cast<char>(std::tolower(c));
+  const Json request = world.car.pair_request(typed);
+  const Answered paired = world.pair(request);
+  REQUIRE(paired.status == 200);
+  CHECK(paired.body["poll_seconds"] == 900);
+  CHECK(world.messages() == std::vector<std::string>{"paired"});
+  // The answer was lost: the very same request gets it again. Another one does not.
+  CHECK(world.pair(request).text == paired.text);
+  CHECK(world.pair(world.car.pair_request(code)).code() == "wrong-code");
+  CHECK(world.messages().size() == 1);
+  const Json car = world.get("/v1/cars/" + std::string(kVin), world.owner_token).body;
+  CHECK(car["paired"] == true);
+  CHECK(car["owner"] == world.owner);
+  world.check_audit();
+}
+
+TEST_CASE("P2.6: a code lives an hour, and only the newest of an account counts") {
+  Unpaired world;
+  const std::string first = world.code();
+  const std::string second = world.code();
+  CHECK(world.pair(world.car.pair_request(first)).code() == "wrong-code");
+  world.base.clock.advance(server::kPairingCodeSeconds);
+  CHECK(world.pair(world.car.pair_request(second)).code() == "wrong-code");
+  CHECK(world.pair(world.car.pair_request(world.code())).status == 200);
+}
+
+TEST_CASE("P2.6: five wrong codes lock the car for an hour") {
+  Unpaired world;
+  for (std::uint64_t i = 0; i < server::kPairingTriesMax; ++i)
+    CHECK(world.pair(world.car.pair_request("22222222")).code() == "wrong-code");
+  const Json right = world.car.pair_request(world.code());
+  const Answered locked = world.pair(right);
+  CHECK(locked.status == 429);
+  CHECK(locked.code() == "pairing-locked");
+  world.base.clock.advance(server::kPairingLockSeconds - 1);
+  CHECK(world.pair(right).code() == "pairing-locked");
+  world.base.clock.advance(1);
+  CHECK(world.pair(world.car.pair_request(world.code())).status == 200);
+  // A car that is not registered looks like a wrong code.
+  SimCar ghost(world, kOtherVin);
+  CHECK(world.pair(ghost.pair_request(world.code())).code() == "wrong-code");
+}
+
+TEST_CASE("P2.6: another owner's car, other control units and odd requests are refused") {
+  Unpaired world;
+  Json request = world.car.pair_request(world.code());
+  request["ecus"][0]["serial"] = "HU-OTHER";
+  request["primary"] = "HU-OTHER";
+  const Answered other = world.pair(request);
+  CHECK(other.code() == "wrong-ecus");
+  CHECK(other.body["reasons"].size() == 2);
+  CHECK(world.pair(world.car.pair_request(world.code())).status == 200);
+  const std::string seconds = world.post("/v1/pairing-codes", world.second_token).body["code"];
+  CHECK(world.pair(world.car.pair_request(seconds)).code() == "already-paired");
+  request = world.car.pair_request(world.code());
+  request["certificate_request"] = "none";
+  CHECK(world.pair(request).status >= 400);
+  request.erase("seal_key");
+  CHECK(world.pair(request).status == 400);
+}
+
+TEST_CASE("P2.6: paired again, the old certificate and the old keys end at once") {
+  Unpaired world;
+  world.car.pair(world.owner_token);
+  REQUIRE(world.car.report().status == 200);
+  SimCar renewed(world, kVin);
+  renewed.pair(world.owner_token);
+  CHECK(world.car.report().status == 401);
+  CHECK(renewed.report().status == 200);
+  renewed.key = world.car.key;
+  CHECK(renewed.report().code() == "bad-manifest");
+}

@@ -1,0 +1,121 @@
+// The audit trail (P5.4) and the ids of outgoing events.
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "server/fleet/audit.h"
+#include "server/fleet/car.h"
+#include "server/fleet/event_sequence.h"
+#include "tests/server/shop/map_store.h"
+#include "tests/server/shop/shop_world.h"
+
+using namespace layby;
+using namespace layby::tests;
+using manifest::Json;
+
+TEST_CASE("P5.4: what was altered, dropped or swapped in the trail is found") {
+  ReadyWorld world;
+  const std::string id = world.order_function("adaptive-cruise", world.owner_token).body["id"];
+  world.car.obey();
+  const auto vin = *manifest::Vin::parse(kVin);
+  std::vector<std::string> whole;
+  const std::string prefix = server::audit_prefix(vin);
+  for (const auto& entry : *world.services.store.scan(prefix, server::after_prefix(prefix), 1000))
+    whole.push_back(entry.value);
+  const server::AuditHead head = *server::load_audit_head(world.services.store, vin);
+  REQUIRE(whole.size() >= 6);
+  REQUIRE(server::verify_audit(whole, head));
+  for (std::size_t i = 0; i < whole.size(); ++i) {
+    auto dropped = whole;
+    dropped.erase(dropped.begin() + static_cast<std::ptrdiff_t>(i));
+    CHECK_FALSE(server::verify_audit(dropped, head));
+    auto altered = whole;
+    const std::size_t at = altered[i].find("\"at\":\"2026");
+    altered[i][at + 9] = '7';
+    CHECK_FALSE(server::verify_audit(altered, head));
+    if (i + 1 < whole.size()) {
+      auto swapped = whole;
+      std::swap(swapped[i], swapped[i + 1]);
+      CHECK_FALSE(server::verify_audit(swapped, head));
+    }
+  }
+  auto longer = whole;
+  longer.push_back(whole.back());
+  CHECK_FALSE(server::verify_audit(longer, head));
+
+  // Who did what and when, and the software before and after.
+  const Json trail = world.get("/v1/cars/" + std::string(kVin) + "/audit", world.owner_token).body;
+  std::vector<std::string> what;
+  for (const Json& record : trail["records"]) what.push_back(record["what"]);
+  for (const char* expected : {"registered", "paired", "installed", "order-ordered", "order-staged",
+                               "order-downloaded", "order-active"})
+    CHECK_THAT(what, Catch::VectorContains(std::string(expected)));
+  CHECK(trail["head"]["seq"] == whole.size());
+  const Json page =
+      world.get("/v1/cars/" + std::string(kVin) + "/audit?after=2", world.partner_token).body;
+  CHECK(page["records"][0]["seq"] == 3);
+}
+
+TEST_CASE("a reader of events misses none while changes overlap") {
+  MapStore store;
+  auto sequence = std::move(*server::EventSequence::open(store));
+  {
+    server::Change slow(store);
+    const std::uint64_t first = sequence->draw(slow);
+    CHECK(first == 1);
+    {
+      server::Change fast(store);
+      const std::uint64_t second = sequence->draw(fast);
+      fast.put(server::event_key(second), "{}");
+      REQUIRE(fast.commit());
+    }
+    // 2 is there, but 1 may still come.
+    CHECK(sequence->visible_end() == 1);
+    slow.put(server::event_key(first), "{}");
+    REQUIRE(slow.commit());
+  }
+  CHECK(sequence->visible_end() == 3);
+  {
+    server::Change dropped(store);
+    CHECK(sequence->draw(dropped) == 3);
+    CHECK(sequence->visible_end() == 3);
+  }
+  CHECK(sequence->visible_end() == 4);
+  // At start it goes on behind the last one in the store.
+  for (const std::uint64_t last : {2, 5, 8, 9, 1000, 123456}) {
+    store.pairs[server::event_key(last)] = "{}";
+    auto next = std::move(*server::EventSequence::open(store));
+    CHECK(next->visible_end() == last + 1);
+  }
+}
+
+TEST_CASE("events of many threads are each read once, in order") {
+  TestServices base;
+  auto sequence = std::move(*server::EventSequence::open(*base.store));
+  constexpr int kThreads = 4;
+  constexpr int kEach = 40;
+  std::atomic<int> running = kThreads;
+  std::vector<std::thread> writers;
+  for (int t = 0; t < kThreads; ++t) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < kEach; ++i) {
+        server::Change change(*base.store);
+        change.put(server::event_key(sequence->draw(change)), "{}");
+        if (i % 5 != 0) (void)change.commit();  // every fifth is dropped
+      }
+      --running;
+    });
+  }
+  std::uint64_t after = 0;
+  std::size_t read = 0;
+  for (bool last = false; !last;) {
+    last = running == 0;
+    const std::uint64_t end = sequence->visible_end();
+    for (const auto& entry :
+         *base.store->scan(server::event_key(after + 1), server::event_key(end), 1000)) {
+      after = std::stoull(entry.key.substr(2));
+      ++read;
+    }
+  }
+  for (std::thread& writer : writers) writer.join();
+  CHECK(read == kThreads * kEach * 4 / 5);
+}
