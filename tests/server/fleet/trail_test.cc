@@ -19,8 +19,8 @@ TEST_CASE("P5.4: what was altered, dropped or swapped in the trail is found") {
   const auto vin = *manifest::Vin::parse(kVin);
   std::vector<std::string> whole;
   const std::string prefix = server::audit_prefix(vin);
-  for (const auto& entry : *world.services.store.scan(prefix, server::after_prefix(prefix), 1000))
-    whole.push_back(entry.value);
+  const auto stored = *world.services.store.scan(prefix, server::after_prefix(prefix), 1000);
+  for (const auto& entry : stored) whole.push_back(entry.value);
   const server::AuditHead head = *server::load_audit_head(world.services.store, vin);
   REQUIRE(whole.size() >= 6);
   REQUIRE(server::verify_audit(whole, head));
@@ -110,8 +110,9 @@ TEST_CASE("events of many threads are each read once, in order") {
   for (bool last = false; !last;) {
     last = running == 0;
     const std::uint64_t end = sequence->visible_end();
-    for (const auto& entry :
-         *base.store->scan(server::event_key(after + 1), server::event_key(end), 1000)) {
+    const auto shown =
+        *base.store->scan(server::event_key(after + 1), server::event_key(end), 1000);
+    for (const auto& entry : shown) {
       after = std::stoull(entry.key.substr(2));
       ++read;
     }

@@ -24,8 +24,8 @@ struct Fleet : ReadyWorld {
   }
   std::vector<Json> software_orders() {
     std::vector<Json> found;
-    for (const Json& order :
-         get("/v1/cars/" + std::string(kVin) + "/orders", owner_token).body["orders"]) {
+    const Answered all = get("/v1/cars/" + std::string(kVin) + "/orders", owner_token);
+    for (const Json& order : all.body["orders"]) {
       if (order["kind"] == "software") found.push_back(order);
     }
     return found;

@@ -49,14 +49,26 @@ struct Snapshot {
   UnixSeconds now;
 };
 
+// A clock that goes back with the world.
+class FreeClock final : public Clock {
+ public:
+  UnixSeconds now() const override { return now_; }
+  std::int64_t monotonic_ms() const override { return now_ * 1000; }
+  void set(UnixSeconds now) { now_ = now; }
+
+ private:
+  UnixSeconds now_ = 1'795'327'200;  // 2026-11-22T06:00:00Z
+};
+
 class Explorer {
  public:
-  Explorer() : store_(map_), world_(&store_) {
+  Explorer() : store_(map_), world_(&store_, &clock_) {
+    // A withdrawal is possible throughout: the product's window is longer than the 28 days.
+    world_.sell("adaptive-cruise", {{"withdrawal_days", 60}});
     const Answered order = world_.order_function("adaptive-cruise", world_.owner_token);
     REQUIRE(order.status == 201);
     order_ = order.body["id"];
-    ordered_ = world_.base.clock.now();
-    // A withdrawal is possible throughout: the product's window is longer than the 28 days.
+    ordered_ = clock_.now();
   }
 
   void explore() {
@@ -127,9 +139,9 @@ class Explorer {
   }
 
   void sweep_at(UnixSeconds at) {
-    if (world_.base.clock.now() < at) world_.base.clock.advance(at - world_.base.clock.now());
+    clock_.set(std::max(clock_.now(), at));
     // A crash is the test's; what is left is done the next time.
-    (void)server::sweep_due(world_.services, world_.base.clock.now());
+    (void)server::sweep_due(world_.services, clock_.now());
   }
 
   // One step of an honest car: what has failed is over, what is no longer wanted is dropped.
@@ -204,7 +216,7 @@ class Explorer {
                                      : fmt::format("|{}", manifest::to_string(said->second.state));
     for (const auto& [id, function] : car.functions)
       text += fmt::format("|{} {}", function.counter, manifest::to_string(function.state));
-    text += fmt::format("|{}", (world_.base.clock.now() - ordered_) / kDaySeconds);
+    text += fmt::format("|{}", (clock_.now() - ordered_) / kDaySeconds);
     text += fmt::format("|{}|{}", car.desired().size(), last_.empty());
     const auto report =
         world_.services.store.get("v/" + std::string(kVin) + "/report").value().value();
@@ -216,9 +228,8 @@ class Explorer {
 
   Snapshot take() {
     const SimCar& car = world_.car;
-    return {map_.pairs,
-            {car.counter, car.installed, car.functions, car.orders, last_},
-            world_.base.clock.now()};
+    return {
+        map_.pairs, {car.counter, car.installed, car.functions, car.orders, last_}, clock_.now()};
   }
 
   void restore(const Snapshot& snapshot) {
@@ -229,9 +240,10 @@ class Explorer {
     car.functions = snapshot.car.functions;
     car.orders = snapshot.car.orders;
     last_ = snapshot.car.last;
-    world_.base.clock.advance(snapshot.now - world_.base.clock.now());
+    clock_.set(snapshot.now);
   }
 
+  FreeClock clock_;
   MapStore map_;
   MeddlingStore store_;
   ReadyWorld world_;

@@ -37,11 +37,11 @@ std::string text_of(const Json& json) {
   return must(manifest::to_wire(json));
 }
 
-server::Services make_services(TestServices& base, server::Store* store) {
+server::Services make_services(TestServices& base, server::Store* store, const Clock* clock) {
   return {.store = store != nullptr ? *store : *base.store,
           .payloads = *base.payloads,
           .disk = base.disk,
-          .clock = base.clock,
+          .clock = clock != nullptr ? *clock : base.clock,
           .keys = base.keys,
           .vehicle_authority = base.vehicle_authority,
           .data_dir = base.dir.path(),
@@ -89,7 +89,7 @@ void SimCar::pair(const std::string& owner_token) {
 Bytes SimCar::new_manifest() {
   manifest::EcuReport report{.ecu = must(manifest::EcuSerial::parse(serial)),
                              .counter = ++counter,
-                             .time = world.base.clock.now(),
+                             .time = world.services.clock.now(),
                              .agent = "layby-agent/test",
                              .installed = installed,
                              .functions = functions,
@@ -117,7 +117,7 @@ Answered SimCar::post(const Bytes& manifest) {
 void SimCar::say(const std::string& order, manifest::OrderState state) {
   orders.insert_or_assign(order, manifest::OrderReport{.id = must(manifest::OrderId::parse(order)),
                                                        .state = state,
-                                                       .since = world.base.clock.now(),
+                                                       .since = world.services.clock.now(),
                                                        .bytes_done = 0,
                                                        .bytes_total = 0,
                                                        .error = std::nullopt,
@@ -139,7 +139,8 @@ Json SimCar::desired() const {
 }
 
 Result<manifest::VerifiedLicence> SimCar::open(const std::string& order) const {
-  for (const Json& entry : desired()) {
+  const Json wanted = desired();
+  for (const Json& entry : wanted) {
     if (entry["id"] != order || !entry.contains("licence")) continue;
     const Json details = world.get("/v1/orders/" + order, world.owner_token).body;
     const std::string image = details["images"][0];
@@ -187,7 +188,8 @@ void SimCar::obey() {
   }
 }
 
-ShopWorld::ShopWorld(server::Store* store) : services(make_services(base, store)) {
+ShopWorld::ShopWorld(server::Store* store, const Clock* clock)
+    : services(make_services(base, store, clock)) {
   events_sequence = must(server::EventSequence::open(services.store));
   services.events = events_sequence.get();
   server::add_fleet_routes(router, services);
@@ -204,7 +206,7 @@ std::string ShopWorld::new_account(server::Role role, const std::string& name, s
   const auto made = must(server::commit_with_retry(
       services.store, [&](server::Change& change) -> Result<server::NewAccount> {
         return server::create_account(change, {.name = name, .role = role, .email = std::nullopt},
-                                      base.clock.now());
+                                      services.clock.now());
       }));
   if (id != nullptr) *id = made.account.id;
   return made.token;
@@ -316,7 +318,8 @@ Answered ShopWorld::order_map(const std::vector<std::string>& regions, const std
 
 std::vector<Json> ShopWorld::events(const std::string& type, const std::string& order) {
   std::vector<Json> found;
-  for (const Json& event : get("/v1/events?limit=1000", operator_token).body["events"]) {
+  const Answered all = get("/v1/events?limit=1000", operator_token);
+  for (const Json& event : all.body["events"]) {
     if (event["type"] == type && (order.empty() || event.value("order", "") == order))
       found.push_back(event);
   }
@@ -345,11 +348,19 @@ void ShopWorld::check_audit(const std::string& vin) {
   CHECK(whole);
 }
 
-void ShopWorld::sweep() {
-  REQUIRE(server::sweep_due(services, base.clock.now()));
+std::string ShopWorld::all_stored() {
+  std::string all;
+  for (const auto& entry : must(services.store.scan("", "\xff", 100'000)))
+    all += entry.key + "\n" + entry.value + "\n";
+  return all;
 }
 
-ReadyWorld::ReadyWorld(server::Store* store) : ShopWorld(store), car(*this, kVin) {
+void ShopWorld::sweep() {
+  REQUIRE(server::sweep_due(services, services.clock.now()));
+}
+
+ReadyWorld::ReadyWorld(server::Store* store, const Clock* clock)
+    : ShopWorld(store, clock), car(*this, kVin) {
   register_car(car);
   car.pair(owner_token);
   car.install("software/hu-4/1.0.img", 1);

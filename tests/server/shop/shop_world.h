@@ -11,6 +11,7 @@
 #include "manifest/json_value.h"
 #include "manifest/licence.h"
 #include "manifest/report.h"
+#include "server/fleet/account.h"
 #include "server/fleet/event_sequence.h"
 #include "server/http/router.h"
 #include "tests/server/test_services.h"
@@ -68,8 +69,8 @@ class SimCar {
 
 class ShopWorld {
  public:
-  // Over RocksDB in a directory of its own, or over `store`.
-  explicit ShopWorld(server::Store* store = nullptr);
+  // Over RocksDB in a directory of its own, or over `store`; by base.clock, or by `clock`.
+  explicit ShopWorld(server::Store* store = nullptr, const Clock* clock = nullptr);
 
   Answered call(server::Method method, const std::string& path, const std::string& token,
                 const manifest::Json& body = nullptr, const std::string& idempotency_key = "",
@@ -104,6 +105,8 @@ class ShopWorld {
   std::vector<manifest::Json> events(const std::string& type, const std::string& order = "");
   std::vector<std::string> messages(const std::string& order = "");
   std::string order_state(const std::string& order);
+  // All of the store as one text: for what must not be in it.
+  std::string all_stored();
   // The audit trail of the car is whole.
   void check_audit(const std::string& vin = kVin);
   void sweep();
@@ -121,7 +124,7 @@ class ShopWorld {
 
 // A world with the car kVin, paired and heard once, and the function adaptive-cruise for sale.
 struct ReadyWorld : ShopWorld {
-  explicit ReadyWorld(server::Store* store = nullptr);
+  explicit ReadyWorld(server::Store* store = nullptr, const Clock* clock = nullptr);
   SimCar car;
 };
 
