@@ -8,6 +8,7 @@
 #include "server/fleet/consent.h"
 #include "server/fleet/json_answer.h"
 #include "server/release/image.h"
+#include "server/rollout/rollout_walk.h"
 #include "server/shop/order_change.h"
 #include "server/shop/ordering.h"
 
@@ -126,15 +127,20 @@ Response put_rollout(const Services& services, const Request& request) {
     const Rollout rollout = TRY(read_rollout(request, services.clock.now()));
     if (!TRY(image(services.store, rollout.image)))
       return fail(ErrorCode::kNotFound, "no image {}", rollout.image);
-    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
-      const std::vector<Rollout> known = TRY(load_rollouts(change));
-      const bool is_new = std::none_of(
-          known.begin(), known.end(), [&](const Rollout& other) { return other.id == rollout.id; });
-      if (is_new && known.size() == kRolloutsMax)
-        return fail(ErrorCode::kTooLarge, "at most {} rollouts", kRolloutsMax);
-      change.put(rollout_key(rollout.id), to_stored(rollout_json(rollout)));
-      return json_response(is_new ? 201 : 200, rollout_json(rollout));
-    });
+    Answer<Response> answer =
+        commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+          const std::vector<Rollout> known = TRY(load_rollouts(change));
+          const bool is_new = std::none_of(known.begin(), known.end(), [&](const Rollout& other) {
+            return other.id == rollout.id;
+          });
+          if (is_new && known.size() == kRolloutsMax)
+            return fail(ErrorCode::kTooLarge, "at most {} rollouts", kRolloutsMax);
+          change.put(rollout_key(rollout.id), to_stored(rollout_json(rollout)));
+          if (rollout.state == Rollout::State::kRunning) begin_walk(change, rollout.id);
+          return json_response(is_new ? 201 : 200, rollout_json(rollout));
+        });
+    if (answer) services.wake_sweeper();
+    return answer;
   }());
 }
 

@@ -97,18 +97,18 @@ constexpr OrderStep endd = to(kEnded);
 // What is downloaded is not cancelled by anybody; what is final stays as it is.
 // clang-format off
 constexpr std::array<std::array<OrderStep, kOrderCauses>, kOrderPhases> kRows = {{
-  //                 ready owner window consent with-  down-   down-   in-      active failed deact-
-  //                       cancels      withdr. draws  loading loaded  stalling               ivated
-  /* ordered     */ {{stgd, cncl, cncl, cncl,   cncl,  stay,   stay,   stay,    stay,  stay,  stay}},
-  /* staged      */ {{stay, cncl, cncl, cncl,   cncl,  dlng,   dldd,   inst,    actv,  fail,  stay}},
-  /* downloading */ {{stay, cncl, cncl, cncl,   cncl,  stay,   dldd,   inst,    actv,  fail,  stay}},
-  /* downloaded  */ {{stay, late, stay, stay,   wdrn,  stay,   stay,   inst,    actv,  fail,  stay}},
-  /* installing  */ {{stay, late, stay, stay,   wdrn,  stay,   dldd,   stay,    actv,  fail,  stay}},
-  /* active      */ {{stay, late, stay, stay,   wdrn,  stay,   stay,   stay,    stay,  stay,  stay}},
-  /* cancelled   */ {{stay, stay, stay, stay,   stay,  stay,   stay,   stay,    stay,  stay,  stay}},
-  /* failed      */ {{stay, nope, stay, stay,   nope,  stay,   stay,   stay,    stay,  stay,  stay}},
-  /* withdrawn   */ {{stay, late, stay, stay,   stay,  stay,   stay,   stay,    stay,  stay,  endd}},
-  /* ended       */ {{stay, nope, stay, stay,   stay,  stay,   stay,   stay,    stay,  stay,  stay}},
+  //                ready owner window consent with-  down-   down-   in-     active failed deact-
+  //                      cancels      withdr. draws  loading loaded  stalling              ivated
+  /* ordered     */ {{stgd, cncl, cncl, cncl,   cncl,  stay,   stay,   stay,   stay,  stay,  stay}},
+  /* staged      */ {{stay, cncl, cncl, cncl,   cncl,  dlng,   dldd,   inst,   actv,  fail,  stay}},
+  /* downloading */ {{stay, cncl, cncl, cncl,   cncl,  stay,   dldd,   inst,   actv,  fail,  stay}},
+  /* downloaded  */ {{stay, late, stay, stay,   wdrn,  stay,   stay,   inst,   actv,  fail,  stay}},
+  /* installing  */ {{stay, late, stay, stay,   wdrn,  stay,   dldd,   stay,   actv,  fail,  stay}},
+  /* active      */ {{stay, late, stay, stay,   wdrn,  stay,   stay,   stay,   stay,  stay,  stay}},
+  /* cancelled   */ {{stay, stay, stay, stay,   stay,  stay,   stay,   stay,   stay,  stay,  stay}},
+  /* failed      */ {{stay, nope, stay, stay,   nope,  stay,   stay,   stay,   stay,  stay,  stay}},
+  /* withdrawn   */ {{stay, late, stay, stay,   stay,  stay,   stay,   stay,   stay,  stay,  endd}},
+  /* ended       */ {{stay, nope, stay, stay,   stay,  stay,   stay,   stay,   stay,  stay,  stay}},
 }};
 // clang-format on
 

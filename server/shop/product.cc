@@ -125,7 +125,8 @@ void check_image(const Product& product, const Car& car, const Image* image,
     return;
   }
   const auto& ids = image->entry.hardware_ids;
-  if (std::none_of(ids.begin(), ids.end(), [&](const auto& each) { return car.has_hardware_id(each); }))
+  if (std::none_of(ids.begin(), ids.end(),
+                   [&](const auto& each) { return car.has_hardware_id(each); }))
     reasons.push_back({"hardware-id", "not made for any control unit of the car"});
 }
 

@@ -1,6 +1,7 @@
 // Rollouts and consent (P2.1).
 #include <catch2/catch.hpp>
 
+#include "server/rollout/rollout_walk.h"
 #include "tests/server/shop/map_store.h"
 #include "tests/server/shop/shop_world.h"
 
@@ -140,4 +141,27 @@ TEST_CASE("pausing a rollout takes effect at once, also between a report's reads
   store.before_commit = [&] { REQUIRE(world.roll_out("paused").status == 200); };
   REQUIRE(world.car.report().status == 200);
   CHECK(world.software_orders().empty());
+}
+
+TEST_CASE("a rollout that is started reaches cars that have no news, once, across a restart") {
+  Fleet world;
+  REQUIRE(world.put(kConsent, world.owner_token, kText).status == 200);
+  SimCar other(world, kOtherVin);
+  world.register_car(other);
+  other.pair(world.owner_token);
+  other.install("software/hu-4/1.0.img", 1);
+  REQUIRE(other.report().status == 200);  // without consent
+  REQUIRE(world.roll_out("running").status == 201);
+  CHECK(world.software_orders().empty());
+  // Stopped behind the first car, it goes on with the second.
+  CHECK(*server::continue_walks(world.services, 1) == server::Walks::kMoreToDo);
+  REQUIRE(world.services.store.scan("row/", "row0", 10)->size() == 1);
+  CHECK(world.services.store.scan("row/", "row0", 10)->front().value == kVin);
+  CHECK(*server::continue_walks(world.services, 1000) == server::Walks::kDone);
+  CHECK(world.services.store.scan("row/", "row0", 10)->empty());
+  CHECK(world.software_orders().size() == 1);
+  CHECK(other.desired().empty());
+  REQUIRE(world.roll_out("running").status == 200);
+  CHECK(*server::continue_walks(world.services, 1000) == server::Walks::kDone);
+  CHECK(world.software_orders().size() == 1);
 }
