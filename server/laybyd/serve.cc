@@ -22,6 +22,7 @@
 #include "server/release/init.h"
 #include "server/release/payload_worker.h"
 #include "server/release/routes.h"
+#include "server/rollout/rollout_walk.h"
 #include "server/rollout/routes.h"
 #include "server/shop/routes.h"
 #include "server/shop/sweep.h"
@@ -192,10 +193,18 @@ class Sweeper {
       return kSleepAfterFailure;
     }
     expire_uploads();
-    return pause_until(services_, *next);
+    const auto walks = continue_walks(services_, kCarsPerStep);
+    if (!walks) {
+      services_.log(LogLevel::kError, "rollouts", {{"error", walks.error().message()}});
+      return kSleepAfterFailure;
+    }
+    return *walks == Walks::kMoreToDo ? milliseconds(0) : pause_until(services_, *next);
   }
 
  private:
+  // Of a rollout that was started, between two looks at what is due.
+  static constexpr std::size_t kCarsPerStep = 1000;
+
   void expire_uploads() {
     const std::int64_t now_ms = services_.clock.monotonic_ms();
     if (next_expiry_ms_ && now_ms < *next_expiry_ms_) return;
