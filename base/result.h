@@ -32,6 +32,10 @@ template <typename... Args>
 
 // The only macros besides LAYBY_ASSERT. Statement expressions, which GCC and clang both have; the
 // counter gives each its own variable, so that one TRY may stand inside another.
+//
+// Not inside the braces of an aggregate or a list, `Car{.vin = TRY(a), .model = TRY(b)}`: when b
+// fails, GCC 12 and clang 14 leave without destroying what a gave. Arguments of functions and
+// constructors are fine; an aggregate gets its members one by one, or from variables.
 #define TRY(expression) LAYBY_TRY_AS(LAYBY_TRY_NAME(__COUNTER__), expression)
 
 #define TRY_VOID(expression) LAYBY_TRY_VOID_AS(LAYBY_TRY_NAME(__COUNTER__), expression)

@@ -187,7 +187,8 @@ std::optional<Error> refusal_of(const PlannedImage& image, const CarFacts& car) 
 
 // Takes the order's images out of `images`: each belongs to one order.
 Result<PlannedOrder> read_order(const Json& object, PlannedImages& images, const CarFacts& car) {
-  PlannedOrder order{.id = TRY(as_format_error(OrderId::parse(TRY(text_field(object, "id"))))),
+  OrderId id = TRY(as_format_error(OrderId::parse(TRY(text_field(object, "id")))));
+  PlannedOrder order{.id = std::move(id),
                      .action = OrderAction::kInstall,
                      .images = {},
                      .licence = {},

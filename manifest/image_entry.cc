@@ -27,15 +27,17 @@ Result<std::vector<std::string>> read_conditions(const Json& must_match) {
 
 Result<ImageFacts> read_facts(const Json& must_match) {
   const ImageKind kind = TRY(parse_image_kind(TRY(text_field(must_match, "kind"))));
-  ImageFacts facts{
-      .kind = kind,
-      .slot = TRY(Slot::parse(TRY(text_field(must_match, "slot")))),
-      .version = TRY(text_field(must_match, "version")),
-      .release_counter = TRY(uint_field(must_match, "releaseCounter")),
-      .duration_seconds = TRY(uint_field(must_match, "durationSeconds", kDurationSecondsMax)),
-      .battery_percent_min = TRY(uint_field(must_match, "batteryPercentMin", 100)),
-      .conditions = TRY(read_conditions(must_match)),
-      .licence_key = std::nullopt};
+  Slot slot = TRY(Slot::parse(TRY(text_field(must_match, "slot"))));
+  ImageFacts facts{.kind = kind,
+                   .slot = std::move(slot),
+                   .version = {},
+                   .conditions = {},
+                   .licence_key = std::nullopt};
+  facts.version = TRY(text_field(must_match, "version"));
+  facts.release_counter = TRY(uint_field(must_match, "releaseCounter"));
+  facts.duration_seconds = TRY(uint_field(must_match, "durationSeconds", kDurationSecondsMax));
+  facts.battery_percent_min = TRY(uint_field(must_match, "batteryPercentMin", 100));
+  facts.conditions = TRY(read_conditions(must_match));
   if (facts.version.empty() || facts.version.size() > kVersionTextMax)
     return fail(ErrorCode::kBadFormat, "\"version\" has 1 to {} characters", kVersionTextMax);
   if (const Json* key = find_field(must_match, "licenceKey"))
@@ -78,13 +80,17 @@ Result<ImageEntry> read_entry(const std::string& name, const Target& target) {
   if (target.length > kImageBytesMax)
     return fail(ErrorCode::kTooLarge, "{} bytes, an image has at most {}", target.length,
                 kImageBytesMax);
-  ImageEntry entry{.name = TRY(ImageName::parse(name)),
+  ImageName image_name = TRY(ImageName::parse(name));
+  auto hardware_ids = TRY(read_hardware_ids(custom));
+  ImageFacts facts = TRY(read_facts(*must_match));
+  std::string canonical = TRY(to_canonical(*must_match));
+  ImageEntry entry{.name = std::move(image_name),
                    .length = target.length,
                    .sha256 = *target.hashes.sha256,
                    .sha512 = target.hashes.sha512,
-                   .hardware_ids = TRY(read_hardware_ids(custom)),
-                   .facts = TRY(read_facts(*must_match)),
-                   .must_match = TRY(to_canonical(*must_match))};
+                   .hardware_ids = std::move(hardware_ids),
+                   .facts = std::move(facts),
+                   .must_match = std::move(canonical)};
   TRY_VOID(check_consistent(entry));
   return entry;
 }

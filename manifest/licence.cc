@@ -24,13 +24,18 @@ Json encode(const Licence& licence) {
 Result<Licence> decode(const Json& object) {
   if (TRY(text_field(object, "_type")) != "licence")
     return fail(ErrorCode::kBadFormat, "not a licence");
-  Licence licence{.vin = TRY(Vin::parse(TRY(text_field(object, "vin")))),
-                  .function = TRY(FunctionId::parse(TRY(text_field(object, "function")))),
-                  .order = TRY(OrderId::parse(TRY(text_field(object, "order")))),
-                  .counter = TRY(uint_field(object, "counter")),
+  Vin vin = TRY(Vin::parse(TRY(text_field(object, "vin"))));
+  FunctionId function = TRY(FunctionId::parse(TRY(text_field(object, "function"))));
+  OrderId order = TRY(OrderId::parse(TRY(text_field(object, "order"))));
+  Licence licence{.vin = std::move(vin),
+                  .function = std::move(function),
+                  .order = std::move(order),
+                  .counter = 0,
                   .state = LicenceState::kActive,
-                  .issued = TRY(time_field(object, "issued")),
+                  .issued = 0,
                   .until = std::nullopt};
+  licence.counter = TRY(uint_field(object, "counter"));
+  licence.issued = TRY(time_field(object, "issued"));
   const std::string state = TRY(text_field(object, "state"));
   if (state == "revoked")
     licence.state = LicenceState::kRevoked;

@@ -35,7 +35,8 @@ Result<Common> read_common(const Json& part, Role role) {
                 spec_version);
   const Version version = TRY(uint_field(part, "version"));
   if (version == 0) return fail(ErrorCode::kBadFormat, "\"version\" is 0");
-  return Common{version, TRY(time_field(part, "expires"))};
+  const UnixSeconds expires = TRY(time_field(part, "expires"));
+  return Common{version, expires};
 }
 
 Result<KeyMap> read_keys(const Json& part) {
@@ -215,8 +216,8 @@ Result<Timestamp> decode_timestamp(const Json& signed_part) {
   const Common common = TRY_CONTEXT(read_common(signed_part, Role::kTimestamp), "timestamp");
   const Json* meta = TRY_CONTEXT(object_field(signed_part, "meta"), "timestamp");
   const Json* entry = TRY_CONTEXT(object_field(*meta, "snapshot.json"), "timestamp");
-  return Timestamp{common.version, common.expires,
-                   TRY_CONTEXT(read_file_entry(*entry), "timestamp: snapshot.json")};
+  FileEntry snapshot = TRY_CONTEXT(read_file_entry(*entry), "timestamp: snapshot.json");
+  return Timestamp{common.version, common.expires, std::move(snapshot)};
 }
 
 Result<Snapshot> decode_snapshot(const Json& signed_part) {

@@ -92,18 +92,20 @@ Result<std::string> report_text(const Json& object, std::string_view key) {
 }
 
 Result<ErrorReport> read_error(const Json& object) {
-  return ErrorReport{TRY(uint_field(object, "code")), TRY(report_text(object, "name")),
-                     TRY(report_text(object, "text"))};
+  ErrorReport error;
+  error.code = TRY(uint_field(object, "code"));
+  error.name = TRY(report_text(object, "name"));
+  error.text = TRY(report_text(object, "text"));
+  return error;
 }
 
 Result<OrderReport> read_order(const Json& object) {
-  OrderReport order{.id = TRY(OrderId::parse(TRY(text_field(object, "id")))),
-                    .state = TRY(parse_order_state(TRY(text_field(object, "state")))),
-                    .since = TRY(time_field(object, "since")),
-                    .bytes_done = TRY(uint_field(object, "bytesDone")),
-                    .bytes_total = TRY(uint_field(object, "bytesTotal")),
-                    .error = std::nullopt,
-                    .conditions = {}};
+  OrderId id = TRY(OrderId::parse(TRY(text_field(object, "id"))));
+  OrderReport order{.id = std::move(id), .error = std::nullopt, .conditions = {}};
+  order.state = TRY(parse_order_state(TRY(text_field(object, "state"))));
+  order.since = TRY(time_field(object, "since"));
+  order.bytes_done = TRY(uint_field(object, "bytesDone"));
+  order.bytes_total = TRY(uint_field(object, "bytesTotal"));
   if (const Json* error = find_field(object, "error")) order.error = TRY(read_error(*error));
   if (find_field(object, "conditions")) {
     const Json* conditions = TRY(object_field(object, "conditions"));
@@ -114,9 +116,12 @@ Result<OrderReport> read_order(const Json& object) {
 }
 
 Result<InstalledImage> read_installed(const Json& object) {
-  return InstalledImage{TRY(ImageName::parse(TRY(text_field(object, "image")))),
-                        TRY(digest_field(object, "sha256")), TRY(uint_field(object, "length")),
-                        TRY(uint_field(object, "releaseCounter"))};
+  ImageName image = TRY(ImageName::parse(TRY(text_field(object, "image"))));
+  InstalledImage installed{.image = std::move(image)};
+  installed.sha256 = TRY(digest_field(object, "sha256"));
+  installed.length = TRY(uint_field(object, "length"));
+  installed.release_counter = TRY(uint_field(object, "releaseCounter"));
+  return installed;
 }
 
 Result<FunctionReport> read_function(const Json& object) {
@@ -130,14 +135,17 @@ Result<FunctionReport> read_function(const Json& object) {
 Result<EcuReport> read_report(const Json& object) {
   if (TRY(text_field(object, "_type")) != "ecu-report")
     return fail(ErrorCode::kBadFormat, "not an ECU report");
-  EcuReport report{.ecu = TRY(EcuSerial::parse(TRY(text_field(object, "ecu")))),
-                   .counter = TRY(uint_field(object, "counter")),
-                   .time = TRY(time_field(object, "time")),
-                   .agent = TRY(report_text(object, "agent")),
+  EcuSerial ecu = TRY(EcuSerial::parse(TRY(text_field(object, "ecu"))));
+  EcuReport report{.ecu = std::move(ecu),
+                   .agent = {},
                    .installed = {},
                    .functions = {},
-                   .attack = TRY(report_text(object, "attack")),
+                   .attack = {},
                    .orders = {}};
+  report.counter = TRY(uint_field(object, "counter"));
+  report.time = TRY(time_field(object, "time"));
+  report.agent = TRY(report_text(object, "agent"));
+  report.attack = TRY(report_text(object, "attack"));
   const Json* installed = TRY(object_field(object, "installed"));
   for (const auto& [slot, image] : installed->get_ref<const Json::object_t&>())
     report.installed.emplace(TRY(Slot::parse(slot)), TRY_CONTEXT(read_installed(image), slot));
