@@ -1,0 +1,49 @@
+/* The C interface as a C11 host sees it: it compiles, refuses what makes no sense, and says why. */
+#include "agent/layby_agent.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int failures = 0;
+
+static void check(int condition, const char* what) {
+  if (condition) return;
+  ++failures;
+  fprintf(stderr, "failed: %s\n", what);
+}
+
+static void read_signals(void* context,
+                         void (*give)(void* sink, const char* name, const char* value,
+                                      int64_t unix_ms),
+                         void* sink) {
+  (void)context;
+  give(sink, "Vehicle.Speed", "0", 0);
+}
+
+static int command(void* context, const layby_command* asked) {
+  (void)context;
+  return asked->kind == LAYBY_SHOW ? LAYBY_OK : LAYBY_UNAVAILABLE;
+}
+
+int main(void) {
+  char error[200];
+  layby_agent* agent = NULL;
+  layby_options options;
+  memset(&options, 0, sizeof options);
+  options.state_directory = "/nonexistent/layby";
+  options.language = "de";
+
+  check(layby_agent_open(&options, &agent, error, sizeof error) == 1, "callbacks are demanded");
+  options.vehicle.read_signals = read_signals;
+  options.vehicle.command = command;
+  check(layby_agent_open(&options, &agent, error, sizeof error) == 2,
+        "a directory that is not provisioned is not found");
+  check(agent == NULL, "no agent after a failure");
+  check(strstr(error, "/nonexistent/layby") != NULL, "the text names the directory");
+  options.language = "xx";
+  check(layby_agent_open(&options, &agent, error, 8) == 1, "an unknown language is refused");
+  check(strlen(error) < 8, "the text is cut to its room");
+  check(layby_agent_open(&options, &agent, NULL, 0) == 1, "no room for a text is fine");
+  layby_agent_close(NULL);
+  return failures == 0 ? 0 : 1;
+}

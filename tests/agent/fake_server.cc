@@ -1,0 +1,325 @@
+#include "tests/agent/fake_server.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+#include "delta/encoder.h"
+#include "delta/payload.h"
+#include "manifest/metadata_json.h"
+#include "manifest/server_time.h"
+#include "tests/agent/memory_disk.h"
+
+namespace layby::tests {
+namespace {
+
+using agent::HttpRequest;
+using agent::HttpResponse;
+using manifest::Role;
+
+constexpr std::uint32_t kChunkBytes = 16 * 1024;
+constexpr UnixSeconds kMetadataSeconds = 30 * kDaySeconds;
+
+Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSeconds now) {
+  manifest::Root model;
+  model.expires = now + 10 * 365 * kDaySeconds;
+  model.add_key(Role::kRoot, manifest::PublicKey::from_ed25519(root.public_key()));
+  for (const Role role : {Role::kTimestamp, Role::kSnapshot, Role::kTargets})
+    model.add_key(role, manifest::PublicKey::from_ed25519(others.public_key()));
+  const crypto::Signer* signers[] = {&root};
+  return manifest::make_root(model, signers).value();
+}
+
+HttpResponse response(int status, std::string body = {}) {
+  HttpResponse out;
+  out.status = status;
+  out.body = std::move(body);
+  out.bytes_received = out.body.size();
+  return out;
+}
+
+}  // namespace
+
+FakeServer::FakeServer(const Clock& clock, std::string vin, std::string ecu, std::string hardware)
+    : director_vin(vin),
+      clock_(clock),
+      vin_(std::move(vin)),
+      ecu_(std::move(ecu)),
+      hardware_(std::move(hardware)),
+      root_key_(crypto::MemorySigner::generate()),
+      online_key_(crypto::MemorySigner::generate()),
+      image_key_(crypto::MemorySigner::generate()),
+      licence_key_(crypto::MemorySigner::generate()) {
+  director_root_ = make_root(*root_key_, *online_key_, clock.now());
+  image_root_ = make_root(*root_key_, *image_key_, clock.now());
+  sign_images();
+  sign_director();
+}
+
+void FakeServer::know_car(const crypto::Ed25519PublicKey& ecu, const crypto::SealPublicKey& seal) {
+  ecu_key_ = ecu;
+  seal_key_ = seal;
+}
+
+// ---- signing ------------------------------------------------------------------------------------
+
+void FakeServer::sign_images() {
+  manifest::Targets targets;
+  targets.version = ++images_.version;
+  targets.expires = clock_.now() + kMetadataSeconds;
+  targets.targets = targets_;
+  const crypto::Signer* signers[] = {image_key_.get()};
+  const Bytes bytes = manifest::make_targets(targets, signers).value();
+  const auto online = manifest::make_online_roles(
+      targets.version, bytes, {images_.version, images_.version, targets.expires, targets.expires},
+      signers, signers);
+  const std::string n = std::to_string(images_.version);
+  images_.files[n + ".targets.json"] = bytes;
+  images_.files[n + ".snapshot.json"] = online->snapshot;
+  images_.files["timestamp.json"] = online->timestamp;
+}
+
+void FakeServer::sign_director() {
+  manifest::DirectorContent content{
+      .vin = manifest::Vin::parse(director_vin).value(), .orders = orders_, .images = {}};
+  content.version = ++director_.version;
+  content.expires = clock_.now() + kMetadataSeconds;
+  for (const manifest::Order& order : orders_)
+    for (const std::string& name : order.images)
+      content.images.push_back({.name = name,
+                                .image_target = targets_.at(name),
+                                .ecus = {{manifest::EcuSerial::parse(ecu_).value(),
+                                          manifest::HardwareId::parse(hardware_).value()}},
+                                .payloads = payloads_of_.at(name)});
+  const crypto::Signer* signers[] = {online_key_.get()};
+  const Bytes bytes =
+      manifest::make_targets(manifest::make_director_targets(content), signers).value();
+  const auto online = manifest::make_online_roles(
+      content.version, bytes,
+      {director_.version, director_.version, content.expires, content.expires}, signers, signers);
+  const std::string n = std::to_string(director_.version);
+  director_.files[n + ".targets.json"] = bytes;
+  director_.files[n + ".snapshot.json"] = online->snapshot;
+  director_.files["timestamp.json"] = online->timestamp;
+}
+
+void FakeServer::add_payload(const std::string& image, const Bytes* base, const Bytes& target) {
+  MemoryDisk disk;
+  LAYBY_ASSERT(replace_file(disk, "/target", target) &&
+               (base == nullptr || replace_file(disk, "/base", *base)));
+  const auto target_file = disk.open_read("/target").value();
+  std::unique_ptr<ReadAt> base_file;
+  if (base != nullptr) base_file = disk.open_read("/base").value();
+  const auto output = disk.open_write("/payload").value();
+  const auto report = delta::encode(
+      base_file.get(), *target_file,
+      {.effort = delta::Effort::kFast, .chunk_target_bytes = kChunkBytes, .stop = {}}, *output);
+  LAYBY_ASSERT(report.has_value());
+  manifest::Payload payload;
+  if (base != nullptr) payload.base = crypto::sha256(*base);
+  payload.sha256 = report->payload_sha256;
+  payload.length = report->payload_bytes;
+  payload.head_sha256 = report->head_sha256;
+  payload.head_length = report->head_bytes;
+  payloads_of_[image].push_back(payload);
+  payloads_[to_hex(payload.sha256)] = read_file(disk, "/payload", kImageBytesMax).value();
+}
+
+void FakeServer::publish(const ImageSpec& spec) {
+  const auto name = manifest::ImageName::parse(spec.name).value();
+  manifest::ImageEntry entry{.name = name,
+                             .length = spec.bytes.size(),
+                             .sha256 = crypto::sha256(spec.bytes),
+                             .sha512 = crypto::sha512(spec.bytes),
+                             .hardware_ids = {manifest::HardwareId::parse(hardware_).value()},
+                             .facts = {.kind = name.kind(),
+                                       .slot = name.slot(),
+                                       .version = std::string(name.version()),
+                                       .conditions = {},
+                                       .licence_key = {}},
+                             .must_match = {}};
+  entry.facts.release_counter = spec.release_counter;
+  entry.facts.duration_seconds = 120;
+  entry.facts.battery_percent_min = spec.battery_percent_min;
+  if (name.kind() == manifest::ImageKind::kFunction)
+    entry.facts.licence_key = manifest::PublicKey::from_ed25519(licence_key_->public_key());
+  targets_[spec.name] = manifest::make_image_target(entry);
+  payloads_of_[spec.name].clear();
+  if (spec.base) add_payload(spec.name, &*spec.base, spec.bytes);
+  add_payload(spec.name, nullptr, spec.bytes);
+  sign_images();
+}
+
+manifest::OrderId FakeServer::order(const std::vector<std::string>& images) {
+  orders_.push_back({.id = manifest::OrderId::generate(clock_.now()),
+                     .action = manifest::OrderAction::kInstall,
+                     .images = images,
+                     .licence = {}});
+  sign_director();
+  return orders_.back().id;
+}
+
+Bytes FakeServer::issue_licence(const std::string& function, const manifest::OrderId& order,
+                                manifest::LicenceState state, std::optional<UnixSeconds> until,
+                                std::optional<std::string> vin) {
+  const manifest::Licence licence{.vin = manifest::Vin::parse(vin.value_or(vin_)).value(),
+                                  .function = manifest::FunctionId::parse(function).value(),
+                                  .order = order,
+                                  .counter = ++licence_counters_[function],
+                                  .state = state,
+                                  .issued = clock_.now(),
+                                  .until = until};
+  return manifest::make_licence(licence, *licence_key_, seal_key_).value();
+}
+
+manifest::OrderId FakeServer::order_licence(const std::string& function,
+                                            manifest::LicenceState state,
+                                            std::optional<UnixSeconds> until) {
+  const auto id = manifest::OrderId::generate(clock_.now());
+  orders_.push_back({.id = id,
+                     .action = state == manifest::LicenceState::kRevoked
+                                   ? manifest::OrderAction::kDeactivate
+                                   : manifest::OrderAction::kLicence,
+                     .images = {},
+                     .licence = issue_licence(function, id, state, until)});
+  sign_director();
+  return id;
+}
+
+void FakeServer::cancel(const manifest::OrderId& id) {
+  std::erase_if(orders_, [&](const manifest::Order& order) { return order.id == id; });
+  sign_director();
+}
+
+// ---- reports ------------------------------------------------------------------------------------
+
+HttpResponse FakeServer::take_report(const std::string& body) {
+  const auto serial = manifest::EcuSerial::parse(ecu_).value();
+  manifest::KnownCar car{.vin = manifest::Vin::parse(vin_).value(),
+                         .primary = serial,
+                         .ecus = {},
+                         .last_manifest = last_manifest_};
+  car.ecus.emplace(serial, manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu_key_.value()),
+                                              report_counter_});
+  const auto verified = manifest::verify_vehicle_manifest(as_bytes(body), car);
+  if (!verified)
+    return response(verified.error().code() == ErrorCode::kReplay ? 409 : 400,
+                    verified.error().message());
+  if (verified->freshness() == manifest::VerifiedManifest::Freshness::kNew) {
+    last_manifest_ = verified->digest();
+    report_counter_ = verified->primary().counter;
+    reports_.push_back(verified->primary());
+    for (const manifest::OrderReport& said : verified->primary().orders)
+      for (manifest::Order& order : orders_) {
+        const bool wants = issues_licences && order.id == said.id && order.licence.empty() &&
+                           said.state == manifest::OrderState::kDownloaded &&
+                           !order.images.empty() && order.images[0].starts_with("functions/");
+        if (!wants) continue;
+        const auto name = manifest::ImageName::parse(order.images[0]).value();
+        order.licence = issue_licence(std::string(name.owner()), order.id,
+                                      manifest::LicenceState::kActive, licence_until);
+        sign_director();
+      }
+  }
+  return response(200, "{\"acknowledged\":" + std::to_string(report_counter_) + "}");
+}
+
+std::optional<manifest::OrderReport> FakeServer::reported(const manifest::OrderId& id) const {
+  if (reports_.empty()) return std::nullopt;
+  for (const manifest::OrderReport& order : reports_.back().orders)
+    if (order.id == id) return order;
+  return std::nullopt;
+}
+
+int FakeServer::count_reported(const manifest::OrderId& id, manifest::OrderState state) const {
+  int count = 0;
+  bool was = false;
+  for (const manifest::EcuReport& report : reports_) {
+    bool is = false;
+    for (const manifest::OrderReport& order : report.orders)
+      is = is || (order.id == id && order.state == state);
+    if (is && !was) ++count;
+    was = is;
+  }
+  return count;
+}
+
+// ---- answering ----------------------------------------------------------------------------------
+
+HttpResponse FakeServer::metadata(const Signed& repository, const std::string& file,
+                                  const HttpRequest& request) const {
+  const auto found = repository.files.find(file);
+  if (found == repository.files.end()) return response(404);
+  const std::string etag = "\"" + to_hex(crypto::sha256(found->second)) + "\"";
+  const auto known = request.headers.find("If-None-Match");
+  HttpResponse out = known != request.headers.end() && known->second == etag
+                         ? response(304)
+                         : response(200, std::string(as_text(found->second)));
+  out.headers["etag"] = etag;
+  return out;
+}
+
+HttpResponse FakeServer::answer(const HttpRequest& request) {
+  const std::string& path = request.path;
+  const std::string time = "/v1/vehicle/time?nonce=", director = "/v1/vehicle/director/",
+                    image = "/v1/repositories/image/metadata/";
+  if (path.starts_with(time)) {
+    const auto nonce = array_from_hex<16>(path.substr(time.size())).value();
+    const crypto::Signer* signers[] = {online_key_.get()};
+    return response(
+        200,
+        std::string(as_text(manifest::make_server_time(nonce, clock_.now(), signers).value())));
+  }
+  if (path.starts_with(director)) return metadata(director_, path.substr(director.size()), request);
+  if (path.starts_with(image)) return metadata(images_, path.substr(image.size()), request);
+  if (path == "/v1/vehicle/manifest") return take_report(request.body);
+  return response(404);
+}
+
+Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
+                                              const agent::BodySink& sink) {
+  const std::string sha256 = request.path.substr(std::string("/v1/payloads/").size());
+  const auto found = payloads_.find(sha256);
+  if (payload_status != 0) return response(payload_status);
+  if (found == payloads_.end() || !request.range) return response(404);
+  const agent::ByteRange range = *request.range;
+  if (at_payload) at_payload(sha256, range);
+  if (range.offset + range.length > found->second.size()) return response(416);
+  const auto begin = found->second.begin() + static_cast<long>(range.offset);
+  Bytes body(begin, begin + static_cast<long>(range.length));
+  if (tamper) tamper(sha256, range.offset, body);
+  std::size_t sent = 0;
+  constexpr std::size_t kPiece = 5000;  // as a network would cut it
+  while (sent < body.size()) {
+    if (break_payload_after && *break_payload_after <= sent) {
+      break_payload_after.reset();
+      return fail(ErrorCode::kUnavailable, "the connection broke");
+    }
+    const std::size_t count = std::min(kPiece, body.size() - sent);
+    payload_bytes_sent += count;
+    TRY_VOID(sink(ByteSpan(body).subspan(sent, count)));
+    sent += count;
+  }
+  HttpResponse out = response(206);
+  out.bytes_received = sent;
+  return out;
+}
+
+Result<HttpResponse> FakeServer::exchange(const HttpRequest& request, const agent::BodySink& sink) {
+  if (offline) return fail(ErrorCode::kUnavailable, "no route to the server");
+  ++requests[request.path.substr(0, request.path.find('/', 4))];
+  if (fail_status_times > 0) {
+    --fail_status_times;
+    return response(fail_status);
+  }
+  if (request.path.starts_with("/v1/payloads/")) return send_payload(request, sink);
+  const HttpResponse out = answer(request);
+  if (request.path == "/v1/vehicle/manifest" && lose_report_answers > 0) {
+    --lose_report_answers;
+    return fail(ErrorCode::kUnavailable, "the connection broke");
+  }
+  if (out.body.size() > request.bytes_max)
+    return fail(ErrorCode::kEndlessData, "more than {} bytes", request.bytes_max);
+  return out;
+}
+
+}  // namespace layby::tests

@@ -1,0 +1,116 @@
+// A small working server in the form of a Transport: two signed repositories, payloads made by the
+// real encoder, signed time, reports verified as the real server verifies them, licences issued
+// when a package is downloaded. And the faults that a network and an attacker have.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/transport.h"
+#include "base/clock.h"
+#include "crypto/keys.h"
+#include "crypto/sealed_box.h"
+#include "manifest/director.h"
+#include "manifest/licence.h"
+#include "manifest/report.h"
+
+namespace layby::tests {
+
+struct ImageSpec {
+  std::string name;
+  Bytes bytes;
+  std::optional<Bytes> base;  // a delta from it is offered beside the whole image
+  std::uint64_t release_counter = 1;
+  std::uint64_t battery_percent_min = 40;
+};
+
+class FakeServer final : public agent::Transport {
+ public:
+  FakeServer(const Clock& clock, std::string vin, std::string ecu, std::string hardware);
+
+  const Bytes& director_root() const { return director_root_; }
+  const Bytes& image_root() const { return image_root_; }
+  // As `pair` would tell it.
+  void know_car(const crypto::Ed25519PublicKey& ecu, const crypto::SealPublicKey& seal);
+
+  // The operator publishes; the shop orders.
+  void publish(const ImageSpec& spec);
+  manifest::OrderId order(const std::vector<std::string>& images);
+  manifest::OrderId order_licence(const std::string& function, manifest::LicenceState state,
+                                  std::optional<UnixSeconds> until);
+  void cancel(const manifest::OrderId& id);
+  Bytes issue_licence(const std::string& function, const manifest::OrderId& order,
+                      manifest::LicenceState state, std::optional<UnixSeconds> until,
+                      std::optional<std::string> vin = std::nullopt);
+
+  // What cars have said.
+  const std::vector<manifest::EcuReport>& reports() const { return reports_; }
+  std::optional<manifest::OrderReport> reported(const manifest::OrderId& id) const;
+  int count_reported(const manifest::OrderId& id, manifest::OrderState state) const;
+
+  // Settings.
+  bool issues_licences = true;
+  std::optional<UnixSeconds> licence_until;
+  std::string director_vin;  // whom the Director's metadata names; the car's own unless a test lies
+
+  // Faults.
+  bool offline = false;
+  int fail_status = 0;  // instead of any answer, n times
+  int fail_status_times = 0;
+  int payload_status = 0;                            // instead of payload bytes, until 0 again
+  std::optional<std::uint64_t> break_payload_after;  // body bytes, then the connection breaks; once
+  int lose_report_answers = 0;                       // the report is taken, the answer is lost
+  // Payload bytes as they are sent: may be altered.
+  std::function<void(const std::string& sha256, std::uint64_t offset, Bytes& body)> tamper;
+  // Every request for payload bytes, before it is answered.
+  std::function<void(const std::string& sha256, const agent::ByteRange& range)> at_payload;
+
+  // Counters.
+  std::uint64_t payload_bytes_sent = 0;
+  std::map<std::string, int> requests;  // by path up to the third slash
+
+  const std::map<std::string, Bytes>& payloads() const { return payloads_; }
+  const std::vector<manifest::Payload>& payloads_of(const std::string& image) const {
+    return payloads_of_.at(image);
+  }
+  void sign_director();
+
+  Result<agent::HttpResponse> exchange(const agent::HttpRequest& request,
+                                       const agent::BodySink& sink) override;
+
+ private:
+  struct Signed {
+    manifest::Version version = 0;
+    std::map<std::string, Bytes> files;
+  };
+  void sign_images();
+  void add_payload(const std::string& image, const Bytes* base, const Bytes& target);
+  agent::HttpResponse answer(const agent::HttpRequest& request);
+  agent::HttpResponse metadata(const Signed& repository, const std::string& file,
+                               const agent::HttpRequest& request) const;
+  agent::HttpResponse take_report(const std::string& body);
+  Result<agent::HttpResponse> send_payload(const agent::HttpRequest& request,
+                                           const agent::BodySink& sink);
+
+  const Clock& clock_;
+  std::string vin_, ecu_, hardware_;
+  std::unique_ptr<crypto::MemorySigner> root_key_, online_key_, image_key_, licence_key_;
+  std::optional<crypto::Ed25519PublicKey> ecu_key_;
+  crypto::SealPublicKey seal_key_{};
+  Bytes director_root_, image_root_;
+  Signed director_, images_;
+  std::map<std::string, manifest::Target> targets_;
+  std::map<std::string, std::vector<manifest::Payload>> payloads_of_;
+  std::map<std::string, Bytes> payloads_;
+  std::vector<manifest::Order> orders_;
+  std::map<std::string, std::uint64_t> licence_counters_;
+  std::uint64_t report_counter_ = 0;
+  std::optional<crypto::Digest256> last_manifest_;
+  std::vector<manifest::EcuReport> reports_;
+};
+
+}  // namespace layby::tests
