@@ -105,6 +105,10 @@ int main(int argc, char** argv) {
   init->add_option("--offline-key-cost", arguments.offline_cost,
                    "What guessing the passphrase costs: sensitive (1 GiB) or interactive (64 MiB)")
       ->check(CLI::IsMember({"sensitive", "interactive"}));
+  init->add_option("--root-keys", arguments.init.root_keys, "Keys of each of the two roots")
+      ->check(CLI::Range(1, 16));
+  init->add_option("--root-threshold", arguments.init.root_threshold,
+                   "How many of them a next root must be signed by");
   init->add_flag("--simulation", arguments.simulation,
                  "A server whose clock can be moved; for tests and demonstrations on loopback");
 
