@@ -8,8 +8,6 @@
 // Exit status: 0 done; 1 the command line makes no sense; 2 a file is missing, cannot be read or
 // written, or the disk is full; 3 the base is not the one the payload was made for; 4 the payload
 // is damaged, cut off or not a payload; 5 anything else.
-#include <fmt/format.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
