@@ -75,8 +75,14 @@ void Change::finish(Outcome outcome) {
   for (const auto& action : at_end_) action(outcome);
 }
 
-void wait_before_attempt(int attempt) {
-  std::this_thread::sleep_for(std::chrono::microseconds(100) * std::min(attempt, 50));
+std::unique_lock<std::recursive_mutex> wait_before_attempt(int attempt) {
+  constexpr int kFreeAttempts = 3;
+  // One for all keys: conflicts are rare, and a body that commits something of its own, which it
+  // should not, must not wait for itself.
+  static std::recursive_mutex turnstile;
+  if (attempt >= kFreeAttempts) return std::unique_lock(turnstile);
+  if (attempt > 0) std::this_thread::sleep_for(std::chrono::microseconds(200) * attempt);
+  return {};
 }
 
 }  // namespace layby::server

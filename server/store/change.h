@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,12 +64,12 @@ class Change {
   bool spent_ = false;
 };
 
-// So often a lost compare-and-set is tried again: with fewer than that many writers on one key,
-// one of them wins each round.
+// So often a lost compare-and-set is tried again. Whoever has lost a few times waits for its turn:
+// then it only competes with newcomers, and does not starve however many there are.
 constexpr int kCommitAttemptsMax = 64;
 
-// Waits a little, longer with each attempt, so that the winners get out of the way.
-void wait_before_attempt(int attempt);
+// Waits a little after the first losses; later the lock is one that all hold who have lost often.
+std::unique_lock<std::recursive_mutex> wait_before_attempt(int attempt);
 
 // Runs `body(change)` and commits what it did; again from the start, with a new Change, when the
 // commit lost. An error of the body itself, kConflict included, is returned and nothing is
@@ -77,7 +78,7 @@ void wait_before_attempt(int attempt);
 template <typename Body>
 auto commit_with_retry(Store& store, Body&& body) -> decltype(body(std::declval<Change&>())) {
   for (int attempt = 0; attempt < kCommitAttemptsMax; ++attempt) {
-    if (attempt > 0) wait_before_attempt(attempt);
+    const std::unique_lock<std::recursive_mutex> turn = wait_before_attempt(attempt);
     Change change(store);
     auto result = body(change);
     if (!result) return result;
