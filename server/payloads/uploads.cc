@@ -52,8 +52,9 @@ Result<void> Uploads::save(const crypto::Digest256& id, const Record& record) {
   const Json json{{"length", record.length},
                   {"offset", record.offset},
                   {"touched", format_utc(record.touched)}};
+  std::string text = TRY(manifest::to_wire(json));
   Batch batch;
-  batch.writes.push_back({key_of(id), TRY(manifest::to_wire(json))});
+  batch.writes.push_back({key_of(id), std::move(text)});
   return services_.store.commit(batch);
 }
 
