@@ -2,8 +2,6 @@
 
 #include <sodium.h>
 
-#include "base/assert.h"
-
 namespace layby::crypto {
 
 SealKeyPair generate_seal_keys() {
@@ -18,10 +16,10 @@ SealPublicKey seal_public_key(const SealSecretKey& secret) {
   return key;
 }
 
-Bytes seal(ByteSpan plain, const SealPublicKey& to) {
+Result<Bytes> seal(ByteSpan plain, const SealPublicKey& to) {
   Bytes sealed(plain.size() + crypto_box_SEALBYTES);
-  const int status = crypto_box_seal(sealed.data(), plain.data(), plain.size(), to.data());
-  LAYBY_ASSERT(status == 0);
+  if (crypto_box_seal(sealed.data(), plain.data(), plain.size(), to.data()) != 0)
+    return fail(ErrorCode::kInvalidArgument, "nothing can be sealed to the key {}", to_hex(to));
   return sealed;
 }
 

@@ -20,8 +20,9 @@ struct SealKeyPair {
 SealKeyPair generate_seal_keys();
 SealPublicKey seal_public_key(const SealSecretKey& secret);
 
-// 48 bytes longer than the plain text.
-Bytes seal(ByteSpan plain, const SealPublicKey& to);
+// 48 bytes longer than the plain text. kInvalidArgument for a key to which nothing can be sealed:
+// one of small order (RFC 7748, section 6.1), which nobody's secret key makes but anybody can send.
+Result<Bytes> seal(ByteSpan plain, const SealPublicKey& to);
 
 // kCorrupt when it was sealed to another key or altered: the two cannot be told apart.
 Result<Bytes> open_sealed(ByteSpan sealed, const SealSecretKey& secret);

@@ -54,10 +54,11 @@ void remember(Change& change, const Remembered& remembered, const Response& resp
               UnixSeconds now) {
   const auto* body = std::get_if<std::string>(&response.body);
   LAYBY_ASSERT(body != nullptr);
-  const Bytes sealed = crypto::seal(as_bytes(*body), crypto::seal_public_key(remembered.secret));
+  const auto sealed = crypto::seal(as_bytes(*body), crypto::seal_public_key(remembered.secret));
+  LAYBY_ASSERT(sealed);  // the key is our own
   change.put(remembered.key, to_stored({{"request", remembered.request},
                                         {"status", response.status},
-                                        {"answer", to_base64(sealed)}}));
+                                        {"answer", to_base64(*sealed)}}));
   forget_at(change, now + kAnswerKeptSeconds, remembered.id, remembered.key);
 }
 

@@ -90,6 +90,9 @@ Result<PairRequest> read_pair_request(const Request& request) {
       .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
   if (pair.certificate_request.size() > kRequestPemBytesMax)
     return fail(ErrorCode::kTooLarge, "certificate_request: at most {} bytes", kRequestPemBytesMax);
+  // A key to which no licence can be sealed would be found out only once an order is paid.
+  if (!crypto::seal({}, pair.seal_key))
+    return fail(ErrorCode::kBadFormat, "seal_key: no X25519 key that can be sealed to");
   return pair;
 }
 

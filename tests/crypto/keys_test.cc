@@ -28,12 +28,19 @@ TEST_CASE("Ed25519 follows RFC 8032, section 7.1, test 2") {
 
 TEST_CASE("a sealed box opens for its key alone") {
   const SealKeyPair mine = generate_seal_keys(), other = generate_seal_keys();
-  Bytes sealed = seal(as_bytes("licence"), mine.public_key);
+  Bytes sealed = seal(as_bytes("licence"), mine.public_key).value();
   CHECK(as_text(open_sealed(sealed, mine.secret_key).value()) == "licence");
   CHECK(open_sealed(sealed, other.secret_key).error().code() == ErrorCode::kCorrupt);
   sealed.back() ^= 1;
   CHECK(open_sealed(sealed, mine.secret_key).error().code() == ErrorCode::kCorrupt);
   CHECK(open_sealed(Bytes(10), mine.secret_key).error().code() == ErrorCode::kCorrupt);
+}
+
+TEST_CASE("a key of small order, which a car may send, seals nothing and ends nobody's process") {
+  SealPublicKey key{};
+  CHECK(seal(as_bytes("licence"), key).error().code() == ErrorCode::kInvalidArgument);
+  key[0] = 1;
+  CHECK(seal(as_bytes("licence"), key).error().code() == ErrorCode::kInvalidArgument);
 }
 
 TEST_CASE("a key file opens with its passphrase alone") {

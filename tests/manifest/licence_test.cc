@@ -116,7 +116,7 @@ TEST_CASE("what is signed and sealed, but no licence, is refused") {
   const World world;
   const auto attempt = [&](const Json& part) {
     return code_of(world.open(
-        crypto::seal(must(sign_envelope(part, *world.licence_key)), world.car.public_key)));
+        must(crypto::seal(must(sign_envelope(part, *world.licence_key)), world.car.public_key))));
   };
   Json good{{"_type", "licence"},
             {"vin", world.licence.vin.text()},
