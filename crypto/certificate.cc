@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include <memory>
+#include <string_view>
 
 #include "base/assert.h"
 #include "crypto/random.h"
@@ -29,6 +30,8 @@ using Request = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;
 using Bio = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
 using Time = std::unique_ptr<ASN1_TIME, Deleter<ASN1_TIME_free>>;
 
+constexpr std::size_t kCommonNameMax = 64;            // RFC 5280, A.1: ub-common-name
+constexpr UnixSeconds kLastSecond = 253'402'300'799;  // 9999-12-31T23:59:59Z: RFC 5280, 4.1.2.5
 constexpr std::size_t kSerialBytes = 16;  // at least 64 random bits: CA/Browser Forum BR 7.1
 
 tl::unexpected<Error> fail_openssl(const char* doing) {
@@ -53,22 +56,59 @@ std::string to_pem(Write write) {
   return {data, static_cast<std::size_t>(size)};
 }
 
+// For the library's reader, which would otherwise ask for the passphrase of an encrypted PEM at the
+// terminal, and wait: anybody who sends us a request could have us do so.
+int no_passphrase(char*, int, int, void*) {
+  return -1;
+}
+
 Result<Key> read_key(const std::string& pem) {
-  Key key(PEM_read_bio_PrivateKey(reader(pem).get(), nullptr, nullptr, nullptr));
+  Key key(PEM_read_bio_PrivateKey(reader(pem).get(), nullptr, no_passphrase, nullptr));
   if (!key) return fail_openssl("reading a private key");
   return key;
 }
 
 Result<Certificate> read_x509(const std::string& pem) {
-  Certificate certificate(PEM_read_bio_X509(reader(pem).get(), nullptr, nullptr, nullptr));
+  Certificate certificate(PEM_read_bio_X509(reader(pem).get(), nullptr, no_passphrase, nullptr));
   if (!certificate) return fail_openssl("reading a certificate");
   return certificate;
 }
 
-void set_common_name(X509_NAME* name, const std::string& common_name) {
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(common_name.data()),
-                             static_cast<int>(common_name.size()), -1, 0);
+Result<void> set_common_name(X509_NAME* name, const std::string& common_name) {
+  const bool fits = !common_name.empty() && common_name.size() <= kCommonNameMax &&
+                    common_name.find('\0') == std::string::npos;
+  if (!fits)
+    return fail(ErrorCode::kInvalidArgument, "a common name has 1 to {} bytes, none of them zero",
+                kCommonNameMax);
+  if (X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                 reinterpret_cast<const unsigned char*>(common_name.data()),
+                                 static_cast<int>(common_name.size()), -1, 0) != 1)
+    return fail_openssl("setting a common name");
+  return {};
+}
+
+// Exactly one: a reader that takes the first and one that takes the last must mean the same.
+Result<std::string> read_common_name(X509_NAME* name) {
+  const int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+  if (at < 0 || X509_NAME_get_index_by_NID(name, NID_commonName, at) >= 0)
+    return fail(ErrorCode::kBadFormat, "a certificate names none or more than one");
+  unsigned char* utf8 = nullptr;
+  const int length =
+      ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+  if (length < 0) return fail_openssl("reading a common name");
+  std::string text(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(length));
+  OPENSSL_free(utf8);
+  if (text.empty() || text.find('\0') != std::string::npos)
+    return fail(ErrorCode::kBadFormat, "a common name is empty or holds a zero byte");
+  return text;
+}
+
+// By name: there are other curves of 256 bits.
+bool is_p256(EVP_PKEY* key) {
+  char group[64] = "";
+  return EVP_PKEY_get_base_id(key) == EVP_PKEY_EC &&
+         EVP_PKEY_get_group_name(key, group, sizeof group, nullptr) == 1 &&
+         std::string_view(group) == "prime256v1";
 }
 
 Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
@@ -78,22 +118,26 @@ Result<void> add_extension(X509* certificate, X509* issuer, int nid, const std::
   const std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>> extension(
       X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()));
   if (!extension) return fail_openssl("making a certificate extension");
-  X509_add_ext(certificate, extension.get(), -1);
+  if (X509_add_ext(certificate, extension.get(), -1) != 1)
+    return fail_openssl("adding a certificate extension");
   return {};
 }
 
-Certificate blank_certificate(const std::string& common_name, Validity validity) {
+Result<Certificate> blank_certificate(const std::string& common_name, Validity validity) {
+  if (validity.not_before < 0 || validity.not_after < validity.not_before ||
+      validity.not_after > kLastSecond)
+    return fail(ErrorCode::kInvalidArgument, "a validity that ends before it begins, or never");
   Certificate certificate(X509_new());
-  LAYBY_ASSERT(certificate);
-  X509_set_version(certificate.get(), X509_VERSION_3);
+  LAYBY_ASSERT(certificate && X509_set_version(certificate.get(), X509_VERSION_3) == 1);
   Bytes serial = random_bytes(kSerialBytes);
   serial[0] = static_cast<std::uint8_t>((serial[0] & 0x7f) | 0x40);  // positive and of full length
   BIGNUM* number = BN_bin2bn(serial.data(), static_cast<int>(serial.size()), nullptr);
-  BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get()));
+  LAYBY_ASSERT(number != nullptr &&
+               BN_to_ASN1_INTEGER(number, X509_get_serialNumber(certificate.get())) != nullptr);
   BN_free(number);
-  ASN1_TIME_set(X509_getm_notBefore(certificate.get()), validity.not_before);
-  ASN1_TIME_set(X509_getm_notAfter(certificate.get()), validity.not_after);
-  set_common_name(X509_get_subject_name(certificate.get()), common_name);
+  LAYBY_ASSERT(ASN1_TIME_set(X509_getm_notBefore(certificate.get()), validity.not_before) &&
+               ASN1_TIME_set(X509_getm_notAfter(certificate.get()), validity.not_after));
+  TRY_VOID(set_common_name(X509_get_subject_name(certificate.get()), common_name));
   return certificate;
 }
 
@@ -122,10 +166,10 @@ std::string generate_tls_key() {
 Result<TlsIdentity> make_authority(const std::string& common_name, Validity validity) {
   TlsIdentity identity{generate_tls_key(), {}};
   const Key key = TRY(read_key(identity.key_pem));
-  const Certificate certificate = blank_certificate(common_name, validity);
-  X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
-  X509_set_pubkey(certificate.get(), key.get());
+  const Certificate certificate = TRY(blank_certificate(common_name, validity));
   X509* self = certificate.get();
+  LAYBY_ASSERT(X509_set_issuer_name(self, X509_get_subject_name(self)) == 1 &&
+               X509_set_pubkey(self, key.get()) == 1);
   TRY_VOID(add_extension(self, self, NID_basic_constraints, "critical,CA:TRUE,pathlen:0"));
   TRY_VOID(add_extension(self, self, NID_key_usage, "critical,keyCertSign,cRLSign"));
   TRY_VOID(add_extension(self, self, NID_subject_key_identifier, "hash"));
@@ -138,9 +182,9 @@ Result<std::string> make_request(const std::string& key_pem, const std::string& 
   const Key key = TRY(read_key(key_pem));
   const Request request(X509_REQ_new());
   LAYBY_ASSERT(request);
-  X509_REQ_set_version(request.get(), X509_REQ_VERSION_1);
-  set_common_name(X509_REQ_get_subject_name(request.get()), common_name);
-  X509_REQ_set_pubkey(request.get(), key.get());
+  TRY_VOID(set_common_name(X509_REQ_get_subject_name(request.get()), common_name));
+  LAYBY_ASSERT(X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) == 1 &&
+               X509_REQ_set_pubkey(request.get(), key.get()) == 1);
   if (X509_REQ_sign(request.get(), key.get(), EVP_sha256()) == 0)
     return fail_openssl("signing a certificate request");
   return to_pem([&](BIO* bio) { return PEM_write_bio_X509_REQ(bio, request.get()); });
@@ -152,18 +196,20 @@ Result<std::string> issue_certificate(const TlsIdentity& authority, const std::s
   const Key authority_key = TRY(read_key(authority.key_pem));
   const Certificate issuer = TRY(read_x509(authority.certificate_pem));
   const Request request(
-      PEM_read_bio_X509_REQ(reader(request_pem).get(), nullptr, nullptr, nullptr));
+      PEM_read_bio_X509_REQ(reader(request_pem).get(), nullptr, no_passphrase, nullptr));
   if (!request) return fail_openssl("reading a certificate request");
   EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
-  if (key == nullptr || EVP_PKEY_base_id(key) != EVP_PKEY_EC || EVP_PKEY_bits(key) != 256)
-    return fail(ErrorCode::kBadFormat, "the certificate request's key is not ECDSA P-256");
-  if (X509_REQ_verify(request.get(), key) != 1)
+  const bool p256 = key != nullptr && is_p256(key);
+  const bool own = p256 && X509_REQ_verify(request.get(), key) == 1;
+  ERR_clear_error();  // or the next failure in this thread would be told with this one's words
+  if (!p256) return fail(ErrorCode::kBadFormat, "the certificate request's key is not ECDSA P-256");
+  if (!own)
     return fail(ErrorCode::kBadSignature, "the certificate request is not signed by its own key");
 
-  const Certificate certificate = blank_certificate(subject.common_name, validity);
+  const Certificate certificate = TRY(blank_certificate(subject.common_name, validity));
   X509* made = certificate.get();
-  X509_set_issuer_name(made, X509_get_subject_name(issuer.get()));
-  X509_set_pubkey(made, key);
+  LAYBY_ASSERT(X509_set_issuer_name(made, X509_get_subject_name(issuer.get())) == 1 &&
+               X509_set_pubkey(made, key) == 1);
   TRY_VOID(add_extension(made, issuer.get(), NID_basic_constraints, "critical,CA:FALSE"));
   TRY_VOID(add_extension(made, issuer.get(), NID_key_usage, "critical,digitalSignature"));
   TRY_VOID(add_extension(made, issuer.get(), NID_ext_key_usage,
@@ -179,10 +225,7 @@ Result<std::string> issue_certificate(const TlsIdentity& authority, const std::s
 Result<CertificateFacts> read_certificate(const std::string& pem) {
   const Certificate certificate = TRY(read_x509(pem));
   CertificateFacts facts{};
-  char name[256] = "";
-  X509_NAME_get_text_by_NID(X509_get_subject_name(certificate.get()), NID_commonName, name,
-                            sizeof name);
-  facts.common_name = name;
+  facts.common_name = TRY(read_common_name(X509_get_subject_name(certificate.get())));
   unsigned length = 0;
   if (X509_digest(certificate.get(), EVP_sha256(), facts.fingerprint.data(), &length) != 1)
     return fail_openssl("digesting a certificate");

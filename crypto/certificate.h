@@ -38,7 +38,10 @@ struct CertificateSubject {
 };
 
 // Issues a certificate for the key in the request. The request's signature is checked; its subject
-// is ignored in favour of `subject`: who may be called what is the caller's decision.
+// is ignored in favour of `subject`: who may be called what is the caller's decision. kBadFormat
+// for what is no request or not for a P-256 key, kBadSignature for one that its key did not sign,
+// kInvalidArgument for a common name of no or more than 64 bytes or with a zero byte in it. (The
+// same holds of common names above.)
 Result<std::string> issue_certificate(const TlsIdentity& authority, const std::string& request_pem,
                                       const CertificateSubject& subject, CertificateUse use,
                                       Validity validity);
@@ -48,6 +51,7 @@ struct CertificateFacts {
   Digest256 fingerprint;  // SHA-256 of the DER
   Validity validity;
 };
+// kBadFormat for what is no certificate or has not exactly one common name.
 Result<CertificateFacts> read_certificate(const std::string& certificate_pem);
 
 }  // namespace layby::crypto
