@@ -42,6 +42,17 @@ class RealFile final : public File {
   RealFile(int fd, std::string path, std::uint64_t size)
       : fd_(fd), path_(std::move(path)), size_(size) {}
 
+  // A directory opens for reading, and claims to have 2^63-1 bytes.
+  Result<void> measure() {
+    struct stat st {};
+    if (::fstat(fd_.get(), &st) != 0) return fail_errno("measuring", path_, errno);
+    if (S_ISDIR(st.st_mode)) return fail_errno("opening", path_, EISDIR);
+    const off_t end = ::lseek(fd_.get(), 0, SEEK_END);  // a block device has no st_size
+    if (end < 0) return fail_errno("measuring", path_, errno);
+    size_ = static_cast<std::uint64_t>(end);
+    return {};
+  }
+
   std::uint64_t size() const override { return size_; }
 
   Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
@@ -64,6 +75,7 @@ class RealFile final : public File {
       const ssize_t n = ::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return fail_errno("writing", path_, errno);
+      if (n == 0) return fail(ErrorCode::kIo, "writing {}: nothing more is taken", path_);
       bytes = bytes.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
       size_ = std::max(size_, offset);
@@ -92,13 +104,9 @@ class RealFile final : public File {
 Result<std::unique_ptr<RealFile>> open_file(const std::string& path, int flags) {
   const int fd = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
   if (fd < 0) return fail_errno("opening", path, errno);
-  const off_t end = ::lseek(fd, 0, SEEK_END);  // a block device has no st_size
-  if (end < 0) {
-    const int error = errno;
-    ::close(fd);
-    return fail_errno("measuring", path, error);
-  }
-  return std::make_unique<RealFile>(fd, path, static_cast<std::uint64_t>(end));
+  auto file = std::make_unique<RealFile>(fd, path, 0);
+  TRY_VOID(file->measure());
+  return file;
 }
 
 }  // namespace
@@ -131,6 +139,9 @@ Result<void> RealDisk::make_dirs(const std::string& path) {
     }
     if (errno != EEXIST) return fail_errno("making directory", prefix, errno);
   }
+  struct stat st {};  // through links, as everything below will go
+  if (::stat(path.c_str(), &st) != 0) return fail_errno("making directory", path, errno);
+  if (!S_ISDIR(st.st_mode)) return fail_errno("making directory", path, ENOTDIR);
   return {};
 }
 
@@ -162,6 +173,8 @@ Result<std::string> RealDisk::read_symlink(const std::string& path) {
   std::string target(4096, '\0');
   const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
   if (n < 0) return fail_errno("reading link", path, errno);
+  if (static_cast<std::size_t>(n) == target.size())
+    return fail(ErrorCode::kTooLarge, "reading link {}: it is longer than any path", path);
   target.resize(static_cast<std::size_t>(n));
   return target;
 }
@@ -209,15 +222,28 @@ Result<Bytes> read_file(Disk& disk, const std::string& path, std::uint64_t bytes
   return bytes;
 }
 
+namespace {
+
+Result<void> write_synced(Disk& disk, const std::string& path, ByteSpan bytes) {
+  const auto file = TRY(disk.open_write(path));
+  TRY_VOID(file->truncate(0));
+  TRY_VOID(file->write_at(0, bytes));
+  return file->sync();
+}
+
+}  // namespace
+
 Result<void> replace_file(Disk& disk, const std::string& path, ByteSpan bytes) {
   const std::string temporary = path + ".new";
-  {
-    const auto file = TRY(disk.open_write(temporary));
-    TRY_VOID(file->truncate(0));
-    TRY_VOID(file->write_at(0, bytes));
-    TRY_VOID(file->sync());
+  const auto replace = [&]() -> Result<void> {
+    TRY_VOID(write_synced(disk, temporary, bytes));
+    return disk.rename(temporary, path);
+  };
+  if (auto replaced = replace(); !replaced) {
+    // A full disk is no fuller for the attempt; what was wrong is the first error.
+    static_cast<void>(disk.remove(temporary));
+    return replaced;
   }
-  TRY_VOID(disk.rename(temporary, path));
   return disk.sync_dir(parent_dir(path));
 }
 

@@ -42,12 +42,14 @@ struct FileStatus {
 class Disk {
  public:
   virtual ~Disk() = default;
+  // A directory is kIo, here as at open_write.
   virtual Result<std::unique_ptr<ReadAt>> open_read(const std::string& path) = 0;
   // Opens for reading and writing; created with mode 0600 if absent.
   virtual Result<std::unique_ptr<File>> open_write(const std::string& path) = 0;
   // Does not follow a symlink at the last component. kNotFound if there is nothing.
   virtual Result<FileStatus> status(const std::string& path) = 0;
-  virtual Result<void> make_dirs(const std::string& path) = 0;  // existing ones are fine
+  // With all above it. Existing directories are fine, something else in the way is kIo.
+  virtual Result<void> make_dirs(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& path) = 0;  // names, sorted
   virtual Result<void> rename(const std::string& from,
                               const std::string& to) = 0;  // atomic replace
@@ -85,7 +87,8 @@ std::string parent_dir(const std::string& path);
 Result<Bytes> read_file(Disk& disk, const std::string& path, std::uint64_t bytes_max);
 
 // Temporary file, sync, rename, sync of the directory: after a power cut the path holds the old
-// bytes or the new.
+// bytes or the new; on an error before the last sync the old. The temporary file is `path` and
+// ".new": one caller at a time for one path.
 Result<void> replace_file(Disk& disk, const std::string& path, ByteSpan bytes);
 
 }  // namespace layby

@@ -74,8 +74,9 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(ByteSpan bytes) {
   LAYBY_ASSERT(state_);
-  EVP_DigestUpdate(state_->sha256.get(), bytes.data(), bytes.size());
-  if (state_->sha512) EVP_DigestUpdate(state_->sha512.get(), bytes.data(), bytes.size());
+  LAYBY_ASSERT(EVP_DigestUpdate(state_->sha256.get(), bytes.data(), bytes.size()) == 1);
+  if (state_->sha512)
+    LAYBY_ASSERT(EVP_DigestUpdate(state_->sha512.get(), bytes.data(), bytes.size()) == 1);
   state_->length += bytes.size();
 }
 
@@ -83,8 +84,9 @@ Hasher::Digests Hasher::finish() {
   LAYBY_ASSERT(state_);
   Digests out{};
   out.length = state_->length;
-  EVP_DigestFinal_ex(state_->sha256.get(), out.sha256.data(), nullptr);
-  if (state_->sha512) EVP_DigestFinal_ex(state_->sha512.get(), out.sha512.data(), nullptr);
+  LAYBY_ASSERT(EVP_DigestFinal_ex(state_->sha256.get(), out.sha256.data(), nullptr) == 1);
+  if (state_->sha512)
+    LAYBY_ASSERT(EVP_DigestFinal_ex(state_->sha512.get(), out.sha512.data(), nullptr) == 1);
   state_.reset();
   return out;
 }

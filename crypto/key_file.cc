@@ -41,11 +41,12 @@ Result<void> write_key_file(Disk& disk, const std::string& path, const MemorySig
   const Bytes salt = random_bytes(kSaltBytes), nonce = random_bytes(kNonceBytes);
   file.insert(file.end(), salt.begin(), salt.end());
   file.insert(file.end(), nonce.begin(), nonce.end());
-  const BoxKey box_key = TRY(derive(passphrase, salt.data(), cost));
+  BoxKey box_key = TRY(derive(passphrase, salt.data(), cost));
   Ed25519Seed seed = key.seed();
   std::array<std::uint8_t, kBoxBytes> box;
   crypto_secretbox_easy(box.data(), seed.data(), seed.size(), nonce.data(), box_key.data());
   sodium_memzero(seed.data(), seed.size());
+  sodium_memzero(box_key.data(), box_key.size());
   file.insert(file.end(), box.begin(), box.end());
   return replace_file(disk, path, file);
 }
@@ -61,10 +62,12 @@ Result<std::unique_ptr<MemorySigner>> read_key_file(Disk& disk, const std::strin
     return fail(ErrorCode::kBadFormat, "{}: unknown cost {}", path, file[9]);
   const std::uint8_t* salt = file.data() + kHeaderBytes;
   const std::uint8_t* nonce = salt + kSaltBytes;
-  const BoxKey key = TRY(derive(passphrase, salt, static_cast<KeyFileCost>(file[9])));
+  BoxKey key = TRY(derive(passphrase, salt, static_cast<KeyFileCost>(file[9])));
   Ed25519Seed seed;
-  if (crypto_secretbox_open_easy(seed.data(), nonce + kNonceBytes, kBoxBytes, nonce, key.data()) !=
-      0)
+  const int status =
+      crypto_secretbox_open_easy(seed.data(), nonce + kNonceBytes, kBoxBytes, nonce, key.data());
+  sodium_memzero(key.data(), key.size());
+  if (status != 0)
     return fail(ErrorCode::kUnauthenticated, "{}: wrong passphrase, or the file was altered", path);
   auto signer = MemorySigner::from_seed(seed);
   sodium_memzero(seed.data(), seed.size());

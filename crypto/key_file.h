@@ -1,7 +1,7 @@
 // Private keys at rest: a file encrypted under a passphrase (Argon2id, XSalsa20-Poly1305), one key
 // each. The format is in docs/formats.md ("Key file"). Keys of online roles and of cars use an
-// empty passphrase only where the operator chose so; the file is then still authenticated, but not
-// secret.
+// empty passphrase only where the operator chose so; damage to the file is then still noticed, but
+// whoever can read it has the key, and whoever can write it can replace it.
 #pragma once
 
 #include <memory>

@@ -1,10 +1,21 @@
 #include "base/disk.h"
 
 #include <catch2/catch.hpp>
+#include <optional>
 
 #include "tests/temp_dir.h"
 
 using namespace layby;
+
+namespace {
+
+template <typename T>
+std::optional<ErrorCode> code_of(const Result<T>& result) {
+  if (result) return std::nullopt;
+  return result.error().code();
+}
+
+}  // namespace
 
 TEST_CASE("a replaced file has the new bytes and leaves nothing beside it") {
   const tests::TempDir dir;
@@ -41,4 +52,25 @@ TEST_CASE("a tree is removed without following links out of it") {
   CHECK(disk.status(dir / "tree").error().code() == ErrorCode::kNotFound);
   CHECK(disk.status(dir / "outside/keep").has_value());
   CHECK(disk.remove_tree(dir / "tree").has_value());
+}
+
+TEST_CASE("a directory is no file, and a file no directory") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  REQUIRE(replace_file(disk, dir / "f", as_bytes("x")));
+  CHECK(code_of(disk.open_read(dir.path())) == ErrorCode::kIo);
+  CHECK(code_of(disk.open_write(dir.path())) == ErrorCode::kIo);
+  CHECK(code_of(read_file(disk, dir.path(), ~0ull)) == ErrorCode::kIo);
+  CHECK(code_of(disk.make_dirs(dir / "f")) == ErrorCode::kIo);
+  CHECK(code_of(disk.make_dirs(dir / "f/g")) == ErrorCode::kIo);
+  CHECK(disk.make_dirs(dir / "a/b/").has_value());
+  CHECK(disk.make_dirs(dir / "a/b").has_value());
+}
+
+TEST_CASE("a replacement that fails leaves the old bytes and nothing beside them") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "occupied/by"));
+  CHECK_FALSE(replace_file(disk, dir / "occupied", as_bytes("x")).has_value());
+  CHECK(disk.list(dir.path()).value() == std::vector<std::string>{"occupied"});
 }
