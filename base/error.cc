@@ -1,8 +1,27 @@
 #include "base/error.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/assert.h"
+#include "base/utf8.h"
 
 namespace layby {
+
+namespace {
+
+std::string well_formed(std::string text) {
+  for (std::size_t at = 0; at < std::min(text.size(), kErrorBytesMax);) {
+    std::size_t length = utf8_length(text, at);
+    if (at + length > kErrorBytesMax) text.resize(at);
+    if (length == 0) text[at] = '?';
+    at += std::max<std::size_t>(length, 1);
+  }
+  text.resize(std::min(text.size(), kErrorBytesMax));
+  return text;
+}
+
+}  // namespace
 
 std::string_view to_string(ErrorCode code) {
   switch (code) {
@@ -53,13 +72,15 @@ std::string_view to_string(ErrorCode code) {
   LAYBY_ASSERT(false);
 }
 
+Error::Error(ErrorCode code, std::string message)
+    : code_(code), message_(well_formed(std::move(message))) {}
+
 Error Error::with_context(std::string_view where) && {
-  message_.insert(0, ": ").insert(0, where);
-  return std::move(*this);
+  return std::as_const(*this).with_context(where);
 }
 
 Error Error::with_context(std::string_view where) const& {
-  return Error(*this).with_context(where);
+  return {code_, std::string(where) + ": " + message_};
 }
 
 }  // namespace layby

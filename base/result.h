@@ -2,8 +2,9 @@
 // a room's edge.
 //
 //   Result<Bytes> body = read_file(path, kConfigBytesMax);
-//   Bytes bytes = TRY(read_file(path, kConfigBytesMax));             // returns the error to our
-//   caller TRY_VOID(disk.sync_dir(path)); return fail(ErrorCode::kNotFound, "no order {}", id);
+//   Bytes bytes = TRY(read_file(path, kConfigBytesMax));  // returns the error to our caller
+//   TRY_VOID(disk.sync_dir(path));
+//   return fail(ErrorCode::kNotFound, "no order {}", id);
 #pragma once
 
 #include <fmt/format.h>
