@@ -5,8 +5,9 @@
 //   Refresh refresh(repository, now);
 //   while (const auto request = refresh.next()) {
 //     const Fetched fetched = fetch(request->file, request->bytes_max);     // yours
-//     TRY_VOID(fetched.absent ? refresh.give_absent() : refresh.give(fetched.bytes));
-//     persist(refresh.take_changes());                                      // yours
+//     const auto given = fetched.absent ? refresh.give_absent() : refresh.give(fetched.bytes);
+//     persist(refresh.take_changes());  // yours; after an error too
+//     TRY_VOID(given);
 //   }
 //   const Targets& targets = *repository.targets();
 //
