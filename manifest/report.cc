@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -84,10 +85,17 @@ Json report_json(const EcuReport& report) {
               {"orders", std::move(orders)}};
 }
 
+// What a car says is shown in consoles, terminals and logs.
+Result<void> check_printable(std::string_view text, std::string_view what) {
+  if (text != printable(text))
+    return fail(ErrorCode::kBadFormat, "\"{}\" is not at most {} characters of printable ASCII",
+                what, kReportTextMax);
+  return {};
+}
+
 Result<std::string> report_text(const Json& object, std::string_view key) {
   std::string text = TRY(text_field(object, key));
-  if (text.size() > kReportTextMax)
-    return fail(ErrorCode::kBadFormat, "\"{}\" has more than {} bytes", key, kReportTextMax);
+  TRY_VOID(check_printable(text, key));
   return text;
 }
 
@@ -109,18 +117,22 @@ Result<OrderReport> read_order(const Json& object) {
   if (const Json* error = find_field(object, "error")) order.error = TRY(read_error(*error));
   if (find_field(object, "conditions")) {
     const Json* conditions = TRY(object_field(object, "conditions"));
-    for (const auto& [signal, value] : conditions->get_ref<const Json::object_t&>())
+    for (const auto& [signal, value] : conditions->get_ref<const Json::object_t&>()) {
+      TRY_VOID(check_printable(signal, "conditions"));
       order.conditions.emplace(signal, TRY(report_text(*conditions, signal)));
+    }
   }
   return order;
 }
 
-Result<InstalledImage> read_installed(const Json& object) {
+Result<InstalledImage> read_installed(const Json& object, const Slot& slot) {
   ImageName image = TRY(ImageName::parse(TRY(text_field(object, "image"))));
   InstalledImage installed{.image = std::move(image)};
   installed.sha256 = TRY(digest_field(object, "sha256"));
   installed.length = TRY(uint_field(object, "length"));
   installed.release_counter = TRY(uint_field(object, "releaseCounter"));
+  if (installed.image.slot() != slot)
+    return fail(ErrorCode::kBadFormat, "{} does not go there", installed.image.text());
   return installed;
 }
 
@@ -147,16 +159,24 @@ Result<EcuReport> read_report(const Json& object) {
   report.agent = TRY(report_text(object, "agent"));
   report.attack = TRY(report_text(object, "attack"));
   const Json* installed = TRY(object_field(object, "installed"));
-  for (const auto& [slot, image] : installed->get_ref<const Json::object_t&>())
-    report.installed.emplace(TRY(Slot::parse(slot)), TRY_CONTEXT(read_installed(image), slot));
+  for (const auto& [text, image] : installed->get_ref<const Json::object_t&>()) {
+    const Slot slot = TRY(Slot::parse(text));
+    report.installed.emplace(slot, TRY_CONTEXT(read_installed(image, slot), text));
+  }
   const Json* functions = TRY(object_field(object, "functions"));
   for (const auto& [id, function] : functions->get_ref<const Json::object_t&>())
     report.functions.emplace(TRY(FunctionId::parse(id)), TRY_CONTEXT(read_function(function), id));
   const Json* orders = TRY(array_field(object, "orders"));
   if (orders->size() > kReportOrdersMax)
     return fail(ErrorCode::kBadFormat, "more than {} orders", kReportOrdersMax);
-  for (const Json& order : *orders)
+  std::set<OrderId> ids;
+  for (const Json& order : *orders) {
     report.orders.push_back(TRY_CONTEXT(read_order(order), "orders"));
+    // Two states of one order at once: which of them would move the money?
+    if (!ids.insert(report.orders.back().id).second)
+      return fail(ErrorCode::kBadFormat, "the order {} stands twice",
+                  report.orders.back().id.text());
+  }
   return report;
 }
 

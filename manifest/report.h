@@ -80,7 +80,8 @@ struct EcuReport {
   std::vector<OrderReport> orders;
 };
 
-// Signed reports. Text that is not UTF-8 is kBadCanonicalJson.
+// Signed reports. In texts, what is not printable ASCII becomes '?', and what is too long is cut.
+// kBadCanonicalJson for numbers above 2^53-1.
 Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu);
 // `reports` are what make_ecu_report gave, by serial. kTooLarge above kVehicleManifestBytesMax.
 Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
@@ -120,8 +121,10 @@ class VerifiedManifest {
 
 // kWrongVehicle for another VIN; kWrongEcu for an unknown, missing or twice named ECU or another
 // primary; kBadSignature unless the primary signed the whole and each ECU its own report; kReplay
-// for a counter that is not above the last one. The very bytes of the last one are not an error but
-// kRepeated: acknowledge them and change nothing.
+// for a counter that is not above the last one; kBadFormat for what does not keep to
+// docs/formats.md, also for an order that stands twice, an image in another's slot or unprintable
+// text. The very bytes of the last one are not an error but kRepeated: acknowledge them and change
+// nothing.
 Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar& car);
 
 }  // namespace layby::manifest

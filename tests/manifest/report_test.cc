@@ -190,6 +190,29 @@ TEST_CASE("signed, but not a report") {
           r["orders"] = Json::array({Json{{"id", "x"}}});
         }) == ErrorCode::kBadFormat);
   CHECK(attempt([](Json& r) { r["attack"] = std::string(513, 'x'); }) == ErrorCode::kBadFormat);
+  // What it says is shown at terminals; which of two states counts is not for us to guess; and an
+  // image is where it belongs.
+  CHECK(attempt([](Json& r) { r["attack"] = "\x1b[2J"; }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r["agent"] = "l\u00e4yby"; }) == ErrorCode::kBadFormat);
+  Json order{{"id", OrderId::generate(kNow).text()},
+             {"state", "active"},
+             {"since", "2026-11-22T06:00:00Z"},
+             {"bytesDone", 1},
+             {"bytesTotal", 1},
+             {"conditions", Json{{"Vehicle.Speed", "0"}}}};
+  CHECK(attempt([&](Json& r) { r["orders"] = Json::array({order}); }) == std::nullopt);
+  CHECK(attempt([&](Json& r) {
+          r["orders"] = Json::array({order, order});
+          r["orders"][1]["state"] = "failed";
+        }) == ErrorCode::kBadFormat);
+  order["conditions"] = Json{{"Vehicle\n", "0"}};
+  CHECK(attempt([&](Json& r) { r["orders"] = Json::array({order}); }) == ErrorCode::kBadFormat);
+  const Json image{{"image", "maps/DE/1.tar"},
+                   {"sha256", std::string(64, 'a')},
+                   {"length", 1},
+                   {"releaseCounter", 1}};
+  CHECK(attempt([&](Json& r) { r["installed"]["map.DE"] = image; }) == std::nullopt);
+  CHECK(attempt([&](Json& r) { r["installed"]["map.FR"] = image; }) == ErrorCode::kBadFormat);
   // A newer agent may say more.
   CHECK(attempt([](Json& r) { r["new"] = 1; }) == std::nullopt);
 }
