@@ -11,6 +11,10 @@ namespace {
 
 constexpr std::size_t kOrdersMax = 64;
 constexpr std::size_t kPayloadsMax = 64;  // of one image: as many bases as anybody keeps
+// The largest image in chunks that do not compress. What a car downloads is bounded by it before
+// the offline keys have a say.
+constexpr std::uint64_t kPayloadBytesMax =
+    kImageBytesMax + kPayloadHeadBytesMax + kPayloadChunksMax * 64 * kKiB;
 
 Json payload_json(const Payload& payload) {
   Json object{{"sha256", to_hex(payload.sha256)},
@@ -28,8 +32,8 @@ Json order_json(const Order& order) {
   return object;
 }
 
-std::string canonical_of(const Json& value) {
-  auto text = to_canonical(value);
+std::string wire_of(const Json& value) {
+  auto text = to_wire(value);
   LAYBY_ASSERT(text);
   return std::move(*text);
 }
@@ -48,7 +52,7 @@ Target director_target(const AssignedImage& image) {
                     {"mustMatch", (*image_custom)["mustMatch"]},
                     {"payloads", std::move(payloads)}};
   Target target = image.image_target;
-  target.custom = canonical_of(custom);
+  target.custom = wire_of(custom);
   return target;
 }
 
@@ -66,7 +70,7 @@ Result<Payload> read_payload(const Json& object) {
   Payload payload;
   if (find_field(object, "base")) payload.base = TRY(digest_field(object, "base"));
   payload.sha256 = TRY(digest_field(object, "sha256"));
-  payload.length = TRY(uint_field(object, "length"));
+  payload.length = TRY(uint_field(object, "length", kPayloadBytesMax));
   const Json* head = TRY(object_field(object, "head"));
   payload.head_sha256 = TRY(digest_field(*head, "sha256"));
   payload.head_length = TRY(uint_field(*head, "length", kPayloadHeadBytesMax));
@@ -280,7 +284,7 @@ Targets make_director_targets(const DirectorContent& content) {
     orders.push_back(order_json(order));
   }
   LAYBY_ASSERT(named.size() == targets.targets.size());
-  targets.custom = canonical_of(Json{{"vin", content.vin.text()}, {"orders", std::move(orders)}});
+  targets.custom = wire_of(Json{{"vin", content.vin.text()}, {"orders", std::move(orders)}});
   return targets;
 }
 

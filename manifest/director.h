@@ -75,7 +75,7 @@ struct CarFacts {
 struct PlannedImage {
   ImageEntry entry;               // as both repositories have it
   std::vector<EcuSerial> ecus;    // of this car; at least one
-  std::vector<Payload> payloads;  // at least one without a base, or none at all
+  std::vector<Payload> payloads;  // as listed; perhaps none that fits what the car has
 };
 
 struct PlannedOrder {

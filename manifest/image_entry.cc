@@ -13,6 +13,11 @@ constexpr std::size_t kConditionsMax = 32;
 constexpr std::size_t kVersionTextMax = 64;
 constexpr std::uint64_t kDurationSecondsMax = 24 * 60 * 60;
 
+bool is_control(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte < 0x20 || byte == 0x7f;
+}
+
 Result<std::vector<std::string>> read_conditions(const Json& must_match) {
   const Json* array = TRY(array_field(must_match, "conditions"));
   if (array->size() > kConditionsMax)
@@ -40,6 +45,9 @@ Result<ImageFacts> read_facts(const Json& must_match) {
   facts.conditions = TRY(read_conditions(must_match));
   if (facts.version.empty() || facts.version.size() > kVersionTextMax)
     return fail(ErrorCode::kBadFormat, "\"version\" has 1 to {} characters", kVersionTextMax);
+  // It is shown in cars and consoles.
+  if (std::ranges::any_of(facts.version, is_control))
+    return fail(ErrorCode::kBadFormat, "\"version\" holds control characters");
   if (const Json* key = find_field(must_match, "licenceKey"))
     facts.licence_key = TRY_CONTEXT(PublicKey::from_json(*key), "licenceKey");
   return facts;
@@ -108,12 +116,6 @@ Json must_match_json(const ImageFacts& facts) {
   return object;
 }
 
-std::string canonical_of(const Json& value) {
-  auto text = to_canonical(value);
-  LAYBY_ASSERT(text);
-  return std::move(*text);
-}
-
 }  // namespace
 
 Result<ImageEntry> read_image_entry(const std::string& name, const Target& target) {
@@ -129,13 +131,17 @@ Target make_image_target(const ImageEntry& entry) {
   Json ids = Json::array();
   for (const HardwareId& id : entry.hardware_ids) ids.push_back(id.text());
   const Json custom{{"hardwareIds", std::move(ids)}, {"mustMatch", must_match_json(entry.facts)}};
-  Target target{entry.length, {entry.sha256, entry.sha512}, canonical_of(custom)};
+  auto text = to_wire(custom);
+  LAYBY_ASSERT(text);
+  Target target{entry.length, {entry.sha256, entry.sha512}, std::move(*text)};
   LAYBY_ASSERT(read_image_entry(entry.name.text(), target));
   return target;
 }
 
 std::string encode_must_match(const ImageFacts& facts) {
-  return canonical_of(must_match_json(facts));
+  auto text = to_canonical(must_match_json(facts));
+  LAYBY_ASSERT(text);
+  return std::move(*text);
 }
 
 }  // namespace layby::manifest

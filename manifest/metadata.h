@@ -66,8 +66,8 @@ struct Snapshot {
 
 struct Target {
   std::uint64_t length = 0;
-  Hashes hashes;       // at least one
-  std::string custom;  // canonical JSON of an object; empty where there is none
+  Hashes hashes;       // empty where all are of unknown algorithms: not to be downloaded then
+  std::string custom;  // an object as to_wire writes it; empty where there is none
   bool operator==(const Target&) const = default;
 };
 
@@ -92,7 +92,7 @@ struct Targets {
   UnixSeconds expires = 0;
   std::map<std::string, Target> targets;
   std::optional<Delegations> delegations;
-  std::string custom;  // canonical JSON of an object; empty where there is none
+  std::string custom;  // an object as to_wire writes it; empty where there is none
 };
 
 }  // namespace layby::manifest

@@ -89,7 +89,7 @@ Result<FileEntry> read_file_entry(const Json& entry) {
 
 Result<std::string> read_custom(const Json& holder) {
   if (!find_field(holder, "custom")) return std::string();
-  return to_canonical(*TRY(object_field(holder, "custom")));
+  return to_wire(*TRY(object_field(holder, "custom")));
 }
 
 Result<Target> read_target(const Json& entry) {
@@ -175,7 +175,7 @@ Json file_entry_json(const FileEntry& file) {
   return object;
 }
 
-// `custom` is canonical text of ours or text that was parsed before.
+// `custom` is text that we wrote.
 Json custom_json(const std::string& custom) {
   auto value = parse_strict(as_bytes(custom), {.bytes_max = custom.size()});
   LAYBY_ASSERT(value && value->is_object());

@@ -86,7 +86,7 @@ template <typename Change>
 void change_custom(Target& target, Change change) {
   Json custom = must(parse_strict(as_bytes(target.custom), {.bytes_max = kMiB}));
   change(custom);
-  target.custom = must(to_canonical(custom));
+  target.custom = must(to_wire(custom));
 }
 
 TEST_CASE("a plan says what both repositories say") {
@@ -265,7 +265,7 @@ TEST_CASE("extraneous dependency: an image that no order names, or an order with
   SECTION("a name that is none") {
     custom["orders"][0]["id"] = "../order";
   }
-  targets.custom = must(to_canonical(custom));
+  targets.custom = must(to_wire(custom));
   CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
 }
 
@@ -285,6 +285,22 @@ TEST_CASE("what this build does not know refuses that order alone") {
   REQUIRE(plan.orders()[0].refusal);
   CHECK(plan.orders()[0].refusal->code() == ErrorCode::kUnsupported);
   CHECK_FALSE(plan.orders()[1].refusal);
+}
+
+TEST_CASE("endless data: a payload longer than any that a car could need") {
+  Fleet fleet;
+  fleet.content.images[0].payloads[0].length = kJsonIntegerMax;
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("text with control characters agrees and travels like any other") {
+  ImageEntry entry = entry_of("maps/DE/2.tar", 2);
+  entry.facts.conditions = {"two\nlines"};
+  Fleet fleet({entry});
+  fleet.car.known_conditions = {"two\nlines"};
+  fleet.director_targets();
+  CHECK_FALSE(must(fleet.verify()).orders()[0].refusal);
 }
 
 TEST_CASE("freeze: either repository expired") {
@@ -316,6 +332,8 @@ TEST_CASE("entries of the Image repository that contradict themselves are refuse
   CHECK(changed([](Json& c) { c["mustMatch"]["batteryPercentMin"] = 101; }) ==
         ErrorCode::kBadFormat);
   CHECK(changed([](Json& c) { c["mustMatch"].erase("releaseCounter"); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"]["version"] = "1\x1b[2J"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["mustMatch"]["note"] = "two\nlines"; }) == std::nullopt);
   CHECK(changed([](Json& c) { c["hardwareIds"] = Json::array(); }) == ErrorCode::kBadFormat);
   CHECK(changed([](Json& c) {
           c["mustMatch"]["licenceKey"] = PublicKey::from_ed25519(new_key()->public_key()).to_json();

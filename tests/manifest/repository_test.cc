@@ -232,6 +232,18 @@ TEST_CASE("the spelling of a document does not matter, only its contents") {
   must(repository.refresh(client));
 }
 
+TEST_CASE("what a custom part holds may be published again as it was read") {
+  TestRepository repository;
+  Target& target = repository.targets.targets["maps/DE/1.tar"] = some_target("map");
+  target.custom = "{\"note\":\"two\\u000alines\"}";
+  repository.release();
+  TrustedRepository client = repository.client();
+  must(repository.refresh(client));
+  const Targets& read = **client.targets();
+  CHECK(read.targets.at("maps/DE/1.tar") == target);
+  CHECK(encode(read) == encode(repository.targets));
+}
+
 TEST_CASE("duplicate keys, floats, huge integers and depth are refused in metadata") {
   const std::pair<std::string_view, std::string> changes[] = {
       {"\"version\":1", "\"version\":1,\"version\":1"},
