@@ -5,7 +5,6 @@
 // in the API. Bugs of ours are not errors; see assert.h.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -70,12 +69,11 @@ enum class ErrorCode : std::uint16_t {
 // The stable name of a code, for example "rollback". Used in JSON; never changes either.
 std::string_view to_string(ErrorCode code);
 
-constexpr std::size_t kErrorBytesMax = 2048;
-
 class [[nodiscard]] Error {
  public:
   // A message quotes names and texts from anywhere, and ends up in journals, reports and answers:
-  // it is always UTF-8 and at most kErrorBytesMax long. What is not becomes '?', the rest is cut.
+  // it is always UTF-8 and at most kErrorBytesMax (base/limits.h) long. What is not becomes '?',
+  // the rest is cut.
   Error(ErrorCode code, std::string message);
 
   ErrorCode code() const { return code_; }

@@ -25,6 +25,9 @@ constexpr int kRootRotationsMax = 256;
 // Signatures on one document: checking them costs time before anything is trusted.
 constexpr std::size_t kSignaturesMax = 64;
 
+// The text of an error: what it quotes may be as long as a document.
+constexpr std::size_t kErrorBytesMax = 2 * kKiB;
+
 // A licence or a vehicle manifest.
 constexpr std::uint64_t kLicenceBytesMax = 4 * kKiB;
 constexpr std::uint64_t kVehicleManifestBytesMax = 64 * kKiB;

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "base/limits.h"
 #include "base/time_text.h"
 #include "base/utf8.h"
 
