@@ -120,10 +120,9 @@ class Server:
         self.port_file = os.path.join(directory, "port")
         self.port = 0
         self.process = None
-        run(os.path.join(BIN, "laybyd"), "init", self.data)
+        run(os.path.join(BIN, "laybyd"), "init", self.data, "--simulation", "--offline-key-cost", "interactive")
         self.config = os.path.join(self.data, "laybyd.toml")
         self.set_config("poll_seconds", "900", "1")
-        self.set_config("simulation", "false", "true")
 
     def set_config(self, key, before, after):
         with open(self.config, encoding="utf-8") as stream:
