@@ -73,6 +73,9 @@ class Lines {
       add(Text::kDownloaded, title(order));
       add(Text::kExitAndLock);
       duration(order);
+      const Verdict verdict =
+          evaluate(view_.facts, order.requirements(), std::nullopt, view_.now_ms);
+      for (const Reason& reason : verdict.reasons) condition(reason, order);
     }
   }
 

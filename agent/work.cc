@@ -208,7 +208,13 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     std::vector<std::string> waits;
     if (needs_licence(order) && order.licence.empty())
       waits.emplace_back(to_string(Wait::kLicence));
-    if (!(order.seen_open && is_locked)) waits.emplace_back(to_string(Wait::kExitAndLock));
+    if (!(order.seen_open && is_locked)) {
+      waits.emplace_back(to_string(Wait::kExitAndLock));
+      // What else is missing is named from the beginning (P4.3), not only once the car is locked.
+      const Verdict verdict =
+          evaluate(facts, order.requirements(), std::nullopt, clock_.now() * 1000);
+      for (std::string& name : names(verdict.reasons)) waits.push_back(std::move(name));
+    }
     if (!waits.empty()) {
       TRY_VOID(note_waits(order, std::move(waits)));
       return Did::kNothing;

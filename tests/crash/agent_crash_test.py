@@ -8,6 +8,7 @@ import hashlib
 import os
 import random
 import sys
+import threading
 import time
 
 import rig
@@ -16,6 +17,19 @@ from rig import check, check_equal
 KILLS = 100 if rig.LONG else 6
 KILLS_AN_UPDATE = 10 if rig.LONG else 6
 SEED = int(os.environ.get("LAYBY_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+
+
+class Commuter(threading.Thread):
+    """Comes and goes: every two seconds somebody opens the car, stays a moment, leaves and locks."""
+
+    def __init__(self, car):
+        super().__init__(daemon=True)
+        self.car, self.stop = car, threading.Event()
+
+    def run(self):
+        while not self.stop.is_set():
+            self.car.exit_and_lock()
+            self.stop.wait(1.5 * rig.PATIENCE)
 
 
 def begin_reader(r, car):
@@ -29,7 +43,7 @@ def kill_at_random(r, car, moments, done):
     """Kills and starts again until the update is over or enough kills hit it; how many there were."""
     for kills in range(KILLS_AN_UPDATE):
         car.start_agent("--rate-bytes-max", "3000000")
-        end = time.monotonic() + moments.uniform(0.02, 1.2)
+        end = time.monotonic() + moments.uniform(0.02, 1.5)
         while time.monotonic() < end:
             check(car.agent.running(), "layby-agent ended by itself")
             time.sleep(0.01)
@@ -49,14 +63,16 @@ def update(r, anna, number, moments):
     maps = anna("order", "map", car.vin, "DE", "IT", "NL")["id"]
     car.start_vehicle(rig.PARKED)
     watch_out, watch = begin_reader(r, car)
+    commuter = Commuter(car)
+    commuter.start()
 
     def states():
         return [o["state"] for o in anna("order", "list", car.vin)["orders"]]
     kills = kill_at_random(r, car, moments, lambda: len(states()) == 3 and set(states()) == {"active"})
-    if car.agent.running():
-        car.agent.kill()
     car.start_agent()
     rig.wait_until("all three orders are active", lambda: len(states()) == 3 and set(states()) == {"active"}, 120, 0.2)
+    commuter.stop.set()
+    commuter.join()
     check_equal(car.agent.stop(), 0, "exit status of layby-agent")
     with open(watch_out + ".stop", "w", encoding="ascii"):
         pass

@@ -51,7 +51,7 @@ def test(r):
             car.start_vehicle(rig.PARKED)
         function = anna("order", "function", VIN, "adaptive-cruise")["id"]
         one.start_agent()
-        r.wait_for_state(anna, function, "active")
+        one.wait_for_active(anna, [function])
         check_equal(one.agent.stop(), 0, "exit status")
     with step("P5.1 a flipped byte of a payload is refused and named, and the car keeps what it has"):
         path = payload_file(r, f"maps/NL/{rig.NEW_MAP}.tar")
@@ -65,7 +65,7 @@ def test(r):
         flip(path, os.path.getsize(path) - 100)
         if r.order_state(anna, order) == "failed":
             order = anna("order", "map", VIN, "NL")["id"]
-        r.wait_for_state(anna, order, "active", 180)
+        one.wait_for_active(anna, [order], 180)
         check(rig.same_tree(one.live_map("NL"), r.region(rig.NEW_MAP, "NL")), "the map is not the new one")
     with step("P1.3 a licence and a package that are copied into another car do nothing there"):
         for folder in ("licences", "functions"):

@@ -46,7 +46,7 @@ def asked_later(before, after):
 def test(r):
     car = rig.Car(r, VIN, 17)
     with step("publish"):
-        r.publish_releases(function_bytes=24_000_000)
+        r.publish_releases(function_bytes=9_000_000)
         r.product("adaptive-cruise", "functions/adaptive-cruise/1.0.pkg", fit={"hardware": ["radar-front"]})
         anna = r.account("anna", "owner")
     with step("P2.6 a car joins by a pairing code of 8 characters, good for one use"):
@@ -69,8 +69,8 @@ def test(r):
         r.operator("rollout", "start", "spring", "--image", f"software/hu-4/{rig.NEW_SOFTWARE}.img")
     with step("P4.7 the agent is killed in the middle of the download and goes on; no verified chunk is sent twice"):
         car.start_vehicle(rig.DRIVING)
-        car.start_agent("--rate-bytes-max", "6000000")
-        wait_until("a part is verified", lambda: sum(verified_bytes(car).values()) > 5_000_000)
+        car.start_agent("--rate-bytes-max", "3000000")
+        wait_until("a part is verified", lambda: sum(verified_bytes(car).values()) > 4_000_000)
         car.agent.kill()
         at_kill = verified_bytes(car)
         settled = ranges(r)
@@ -121,7 +121,7 @@ def test(r):
         check_equal(len(r.events("authorisation", function)), 1, "authorisation events")
         check_equal(r.events("refund"), [], "refund events")
     with step("P1.11 the owner has a message for each step"):
-        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"] if m["order"] == function]
+        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"] if m.get("order") == function]
         for word in ("ordered", "downloaded", "activated", "invoiced"):
             check_equal(messages.count(word), 1, f"messages `{word}` in {messages}")
     with step("P5.4 the audit trail is complete and unbroken, with the conditions at the installation"):

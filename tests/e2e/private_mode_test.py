@@ -35,7 +35,7 @@ def test(r):
         r.operator("simulation", "advance", "--days", "1", "--seconds", "60")
         r.wait_for_state(anna, late, "cancelled", 30)
         check_equal(len(r.events("refund", late)), 1, "refund events")
-        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"] if m["order"] == late]
+        messages = [m["data"]["message"] for m in anna("messages", VIN)["events"] if m.get("order") == late]
         check("cancelled" in messages and "refunded" in messages, f"messages: {messages}")
     with step("P1.6 the car that comes back gets nothing"):
         car.set(private_mode="off")
@@ -54,7 +54,7 @@ def test(r):
         time.sleep(2)
         check_equal(r.order_state(anna, again), "staged", "state")
         car.set(private_mode="off")
-        r.wait_for_state(anna, again, "active", 60)
+        car.wait_for_active(anna, [again])
         check_equal(len(r.events("billing", again)), 1, "billing events")
         check_equal(len(r.events("billing")), 1, "billing events of all orders")
 

@@ -229,6 +229,26 @@ class Car:
     def set(self, **signals):
         run(os.path.join(BIN, "layby-car"), "set", "--socket", self.socket, *(f"{k}={v}" for k, v in signals.items()))
 
+    def exit_and_lock(self):
+        """Somebody comes, stays a moment, leaves and locks (P4.2)."""
+        self.set(driver="in", locked="no")
+        time.sleep(0.5 * PATIENCE)
+        self.set(**PARKED)
+
+    def wait_for_active(self, person, orders, seconds=90):
+        """Lives on, with an exit-and-lock every few seconds, until the server has all orders as active."""
+        limit = time.monotonic() + seconds * PATIENCE
+        while True:
+            self.exit_and_lock()
+            pause = time.monotonic() + 3
+            while time.monotonic() < pause:
+                states = {self.rig.order_state(person, order) for order in orders}
+                if states == {"active"}:
+                    return
+                check("failed" not in states, f"an order has failed: {self.status()['orders']}")
+                time.sleep(0.1)
+            check(time.monotonic() < limit, f"not active after {seconds * PATIENCE:.0f} s: {self.status()['orders']}")
+
     def show(self):
         return json.loads(run(os.path.join(BIN, "layby-car"), "show", "--socket", self.socket, "--json"))
 
@@ -332,11 +352,11 @@ class Rig:
         return {"kind": "map", "region": region, "version": version, "hardware": [HARDWARE], "release_counter": counter,
                 "path": self.region(version, region), "duration_seconds": 60, "battery_percent_min": 20}
 
-    def publish_releases(self, function_bytes=200_000):
+    def publish_releases(self, function_bytes=100_000):
         """Two functions, both map releases, both software releases; waits until the payloads are made."""
         functions = [{"kind": "function", "id": name, "version": "1.0", "hardware": [HARDWARE], "release_counter": 1,
-                      "path": self.package(name, function_bytes, name), "duration_seconds": 30}
-                     for name in ("adaptive-cruise", "trailer-assist")]
+                      "path": self.package(name, size, name), "duration_seconds": 30}
+                     for name, size in (("adaptive-cruise", function_bytes), ("trailer-assist", 20_000))]
         for counter, maps, node in ((1, OLD_MAP, OLD_SOFTWARE), (2, NEW_MAP, NEW_SOFTWARE)):
             images = [self.map_image(maps, region, counter) for region in REGIONS]
             images.append({"kind": "software", "version": node, "hardware": [HARDWARE], "release_counter": counter,
