@@ -58,7 +58,7 @@ image_list 1 $old_map $old_software functions >"$state/first.json"
 image_list 2 $new_map $new_software >"$state/second.json"
 publish "$state/first.json"
 publish "$state/second.json"
-say "the server makes a full payload of each image and a delta from each release to the next; this takes a minute or two"
+say "the server makes a full payload of each image and a delta from each release to the next; this takes some minutes"
 wait_for_jobs
 for name in maps/DE maps/FR maps/IT maps/NL software/hu-4; do
   has_delta "$name" || die "there is no delta for $name"

@@ -31,8 +31,8 @@ watcher=''
 
 # Runs a program whose output matters only if it fails.
 run() {
-  "$@" >"$state/last.log" 2>&1 || {
-    cat "$state/last.log" >&2
+  "$@" >"$state/last.out" 2>&1 || {
+    cat "$state/last.out" >&2
     die "$(basename "$1") ${2-} failed"
   }
 }
@@ -189,7 +189,7 @@ wait_for_jobs() {
       *queued* | *running*) ;;
       *) break ;;
     esac
-    [ $((SECONDS - begun)) -lt 900 ] || die "the payload jobs are not done after 15 minutes"
+    [ $((SECONDS - begun)) -lt 2700 ] || die "the payload jobs are not done after 45 minutes"
     sleep 1
   done
   [ ! -t 1 ] || echo
