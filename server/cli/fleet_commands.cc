@@ -87,10 +87,10 @@ Result<void> pause_rollout(Session& session, const Rollout& rollout) {
   if (!rollout.image.empty()) return put_rollout(session, rollout, "paused");
   const Json list = TRY(session.get("/v1/rollouts"));
   for (const Json& known : rows_of(list))
-    if (manifest::text_field(known, "id").value_or("") == rollout.id)
-      return put_rollout(session,
-                         {.id = rollout.id, .image = TRY(manifest::text_field(known, "image"))},
-                         "paused");
+    if (manifest::text_field(known, "id").value_or("") == rollout.id) {
+      std::string image = TRY(manifest::text_field(known, "image"));
+      return put_rollout(session, {.id = rollout.id, .image = std::move(image)}, "paused");
+    }
   return fail(ErrorCode::kNotFound, "no rollout {}", rollout.id);
 }
 
