@@ -28,11 +28,11 @@ Result<CarIdentity> read_identity(Disk& disk, const Layout& layout) {
   const Bytes bytes = TRY(read_file(disk, layout.identity(), kIdentityBytesMax));
   const manifest::Json json = TRY_CONTEXT(
       manifest::parse_strict(bytes, {.bytes_max = kIdentityBytesMax}), layout.identity());
-  CarIdentity identity{
-      .vin = TRY(manifest::Vin::parse(TRY(manifest::text_field(json, "vin")))),
-      .ecu = TRY(manifest::EcuSerial::parse(TRY(manifest::text_field(json, "ecu")))),
-      .hardware = TRY(manifest::HardwareId::parse(TRY(manifest::text_field(json, "hardware")))),
-      .server_url = TRY(manifest::text_field(json, "server"))};
+  auto vin = TRY(manifest::Vin::parse(TRY(manifest::text_field(json, "vin"))));
+  auto ecu = TRY(manifest::EcuSerial::parse(TRY(manifest::text_field(json, "ecu"))));
+  auto hardware = TRY(manifest::HardwareId::parse(TRY(manifest::text_field(json, "hardware"))));
+  auto server_url = TRY(manifest::text_field(json, "server"));
+  CarIdentity identity{std::move(vin), std::move(ecu), std::move(hardware), std::move(server_url)};
   identity.poll_seconds = TRY(manifest::uint_field(json, "pollSeconds", kPollSecondsMax));
   return identity;
 }

@@ -14,8 +14,8 @@ namespace layby::agent {
 struct CurlOptions {
   std::string server_url;                  // "https://host:port", nothing behind it
   std::string ca_path;                     // PEM
-  std::string certificate_path{};            // PEM; empty: none is shown
-  std::string key_path{};                    // PEM, PKCS#8
+  std::string certificate_path{};          // PEM; empty: none is shown
+  std::string key_path{};                  // PEM, PKCS#8
   std::uint64_t bytes_per_second_max = 0;  // 0: as fast as it goes
   // Asked about once a second and after each piece of a body; when true the exchange ends with
   // kCancelled. May be empty.

@@ -218,11 +218,7 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
             .error = Error(ErrorCode::kBadPayload,
                            what + ": its head says other than the metadata that names it")};
   auto stored = replace_file(disk_, layout_.head(order, index), head);
-  if (stored) {  // whatever lay in its place before must not look like progress
-    const auto target = disk_.open_write(layout_.staging(order, index, journal_.record()));
-    stored = !target ? Result<void>(fail(target.error())) : (*target)->truncate(0);
-    if (stored) stored = (*target)->sync();
-  }
+  if (stored) stored = start_staging(order, index);
   if (!stored) return later(order, stored.error());
   image.chunk_count = parsed->chunk_count();
   image.chunks_done = 0;
@@ -230,6 +226,16 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
   order.failures_in_row = 0;
   if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
   return {};
+}
+
+// An empty file, whose name survives a power cut as the marks do that will refer to it: whatever
+// lay in its place before must not look like progress.
+Result<void> Downloads::start_staging(const OrderRecord& order, std::size_t index) {
+  const std::string path = layout_.staging(order, index, journal_.record());
+  const auto target = TRY(disk_.open_write(path));
+  TRY_VOID(target->truncate(0));
+  TRY_VOID(target->sync());
+  return disk_.sync_dir(parent_dir(path));
 }
 
 Result<void> Downloads::open_image(OrderRecord& order, std::size_t index) {

@@ -58,6 +58,7 @@ class Downloads {
   DownloadOutcome fetch_head(OrderRecord& order, std::size_t index);
   DownloadOutcome fetch_run(OrderRecord& order, std::size_t index);
   DownloadOutcome read_back(OrderRecord& order, std::size_t index);
+  Result<void> start_staging(const OrderRecord& order, std::size_t index);
   Result<void> open_image(OrderRecord& order, std::size_t index);
   Result<void> skip_chunks_on_disk(ImageProgress& image);
   Result<void> take_bytes(OrderRecord& order, Run& run, ByteSpan bytes);

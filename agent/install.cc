@@ -1,6 +1,5 @@
 #include "agent/install.h"
 
-#include <algorithm>
 #include <set>
 
 #include "base/assert.h"
@@ -284,25 +283,27 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
 // ---- what nobody needs --------------------------------------------------------------------------
 
 Result<void> Installer::sweep(const Record& record) {
-  std::set<std::string> needed;
+  std::set<std::string> needed = {"maps/sets/" + std::to_string(record.map_set)};
+  std::set<std::string> on_their_way;  // orders with something in the inbox
   for (const auto& [slot, held] : record.slots) needed.insert(held.path);
-  for (const OrderRecord& order : record.orders)
+  for (const OrderRecord& order : record.orders) {
+    if (is_final(order.state)) continue;
+    on_their_way.insert(order.id.text());
+    if (is_past_no_return(order.state))
+      needed.insert("maps/sets/" + std::to_string(record.map_set + 1));
     for (const ImageProgress& image : order.images) {
-      if (is_final(order.state)) continue;
       if (image.slot.kind() == ImageKind::kMap) needed.insert(Layout::region_path(image));
       if (image.slot.kind() == ImageKind::kFunction) needed.insert(Layout::package_path(image));
     }
-  const bool maps_in_flight =
-      std::any_of(record.orders.begin(), record.orders.end(),
-                  [](const OrderRecord& order) { return is_past_no_return(order.state); });
-  needed.insert("maps/sets/" + std::to_string(record.map_set));
-  if (maps_in_flight) needed.insert("maps/sets/" + std::to_string(record.map_set + 1));
-  for (const std::string folder : {"maps/regions", "maps/sets", "functions"}) {
+  }
+  for (const std::string folder : {"maps/regions", "maps/sets", "functions", "inbox"}) {
     const auto names = disk_.list(layout_.absolute(folder));
     if (!names) continue;  // not made yet
-    for (const std::string& name : *names)
-      if (!needed.contains(folder + "/" + name))
-        TRY_VOID(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
+    for (const std::string& name : *names) {
+      const bool keep = folder == "inbox" ? on_their_way.contains(name.substr(0, name.find('.')))
+                                          : needed.contains(folder + "/" + name);
+      if (!keep) TRY_VOID(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
+    }
   }
   return {};
 }

@@ -104,9 +104,8 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
                                                  .certificate_path = layout.certificate(),
                                                  .key_path = layout.tls_key(),
                                                  .interrupted = {}}));
-  opened->agent =
-      TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
-                      {.state_directory = opened->directory, .language = *language}));
+  opened->agent = TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
+                                  {.state_directory = opened->directory, .language = *language}));
   return opened;
 }
 
@@ -150,8 +149,8 @@ size_t layby_agent_status(const layby_agent* agent, char* text, size_t size) {
   std::string out;
   RealDisk disk;
   const int result = guarded(agent->error, [&]() -> Result<void> {
-    out = TRY(status(disk, agent->clock, Layout(agent->directory), Daemon::kRunning,
-                     StatusForm::kJson));
+    out = TRY(
+        status(disk, agent->clock, Layout(agent->directory), Daemon::kRunning, StatusForm::kJson));
     return {};
   });
   if (result != LAYBY_OK) return 0;

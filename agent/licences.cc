@@ -32,9 +32,10 @@ Result<manifest::VerifiedLicence> Licences::open(ByteSpan sealed, const manifest
                                                  const FunctionRecord* known) const {
   const manifest::Json key =
       TRY(manifest::parse_strict(as_bytes(licence_key), {.bytes_max = kLicenceBytesMax}));
+  auto public_key = TRY(manifest::PublicKey::from_json(key));
   manifest::LicenceExpectation expected{.vin = identity_.vin,
                                         .function = id,
-                                        .licence_key = TRY(manifest::PublicKey::from_json(key)),
+                                        .licence_key = std::move(public_key),
                                         .newest = std::nullopt};
   if (known != nullptr && known->newest.counter > 0) expected.newest = known->newest;
   return manifest::open_licence(sealed, seal_key_, expected);

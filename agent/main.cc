@@ -61,15 +61,16 @@ struct Options {
 // ---- provision and pair -------------------------------------------------------------------------
 
 Result<FactoryState> factory_of(const Options& options) {
-  FactoryState factory{.identity = {.vin = TRY(manifest::Vin::parse(options.vin)),
-                                    .ecu = TRY(manifest::EcuSerial::parse(options.ecu)),
-                                    .hardware = TRY(manifest::HardwareId::parse(options.hardware)),
-                                    .server_url = options.server},
-                       .director_root_path = options.director_root,
-                       .image_root_path = options.image_root,
-                       .ca_path = options.ca,
-                       .map_directories = {},
-                       .software_path = options.software};
+  auto vin = TRY(manifest::Vin::parse(options.vin));
+  auto ecu = TRY(manifest::EcuSerial::parse(options.ecu));
+  auto hardware = TRY(manifest::HardwareId::parse(options.hardware));
+  FactoryState factory{
+      .identity = {std::move(vin), std::move(ecu), std::move(hardware), options.server},
+      .director_root_path = options.director_root,
+      .image_root_path = options.image_root,
+      .ca_path = options.ca,
+      .map_directories = {},
+      .software_path = options.software};
   for (const std::string& map : options.maps) {
     const std::size_t equals = map.find('=');
     if (equals == std::string::npos)

@@ -40,11 +40,12 @@ std::string reason_of(const HttpResponse& response) {
 
 Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code) {
   CarIdentity identity = TRY(read_identity(disk, layout));
+  std::string body = TRY(request_body(disk, layout, identity, code));
   const HttpResponse response =
       TRY(transport.exchange({.method = HttpRequest::Method::kPost,
                               .path = "/v1/pair",
                               .headers = {{"Content-Type", "application/json"}},
-                              .body = TRY(request_body(disk, layout, identity, code)),
+                              .body = std::move(body),
                               .bytes_max = kAnswerBytesMax}));
   if (response.status >= 400 && response.status < 500 && response.status != 429)
     return fail(ErrorCode::kForbidden, "pairing was refused: {}", reason_of(response));

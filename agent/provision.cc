@@ -43,9 +43,9 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
                                   const manifest::RegionId& region, const std::string& from) {
   const auto view = TRY_CONTEXT(manifest::RegionImage::open(disk, from), from);
   const auto digests = TRY(crypto::hash_all(*view, crypto::Hasher::With::kSha256));
-  ImageProgress image{.name = TRY(manifest::ImageName::parse(
-                          fmt::format("maps/{}/{}.tar", region.text(), kFactoryVersion))),
-                      .slot = manifest::Slot::map(region)};
+  auto name = TRY(
+      manifest::ImageName::parse(fmt::format("maps/{}/{}.tar", region.text(), kFactoryVersion)));
+  ImageProgress image{.name = std::move(name), .slot = manifest::Slot::map(region)};
   image.sha256 = digests.sha256;
   const std::string path = Layout::region_path(image);
   TRY_VOID(disk.make_dirs(layout.regions()));
@@ -65,8 +65,9 @@ Result<SlotRecord> install_software(Disk& disk, const Layout& layout,
   const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
   const std::string path = "software/a.img";
   TRY_VOID(copy(*file, disk, layout.absolute(path)));
-  return SlotRecord{.image = TRY(manifest::ImageName::parse(
-                        fmt::format("software/{}/{}.img", hardware.text(), kFactoryVersion))),
+  auto name = TRY(manifest::ImageName::parse(
+      fmt::format("software/{}/{}.img", hardware.text(), kFactoryVersion)));
+  return SlotRecord{.image = std::move(name),
                     .version = std::string(kFactoryVersion),
                     .sha256 = digests.sha256,
                     .length = digests.length,

@@ -106,8 +106,8 @@ Result<std::optional<Error>> optional_error(const Json& object, std::string_view
   const Json* json = manifest::find_field(object, key);
   if (json == nullptr) return std::optional<Error>{};
   const auto code = TRY(number<std::uint16_t>(*json, "code"));
-  return std::optional<Error>{
-      Error(static_cast<ErrorCode>(code), TRY(manifest::text_field(*json, "text")))};
+  std::string text = TRY(manifest::text_field(*json, "text"));
+  return std::optional<Error>(Error(static_cast<ErrorCode>(code), std::move(text)));
 }
 
 Result<manifest::Payload> decode_payload(const Json& json) {
@@ -122,9 +122,9 @@ Result<manifest::Payload> decode_payload(const Json& json) {
 }
 
 Result<ImageProgress> decode_image(const Json& json) {
-  ImageProgress image{
-      .name = TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "name")))),
-      .slot = TRY(manifest::Slot::parse(TRY(manifest::text_field(json, "slot"))))};
+  auto name = TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "name"))));
+  auto slot = TRY(manifest::Slot::parse(TRY(manifest::text_field(json, "slot"))));
+  ImageProgress image{.name = std::move(name), .slot = std::move(slot)};
   image.version = TRY(manifest::text_field(json, "version"));
   image.length = TRY(manifest::uint_field(json, "length"));
   image.sha256 = TRY(manifest::digest_field(json, "sha256"));
@@ -167,7 +167,8 @@ Result<void> decode_lists(const Json& json, OrderRecord& order) {
 }
 
 Result<OrderRecord> decode_order(const Json& json) {
-  OrderRecord order{.id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))))};
+  auto id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
+  OrderRecord order{.id = std::move(id)};
   order.action = TRY(decode_action(json));
   const std::string state = TRY(manifest::text_field(json, "state"));
   const auto parsed = state_from(state);
@@ -190,8 +191,8 @@ Result<OrderRecord> decode_order(const Json& json) {
 }
 
 Result<SlotRecord> decode_slot(const Json& json) {
-  SlotRecord slot{.image =
-                      TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "image"))))};
+  auto image = TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "image"))));
+  SlotRecord slot{.image = std::move(image)};
   slot.version = TRY(manifest::text_field(json, "version"));
   slot.sha256 = TRY(manifest::digest_field(json, "sha256"));
   slot.length = TRY(manifest::uint_field(json, "length"));

@@ -35,9 +35,10 @@ Result<void> activate(const Json& request, CarState& car) {
     return fail(ErrorCode::kActivationFailed, "the control unit does not answer");
   const std::string id = TRY(manifest::text_field(request, "function"));
   const std::string package = TRY(manifest::text_field(request, "package"));
-  ActiveFunction active{.package = package,
-                        .sha256 = TRY(digest_of(package)),
-                        .until = TRY(manifest::text_field(request, "until"))};
+  ActiveFunction active;
+  active.package = package;
+  active.sha256 = TRY(digest_of(package));
+  active.until = TRY(manifest::text_field(request, "until"));
   car.functions[id] = std::move(active);
   ++car.activations;
   return {};

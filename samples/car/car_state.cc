@@ -119,9 +119,11 @@ Result<void> read_software_and_maps(const Json& json, CarState& car) {
   const Json& maps = *TRY(manifest::object_field(json, "maps"));
   car.map_set = TRY(manifest::text_field(maps, "set"));
   const Json& regions = *TRY(manifest::object_field(maps, "regions"));
-  for (auto at = regions.begin(); at != regions.end(); ++at)
-    car.regions[at.key()] = {.tables = TRY(manifest::uint_field(at.value(), "tables")),
-                             .rows = TRY(manifest::uint_field(at.value(), "rows"))};
+  for (auto at = regions.begin(); at != regions.end(); ++at) {
+    RegionSeen& seen = car.regions[at.key()];
+    seen.tables = TRY(manifest::uint_field(at.value(), "tables"));
+    seen.rows = TRY(manifest::uint_field(at.value(), "rows"));
+  }
   return {};
 }
 
