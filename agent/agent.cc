@@ -80,6 +80,10 @@ struct Agent::State {
     return (options.interrupted && options.interrupted()) || is_private(vehicle.facts());
   }
 
+  // A state directory that was carried into another car does nothing there (P1.3).
+  bool is_our_car(const Facts& facts) const {
+    return said_vin(facts).value_or(identity.vin.text()) == identity.vin.text();
+  }
   Result<void> look_for_changes(const Facts& facts);
   void try_everything_now();
   Result<Work::Did> talk(Work::Network network);
@@ -249,8 +253,9 @@ Result<Agent::Next> Agent::step() {
                                 : is_connected(facts) ? Work::Network::kAllowed
                                                       : Work::Network::kNone;
   Work::Did did = TRY(s.work.advance_started());
-  if (did == Work::Did::kNothing) did = TRY(s.work.keep_terms(facts));
-  if (did == Work::Did::kNothing) did = TRY(s.work.look_at_car(facts));
+  const bool is_our_car = s.is_our_car(facts);
+  if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));
+  if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
   if (did == Work::Did::kNothing) did = TRY(s.talk(network));
   if (did == Work::Did::kNothing) did = TRY(s.work.download(network));
   s.show(s.vehicle.facts());

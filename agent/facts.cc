@@ -134,6 +134,12 @@ bool is_connected(const Facts& facts) {
   return found == facts.signals().end() || found->second.value != "none";
 }
 
+std::optional<std::string> said_vin(const Facts& facts) {
+  const auto found = facts.signals().find(std::string(vss::kVin));
+  if (found == facts.signals().end() || found->second.value.empty()) return std::nullopt;
+  return found->second.value;
+}
+
 std::optional<UnixSeconds> owner_time(const Facts& facts) {
   const auto found = facts.signals().find(std::string(vss::kActivateAt));
   if (found == facts.signals().end()) return std::nullopt;

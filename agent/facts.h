@@ -96,6 +96,9 @@ bool is_private(const Facts& facts);
 // There is a bearer. A car that says nothing of bearers has one.
 bool is_connected(const Facts& facts);
 
+// The VIN that the car says it has; nothing if it says none.
+std::optional<std::string> said_vin(const Facts& facts);
+
 std::optional<UnixSeconds> owner_time(const Facts& facts);
 
 }  // namespace layby::agent

@@ -520,6 +520,21 @@ TEST_CASE("a licence that was copied from another car switches nothing on (P1.3)
   CHECK(other.vehicle.shows("Not licensed for this car: adaptive-cruise"));
 }
 
+TEST_CASE("a state directory in a car with another VIN begins nothing (P1.3)") {
+  World world;
+  const auto id = place(world, Kind::kMaps);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.vehicle.signals[std::string(vss::kVin)] = "WVWZZZ1JZXW000025";
+  world.exit_and_lock();
+  world.run(600);
+  CHECK(world.state(id) == State::kDownloaded);
+  CHECK(world.live_maps() == "old");
+  world.vehicle.signals[std::string(vss::kVin)] = kVin;
+  world.exit_and_lock();
+  world.run(600);
+  CHECK(world.state(id) == State::kActive);
+}
+
 TEST_CASE("a report is sent again as the same bytes until it is taken") {
   World world;
   world.server.offline = true;
