@@ -18,6 +18,7 @@
 #include "base/time_text.h"
 #include "crypto/initialize.h"
 #include "manifest/image_entry.h"
+#include "server/director/online_keys.h"
 #include "server/fleet/account.h"
 #include "server/fleet/car.h"
 #include "server/fleet/deadline.h"

@@ -44,16 +44,21 @@ void save_account(Change& change, const Account& account) {
 
 Result<Account> decode_account(std::string_view text) {
   const Json json = TRY(parse_stored("account", text));
-  Account account{.id = TRY(manifest::text_field(json, "id")),
-                  .name = TRY(manifest::text_field(json, "name")),
-                  .role = TRY(manifest::text_field(json, "role").and_then(parse_role)),
+  auto id = TRY(manifest::text_field(json, "id"));
+  auto name = TRY(manifest::text_field(json, "name"));
+  auto role = TRY(manifest::text_field(json, "role").and_then(parse_role));
+  auto created = TRY(manifest::time_field(json, "created"));
+  Account account{.id = std::move(id),
+                  .name = std::move(name),
+                  .role = std::move(role),
                   .email = std::nullopt,
-                  .created = TRY(manifest::time_field(json, "created")),
+                  .created = std::move(created),
                   .tokens = {}};
   if (manifest::find_field(json, "email")) account.email = TRY(manifest::text_field(json, "email"));
   for (const Json& token : *TRY(manifest::array_field(json, "tokens"))) {
-    account.tokens.push_back({.digest = TRY(manifest::text_field(token, "digest")),
-                              .expires = TRY(manifest::time_field(token, "expires"))});
+    auto digest = TRY(manifest::text_field(token, "digest"));
+    auto expires = TRY(manifest::time_field(token, "expires"));
+    account.tokens.push_back({.digest = std::move(digest), .expires = std::move(expires)});
   }
   return account;
 }
@@ -129,8 +134,9 @@ Result<std::optional<TokenHolder>> find_token(const Store& store, std::string_vi
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("token", *text));
   if (TRY(manifest::time_field(json, "expires")) <= now) return std::nullopt;
-  return TokenHolder{.account = TRY(manifest::text_field(json, "account")),
-                     .role = TRY(manifest::text_field(json, "role").and_then(parse_role))};
+  auto account = TRY(manifest::text_field(json, "account"));
+  auto role = TRY(manifest::text_field(json, "role").and_then(parse_role));
+  return TokenHolder{.account = std::move(account), .role = std::move(role)};
 }
 
 }  // namespace layby::server

@@ -22,9 +22,9 @@ Json token_json(const Account& account, const std::string& token) {
 Result<AccountRequest> read_account(const Request& request) {
   const Json body = TRY(json_body(request));
   TRY_VOID(check_fields(body, {"name", "role", "email"}));
-  AccountRequest wanted{.name = TRY(manifest::text_field(body, "name")),
-                        .role = TRY(manifest::text_field(body, "role").and_then(parse_role)),
-                        .email = std::nullopt};
+  auto name = TRY(manifest::text_field(body, "name"));
+  auto role = TRY(manifest::text_field(body, "role").and_then(parse_role));
+  AccountRequest wanted{.name = std::move(name), .role = std::move(role), .email = std::nullopt};
   if (manifest::find_field(body, "email")) wanted.email = TRY(manifest::text_field(body, "email"));
   return wanted;
 }

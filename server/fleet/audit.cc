@@ -19,8 +19,9 @@ Result<crypto::Digest256> record_digest(const Json& record) {
 Result<AuditHead> decode_head(const std::optional<std::string>& text) {
   if (!text) return AuditHead{};
   const Json json = TRY(parse_stored("audit head", *text));
-  return AuditHead{.seq = TRY(manifest::uint_field(json, "seq")),
-                   .digest = TRY(manifest::digest_field(json, "digest"))};
+  auto seq = TRY(manifest::uint_field(json, "seq"));
+  auto digest = TRY(manifest::digest_field(json, "digest"));
+  return AuditHead{.seq = std::move(seq), .digest = std::move(digest)};
 }
 
 // That `record` follows upon what ends at `head`; then where the chain ends with it.
@@ -33,7 +34,8 @@ Result<AuditHead> follow(const AuditHead& head, const std::string& text) {
   const Result<crypto::Digest256> previous = manifest::digest_field(record, "previous");
   if (!previous || *previous != head.digest)
     return fail(ErrorCode::kCorrupt, "record {} or the one before it was altered", seq);
-  return AuditHead{.seq = seq, .digest = TRY(record_digest(record))};
+  auto digest = TRY(record_digest(record));
+  return AuditHead{.seq = seq, .digest = std::move(digest)};
 }
 
 }  // namespace

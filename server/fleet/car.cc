@@ -18,23 +18,28 @@ Result<std::array<std::uint8_t, N>> key_field(const Json& object, std::string_vi
 }
 
 Result<CarEcu> decode_ecu(const Json& json) {
-  CarEcu ecu{
-      .serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse)),
-      .hardware_id =
-          TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse)),
-      .public_key = std::nullopt};
+  auto serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse));
+  auto hardware_id =
+      TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse));
+  CarEcu ecu{.serial = std::move(serial),
+             .hardware_id = std::move(hardware_id),
+             .public_key = std::nullopt};
   if (manifest::find_field(json, "public_key"))
     ecu.public_key = TRY((key_field<32>(json, "public_key")));
   return ecu;
 }
 
 Result<Pairing> decode_pairing(const Json& json) {
-  return Pairing{
-      .owner = TRY(manifest::text_field(json, "owner")),
-      .primary = TRY(manifest::text_field(json, "primary").and_then(manifest::EcuSerial::parse)),
-      .certificate = TRY(manifest::digest_field(json, "certificate")),
-      .seal_key = TRY((key_field<32>(json, "seal_key"))),
-      .paired_at = TRY(manifest::time_field(json, "paired_at"))};
+  auto owner = TRY(manifest::text_field(json, "owner"));
+  auto primary = TRY(manifest::text_field(json, "primary").and_then(manifest::EcuSerial::parse));
+  auto certificate = TRY(manifest::digest_field(json, "certificate"));
+  auto seal_key = TRY((key_field<32>(json, "seal_key")));
+  auto paired_at = TRY(manifest::time_field(json, "paired_at"));
+  return Pairing{.owner = std::move(owner),
+                 .primary = std::move(primary),
+                 .certificate = std::move(certificate),
+                 .seal_key = std::move(seal_key),
+                 .paired_at = std::move(paired_at)};
 }
 
 Result<Car> decode_loaded(std::optional<std::string> text, const manifest::Vin& vin) {
@@ -87,13 +92,19 @@ std::string encode_car(const Car& car) {
 
 Result<Car> decode_car(std::string_view text) {
   const Json json = TRY(parse_stored("car", text));
-  Car car{.vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse)),
-          .model = TRY(manifest::text_field(json, "model")),
-          .model_year = TRY(manifest::uint_field(json, "model_year")),
-          .country = TRY(manifest::text_field(json, "country")),
-          .hardware = TRY(texts_field(json, "hardware", 1000)),
+  auto vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse));
+  auto model = TRY(manifest::text_field(json, "model"));
+  auto model_year = TRY(manifest::uint_field(json, "model_year"));
+  auto country = TRY(manifest::text_field(json, "country"));
+  auto hardware = TRY(texts_field(json, "hardware", 1000));
+  auto registered_at = TRY(manifest::time_field(json, "registered_at"));
+  Car car{.vin = std::move(vin),
+          .model = std::move(model),
+          .model_year = std::move(model_year),
+          .country = std::move(country),
+          .hardware = std::move(hardware),
           .ecus = {},
-          .registered_at = TRY(manifest::time_field(json, "registered_at")),
+          .registered_at = std::move(registered_at),
           .pairing = std::nullopt};
   for (const Json& ecu : *TRY(manifest::array_field(json, "ecus")))
     car.ecus.push_back(TRY(decode_ecu(ecu)));

@@ -47,11 +47,12 @@ Result<std::vector<CarEcu>> read_ecus(const Json& body) {
   for (const Json& entry : list) {
     if (!entry.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
     TRY_VOID(check_fields(entry, {"serial", "hardware_id"}));
-    ecus.push_back(
-        {.serial = TRY(manifest::text_field(entry, "serial").and_then(manifest::EcuSerial::parse)),
-         .hardware_id =
-             TRY(manifest::text_field(entry, "hardware_id").and_then(manifest::HardwareId::parse)),
-         .public_key = std::nullopt});
+    auto serial = TRY(manifest::text_field(entry, "serial").and_then(manifest::EcuSerial::parse));
+    auto hardware_id =
+        TRY(manifest::text_field(entry, "hardware_id").and_then(manifest::HardwareId::parse));
+    ecus.push_back({.serial = std::move(serial),
+                    .hardware_id = std::move(hardware_id),
+                    .public_key = std::nullopt});
     if (!serials.insert(ecus.back().serial.text()).second)
       return fail(ErrorCode::kBadFormat, "ECU {} is named twice", ecus.back().serial.text());
   }
@@ -63,12 +64,17 @@ Result<Car> read_car(const Request& request, UnixSeconds now) {
   TRY_VOID(check_fields(body, {"vin", "model", "model_year", "country", "hardware", "ecus"}));
   const std::string country = TRY(read_country(body));
   const std::string vin = TRY(manifest::text_field(body, "vin"));
-  Car car{.vin = TRY(manifest::Vin::parse_for_market(vin, country)),
-          .model = TRY(manifest::text_field(body, "model")),
-          .model_year = TRY(manifest::uint_field(body, "model_year", kModelYearMax)),
+  auto checked_vin = TRY(manifest::Vin::parse_for_market(vin, country));
+  auto model = TRY(manifest::text_field(body, "model"));
+  auto model_year = TRY(manifest::uint_field(body, "model_year", kModelYearMax));
+  auto hardware = TRY(texts_field(body, "hardware", kHardwareMax));
+  auto ecus = TRY(read_ecus(body));
+  Car car{.vin = std::move(checked_vin),
+          .model = std::move(model),
+          .model_year = std::move(model_year),
           .country = country,
-          .hardware = TRY(texts_field(body, "hardware", kHardwareMax)),
-          .ecus = TRY(read_ecus(body)),
+          .hardware = std::move(hardware),
+          .ecus = std::move(ecus),
           .registered_at = now,
           .pairing = std::nullopt};
   if (car.model.empty() || car.model.size() > kTextBytesMax)
@@ -140,8 +146,9 @@ Response get_car(const Services& services, const Request& request) {
                         {"attack", state->attack}};
     }
     if (access.standing != Standing::kSecondary) {
-      json["consents"] = {{"software-updates", consent_json(TRY(load_software_consent(
-                                                   services.store, access.car.vin)))}};
+      const std::optional<Consent> consent =
+          TRY(load_software_consent(services.store, access.car.vin));
+      json["consents"] = {{"software-updates", consent_json(consent)}};
     }
     return json_response(200, json);
   }());

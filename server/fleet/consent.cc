@@ -17,13 +17,17 @@ std::string consent_key(const manifest::Vin& vin) {
 Result<std::optional<Consent>> decode(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("consent", *text));
-  return Consent{.state = TRY(manifest::text_field(json, "state")) == "given"
-                              ? Consent::State::kGiven
-                              : Consent::State::kWithdrawn,
-                 .language = TRY(manifest::text_field(json, "language")),
-                 .text_version = TRY(manifest::text_field(json, "text_version")),
-                 .who = TRY(manifest::text_field(json, "who")),
-                 .at = TRY(manifest::time_field(json, "at"))};
+  auto state = TRY(manifest::text_field(json, "state")) == "given" ? Consent::State::kGiven
+                                                                   : Consent::State::kWithdrawn;
+  auto language = TRY(manifest::text_field(json, "language"));
+  auto text_version = TRY(manifest::text_field(json, "text_version"));
+  auto who = TRY(manifest::text_field(json, "who"));
+  auto at = TRY(manifest::time_field(json, "at"));
+  return Consent{.state = std::move(state),
+                 .language = std::move(language),
+                 .text_version = std::move(text_version),
+                 .who = std::move(who),
+                 .at = std::move(at)};
 }
 
 }  // namespace

@@ -32,7 +32,8 @@ Result<Deadline> parse_deadline(std::string_view key) {
     parts[i] = key.substr(begin, end - begin);
     begin = end + 1;
   }
-  Deadline deadline{.at = TRY(parse_utc(parts[1])),
+  auto at = TRY(parse_utc(parts[1]));
+  Deadline deadline{.at = std::move(at),
                     .kind = DeadlineKind::kDownload,
                     .subject = std::string(parts[2]),
                     .id = std::string(parts[3])};

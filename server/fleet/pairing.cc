@@ -59,11 +59,13 @@ std::string normalise_code(std::string_view typed) {
 
 Result<CarEcu> read_ecu(const Json& json) {
   TRY_VOID(check_fields(json, {"serial", "hardware_id", "public_key"}));
-  return CarEcu{
-      .serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse)),
-      .hardware_id =
-          TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse)),
-      .public_key = TRY(manifest::text_field(json, "public_key").and_then(array_from_hex<32>))};
+  auto serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse));
+  auto hardware_id =
+      TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse));
+  auto public_key = TRY(manifest::text_field(json, "public_key").and_then(array_from_hex<32>));
+  return CarEcu{.serial = std::move(serial),
+                .hardware_id = std::move(hardware_id),
+                .public_key = std::move(public_key)};
 }
 
 Result<PairRequest> read_pair_request(const Request& request) {
@@ -80,14 +82,16 @@ Result<PairRequest> read_pair_request(const Request& request) {
   manifest::EcuSerial primary = ecus.front().serial;
   if (manifest::find_field(body, "primary"))
     primary = TRY(manifest::text_field(body, "primary").and_then(manifest::EcuSerial::parse));
-  PairRequest pair{
-      .vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse)),
-      .code_digest = digest_of_code(normalise_code(code)),
-      .certificate_request = TRY(manifest::text_field(body, "certificate_request")),
-      .seal_key = TRY(manifest::text_field(body, "seal_key").and_then(array_from_hex<32>)),
-      .primary = std::move(primary),
-      .ecus = std::move(ecus),
-      .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
+  auto vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse));
+  auto certificate_request = TRY(manifest::text_field(body, "certificate_request"));
+  auto seal_key = TRY(manifest::text_field(body, "seal_key").and_then(array_from_hex<32>));
+  PairRequest pair{.vin = std::move(vin),
+                   .code_digest = digest_of_code(normalise_code(code)),
+                   .certificate_request = std::move(certificate_request),
+                   .seal_key = std::move(seal_key),
+                   .primary = std::move(primary),
+                   .ecus = std::move(ecus),
+                   .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
   if (pair.certificate_request.size() > kRequestPemBytesMax)
     return fail(ErrorCode::kTooLarge, "certificate_request: at most {} bytes", kRequestPemBytesMax);
   // A key to which no licence can be sealed would be found out only once an order is paid.
@@ -110,8 +114,9 @@ Result<WrongTries> load_tries(Change& change, const manifest::Vin& vin, UnixSeco
   const std::optional<std::string> text = TRY(change.get(tries_key(vin)));
   if (!text) return WrongTries{};
   const Json json = TRY(parse_stored("pairing tries", *text));
-  const WrongTries tries{.count = TRY(manifest::uint_field(json, "wrong")),
-                         .last = TRY(manifest::time_field(json, "last"))};
+  auto count = TRY(manifest::uint_field(json, "wrong"));
+  auto last = TRY(manifest::time_field(json, "last"));
+  const WrongTries tries{.count = std::move(count), .last = std::move(last)};
   return now >= tries.last + kPairingLockSeconds ? WrongTries{} : tries;
 }
 
@@ -192,8 +197,10 @@ Result<std::optional<CodeState>> load_code(Change& change, const PairRequest& pa
   const std::optional<std::string> text = TRY(change.get(code_key(pair.code_digest)));
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("pairing code", *text));
-  CodeState code{.account = TRY(manifest::text_field(json, "account")),
-                 .expires = TRY(manifest::time_field(json, "expires")),
+  auto account = TRY(manifest::text_field(json, "account"));
+  auto expires = TRY(manifest::time_field(json, "expires"));
+  CodeState code{.account = std::move(account),
+                 .expires = std::move(expires),
                  .used_by = std::nullopt,
                  .certificate = {}};
   if (now >= code.expires) return std::nullopt;

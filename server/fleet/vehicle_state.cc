@@ -11,18 +11,21 @@ using manifest::Json;
 namespace {
 
 Result<manifest::InstalledImage> decode_installed(const Json& json) {
-  return manifest::InstalledImage{
-      .image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse)),
-      .sha256 = TRY(manifest::digest_field(json, "sha256")),
-      .length = TRY(manifest::uint_field(json, "length")),
-      .release_counter = TRY(manifest::uint_field(json, "releaseCounter"))};
+  auto image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse));
+  auto sha256 = TRY(manifest::digest_field(json, "sha256"));
+  auto length = TRY(manifest::uint_field(json, "length"));
+  auto release_counter = TRY(manifest::uint_field(json, "releaseCounter"));
+  return manifest::InstalledImage{.image = std::move(image),
+                                  .sha256 = std::move(sha256),
+                                  .length = std::move(length),
+                                  .release_counter = std::move(release_counter)};
 }
 
 Result<manifest::FunctionReport> decode_function(const Json& json) {
+  auto counter = TRY(manifest::uint_field(json, "counter"));
+  auto state = TRY(manifest::text_field(json, "state").and_then(manifest::parse_function_state));
   manifest::FunctionReport report{
-      .counter = TRY(manifest::uint_field(json, "counter")),
-      .state = TRY(manifest::text_field(json, "state").and_then(manifest::parse_function_state)),
-      .until = std::nullopt};
+      .counter = std::move(counter), .state = std::move(state), .until = std::nullopt};
   if (manifest::find_field(json, "until")) report.until = TRY(manifest::time_field(json, "until"));
   return report;
 }
@@ -30,13 +33,19 @@ Result<manifest::FunctionReport> decode_function(const Json& json) {
 Result<std::optional<VehicleState>> decode(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("report", *text));
-  VehicleState state{.received = TRY(manifest::time_field(json, "received")),
-                     .time = TRY(manifest::time_field(json, "time")),
-                     .manifest = TRY(manifest::digest_field(json, "manifest")),
-                     .acknowledged = TRY(manifest::uint_field(json, "acknowledged")),
+  auto received = TRY(manifest::time_field(json, "received"));
+  auto time = TRY(manifest::time_field(json, "time"));
+  auto digest = TRY(manifest::digest_field(json, "manifest"));
+  auto acknowledged = TRY(manifest::uint_field(json, "acknowledged"));
+  auto agent = TRY(manifest::text_field(json, "agent"));
+  auto attack = TRY(manifest::text_field(json, "attack"));
+  VehicleState state{.received = std::move(received),
+                     .time = std::move(time),
+                     .manifest = std::move(digest),
+                     .acknowledged = std::move(acknowledged),
                      .counters = {},
-                     .agent = TRY(manifest::text_field(json, "agent")),
-                     .attack = TRY(manifest::text_field(json, "attack")),
+                     .agent = std::move(agent),
+                     .attack = std::move(attack),
                      .installed = {},
                      .functions = {}};
   const Json& counters = *TRY(manifest::object_field(json, "counters"));

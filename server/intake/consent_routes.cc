@@ -30,9 +30,11 @@ Answer<CarAffairs> begin(const Services& services, Change& change, const CarAcce
 Result<Consent> read_consent(const Request& request, const std::string& who, UnixSeconds now) {
   const Json body = TRY(json_body(request));
   TRY_VOID(check_fields(body, {"language", "text_version"}));
+  auto language = TRY(manifest::text_field(body, "language"));
+  auto text_version = TRY(manifest::text_field(body, "text_version"));
   Consent consent{.state = Consent::State::kGiven,
-                  .language = TRY(manifest::text_field(body, "language")),
-                  .text_version = TRY(manifest::text_field(body, "text_version")),
+                  .language = std::move(language),
+                  .text_version = std::move(text_version),
                   .who = who,
                   .at = now};
   if (consent.language.size() != 2)

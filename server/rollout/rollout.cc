@@ -43,10 +43,14 @@ Json rollout_json(const Rollout& rollout) {
 
 Result<Rollout> decode_rollout(const KeyValue& entry) {
   const Json json = TRY(parse_stored(entry.key, entry.value));
-  return Rollout{.id = TRY(manifest::text_field(json, "id")),
-                 .image = TRY(manifest::text_field(json, "image")),
-                 .state = TRY(manifest::text_field(json, "state").and_then(parse_state)),
-                 .since = TRY(manifest::time_field(json, "since"))};
+  auto plain_id = TRY(manifest::text_field(json, "id"));
+  auto image = TRY(manifest::text_field(json, "image"));
+  auto state = TRY(manifest::text_field(json, "state").and_then(parse_state));
+  auto since = TRY(manifest::time_field(json, "since"));
+  return Rollout{.id = std::move(plain_id),
+                 .image = std::move(image),
+                 .state = std::move(state),
+                 .since = std::move(since)};
 }
 
 bool fits(const Image& image, const Car& car, const VehicleState& state) {
@@ -92,10 +96,10 @@ Result<Rollout> read_rollout(const Request& request, UnixSeconds now) {
       TRY(manifest::text_field(body, "image").and_then(manifest::ImageName::parse));
   if (name.kind() != manifest::ImageKind::kSoftware)
     return fail(ErrorCode::kInvalidArgument, "\"image\": rollouts are for software");
-  return Rollout{.id = TRY(manifest::parse_plain_name(id, "rollout")),
-                 .image = name.text(),
-                 .state = TRY(manifest::text_field(body, "state").and_then(parse_state)),
-                 .since = now};
+  auto plain_id = TRY(manifest::parse_plain_name(id, "rollout"));
+  auto state = TRY(manifest::text_field(body, "state").and_then(parse_state));
+  return Rollout{
+      .id = std::move(plain_id), .image = name.text(), .state = std::move(state), .since = now};
 }
 
 }  // namespace

@@ -134,8 +134,9 @@ Response get_offers(const Services& services, const Request& request) {
     const std::optional<VehicleState> state =
         TRY(load_vehicle_state(services.store, access.car.vin));
     const VehicleState* known = state ? &*state : nullptr;
-    return json_response(200, {{"products", TRY(product_offers(services.store, access.car, known))},
-                               {"maps", TRY(map_offers(services.store, access.car, known))}});
+    Json products = TRY(product_offers(services.store, access.car, known));
+    Json maps = TRY(map_offers(services.store, access.car, known));
+    return json_response(200, {{"products", std::move(products)}, {"maps", std::move(maps)}});
   }());
 }
 

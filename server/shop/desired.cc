@@ -19,8 +19,9 @@ Result<Desired> load(CarAffairs& affairs) {
   const std::optional<std::string> text = TRY(affairs.change().get(key));
   if (!text) return Desired{};
   const Json json = TRY(parse_stored(key, *text));
-  return Desired{.revision = TRY(manifest::uint_field(json, "revision")),
-                 .orders = *TRY(manifest::array_field(json, "orders"))};
+  auto revision = TRY(manifest::uint_field(json, "revision"));
+  auto orders = *TRY(manifest::array_field(json, "orders"));
+  return Desired{.revision = std::move(revision), .orders = std::move(orders)};
 }
 
 void save(CarAffairs& affairs, const Desired& desired) {

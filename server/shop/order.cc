@@ -84,11 +84,14 @@ Result<void> decode_inner(const Json& json, Order& order) {
 
 Result<void> decode_history(const Json& json, Order& order) {
   for (const Json& step : *TRY(manifest::array_field(json, "history"))) {
-    order.history.push_back(
-        {.phase = TRY(manifest::text_field(step, "state").and_then(parse_order_phase)),
-         .at = TRY(manifest::time_field(step, "at")),
-         .who = TRY(manifest::text_field(step, "who")),
-         .cause = TRY(manifest::text_field(step, "cause"))});
+    auto phase = TRY(manifest::text_field(step, "state").and_then(parse_order_phase));
+    auto at = TRY(manifest::time_field(step, "at"));
+    auto who = TRY(manifest::text_field(step, "who"));
+    auto cause = TRY(manifest::text_field(step, "cause"));
+    order.history.push_back({.phase = std::move(phase),
+                             .at = std::move(at),
+                             .who = std::move(who),
+                             .cause = std::move(cause)});
   }
   return {};
 }
@@ -97,8 +100,10 @@ Result<void> decode_details(const Json& json, Order& order) {
   if (manifest::find_field(json, "product"))
     order.product = TRY(manifest::text_field(json, "product"));
   order.regions = TRY(texts_field(json, "regions", 1000));
-  for (const std::string& name : TRY(texts_field(json, "images", 1000, 200)))
-    order.images.push_back({.name = TRY(manifest::ImageName::parse(name)), .sha256 = {}});
+  for (const std::string& text : TRY(texts_field(json, "images", 1000, 200))) {
+    manifest::ImageName name = TRY(manifest::ImageName::parse(text));
+    order.images.push_back({.name = std::move(name), .sha256 = {}});
+  }
   order.price.cents = TRY(manifest::uint_field(json, "amount_cents"));
   if (manifest::find_field(json, "currency"))
     order.price.currency = TRY(manifest::text_field(json, "currency"));
@@ -108,9 +113,11 @@ Result<void> decode_details(const Json& json, Order& order) {
   order.withdraw_by = TRY(optional_time(json, "withdraw_by"));
   order.active_until = TRY(optional_time(json, "active_until"));
   if (const Json* error = manifest::find_field(json, "error")) {
-    order.error = manifest::ErrorReport{.code = TRY(manifest::uint_field(*error, "code")),
-                                        .name = TRY(manifest::text_field(*error, "name")),
-                                        .text = TRY(manifest::text_field(*error, "text"))};
+    auto code = TRY(manifest::uint_field(*error, "code"));
+    auto name = TRY(manifest::text_field(*error, "name"));
+    auto text = TRY(manifest::text_field(*error, "text"));
+    order.error = manifest::ErrorReport{
+        .code = std::move(code), .name = std::move(name), .text = std::move(text)};
   }
   return {};
 }
@@ -170,18 +177,25 @@ std::string encode_order(const Order& order) {
 
 Result<Order> decode_order(std::string_view text) {
   const Json json = TRY(parse_stored("order", text));
-  Order order{.id = TRY(manifest::text_field(json, "id").and_then(manifest::OrderId::parse)),
-              .vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse)),
-              .kind = TRY(manifest::text_field(json, "kind").and_then(manifest::parse_image_kind)),
+  auto id = TRY(manifest::text_field(json, "id").and_then(manifest::OrderId::parse));
+  auto vin = TRY(manifest::text_field(json, "vin").and_then(manifest::Vin::parse));
+  auto kind = TRY(manifest::text_field(json, "kind").and_then(manifest::parse_image_kind));
+  auto phase = TRY(manifest::text_field(json, "state").and_then(parse_order_phase));
+  auto since = TRY(manifest::time_field(json, "since"));
+  auto ordered = TRY(manifest::time_field(json, "ordered"));
+  auto download_by = TRY(manifest::time_field(json, "download_by"));
+  Order order{.id = std::move(id),
+              .vin = std::move(vin),
+              .kind = std::move(kind),
               .account = {},
               .product = {},
               .function = {},
               .regions = {},
               .images = {},
-              .phase = TRY(manifest::text_field(json, "state").and_then(parse_order_phase)),
-              .since = TRY(manifest::time_field(json, "since")),
-              .ordered = TRY(manifest::time_field(json, "ordered")),
-              .download_by = TRY(manifest::time_field(json, "download_by")),
+              .phase = std::move(phase),
+              .since = std::move(since),
+              .ordered = std::move(ordered),
+              .download_by = std::move(download_by),
               .downloaded = {},
               .price = {},
               .money = Money::kNone,

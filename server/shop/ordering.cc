@@ -24,11 +24,9 @@ struct OrderRequest {
 
 Result<OrderRequest> read_order(const Request& request) {
   const Json body = TRY(json_body(request));
-  OrderRequest wanted{
-      .vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse)),
-      .kind = TRY(manifest::text_field(body, "kind").and_then(manifest::parse_image_kind)),
-      .product = {},
-      .regions = {}};
+  auto vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse));
+  auto kind = TRY(manifest::text_field(body, "kind").and_then(manifest::parse_image_kind));
+  OrderRequest wanted{.vin = std::move(vin), .kind = std::move(kind), .product = {}, .regions = {}};
   switch (wanted.kind) {
     case manifest::ImageKind::kFunction:
       TRY_VOID(check_fields(body, {"vin", "kind", "product"}));

@@ -22,8 +22,8 @@ constexpr std::size_t kTextBytesMax = 4000;
 
 Result<SlotRule> parse_slot_rule(const std::string& text) {
   const std::size_t at = text.find(">=");
-  SlotRule rule{.slot = TRY(manifest::Slot::parse(std::string_view(text).substr(0, at))),
-                .release_counter_min = 0};
+  auto slot = TRY(manifest::Slot::parse(std::string_view(text).substr(0, at)));
+  SlotRule rule{.slot = std::move(slot), .release_counter_min = 0};
   if (at == std::string::npos) return rule;
   const char* begin = text.data() + at + 2;
   const char* end = text.data() + text.size();
@@ -48,13 +48,20 @@ Result<std::optional<std::uint64_t>> optional_year(const Json& fit, std::string_
 Result<FitRules> read_fit(const Json& fit) {
   TRY_VOID(check_fields(fit, {"models", "model_year_min", "model_year_max", "countries", "hardware",
                               "needs", "excludes"}));
-  return FitRules{.models = TRY(texts_field(fit, "models", kListMax)),
-                  .model_year_min = TRY(optional_year(fit, "model_year_min")),
-                  .model_year_max = TRY(optional_year(fit, "model_year_max")),
-                  .countries = TRY(texts_field(fit, "countries", kListMax)),
-                  .hardware = TRY(texts_field(fit, "hardware", kListMax)),
-                  .needs = TRY(slot_rules(fit, "needs")),
-                  .excludes = TRY(slot_rules(fit, "excludes"))};
+  auto models = TRY(texts_field(fit, "models", kListMax));
+  auto model_year_min = TRY(optional_year(fit, "model_year_min"));
+  auto model_year_max = TRY(optional_year(fit, "model_year_max"));
+  auto countries = TRY(texts_field(fit, "countries", kListMax));
+  auto hardware = TRY(texts_field(fit, "hardware", kListMax));
+  auto needs = TRY(slot_rules(fit, "needs"));
+  auto excludes = TRY(slot_rules(fit, "excludes"));
+  return FitRules{.models = std::move(models),
+                  .model_year_min = std::move(model_year_min),
+                  .model_year_max = std::move(model_year_max),
+                  .countries = std::move(countries),
+                  .hardware = std::move(hardware),
+                  .needs = std::move(needs),
+                  .excludes = std::move(excludes)};
 }
 
 // Texts by language: `{"en": "…", "de": "…"}`.
@@ -68,8 +75,8 @@ Result<void> check_texts(const Json& json, std::string_view key) {
 }
 
 Result<Price> read_price(const Json& json, const Term& term) {
-  Price price{.cents = TRY(manifest::uint_field(json, "price_cents", kPriceCentsMax)),
-              .currency = {}};
+  auto cents = TRY(manifest::uint_field(json, "price_cents", kPriceCentsMax));
+  Price price{.cents = std::move(cents), .currency = {}};
   if (price.cents > 0 && term.kind == Term::Kind::kInclusive)
     return fail(ErrorCode::kBadFormat, "an inclusive period costs nothing: price_cents is 0");
   if (price.cents == 0 && !manifest::find_field(json, "currency")) return price;
@@ -145,13 +152,15 @@ Result<Product> read_product(std::string_view id, const Json& json) {
   if (manifest::find_field(json, "description")) TRY_VOID(check_texts(json, "description"));
   const Json& term_field = *TRY(manifest::object_field(json, "term"));
   const Term term = TRY(read_term(term_field));
-  Product product{
-      .id = TRY(manifest::parse_plain_name(id, "product")),
-      .image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse)),
-      .price = TRY(read_price(json, term)),
-      .term = term,
-      .fit = {},
-      .withdrawal_days = kWithdrawalDaysMin};
+  auto plain_id = TRY(manifest::parse_plain_name(id, "product"));
+  auto image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse));
+  auto price = TRY(read_price(json, term));
+  Product product{.id = std::move(plain_id),
+                  .image = std::move(image),
+                  .price = std::move(price),
+                  .term = term,
+                  .fit = {},
+                  .withdrawal_days = kWithdrawalDaysMin};
   if (product.image.kind() != manifest::ImageKind::kFunction)
     return fail(ErrorCode::kBadFormat, "\"image\": a product is a function");
   if (manifest::find_field(json, "fit")) {
