@@ -102,6 +102,7 @@ start_agent one --rate-bytes-max 150000
 wait_until 60 "the software download has passed five chunks" verified_chunks_at_least one software 5
 kill_agent one
 agent_status one >"$state/at-kill.json"
+wait_until 30 "the server has noticed" transfers_settled $vin
 operator transfers $vin >"$state/transfers-at-kill.json"
 verified=$(jq '[.orders[].payloads[]?.bytesVerified] | add' "$state/at-kill.json")
 ok "killed with SIGKILL after $verified verified payload bytes"
@@ -144,10 +145,8 @@ billed_after_report "$function_order"
 ok "exactly one billing event, after the car's signed report"
 
 step 8 "A flipped byte is refused; a copied licence does nothing"
-byte_order=$(
-  stop_agent one
-  order anna map $vin FR
-)
+stop_agent one
+byte_order=$(order anna map $vin FR)
 wait_until 60 "the update of FR is offered" order_is "$byte_order" staged
 flip_a_byte maps/FR/$new_map.tar
 start_agent one
@@ -186,10 +185,11 @@ operator simulation advance --days 28 --seconds 3600 >/dev/null
 wait_until 30 "the order cancels itself" order_is "$late_order" cancelled
 [ "$(events_of "$late_order" refund)" -eq 1 ] || die "not exactly one refund event"
 ok "cancelled by itself, one refund event"
-vehicle_set two private_mode=off
 stop_agent two
+polled=$(last_poll two)
+vehicle_set two private_mode=off
 start_agent two
-wait_until 60 "the car that comes back has asked the server" polled_after_restart two
+wait_until 60 "the car that comes back has asked the server" has_polled_since two "$polled"
 sleep 3
 [ "$(agent_status two | jq '.orders | length')" -eq 0 ] || die "the car still has the order"
 [ "$(vehicle_show two | jq '.functions | length')" -eq 0 ] || die "the function is active"

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # variables of demo.sh
 # What the steps of demo.sh are made of. Sourced, not run.
 #
 # Printing; the processes of the demo, which all end with it; calls of the API as somebody; the cars and what they
@@ -218,6 +219,14 @@ events_of() {
 }
 billing_events_are() { [ "$(events_of "$1" billing)" -eq "$2" ]; }
 
+# transfers_settled VIN: the server has written down what it had sent when the car went away.
+transfers_settled() {
+  local before
+  before=$(operator transfers "$1")
+  sleep 0.5
+  [ "$(operator transfers "$1")" = "$before" ]
+}
+
 # --- cars ------------------------------------------------------------------------------------------------------
 
 # new_car NAME VIN ECU: as it leaves the factory.
@@ -262,12 +271,19 @@ drive() {
   vehicle_set "$1" gear=D power=on parking_brake=off driver=in doors=closed locked=no cable=off soc=80 battery=12.6 \
     bearer=wifi language=en private_mode=off
 }
-# park NAME [NAME=VALUE...]: P, brake on, off, driver out, locked, unplugged, charged, but for what follows.
+# park NAME [NAME=VALUE...]: P, brake on, off, driver out, locked, unplugged, charged, but for what follows. Each signal
+# is set once: for a car that is parked but for the cable there must be no instant without the cable.
 park() {
-  local name=$1
+  local name=$1 signal
+  local -A signals=([gear]=P [power]=off [parking_brake]=on [driver]=out [doors]=closed [locked]=yes [cable]=off
+    [soc]=80 [battery]=12.6 [bearer]=wifi [language]=en)
   shift
-  vehicle_set "$name" gear=P power=off parking_brake=on driver=out doors=closed locked=yes cable=off soc=80 \
-    battery=12.6 bearer=wifi language=en "$@"
+  for signal in "$@"; do signals[${signal%%=*}]=${signal#*=}; done
+  local arguments=()
+  for signal in "${!signals[@]}"; do
+    [ "$signal" = locked ] || arguments+=("$signal=${signals[$signal]}")
+  done
+  vehicle_set "$name" "${arguments[@]}" "locked=${signals[locked]}"
 }
 
 start_agent() {
@@ -330,7 +346,11 @@ licence_is() {
   agent_status "$1" | jq -e --arg id "$2" --arg state "$3" 'any(.functions[]; .id == $id and .state == $state)' >/dev/null
 }
 
-polled_after_restart() { [ "$(agent_status "$1" | jq -r '.poll.error == null and .poll.last != null')" = true ]; }
+last_poll() { agent_status "$1" | jq -r '.poll.last // ""'; }
+# has_polled_since NAME TIME: without an error, after the poll that was the last one then.
+has_polled_since() {
+  [ "$(last_poll "$1")" != "$2" ] && [ "$(agent_status "$1" | jq '.poll.error == null')" = true ]
+}
 
 car_refused_chunk() {
   agent_status "$1" | jq -e '[.attack, (.orders[].error.name?)] | map(select(. != null)) | any(test("wrong-chunk"))' >/dev/null
