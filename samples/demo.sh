@@ -201,6 +201,7 @@ ok "the car that comes back gets nothing"
 
 step 10 "Timeline and bytes"
 operator audit $vin --check --limit 1000 >"$state/audit.json"
+operator order list $vin >"$state/orders.json"
 operator image list --image-root "$data/provision/image-root.json" >"$state/images.json"
 ok "the audit chain of $vin is unbroken"
 python3 samples/report.py "$state" "$vin"
