@@ -393,6 +393,12 @@ watch_maps() {
   shift
   watcher=$state/watch
   begin watch python3 samples/watch_maps.py "$state/$name/agent/maps/current" "$watcher" "$@"
+  local tries
+  for tries in {1..200}; do
+    [ -e "$watcher.ready" ] && return
+    sleep 0.05
+  done
+  die "the reader of the maps did not begin to look within 10 s"
 }
 stop_watching_maps() {
   touch "$watcher.stop"

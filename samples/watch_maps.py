@@ -3,7 +3,7 @@
 
     watch_maps.py CURRENT OUT REGION...
 
-Until the file OUT.stop appears, notes in OUT.json each different combination of regions that it saw. Exit status 1 if
+Makes the file OUT.ready after its first look. Until the file OUT.stop appears, notes in OUT.json each different combination of regions that it saw. Exit status 1 if
 a combination mixes two releases: if any region of one combination stands in another one beside other regions.
 """
 import hashlib
@@ -33,6 +33,8 @@ def main(arguments):
         stopping = os.path.exists(out + ".stop")
         combination = look(current, regions)
         looks += 1
+        if looks == 1:
+            open(out + ".ready", "w", encoding="utf-8").close()
         if combination and combination not in seen:
             seen.append(combination)
         if stopping:
