@@ -47,7 +47,8 @@ Result<DirectorState> decode_state(std::string_view key, std::string_view record
   const Json* held = TRY(manifest::array_field(json, "held"));
   for (const Json& entry : *held) {
     std::string order = TRY(manifest::text_field(entry, "order"));
-    state.held.push_back({std::move(order), TRY(manifest::text_field(entry, "reason"))});
+    std::string reason = TRY(manifest::text_field(entry, "reason"));
+    state.held.push_back({std::move(order), std::move(reason)});
   }
   return state;
 }

@@ -26,12 +26,9 @@ Result<manifest::OrderAction> parse_action(std::string_view text) {
 }
 
 Result<manifest::Order> read_order(const Json& json) {
-  const std::string id = TRY(manifest::text_field(json, "id"));
-  const std::string action = TRY(manifest::text_field(json, "action"));
-  manifest::Order order{.id = TRY(manifest::OrderId::parse(id)),
-                        .action = TRY(parse_action(action)),
-                        .images = {},
-                        .licence = {}};
+  auto id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
+  const auto action = TRY(parse_action(TRY(manifest::text_field(json, "action"))));
+  manifest::Order order{.id = std::move(id), .action = action, .images = {}, .licence = {}};
   order.images = TRY(texts_field(json, "images", kOrdersMax, 200));
   if (manifest::find_field(json, "licence") != nullptr) {
     const std::string licence = TRY(manifest::text_field(json, "licence"));
@@ -74,10 +71,9 @@ Result<Assignment> assign(Change& change, const Car& car, const std::string& nam
   // either our mark (see update_wants) or makes our commit fail.
   const crypto::Digest256& digest = image->entry.sha256;
   if (!TRY(change.get(payload_key(digest, std::nullopt)))) return held("no payload yet");
-  manifest::AssignedImage assigned{.name = name,
-                                   .image_target = image->target,
-                                   .ecus = {},
-                                   .payloads = TRY(payloads_of(scanner(change), digest))};
+  auto payloads = TRY(payloads_of(scanner(change), digest));
+  manifest::AssignedImage assigned{
+      .name = name, .image_target = image->target, .ecus = {}, .payloads = std::move(payloads)};
   const auto& hardware_ids = image->entry.hardware_ids;
   for (const CarEcu& ecu : car.ecus) {
     if (std::ranges::find(hardware_ids, ecu.hardware_id) == hardware_ids.end()) continue;

@@ -38,7 +38,8 @@ Result<PayloadJob> decode_fields(std::string_view id, const Json& json) {
   job.image_bytes = TRY(manifest::uint_field(json, "image_bytes"));
   if (manifest::find_field(json, "base") != nullptr) {
     std::string base = TRY(manifest::text_field(json, "base"));
-    job.base = JobBase{std::move(base), TRY(manifest::digest_field(json, "base_sha256"))};
+    const auto base_sha256 = TRY(manifest::digest_field(json, "base_sha256"));
+    job.base = JobBase{std::move(base), base_sha256};
   }
   job.attempts = TRY(manifest::uint_field(json, "attempts"));
   if (manifest::find_field(json, "error") != nullptr)

@@ -55,7 +55,8 @@ Result<Response> get_image(const Services& services, const Request& request) {
   if (!found || found->listing == Listing::kWithdrawn) return absent();
   const auto& sha512 = found->entry.sha512;
   if (hash != to_hex(found->entry.sha256) && !(sha512 && hash == to_hex(*sha512))) return absent();
-  return serve_file(request, {.path = TRY(services.payloads.local_path(found->entry.sha256)),
+  std::string local_path = TRY(services.payloads.local_path(found->entry.sha256));
+  return serve_file(request, {.path = std::move(local_path),
                               .size = found->entry.length,
                               .etag = "\"" + to_hex(found->entry.sha256) + "\""});
 }

@@ -5,6 +5,7 @@
 
   includes    rooms include only what the table "Rooms" of docs/architecture.md allows, own headers and others'
   shape       lines of at most 100 characters, functions of at most 70 lines, files of at most 700
+  try         no TRY inside the braces of an initialiser, where GCC and clang leak (base/result.h has the rule)
   dead-files  every .cc stands in a CMakeLists.txt, every header is included somewhere
   errors      base/error.h, base/error.cc and docs/error-codes.md say the same
   promises    docs/promises.md has a row for each promise, and every test that a row names exists
@@ -74,6 +75,64 @@ FORBIDDEN_TEXT = {
 
 CODE = (".h", ".cc", ".c")
 TEXT = CODE + (".md", ".py", ".sh", ".txt", ".json", ".yaml", ".toml", ".cmake", "")
+
+# What stands before the `{` of a block. After any other word, `{` begins an initialiser.
+BLOCK_WORDS = {"else", "do", "try", "const", "override", "noexcept", "final", "mutable"}
+COMMENT_OR_LITERAL = re.compile(
+    r"//[^\n]*|/\*.*?\*/"
+    r'|\bR"(?P<mark>[^(\s]*)\(.*?\)(?P=mark)"'
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|(?<![0-9A-Fa-f])'(?:\\.|[^'\\\n])+'",  # not the mark in 1'000
+    re.DOTALL,
+)
+MACRO = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
+
+
+def without_comments_and_literals(text):
+    """The same lines; of a literal only its quotes are left. Preprocessor lines are empty."""
+    def blank(match):
+        found = match.group()
+        quote = found[-1] if found[-1] in "\"'" else " "
+        return quote + re.sub(r"[^\n]", " ", found[1:-1]) + quote
+
+    return MACRO.sub(lambda m: re.sub(r"[^\n]", " ", m.group()), COMMENT_OR_LITERAL.sub(blank, text))
+
+
+def begins_initialiser(before, inside_initialiser):
+    """`before`: the code in front of a `{`, back to the statement's beginning."""
+    last = before[-1:]
+    if last in ("", "{"):
+        return inside_initialiser
+    if last in "=,([":
+        return True
+    if last != ">" and not (last.isalnum() or last == "_"):
+        return False
+    if re.search(r"\)[\w\s]*->[\w:<>,*&\s]+$|\b(namespace|struct|class|enum|union)\b[^=()]*$", before):
+        return False
+    return re.search(r"[^\W]*$", before).group() not in BLOCK_WORDS
+
+
+def tries_in_initialisers(text):
+    """Numbers of the lines where a TRY stands inside the braces of an initialiser and not in a block within."""
+    code = without_comments_and_literals(text)
+    lines, open_brackets, statement = [], [], 0
+    for match in re.finditer(r"[(){}\[\];]|\bTRY(?:_CONTEXT)?(?=\()", code):
+        token, at = match.group(), match.start()
+        braces = [kind for kind in open_brackets if kind in ("list", "block")]
+        in_list = bool(braces) and braces[-1] == "list"
+        if token.startswith("TRY"):
+            if in_list:
+                lines.append(code.count("\n", 0, at) + 1)
+        elif token == "{":
+            is_list = begins_initialiser(code[statement:at].rstrip(), in_list)
+            open_brackets.append("list" if is_list else "block")
+        elif token in "([":
+            open_brackets.append(token)
+        elif token in ")}]" and open_brackets:
+            open_brackets.pop()
+        if token in "{};":
+            statement = match.end()
+    return lines
 
 
 class Tidy:
@@ -205,6 +264,13 @@ class Tidy:
                 self.found(path, head + 1, "shape",
                            f"a function of {end - head + 1} lines, at most {FUNCTION_LINES_MAX}")
 
+    # --- TRY ----------------------------------------------------------------------------------------------------
+
+    def check_tries(self):
+        for path in self.code():
+            for number in tries_in_initialisers(self.read(path)):
+                self.found(path, number, "try", "TRY inside the braces of an initialiser: give it a variable of its own")
+
     # --- dead files ---------------------------------------------------------------------------------------------
 
     def check_dead_files(self):
@@ -312,6 +378,7 @@ class Tidy:
     def run(self):
         self.check_includes()
         self.check_shape()
+        self.check_tries()
         self.check_dead_files()
         self.check_errors()
         self.check_promises()

@@ -72,6 +72,33 @@ class TidyTest(unittest.TestCase):
     def test_a_function_of_seventy_lines_is_fine(self):
         self.assertEqual(findings({"server/shop/order.cc": "int f(int a) {\n" + "  a += 1;\n" * 68 + "}\n"}), [])
 
+    def assert_try_found(self, body):
+        self.assert_found({"server/shop/order.cc": f"Result<A> f() {{\n{body}\n}}\n"}, "order.cc:2: try")
+
+    def assert_try_fine(self, body):
+        self.assertEqual(findings({"server/shop/order.cc": f"Result<A> f() {{\n{body}\n}}\n"}), [])
+
+    def test_a_try_in_the_braces_of_an_initialiser(self):
+        self.assert_try_found("  A a{.x = TRY(g()), .y = 1};")
+        self.assert_try_found("  A a = {TRY(g()), 1};")
+        self.assert_try_found("  return A{1, TRY(g())};")
+        self.assert_try_found("  return Pair<A, B>{1, TRY(g())};")
+        self.assert_try_found("  list.push_back({name, TRY_CONTEXT(g(), name)});")
+        self.assert_try_found("  for (int i = 0; i < 3; ++i) h({i, h(TRY(g()))});")
+        self.assert_try_found("  A a{.of = {.x = TRY(g())}};")
+        self.assert_try_found('  A a{.x = "}", .y = TRY(g())};')
+        self.assert_try_found("  A a{.x = '}', .y = TRY(g())};")
+        self.assert_try_found("  a->b = C{1'000, TRY(g())};")
+
+    def test_a_try_in_a_block_or_among_arguments_is_fine(self):
+        self.assert_try_fine("  return A(TRY(g()), TRY(h()));")
+        self.assert_try_fine("  if (x) {\n    a = TRY(g());\n  } else {\n    a = TRY(h());\n  }")
+        self.assert_try_fine("  A a{.x = [&] { return TRY(g()); }};")
+        self.assert_try_fine("  const auto find = [&]() -> Result<std::vector<B>> { return TRY(g()); };")
+        self.assert_try_fine("  struct C : B {\n    Result<A> f() const { return TRY(g()); }\n  };")
+        self.assert_try_fine("  // A a{TRY(g())};\n  log(\"{\");\n  a = TRY(g());")
+        self.assert_try_fine("#define A(x) \\\n  B{TRY(x)}\n")
+
     def test_a_source_that_no_list_names(self):
         self.assert_found({"server/shop/bill.cc": "\n"}, "server/shop/bill.cc:1: dead-files")
 
