@@ -248,6 +248,8 @@ Agent::Next Agent::State::wait(Work::Did did) const {
 Result<Agent::Next> Agent::step() {
   State& s = *state_;
   const Facts& facts = s.vehicle.facts();
+  if (s.time.note_counted(s.journal.record()) == TrustedTime::Noted::kYes)
+    TRY_VOID(s.journal.save());
   TRY_VOID(s.look_for_changes(facts));
   const Work::Network network = is_private(facts)     ? Work::Network::kPrivate
                                 : is_connected(facts) ? Work::Network::kAllowed

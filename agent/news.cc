@@ -1,5 +1,8 @@
 #include "agent/news.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/limits.h"
 #include "manifest/server_time.h"
 
@@ -8,6 +11,7 @@ namespace {
 
 constexpr std::int64_t kMetadataDeadlineMs = 60'000;
 constexpr std::uint64_t kTimeBytesMax = 16 * kKiB;
+constexpr std::size_t kEtagMax = 256;
 
 std::string file_of(manifest::Role role) {
   return std::string(manifest::to_string(role)) + ".json";
@@ -29,6 +33,25 @@ Result<manifest::TrustedRepository> load(Disk& disk, const std::string& director
   stored.snapshot = TRY(read_role(disk, directory, manifest::Role::kSnapshot));
   stored.targets = TRY(read_role(disk, directory, manifest::Role::kTargets));
   return manifest::TrustedRepository::load(stored);
+}
+
+// Who may sign time: changes with every key that comes or goes, and with the threshold.
+crypto::Digest256 time_keys(const manifest::Root& root) {
+  const manifest::RoleKeys& role = root.roles.at(manifest::Role::kTimestamp);
+  std::set<manifest::PublicKey> keys;
+  for (const manifest::KeyId& id : role.key_ids)
+    if (const auto key = root.keys.find(id); key != root.keys.end()) keys.insert(key->second);
+  std::string text = std::to_string(role.threshold);
+  for (const manifest::PublicKey& key : keys) text += "\n" + key.id();
+  return crypto::sha256(as_bytes(text));
+}
+
+// It goes into the journal and back to the server: nothing else than what RFC 9110 allows.
+std::string plain_etag(const std::string& text) {
+  const bool is_plain =
+      text.size() <= kEtagMax &&
+      std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c <= '~'; });
+  return is_plain ? text : std::string{};
 }
 
 }  // namespace
@@ -57,7 +80,20 @@ Result<void> News::fetch_time(TrustedTime& time, Record& record) {
                 response.status);
   const UnixSeconds signed_time =
       TRY(manifest::verify_server_time(as_bytes(response.body), nonce, director_));
-  return time.accept(signed_time, record);
+  return time.accept(signed_time, time_keys(*director_.root()), record);
+}
+
+// A time that is not believed may be one of a newer root's keys: the root chain comes first then,
+// as always in TUF. It needs no time, since its expiry is checked by the refresh that follows.
+Result<void> News::take_time(TrustedTime& time, Record& record) {
+  auto taken = fetch_time(time, record);
+  if (taken || (taken.error().code() != ErrorCode::kBadSignature &&
+                taken.error().code() != ErrorCode::kRollback))
+    return taken;
+  const auto before = director_.root()->version;
+  TRY_VOID(refresh(director(record), 0, Until::kRoots));
+  if (director_.root()->version == before) return taken;
+  return fetch_time(time, record);
 }
 
 Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
@@ -90,34 +126,41 @@ Result<void> News::fetch_one(const Source& source, manifest::Refresh& refresh,
     return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
                 response.status, source.url, request.file);
   TRY_VOID(refresh.give(as_bytes(response.body)));
-  if (is_timestamp) source.etag = response.header("etag");
+  if (is_timestamp) source.etag = plain_etag(response.header("etag"));
   return {};
 }
 
-Result<void> News::refresh(Source source, UnixSeconds now) {
+Result<void> News::refresh(Source source, UnixSeconds now, Until until) {
   manifest::Refresh refresh(source.repository, now);
   while (const auto request = refresh.next()) {
+    if (until == Until::kRoots && request->role != manifest::Role::kRoot) break;
     const Result<void> given = fetch_one(source, refresh, *request);
-    TRY_VOID(persist(source, refresh));  // also what was accepted before an error
+    const Result<void> kept = persist(source, refresh);  // also what came before an error
+    if (!kept) {
+      source.etag.clear();  // a 304 to it would freeze the older timestamp that the disk has
+      return kept;
+    }
     if (!given) return fail(given.error().with_context(source.url + request->file));
   }
   return {};
+}
+
+News::Source News::director(Record& record) {
+  return {director_, "/v1/vehicle/director/", layout_->director_trust(), record.director_etag};
 }
 
 Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
                                           std::optional<std::int64_t>& retry_after_seconds) {
   retry_after_seconds_.reset();
   const auto look = [&]() -> Result<manifest::VerifiedPlan> {
-    TRY_VOID(fetch_time(time, record));
+    TRY_VOID(take_time(time, record));
     const UnixSeconds now = time.now();
-    TRY_VOID(refresh(
-        {director_, "/v1/vehicle/director/", layout_->director_trust(), record.director_etag},
-        now));
+    TRY_VOID(refresh(director(record), now, Until::kTargets));
     const auto* targets = director_.targets();
     if (targets != nullptr && !(*targets)->targets.empty())
       TRY_VOID(refresh(
           {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
-          now));
+          now, Until::kTargets));
     manifest::CarFacts car{
         .vin = identity_->vin, .ecus = {}, .release_counters = {}, .known_conditions = {}};
     car.ecus.emplace(identity_->ecu, identity_->hardware);

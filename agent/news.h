@@ -42,10 +42,13 @@ class News {
     manifest::TrustedRepository& repository;
     std::string url;        // of its metadata directory
     std::string directory;  // where its trusted files lie
-    std::string& etag;      // of the trusted timestamp
+    std::string& etag;      // of the trusted timestamp; empty if it is not known
   };
+  Source director(Record& record);
   Result<void> fetch_time(TrustedTime& time, Record& record);
-  Result<void> refresh(Source source, UnixSeconds now);
+  Result<void> take_time(TrustedTime& time, Record& record);
+  enum class Until { kRoots, kTargets };
+  Result<void> refresh(Source source, UnixSeconds now, Until until);
   Result<void> fetch_one(const Source& source, manifest::Refresh& refresh,
                          const manifest::Refresh::Request& request);
   Result<HttpResponse> get(HttpRequest request);

@@ -108,7 +108,9 @@ struct Record {
   crypto::Digest256 report_content{};     // of its picture, without counter and time
 
   UnixSeconds time_signed = 0;      // the newest time that the Director signed
+  crypto::Digest256 time_keys{};    // of the keys that may sign time, when it came; 0: not known
   UnixSeconds time_rtc_then = 0;    // what the wall clock said when it came
+  UnixSeconds time_counted = 0;     // that time, and what the agent has counted since
   UnixSeconds poll_last = 0;        // wall clock
   UnixSeconds poll_next = 0;        // wall clock
   std::uint32_t poll_failures = 0;  // in a row

@@ -216,6 +216,11 @@ Result<void> decode_server_part(const Json& json, Record& record) {
   record.report_content = TRY(manifest::digest_field(json, "reportContent"));
   record.time_signed = TRY(seconds(json, "timeSigned"));
   record.time_rtc_then = TRY(seconds(json, "timeRtcThen"));
+  // Journals of 0.1.0 do not have these two.
+  if (manifest::find_field(json, "timeKeys") != nullptr)
+    record.time_keys = TRY(manifest::digest_field(json, "timeKeys"));
+  if (manifest::find_field(json, "timeCounted") != nullptr)
+    record.time_counted = TRY(seconds(json, "timeCounted"));
   record.poll_last = TRY(seconds(json, "pollLast"));
   record.poll_next = TRY(seconds(json, "pollNext"));
   record.poll_failures = TRY(number<std::uint32_t>(json, "pollFailures"));
@@ -239,7 +244,9 @@ Result<Bytes> encode_record(const Record& record) {
                {"reportAcknowledged", record.report_acknowledged},
                {"reportContent", to_hex(record.report_content)},
                {"timeSigned", record.time_signed},
+               {"timeKeys", to_hex(record.time_keys)},
                {"timeRtcThen", record.time_rtc_then},
+               {"timeCounted", record.time_counted},
                {"pollLast", record.poll_last},
                {"pollNext", record.poll_next},
                {"pollFailures", record.poll_failures},

@@ -7,31 +7,54 @@ namespace {
 
 // Two answers of one server may be this much out of order (its clock is corrected while it runs).
 constexpr UnixSeconds kSignedTimeStepBackMax = 300;
+// What a power cut may take from the count. Each poll notes a signed time: only a car without a
+// connection writes for the count's sake.
+constexpr UnixSeconds kCountedStepMin = 600;
+
+bool same_keys(const crypto::Digest256& then, const crypto::Digest256& now) {
+  return then == crypto::Digest256{} || then == now;
+}
 
 }  // namespace
 
 TrustedTime::TrustedTime(const Clock& clock, const Record& record)
     : clock_(&clock), base_monotonic_ms_(clock.monotonic_ms()) {
-  const UnixSeconds off =
-      record.time_signed == 0 ? 0 : std::max<UnixSeconds>(0, clock.now() - record.time_rtc_then);
-  base_ = record.time_signed == 0 ? clock.now() : record.time_signed + off;
+  if (record.time_signed == 0) {
+    base_ = clock.now();
+    counted_ = 0;
+    return;
+  }
+  const UnixSeconds off = std::max<UnixSeconds>(0, clock.now() - record.time_rtc_then);
+  counted_ = std::max(record.time_signed, record.time_counted);
+  base_ = std::max(record.time_signed + off, counted_);
 }
 
 UnixSeconds TrustedTime::now() const {
-  return base_ + (clock_->monotonic_ms() - base_monotonic_ms_) / 1000;
+  return base_ + elapsed();
 }
 
-Result<void> TrustedTime::accept(UnixSeconds signed_time, Record& record) {
-  if (signed_time + kSignedTimeStepBackMax < record.time_signed)
+Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest256& keys,
+                                 Record& record) {
+  const UnixSeconds floor = same_keys(record.time_keys, keys) ? record.time_signed : 0;
+  if (signed_time + kSignedTimeStepBackMax < floor)
     return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
-                signed_time, record.time_signed);
-  const UnixSeconds taken = std::max(signed_time, record.time_signed);
-  base_ = taken;
+                signed_time, floor);
+  const UnixSeconds taken = std::max(signed_time, floor);
+  base_ = counted_ = taken;
   base_monotonic_ms_ = clock_->monotonic_ms();
-  record.time_signed = taken;
+  record.time_signed = record.time_counted = taken;
+  record.time_keys = keys;
   record.time_rtc_then = clock_->now();
   fresh_ = true;
   return {};
+}
+
+TrustedTime::Noted TrustedTime::note_counted(Record& record) const {
+  if (counted_ == 0) return Noted::kNo;
+  const UnixSeconds counted = counted_ + elapsed();
+  if (counted < record.time_counted + kCountedStepMin) return Noted::kNo;
+  record.time_counted = counted;
+  return Noted::kYes;
 }
 
 }  // namespace layby::agent

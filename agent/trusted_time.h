@@ -1,9 +1,12 @@
 // The time that the agent may rely on: the newest one that the Director signed, plus what has
-// passed since. It never goes back below a signed time.
+// passed since. It never goes back below a signed time, unless the Director's root has put other
+// keys in the place of those that signed it: whoever stole such a key could set the time ahead, and
+// the car must come back from there (as TUF recovers from a fast-forward attack).
 //
-// While the agent runs, what has passed is counted by the monotonic clock. Across a restart the
-// wall clock says how long the car was off: it can be wrong, so such a time serves to end a term
-// (P1.9) and never to accept metadata, which asks for a time that was signed in this run.
+// While the agent runs, what has passed is counted by the monotonic clock, and kept in the record
+// now and then. Across a restart the wall clock says how long the car was off: it can be wrong, so
+// such a time serves to end a term (P1.9) and never to accept metadata, which asks for a time that
+// was signed in this run. A wall clock that was set back takes nothing from what was counted.
 #pragma once
 
 #include "agent/record.h"
@@ -20,13 +23,19 @@ class TrustedTime {
   UnixSeconds now() const;
   // A time was signed since the start of this run.
   bool is_fresh() const { return fresh_; }
-  // Takes in a signed time and notes it in the record, which the caller saves. kRollback if it is
-  // below one that was signed before.
-  Result<void> accept(UnixSeconds signed_time, Record& record);
+  // Takes in a time that was signed with these keys and notes it in the record, which the caller
+  // saves. kRollback if it is below one that the same keys signed before.
+  Result<void> accept(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
+  // Notes in the record what was counted since the signed time, if that is worth a write.
+  enum class Noted { kYes, kNo };
+  Noted note_counted(Record& record) const;
 
  private:
+  UnixSeconds elapsed() const { return (clock_->monotonic_ms() - base_monotonic_ms_) / 1000; }
+
   const Clock* clock_;
-  UnixSeconds base_;  // trusted time when base_monotonic_ms_ was read
+  UnixSeconds base_;     // trusted time when base_monotonic_ms_ was read
+  UnixSeconds counted_;  // the same without the wall clock's part; 0 without any signed time
   std::int64_t base_monotonic_ms_;
   bool fresh_ = false;
 };

@@ -19,8 +19,10 @@ using manifest::Role;
 constexpr std::uint32_t kChunkBytes = 16 * 1024;
 constexpr UnixSeconds kMetadataSeconds = 30 * kDaySeconds;
 
-Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSeconds now) {
+Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSeconds now,
+                manifest::Version version = 1) {
   manifest::Root model;
+  model.version = version;
   model.expires = now + 10 * 365 * kDaySeconds;
   model.add_key(Role::kRoot, manifest::PublicKey::from_ed25519(root.public_key()));
   for (const Role role : {Role::kTimestamp, Role::kSnapshot, Role::kTargets})
@@ -100,6 +102,14 @@ void FakeServer::sign_director() {
   director_.files[n + ".targets.json"] = bytes;
   director_.files[n + ".snapshot.json"] = online->snapshot;
   director_.files["timestamp.json"] = online->timestamp;
+}
+
+void FakeServer::rotate_director_key() {
+  online_key_ = crypto::MemorySigner::generate();
+  const manifest::Version version = ++director_root_version_;
+  director_.files[std::to_string(version) + ".root.json"] =
+      make_root(*root_key_, *online_key_, clock_.now(), version);
+  sign_director();
 }
 
 void FakeServer::add_payload(const std::string& image, const Bytes* base, const Bytes& target) {
@@ -264,10 +274,12 @@ HttpResponse FakeServer::answer(const HttpRequest& request) {
                     image = "/v1/repositories/image/metadata/";
   if (path.starts_with(time)) {
     const auto nonce = array_from_hex<16>(path.substr(time.size())).value();
-    const crypto::Signer* signers[] = {online_key_.get()};
+    const auto stray_key = crypto::MemorySigner::generate();
+    const crypto::Signer* signers[] = {sign_time_with_a_stray_key ? stray_key.get()
+                                                                  : online_key_.get()};
     return response(
-        200,
-        std::string(as_text(manifest::make_server_time(nonce, clock_.now(), signers).value())));
+        200, std::string(as_text(
+                 manifest::make_server_time(nonce, clock_.now() + time_ahead, signers).value())));
   }
   if (path.starts_with(director)) return metadata(director_, path.substr(director.size()), request);
   if (path.starts_with(image)) return metadata(images_, path.substr(image.size()), request);

@@ -47,6 +47,12 @@ class FakeServer final : public agent::Transport {
                       manifest::LicenceState state, std::optional<UnixSeconds> until,
                       std::optional<std::string> vin = std::nullopt);
 
+  // The Director's root puts a new key in the place of the online one; all is signed anew.
+  void rotate_director_key();
+  // A thief of the online key, or the server again: what the signed time is ahead by.
+  UnixSeconds time_ahead = 0;
+  bool sign_time_with_a_stray_key = false;
+
   // What cars have said.
   const std::vector<manifest::EcuReport>& reports() const { return reports_; }
   std::optional<manifest::OrderReport> reported(const manifest::OrderId& id) const;
@@ -102,6 +108,7 @@ class FakeServer final : public agent::Transport {
   std::optional<crypto::Ed25519PublicKey> ecu_key_;
   crypto::SealPublicKey seal_key_{};
   Bytes director_root_, image_root_;
+  manifest::Version director_root_version_ = 1;
   Signed director_, images_;
   std::map<std::string, manifest::Target> targets_;
   std::map<std::string, std::vector<manifest::Payload>> payloads_of_;

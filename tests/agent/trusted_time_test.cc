@@ -1,0 +1,145 @@
+// Signed time, and the ways back from a wrong one.
+#include "agent/trusted_time.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/agent/world.h"
+
+using namespace layby;
+using namespace layby::agent;
+using namespace layby::tests;
+
+namespace {
+
+constexpr UnixSeconds kTenYears = 10 * 365 * kDaySeconds;
+
+crypto::Digest256 keys(const char* name) {
+  return crypto::sha256(as_bytes(name));
+}
+
+// The journal as the next start finds it.
+Record reopened(const Record& record) {
+  return decode_record(encode_record(record).value()).value();
+}
+
+}  // namespace
+
+TEST_CASE("a signed time never goes back, across restarts too") {
+  ManualClock clock(kStart);
+  Record record;
+  TrustedTime time(clock, record);
+  REQUIRE(time.accept(kStart + 1000, keys("a"), record));
+  CHECK(time.accept(kStart + 990, keys("a"), record));  // one server's clock, corrected
+  CHECK(time.now() == kStart + 1000);
+  Record kept = reopened(record);
+  TrustedTime again(clock, kept);
+  const auto refused = again.accept(kStart, keys("a"), kept);
+  REQUIRE(!refused);
+  CHECK(refused.error().code() == ErrorCode::kRollback);
+}
+
+TEST_CASE("other keys take back what their predecessors signed, for good") {
+  ManualClock clock(kStart);
+  Record record;
+  TrustedTime time(clock, record);
+  REQUIRE(time.accept(kStart + kTenYears, keys("stolen"), record));
+  Record kept = reopened(record);
+  TrustedTime again(clock, kept);
+  CHECK(!again.accept(kStart, keys("stolen"), kept));
+  REQUIRE(again.accept(kStart, keys("new"), kept));
+  CHECK(again.now() == kStart);
+  Record later = reopened(kept);
+  CHECK(TrustedTime(clock, later).now() == kStart);
+}
+
+TEST_CASE("a wall clock that is set back at each start does not stop the time (P1.9)") {
+  Record record;
+  {
+    ManualClock clock(kStart);
+    TrustedTime time(clock, record);
+    REQUIRE(time.accept(kStart, keys("a"), record));
+  }
+  for (int start = 0; start < 5; ++start) {
+    ManualClock clock(0);
+    const TrustedTime time(clock, record);
+    clock.advance(kDaySeconds);
+    CHECK(time.note_counted(record) == TrustedTime::Noted::kYes);
+    CHECK(time.note_counted(record) == TrustedTime::Noted::kNo);
+    record = reopened(record);
+  }
+  ManualClock clock(0);
+  CHECK(TrustedTime(clock, record).now() == kStart + 5 * kDaySeconds);
+  // What was only counted holds no signed time off.
+  TrustedTime time(clock, record);
+  CHECK(time.accept(kStart + kDaySeconds, keys("a"), record));
+}
+
+TEST_CASE("a journal of an older agent reads, and its time stands") {
+  Record record;
+  record.time_signed = kStart;
+  std::string text(as_text(encode_record(record).value()));
+  for (const std::string name : {"\"timeKeys\":", "\"timeCounted\":"}) {
+    const std::size_t at = text.find(name);
+    REQUIRE(at != std::string::npos);
+    text.erase(at, text.find(',', at) + 1 - at);
+  }
+  Record old = decode_record(as_bytes(text)).value();
+  ManualClock clock(kStart);
+  TrustedTime time(clock, old);
+  CHECK(!time.accept(kStart - kDaySeconds, keys("a"), old));
+  CHECK(time.accept(kStart + 1, keys("a"), old));
+}
+
+TEST_CASE("a rotated timestamp key does not lock the car out (P5.1)") {
+  World world;
+  world.run(60);
+  world.server.rotate_director_key();
+  world.publish_maps();
+  const auto id = world.server.order({"maps/DE/2.tar"});
+  CHECK(world.run_until_state(id, State::kDownloaded, 4 * 3600));
+  CHECK(world.agent->record().attack.empty());
+  world.start();  // what it trusts now lies on the disk
+  world.server.rotate_director_key();
+  world.server.rotate_director_key();
+  world.run(4 * 3600);
+  CHECK(!world.agent->record().poll_error.has_value());
+}
+
+TEST_CASE("a time that nobody may sign stays refused") {
+  World world;
+  world.run(60);
+  const UnixSeconds before = world.agent->record().time_signed;
+  world.server.sign_time_with_a_stray_key = true;
+  world.run(4 * 3600);
+  REQUIRE(world.agent->record().poll_error.has_value());
+  CHECK(world.agent->record().poll_error->code() == ErrorCode::kBadSignature);
+  CHECK(world.agent->record().time_signed == before);
+}
+
+TEST_CASE("a time that a thief set ahead ends with his key, power cuts or not") {
+  World world;
+  world.server.time_ahead = kTenYears;
+  world.run(60);
+  CHECK(world.agent->trusted_now() > kStart + kTenYears);
+  world.server.time_ahead = 0;
+  world.run(4 * 3600);
+  CHECK(world.agent->record().poll_error->code() == ErrorCode::kRollback);
+  world.server.rotate_director_key();
+  world.publish_maps();
+  const auto id = world.server.order({"maps/DE/2.tar"});
+  const auto operations = world.disk.operations();
+  for (std::uint64_t cut = 1; cut < 12; ++cut) {  // the new root, then the journal
+    world.disk.cut_power_at(world.disk.operations() + cut);
+    try {
+      world.start();
+      world.run(3600);
+    } catch (const PowerCut&) {
+    }
+    world.agent.reset();
+    world.disk.restart(MemoryDisk::Survives::kOnlySynced, static_cast<std::uint32_t>(cut));
+  }
+  CHECK(world.disk.operations() > operations);
+  world.start();
+  CHECK(world.run_until_state(id, State::kDownloaded, 4 * 3600));
+  CHECK(world.agent->trusted_now() < kStart + kDaySeconds);
+}
