@@ -297,6 +297,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
   const std::uint64_t wanted =
       std::clamp(order.bytes_per_second * kRunSeconds, kRunBytesMin, kRunBytesMax);
   Run run{image, "payload " + to_hex(payload.sha256), image.chunks_done, image.chunks_done, {}};
+  run.buffer.reserve(head.largest_chunk_payload_bytes());
   std::uint64_t run_bytes = 0;
   while (run.end < image.chunk_count &&
          (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))

@@ -12,7 +12,7 @@ struct Applier::State {
   PayloadHead head;
   const ReadAt* base;
   std::unique_ptr<ChunkDecoder> decoder;
-  Bytes out;  // one chunk's target bytes
+  Bytes out;  // one chunk's target bytes; its room for the largest is taken once
 };
 
 Applier::Applier(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -30,8 +30,9 @@ Result<Applier> Applier::open(PayloadHead head, const ReadAt* base) {
     return fail(ErrorCode::kWrongBase, "the base has {} bytes, the payload was made for one of {}",
                 base->size(), head.base()->bytes);
   std::unique_ptr<ChunkDecoder> decoder = make_chunk_decoder(head.coder());
-  return Applier(
-      std::unique_ptr<State>(new State{std::move(head), base, std::move(decoder), Bytes{}}));
+  auto state = std::unique_ptr<State>(new State{std::move(head), base, std::move(decoder), {}});
+  state->out.reserve(state->head.largest_chunk_target_bytes());
+  return Applier(std::move(state));
 }
 
 const PayloadHead& Applier::head() const {
@@ -98,10 +99,12 @@ Result<void> check_target(const PayloadHead& head, const ReadAt& target) {
 }
 
 Result<void> apply_payload(const ReadAt& payload, const ReadAt* base, File& target) {
-  PayloadHead head = TRY(read_head(payload));
-  Applier applier = TRY(Applier::open(head, base));
+  // The one copy of the index, which may have several MiB, is the applier's.
+  Applier applier = TRY(Applier::open(TRY(read_head(payload)), base));
+  const PayloadHead& head = applier.head();
   if (base != nullptr) TRY_VOID(check_base(head, *base));
   Bytes bytes;
+  bytes.reserve(head.largest_chunk_payload_bytes());
   for (std::uint32_t i = 0; i < head.chunk_count(); ++i) {
     const ChunkEntry& chunk = head.chunk(i);
     bytes.resize(chunk.payload_bytes);

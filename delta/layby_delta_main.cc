@@ -2,15 +2,22 @@
 //
 //   1. read the command line
 //   2. open what is read, refuse what cannot work
-//   3. do it into a temporary file beside the result
+//   3. do it into a temporary file beside the result, which goes away with us whatever ends us
 //   4. sync, rename: the result's name never stands for half a file
+//   5. make sure that what was said was heard
 //
 // Exit status: 0 done; 1 the command line makes no sense; 2 a file is missing, cannot be read or
 // written, or the disk is full; 3 the base is not the one the payload was made for; 4 the payload
 // is damaged, cut off or not a payload; 5 anything else.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <climits>
+#include <csignal>
 #include <cstdio>
+#include <new>
 #include <string>
+#include <system_error>
 
 #include "base/disk.h"
 #include "crypto/initialize.h"
@@ -43,19 +50,43 @@ int exit_status(ErrorCode code) {
   return 5;
 }
 
+// The path of the temporary file, for the signal handler; empty while there is none.
+char unfinished[PATH_MAX];
+
+// Ctrl-C and the like: nothing half made is left, and whoever waits for us sees the signal.
+extern "C" void remove_unfinished(int signal) {
+  if (unfinished[0] != '\0') ::unlink(unfinished);
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
+void handle_signals() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, remove_unfinished);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write()
+}
+
 // A result in the making. Unless it is published it is removed again.
 class TemporaryFile {
  public:
+  // Its name holds our process number: two that make the same result do not write into one file,
+  // and nobody's file is called so.
   static Result<TemporaryFile> create(Disk& disk, const std::string& path) {
-    const std::string temporary = path + ".part";
-    auto file = TRY(disk.open_write(temporary));
-    TRY_VOID(file->truncate(0));
-    return TemporaryFile(disk, path, temporary, std::move(file));
+    // The rename would put a file in the place of a device or of a link.
+    const auto old = disk.status(path);
+    if (old && old->kind != FileStatus::Kind::kFile)
+      return fail(ErrorCode::kIo, "{} is not a file: it is not replaced", path);
+    const std::string temporary = fmt::format("{}.{}.part", path, ::getpid());
+    if (temporary.size() >= sizeof unfinished)
+      return fail(ErrorCode::kIo, "{} is too long a path", path);
+    TRY_VOID(disk.remove(temporary));
+    temporary.copy(unfinished, temporary.size());
+    return TemporaryFile(disk, path, temporary, TRY(disk.open_write(temporary)));
   }
   ~TemporaryFile() {
     if (!file_) return;
     file_.reset();
     static_cast<void>(disk_->remove(temporary_));
+    unfinished[0] = '\0';
   }
   TemporaryFile(TemporaryFile&&) noexcept = default;
 
@@ -64,6 +95,7 @@ class TemporaryFile {
   Result<void> publish() {
     TRY_VOID(file_->sync());
     TRY_VOID(disk_->rename(temporary_, path_));
+    unfinished[0] = '\0';
     file_.reset();
     return disk_->sync_dir(parent_dir(path_));
   }
@@ -117,20 +149,32 @@ Result<void> diff(Disk& disk, const Arguments& arguments) {
   return {};
 }
 
+struct Wanted {
+  std::uint64_t bytes;
+  crypto::Digest256 sha256;
+};
+
+// What the payload makes, if it can be made here. The head is let go again: applying keeps its own.
+Result<Wanted> check_apply(Disk& disk, const ReadAt& payload, const ReadAt* base,
+                           const Arguments& arguments) {
+  PayloadHead head = TRY_CONTEXT(read_head(payload), arguments.payload);
+  const Wanted wanted{head.target_bytes(), head.target_sha256()};
+  TRY_VOID(Applier::open(std::move(head), base));
+  const std::uint64_t free = TRY(disk.free_bytes(parent_dir(arguments.output)));
+  if (free < wanted.bytes)
+    return fail(ErrorCode::kDiskFull, "{} needs {} bytes, {} are free: {} are missing",
+                arguments.output, wanted.bytes, free, wanted.bytes - free);
+  return wanted;
+}
+
 Result<void> apply(Disk& disk, const Arguments& arguments) {
   const auto payload = TRY(disk.open_read(arguments.payload));
-  const PayloadHead head = TRY_CONTEXT(read_head(*payload), arguments.payload);
   const auto base = arguments.base.empty() ? nullptr : TRY(disk.open_read(arguments.base));
-  TRY_VOID(Applier::open(head, base.get()));
-  const std::uint64_t free = TRY(disk.free_bytes(parent_dir(arguments.output)));
-  if (free < head.target_bytes())
-    return fail(ErrorCode::kDiskFull, "{} needs {} bytes, {} are free: {} are missing",
-                arguments.output, head.target_bytes(), free, head.target_bytes() - free);
+  const Wanted wanted = TRY(check_apply(disk, *payload, base.get(), arguments));
   TemporaryFile output = TRY(TemporaryFile::create(disk, arguments.output));
   TRY_VOID(apply_payload(*payload, base.get(), output.file()));
   TRY_VOID(output.publish());
-  fmt::print("{}: {} bytes, SHA-256 {}\n", arguments.output, head.target_bytes(),
-             to_hex(head.target_sha256()));
+  fmt::print("{}: {} bytes, SHA-256 {}\n", arguments.output, wanted.bytes, to_hex(wanted.sha256));
   return {};
 }
 
@@ -183,6 +227,19 @@ Result<void> inspect(Disk& disk, const Arguments& arguments) {
   return {};
 }
 
+// What libraries throw, as an error: fmt where standard output takes nothing more, and whoever asks
+// for memory.
+template <typename Work>
+Result<void> guarded(Work work) {
+  try {
+    return work();
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::kTooLarge, "there is not enough memory");
+  } catch (const std::system_error& error) {
+    return fail(ErrorCode::kIo, "writing to standard output: {}", error.code().message());
+  }
+}
+
 int run(int argc, char** argv) {
   Arguments arguments;
   CLI::App app("Makes, applies and looks into Layby payloads");
@@ -196,11 +253,15 @@ int run(int argc, char** argv) {
   diff_command->add_option("-o,--output", arguments.output, "The payload")->required();
   diff_command->add_flag("--full", arguments.full, "A full image, applied without a base");
   diff_command->add_flag("--fast", arguments.fast, "Larger and made sooner");
-  diff_command->add_option("--chunk-bytes", arguments.chunk_bytes,
-                           "Target bytes of a chunk, 1024 to 4194304");
-  diff_command->add_option("--memory-bytes", arguments.memory_bytes,
-                           "Most memory to use; the search for matches becomes coarser below "
-                           "about seven times OLD");
+  diff_command
+      ->add_option("--chunk-bytes", arguments.chunk_bytes,
+                   "Target bytes of a chunk, 1024 to 4194304")
+      ->check(CLI::NonNegativeNumber);  // CLI11 reads -1 as the largest number
+  diff_command
+      ->add_option("--memory-bytes", arguments.memory_bytes,
+                   "Most memory to use; the search for matches becomes coarser below "
+                   "about seven times OLD")
+      ->check(CLI::NonNegativeNumber);
 
   CLI::App* apply_command = app.add_subcommand("apply", "Make NEW from a payload");
   apply_command->add_option("PAYLOAD", arguments.payload)->required();
@@ -216,12 +277,17 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 1;
   }
-  RealDisk disk;
-  const Result<void> done = diff_command->parsed()    ? diff(disk, arguments)
-                            : apply_command->parsed() ? apply(disk, arguments)
-                                                      : inspect(disk, arguments);
+  handle_signals();
+  const Result<void> done = guarded([&]() -> Result<void> {
+    RealDisk disk;
+    TRY_VOID(diff_command->parsed()    ? diff(disk, arguments)
+             : apply_command->parsed() ? apply(disk, arguments)
+                                       : inspect(disk, arguments));
+    if (std::fflush(stdout) != 0) throw std::system_error(errno, std::generic_category());
+    return {};
+  });
   if (done) return 0;
-  fmt::print(stderr, "layby-delta: {}\n", done.error().message());
+  std::fputs(fmt::format("layby-delta: {}\n", done.error().message()).c_str(), stderr);
   return exit_status(done.error().code());
 }
 

@@ -85,6 +85,18 @@ const ChunkEntry& PayloadHead::chunk(std::uint32_t index) const {
   return chunks_[index];
 }
 
+std::uint32_t PayloadHead::largest_chunk_target_bytes() const {
+  std::uint32_t bytes = 0;
+  for (const ChunkEntry& chunk : chunks_) bytes = std::max(bytes, chunk.target_bytes);
+  return bytes;
+}
+
+std::uint32_t PayloadHead::largest_chunk_payload_bytes() const {
+  std::uint32_t bytes = 0;
+  for (const ChunkEntry& chunk : chunks_) bytes = std::max(bytes, chunk.payload_bytes);
+  return bytes;
+}
+
 Result<std::uint64_t> head_length(ByteSpan first_bytes) {
   const std::uint32_t count = TRY(check_header(first_bytes));
   return kPayloadHeaderBytes + std::uint64_t{count} * kPayloadIndexEntryBytes;

@@ -60,6 +60,10 @@ class PayloadHead {
   std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
   const ChunkEntry& chunk(std::uint32_t index) const;
   const std::vector<ChunkEntry>& chunks() const { return chunks_; }
+  // What a buffer for any of the chunks must hold; 0 without chunks. A buffer that grows from chunk
+  // to chunk instead would come to hold up to twice as much.
+  std::uint32_t largest_chunk_target_bytes() const;
+  std::uint32_t largest_chunk_payload_bytes() const;
 
  private:
   friend class PayloadHeadBuilder;

@@ -14,6 +14,27 @@ struct CompressorFree {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
 };
 
+// Whether `packed` is exactly one frame with a header as zstd_pack writes it: no content size, no
+// checksum, no dictionary (RFC 8878, 3.1.1). The library alone would go on to a second frame, and
+// where the bytes look like the magic number of zstd 0.5 to 0.7 hand them to the decoders of those.
+bool is_one_frame(ByteSpan packed) {
+  constexpr std::size_t kHeaderBytes = 2;  // descriptor and window
+  constexpr std::size_t kBlockHeaderBytes = 3;
+  if (packed.size() < kHeaderBytes || packed[0] != 0) return false;
+  packed = packed.subspan(kHeaderBytes);
+  while (packed.size() >= kBlockHeaderBytes) {
+    const std::uint32_t header = packed[0] | packed[1] << 8 | packed[2] << 16;
+    const bool is_last = (header & 1) != 0;
+    const bool is_run = (header >> 1 & 3) == 1;  // one byte, repeated
+    const std::size_t size = is_run ? 1 : header >> 3;
+    packed = packed.subspan(kBlockHeaderBytes);
+    if (size > packed.size()) return false;
+    packed = packed.subspan(size);
+    if (is_last) return packed.empty();
+  }
+  return false;
+}
+
 void set(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   LAYBY_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
 }
@@ -56,6 +77,8 @@ ZstdUnpacker::ZstdUnpacker() : state_(std::make_unique<State>()) {}
 ZstdUnpacker::~ZstdUnpacker() = default;
 
 Result<void> ZstdUnpacker::unpack(ByteSpan packed, ByteSpan history, MutableByteSpan out) {
+  if (!is_one_frame(packed))
+    return fail(ErrorCode::kBadPayload, "a column of the chunk is not exactly one zstd frame");
   LAYBY_ASSERT(!ZSTD_isError(ZSTD_DCtx_reset(state_->context, ZSTD_reset_session_only)) &&
                !ZSTD_isError(ZSTD_DCtx_refPrefix(state_->context, history.data(), history.size())));
   // In one call zstd decodes straight into `out` and needs no window of its own.

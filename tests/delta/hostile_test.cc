@@ -6,6 +6,7 @@
 #include "delta/encoder.h"
 #include "delta/varint.h"
 #include "delta/zstd_columns.h"
+#include "delta/zstd_frame.h"
 #include "tests/delta/memory_file.h"
 
 using namespace layby;
@@ -191,4 +192,46 @@ TEST_CASE("a column that claims to unpack to gigabytes is refused before memory 
   }
   chunk.resize(chunk.size() + 8);
   CHECK(decode(chunk, nullptr, 10).error().code() == ErrorCode::kBadPayload);
+}
+
+TEST_CASE("a packed column is one frame as the encoder writes it, and nothing beside it") {
+  const Bytes text(1000, 'a');
+  const Bytes frame = zstd_pack(text, {}, 3);
+  ZstdUnpacker unpacker;
+  Bytes out(text.size());
+  REQUIRE(unpacker.unpack(frame, {}, out));
+  CHECK(out == text);
+
+  Bytes twice = frame;
+  twice.insert(twice.end(), frame.begin(), frame.end());
+  Bytes trailing = frame;
+  trailing.push_back(0);
+  const Bytes cut(frame.begin(), frame.end() - 1);
+  // Raw blocks under the magic number of zstd 0.5: libraries that still read it do so here too.
+  const Bytes old_format{0x25, 0xb5, 0x2f, 0xfd, 0,   0x40, 0, 5,
+                         'h',  'e',  'l',  'l',  'o', 0xc0, 0, 0};
+  // A header that announces the size of its contents, and one with a checksum.
+  const Bytes with_size{0x20, 5, 0x29, 0, 0, 'h', 'e', 'l', 'l', 'o'};
+  const Bytes with_checksum{0x04, 0, 0x29, 0, 0, 'h', 'e', 'l', 'l', 'o', 0, 0, 0, 0};
+  const Bytes reserved_block{0, 0, 0x2f, 0, 0, 'h', 'e', 'l', 'l', 'o'};
+  struct Case {
+    const char* what;
+    const Bytes& frame;
+    std::size_t makes;
+  };
+  const Case cases[] = {{"two frames", twice, 2000},          {"a byte more", trailing, 1000},
+                        {"a byte less", cut, 1000},           {"zstd 0.5", old_format, 5},
+                        {"content size", with_size, 5},       {"checksum", with_checksum, 5},
+                        {"no such block", reserved_block, 5}, {"nothing", {}, 0}};
+  for (const Case& c : cases) {
+    INFO(c.what);
+    Bytes made(c.makes);
+    const auto refused = unpacker.unpack(c.frame, {}, made);
+    CHECK(!refused);
+    if (!refused) CHECK(refused.error().code() == ErrorCode::kBadPayload);
+  }
+  const Bytes plain{0, 0, 0x29, 0, 0, 'h', 'e', 'l', 'l', 'o'};
+  Bytes hello(5);
+  CHECK(unpacker.unpack(plain, {}, hello));
+  CHECK(as_text(hello) == "hello");
 }

@@ -1,4 +1,7 @@
 // layby-delta as people run it: exit status, messages, what is left behind, memory.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +11,9 @@
 #include <string>
 
 #include "base/limits.h"
+#include "delta/payload.h"
+#include "delta/varint.h"
+#include "delta/zstd_frame.h"
 #include "tests/delta/memory_file.h"
 #include "tests/temp_dir.h"
 
@@ -32,16 +38,27 @@ std::uint64_t resident_bytes_max(pid_t process) {
   return 0;
 }
 
-Outcome run(const TempDir& dir, std::vector<std::string> arguments) {
+// A limit of the system's (setrlimit) that the program is to run under.
+struct Limit {
+  decltype(RLIMIT_DATA) resource;
+  std::uint64_t value;
+};
+
+Outcome run_program(std::vector<std::string> arguments, std::optional<Limit> limit = {}) {
+  const TempDir dir;
   const std::string log = dir / "log";
-  arguments.insert(arguments.begin(), LAYBY_BIN_DIR "/layby-delta");
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    if (::freopen(log.c_str(), "w", stdout) == nullptr || ::dup2(1, 2) < 0) ::_exit(126);
+    const int fd = ::open(log.c_str(), O_WRONLY | O_CREAT, 0600);
+    if (fd < 0 || ::dup2(fd, 1) < 0 || ::dup2(fd, 2) < 0) ::_exit(126);
+    if (limit) {
+      const rlimit both{limit->value, limit->value};
+      if (::setrlimit(limit->resource, &both) != 0) ::_exit(126);
+    }
     ::execv(argv[0], argv.data());
     ::_exit(127);
   }
@@ -59,6 +76,11 @@ Outcome run(const TempDir& dir, std::vector<std::string> arguments) {
   return outcome;
 }
 
+Outcome run(std::vector<std::string> arguments, std::optional<Limit> limit = {}) {
+  arguments.insert(arguments.begin(), LAYBY_BIN_DIR "/layby-delta");
+  return run_program(std::move(arguments), limit);
+}
+
 void put(const std::string& path, const Bytes& bytes) {
   RealDisk disk;
   REQUIRE(replace_file(disk, path, bytes));
@@ -69,9 +91,72 @@ Bytes get(const std::string& path) {
   return read_file(disk, path, kGiB).value();
 }
 
-bool exists(const std::string& path) {
+// Memory of the product: sanitizers keep freed memory and shadows of their own.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::uint64_t kResidentBytesMax = ~std::uint64_t{0};
+const std::optional<Limit> kMemoryLimit;
+#else
+constexpr std::uint64_t kResidentBytesMax = kApplierBytesMax;
+// All that it may write to in memory: above that it gets no more.
+const std::optional<Limit> kMemoryLimit = Limit{RLIMIT_DATA, kApplierBytesMax};
+#endif
+
+// A payload as an attacker would write it: digests right, everything as large as a reader must
+// take.
+class Forgery {
+ public:
+  explicit Forgery(std::uint32_t chunks)
+      : builder_(delta::CoderId::kZstdColumns, 4 * kMiB, chunks) {}
+
+  // `raw` and `packed` of the six columns; packed empty: stored.
+  void add(const Bytes& made, std::uint64_t history, const std::array<Bytes, 6>& raw,
+           const std::array<Bytes, 6>& packed) {
+    Bytes chunk{1};
+    delta::append_varint(chunk, history);
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      delta::append_varint(chunk, raw[i].size());
+      delta::append_varint(chunk, packed[i].size());
+    }
+    for (std::size_t i = 0; i < raw.size(); ++i)
+      append(chunk, packed[i].empty() ? raw[i] : packed[i]);
+    builder_.add_chunk(static_cast<std::uint32_t>(made.size()),
+                       static_cast<std::uint32_t>(chunk.size()), crypto::blake2b_256(chunk),
+                       crypto::blake2b_256(made));
+    append(chunks_, chunk);
+    append(target_, made);
+  }
+  void add_new(const Bytes& made) { add(made, 0, {number(made.size()), {}, {}, {}, {}, made}, {}); }
+
+  static Bytes number(std::uint64_t value) {
+    Bytes out;
+    delta::append_varint(out, value);
+    return out;
+  }
+  static void append(Bytes& to, ByteSpan bytes) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+
+  Bytes payload(const Bytes& base) {
+    builder_.set_base({base.size(), crypto::sha256(base)});
+    builder_.set_target(target_.size(), crypto::sha256(target_));
+    Bytes out = builder_.serialise();
+    append(out, chunks_);
+    return out;
+  }
+  const Bytes& target() const { return target_; }
+
+ private:
+  delta::PayloadHeadBuilder builder_;
+  Bytes chunks_;
+  Bytes target_;
+};
+
+// Names in the directory that begin so: results, and what is left of results in the making.
+std::vector<std::string> names(const TempDir& dir, const std::string& beginning) {
   RealDisk disk;
-  return disk.status(path).has_value();
+  std::vector<std::string> found;
+  const auto all = disk.list(dir.path()).value();
+  for (const std::string& name : all)
+    if (name.starts_with(beginning)) found.push_back(name);
+  return found;
 }
 
 struct Pair {
@@ -92,31 +177,33 @@ struct Pair {
 TEST_CASE("diff, inspect and apply at the command line") {
   const Pair pair;
   const auto& dir = pair.dir;
-  REQUIRE(run(dir, {"diff", dir / "old", dir / "new", "-o", dir / "p", "--chunk-bytes", "16384"})
-              .status == 0);
-  REQUIRE(run(dir, {"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"}).status == 0);
+  REQUIRE(
+      run({"diff", dir / "old", dir / "new", "-o", dir / "p", "--chunk-bytes", "16384"}).status ==
+      0);
+  REQUIRE(run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"}).status == 0);
   CHECK(get(dir / "out") == pair.target);
-  CHECK(!exists(dir / "out.part"));
+  CHECK(names(dir, "out").size() == 1);
 
-  const Outcome shown = run(dir, {"inspect", "--json", dir / "p"});
+  const Outcome shown = run({"inspect", "--json", dir / "p"});
   REQUIRE(shown.status == 0);
   const auto json = nlohmann::json::parse(shown.text);
   CHECK(json["base"]["bytes"] == pair.base.size());
   CHECK(json["target"]["bytes"] == pair.target.size());
   CHECK(json["payloadBytes"] == get(dir / "p").size());
   CHECK(json["chunks"].size() == 3);
-  CHECK(run(dir, {"inspect", dir / "p"}).text.find("SHA-256") != std::string::npos);
+  CHECK(run({"inspect", dir / "p"}).text.find("SHA-256") != std::string::npos);
 
-  REQUIRE(run(dir, {"diff", "--full", dir / "new", "-o", dir / "f"}).status == 0);
-  REQUIRE(run(dir, {"apply", dir / "f", "-o", dir / "out2"}).status == 0);
+  REQUIRE(run({"diff", "--full", dir / "new", "-o", dir / "f"}).status == 0);
+  REQUIRE(run({"apply", dir / "f", "-o", dir / "out2"}).status == 0);
   CHECK(get(dir / "out2") == pair.target);
 }
 
 TEST_CASE("exit status and message say what was wrong, and no file is left under the name") {
   const Pair pair;
   const auto& dir = pair.dir;
-  REQUIRE(run(dir, {"diff", dir / "old", dir / "new", "-o", dir / "p", "--chunk-bytes", "16384"})
-              .status == 0);
+  REQUIRE(
+      run({"diff", dir / "old", dir / "new", "-o", dir / "p", "--chunk-bytes", "16384"}).status ==
+      0);
   Bytes payload = get(dir / "p");
   put(dir / "cut", Bytes(payload.begin(), payload.end() - 10));
   payload.back() ^= 1;
@@ -145,16 +232,141 @@ TEST_CASE("exit status and message say what was wrong, and no file is left under
        1,
        "chunks of 5"},
       {{"diff", dir / "old", dir / "new", "-o", dir / "out", "--memory-bytes", "5"}, 5, "memory"},
+      {{"diff", dir / "none", dir / "new", "-o", dir / "out"}, 2, "No such file"},
+      {{"diff", dir / "old", dir / "none", "-o", dir / "out"}, 2, "No such file"},
+      {{"diff", dir.path(), dir / "new", "-o", dir / "out"}, 2, "Is a directory"},
+      {{"diff", dir / "old", dir / "new"}, 1, "--output"},
+      {{"diff", dir / "old", dir / "new", "-o", dir / "out", "--chunk-bytes", "-1"}, 1, ""},
+      {{"diff", dir / "old", dir / "new", "-o", dir / "out", "--chunk-bytes", "4294968320"}, 1, ""},
+      {{"diff", dir / "old", dir / "new", "-o", dir / "out", "--memory-bytes", "-1"}, 1, ""},
+      {{"apply", dir / "p", dir / "old", "-o", dir / "out"}, 1, ""},
+      {{"inspect"}, 1, "PAYLOAD"},
+      {{"inspect", dir / "none"}, 2, "No such file"},
       {{"nonsense"}, 1, ""},
       {{}, 1, ""}};
   for (const Case& c : cases) {
-    const Outcome outcome = run(dir, c.arguments);
+    const Outcome outcome = run(c.arguments);
     INFO(outcome.text);
     CHECK(outcome.status == c.status);
     CHECK(outcome.text.find(c.says) != std::string::npos);
-    CHECK(!exists(dir / "out"));
-    CHECK(!exists(dir / "out.part"));
+    CHECK(names(dir, "out").empty());
   }
+}
+
+TEST_CASE("a result may take the place of what it was made from, and of nothing but a file") {
+  const Pair pair;
+  const auto& dir = pair.dir;
+  // A neighbour's file that is called as results in the making once were.
+  put(dir / "p.part", pair.base);
+  REQUIRE(run({"diff", dir / "p.part", dir / "new", "-o", dir / "p"}).status == 0);
+  CHECK(get(dir / "p.part") == pair.base);
+  REQUIRE(run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "old"}).status == 0);
+  CHECK(get(dir / "old") == pair.target);
+  const Bytes payload = get(dir / "p");
+  REQUIRE(run({"apply", "--base", dir / "p.part", dir / "p", "-o", dir / "p"}).status == 0);
+  CHECK(get(dir / "p") == pair.target);
+
+  put(dir / "p", payload);
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "directory"));
+  REQUIRE(disk.symlink("/dev/null", dir / "link"));
+  REQUIRE(::mkfifo((dir / "pipe").c_str(), 0600) == 0);
+  const std::size_t files = disk.list(dir.path())->size();
+  for (const char* name : {"directory", "link", "pipe"}) {
+    INFO(name);
+    const FileStatus before = disk.status(dir / name).value();
+    for (const Outcome& outcome :
+         {run({"diff", dir / "old", dir / "new", "-o", dir / name}),
+          run({"apply", "--base", dir / "p.part", dir / "p", "-o", dir / name})}) {
+      CHECK(outcome.status == 2);
+      CHECK(outcome.text.find("is not a file") != std::string::npos);
+    }
+    CHECK(disk.status(dir / name)->kind == before.kind);
+  }
+  CHECK(disk.list(dir.path())->size() == files);
+}
+
+TEST_CASE("where files cannot grow the status is 2, the old result stays and no rest is left") {
+  const Pair pair;
+  const auto& dir = pair.dir;
+  REQUIRE(run({"diff", dir / "old", dir / "new", "-o", dir / "p"}).status == 0);
+  const Bytes payload = get(dir / "p");
+  put(dir / "out", {1, 2, 3});
+  for (const std::uint64_t room : {0u, 100u, 300u}) {
+    const Limit limit{RLIMIT_FSIZE, room};
+    const Outcome outcomes[] = {
+        run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"}, limit),
+        run({"diff", dir / "old", dir / "new", "-o", dir / "p"}, limit)};
+    for (const Outcome& outcome : outcomes) CHECK(outcome.status == 2);
+    CHECK(names(dir, "out").size() == 1);
+    CHECK(names(dir, "p").size() == 1);
+    CHECK(get(dir / "out") == Bytes{1, 2, 3});
+    CHECK(get(dir / "p") == payload);
+  }
+}
+
+// A file system of its own, in namespaces of their own: no root is needed where the kernel lets
+// users have them.
+TEST_CASE("a full disk has status 2 and a message, and leaves the old result") {
+  const Pair pair;
+  const auto& dir = pair.dir;
+  Random random(51);
+  put(dir / "new", delta::tests::noise(random, 3 * kMiB));
+  REQUIRE(run({"diff", "--full", dir / "new", "-o", dir / "p"}).status == 0);
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "small"));
+  const std::string script =
+      "mount -t tmpfs -o size=2m none " + dir / "small" + " || exit 77; cd " + dir / "small" +
+      "; printf old >out; " LAYBY_BIN_DIR "/layby-delta apply ../p -o out; echo applied $?; " +
+      LAYBY_BIN_DIR "/layby-delta diff --full ../new -o out; echo made $?; ls; cat out";
+  const Outcome outcome = run_program({"/usr/bin/unshare", "-Urm", "/bin/sh", "-c", script});
+  if (outcome.status != 0 && outcome.text.find("applied") == std::string::npos) {
+    WARN("no file system of its own can be had here: " << outcome.text);
+    return;
+  }
+  INFO(outcome.text);
+  CHECK(outcome.text.find("are missing\napplied 2\n") != std::string::npos);
+  CHECK(outcome.text.find("No space left on device\nmade 2\nout\nold") != std::string::npos);
+}
+
+TEST_CASE("what cannot be told to anybody is an error too") {
+  const Pair pair;
+  const auto& dir = pair.dir;
+  REQUIRE(
+      run({"diff", dir / "old", dir / "new", "-o", dir / "p", "--chunk-bytes", "1024"}).status ==
+      0);
+  for (const char* form : {" inspect --json ", " inspect ", " apply --base old -o out "}) {
+    const std::string script =
+        "cd " + dir.path() + "; " LAYBY_BIN_DIR "/layby-delta" + form + "p >/dev/full";
+    const Outcome outcome = run_program({"/bin/sh", "-c", script});
+    INFO(form << outcome.text);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.text.find("layby-delta: ") != std::string::npos);
+  }
+}
+
+TEST_CASE("stopped by a signal or for want of memory it takes away what is half made") {
+  const TempDir dir;
+  Random random(52);
+  put(dir / "new", delta::tests::noise(random, 24 * kMiB));
+  const std::string script =
+      "cd " + dir.path() +
+      "; " LAYBY_BIN_DIR
+      "/layby-delta diff --full new -o out & until ls | grep out; do sleep 0.02; done; "
+      "kill -TERM $!; wait $!; echo ended $?; ls";
+  const Outcome outcome = run_program({"/bin/sh", "-c", script});
+  INFO(outcome.text);
+  CHECK(outcome.text.find("out") == 0);
+  CHECK(outcome.text.find("ended 143\n") != std::string::npos);
+  CHECK(names(dir, "out").empty());
+#ifndef __SANITIZE_ADDRESS__
+  const Outcome hungry =
+      run({"diff", "--full", dir / "new", "-o", dir / "out"}, Limit{RLIMIT_DATA, 16 * kMiB});
+  INFO(hungry.text);
+  CHECK(hungry.status == 5);
+  CHECK(hungry.text.find("memory") != std::string::npos);
+  CHECK(names(dir, "out").empty());
+#endif
 }
 
 TEST_CASE("applying a file of 240 MB takes less than 24 MiB") {
@@ -175,14 +387,56 @@ TEST_CASE("applying a file of 240 MB takes less than 24 MiB") {
       at += piece.size();
     }
   }
-  REQUIRE(run(dir, {"diff", "--fast", dir / "old", dir / "new", "-o", dir / "p"}).status == 0);
-  const Outcome applied = run(dir, {"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"});
+  REQUIRE(run({"diff", "--fast", dir / "old", dir / "new", "-o", dir / "p"}).status == 0);
+  const Outcome applied = run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"});
   CHECK(applied.status == 0);
-  CHECK(applied.resident_bytes_max < kApplierBytesMax);
-  REQUIRE(run(dir, {"diff", "--full", "--fast", dir / "new", "-o", dir / "f"}).status == 0);
-  const Outcome full = run(dir, {"apply", dir / "f", "-o", dir / "out"});
+  CHECK(applied.resident_bytes_max < kResidentBytesMax);
+  REQUIRE(run({"diff", "--full", "--fast", dir / "new", "-o", dir / "f"}).status == 0);
+  const Outcome full = run({"apply", dir / "f", "-o", dir / "out"});
   CHECK(full.status == 0);
-  CHECK(full.resident_bytes_max < kApplierBytesMax);
+  CHECK(full.resident_bytes_max < kResidentBytesMax);
   WARN("peak resident bytes: delta " << applied.resident_bytes_max << ", full "
                                      << full.resident_bytes_max);
+}
+
+TEST_CASE("the largest head and the hungriest chunks that a reader must take fit into 24 MiB") {
+  const TempDir dir;
+  Random random(61);
+  const Bytes base = delta::tests::noise(random, 4 * kMiB);
+  Forgery forgery(kPayloadChunksMax);
+  // Chunks that grow: a buffer that doubles as it grows would hold more than it needs.
+  forgery.add_new(delta::tests::noise(random, 5 * kMiB / 2));
+  forgery.add_new(delta::tests::noise(random, 4 * kMiB));
+  // One that needs 4 MiB of columns and of history at once: every second byte or so is a
+  // difference.
+  const Bytes fresh(1000, 'n');
+  Bytes made(fresh);
+  Forgery::append(made, ByteSpan(base).subspan(fresh.size()));
+  Bytes gaps(2 * kMiB), differences(2 * kMiB);
+  for (std::size_t i = 0, at = fresh.size(); i < gaps.size(); ++i, ++at) {
+    gaps[i] = at + gaps.size() - i + 1 < made.size() ? random() % 2 : 0;
+    differences[i] = 1 + random() % 100;
+    at += gaps[i];
+    made[at] = static_cast<std::uint8_t>(made[at] + differences[i]);
+  }
+  const std::array<Bytes, 6> raw{
+      Forgery::number(fresh.size()),
+      Forgery::number(made.size() - 1000),
+      Forgery::number(delta::zigzag(-static_cast<std::int64_t>(forgery.target().size()))),
+      gaps,
+      differences,
+      fresh};
+  const Bytes history(forgery.target().end() - 4 * kMiB, forgery.target().end());
+  forgery.add(made, history.size(), raw,
+              {Bytes{}, Bytes{}, Bytes{}, delta::zstd_pack(gaps, {}, 1),
+               delta::zstd_pack(differences, {}, 1), delta::zstd_pack(fresh, history, 1)});
+  for (std::uint32_t i = 3; i < kPayloadChunksMax; ++i)
+    forgery.add_new({static_cast<std::uint8_t>(i)});
+  put(dir / "old", base);
+  put(dir / "p", forgery.payload(base));
+  const Outcome applied =
+      run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"}, kMemoryLimit);
+  INFO(applied.text);
+  CHECK(applied.status == 0);
+  CHECK(get(dir / "out") == forgery.target());
 }
