@@ -256,8 +256,19 @@ Result<void> Downloads::open_image(OrderRecord& order, std::size_t index) {
   }
   open->target = TRY(disk_.open_write(layout_.staging(order, index, journal_.record())));
   open->applier.emplace(TRY(delta::Applier::open(TRY(delta::parse_head(head)), open->base.get())));
+  TRY_VOID(check_staged(*open, image));
   open_ = std::move(open);
   return skip_chunks_on_disk(image);
+}
+
+// A file system that was repaired may have lost what the marks speak of. The contents are read back
+// when all chunks are there; here only what would keep the next chunk from ever being made.
+Result<void> Downloads::check_staged(const Open& open, const ImageProgress& image) {
+  if (image.chunks_done == 0) return {};
+  const delta::ChunkEntry& last = open.applier->head().chunk(image.chunks_done - 1);
+  if (open.target->size() >= last.target_offset + last.target_bytes) return {};
+  return fail(ErrorCode::kCorrupt, "{}: {} bytes are left of what {} chunks made",
+              image.name.text(), open.target->size(), image.chunks_done);
 }
 
 // A power cut between sync and mark: the chunk is there and need not come again.

@@ -60,6 +60,7 @@ class Downloads {
   DownloadOutcome read_back(OrderRecord& order, std::size_t index);
   Result<void> start_staging(const OrderRecord& order, std::size_t index);
   Result<void> open_image(OrderRecord& order, std::size_t index);
+  static Result<void> check_staged(const Open& open, const ImageProgress& image);
   Result<void> skip_chunks_on_disk(ImageProgress& image);
   Result<void> take_bytes(OrderRecord& order, Run& run, ByteSpan bytes);
   Result<void> take_chunk(OrderRecord& order, Run& run);

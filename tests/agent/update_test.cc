@@ -217,6 +217,39 @@ TEST_CASE("a damaged chunk is named, refused, and what was there before is kept"
   CHECK(is_as_before(world, Kind::kSoftware));
 }
 
+TEST_CASE("what was staged is lost, cut or changed behind the agent's back: it is made anew") {
+  struct Harm {
+    const char* what;
+    std::function<void(File&)> does;
+  };
+  const Harm harms[] = {
+      {"lost", [](File& file) { REQUIRE(file.truncate(0)); }},
+      {"cut", [](File& file) { REQUIRE(file.truncate(file.size() - 1)); }},
+      {"changed", [](File& file) { REQUIRE(file.write_at(100, as_bytes("not what was there"))); }},
+  };
+  for (const Harm& harm : harms) {
+    INFO(harm.what);
+    World world;
+    const auto id = place(world, Kind::kSoftware);
+    world.server.tamper = [](const std::string&, std::uint64_t offset, Bytes& body) {
+      if (offset > 0) body.back() ^= 1;  // in the last chunk: the others are taken
+    };
+    world.run(5);
+    const OrderRecord order = *world.order(id);
+    REQUIRE(order.images[0].chunks_done > 0);
+    REQUIRE(order.images[0].chunks_done < order.images[0].chunk_count);
+    const std::string staging = Layout(kState).staging(order, 0, world.agent->record());
+    world.agent.reset();
+    harm.does(**world.disk.open_write(staging));
+    world.server.tamper = {};
+    world.start();
+    REQUIRE(world.run_until_state(id, State::kDownloaded, 24 * 3600));
+    // Once more than the whole, at most.
+    const std::uint64_t whole = order.images[0].payload()->length;
+    CHECK(world.server.payload_bytes_sent <= 2 * whole + 64 * kKiB);
+  }
+}
+
 TEST_CASE("what the server does not have is final and reported, not asked for again") {
   World world;
   const auto id = place(world, Kind::kSoftware);
