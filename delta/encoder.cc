@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
 #include <thread>
 
 #include "delta/applier.h"
@@ -17,6 +20,9 @@ constexpr std::size_t kLoadBytes = 1 * kMiB;
 constexpr unsigned kThreadsMax = 8;
 // What one thread needs for matching and for the entropy coder at its highest level.
 constexpr std::uint64_t kThreadBytes = 128 * kMiB;
+// Chunks for each thread that may be begun before the first that is not written: some take longer
+// than others. In kThreadBytes.
+constexpr std::size_t kChunksAheadMax = 3;
 
 Result<void> check_not_stopped(const EncodeOptions& options) {
   if (options.stop.stop_requested())
@@ -89,49 +95,101 @@ MadeChunk make_chunk(const ChunkSource& source, const Seeds* seeds, const Encode
   return chunk;
 }
 
+// Chunks come from several threads, in any order, and are written in their own: what is finished
+// early waits here, and who is too far ahead waits too, so that the payload never stands in memory.
+class ChunkWriter {
+ public:
+  ChunkWriter(ByteSpan target, std::size_t ahead_max, const EncodeOptions& options,
+              PayloadHeadBuilder& builder, File& output, EncodeReport& report)
+      : target_(target),
+        ahead_max_(ahead_max),
+        step_(options.chunk_target_bytes),
+        builder_(builder),
+        output_(output),
+        report_(report) {}
+
+  // Waits until chunk `index` may be begun. False: nothing more is wanted.
+  bool wait_for_turn(std::size_t index) {
+    std::unique_lock lock(mutex_);
+    turn_.wait(lock, [&] { return over_ || index < written_ + ahead_max_; });
+    return !over_;
+  }
+
+  void put(std::size_t index, MadeChunk chunk) {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace(index, std::move(chunk));
+    while (!over_ && !waiting_.empty() && waiting_.begin()->first == written_) {
+      result_ = write(waiting_.begin()->second);
+      over_ = !result_;
+      waiting_.erase(waiting_.begin());
+      ++written_;
+    }
+    turn_.notify_all();
+  }
+
+  // A chunk will never come: nobody may wait for it.
+  void give_up() {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    turn_.notify_all();
+  }
+
+  // Once no thread is at work.
+  const Result<void>& result() const { return result_; }
+
+ private:
+  Result<void> write(const MadeChunk& chunk) {
+    const std::size_t at = written_ * step_;
+    const ByteSpan made = target_.subspan(at, std::min(step_, target_.size() - at));
+    const std::uint64_t offset = builder_.add_chunk(
+        static_cast<std::uint32_t>(made.size()), static_cast<std::uint32_t>(chunk.bytes.size()),
+        crypto::blake2b_256(chunk.bytes), crypto::blake2b_256(made));
+    report_.copies += chunk.copies;
+    report_.copied_bytes += chunk.copied_bytes;
+    report_.changed_bytes += chunk.changed_bytes;
+    return output_.write_at(offset, chunk.bytes);
+  }
+
+  const ByteSpan target_;
+  const std::size_t ahead_max_;
+  const std::size_t step_;
+  PayloadHeadBuilder& builder_;
+  File& output_;
+  EncodeReport& report_;
+
+  std::mutex mutex_;  // guards what follows, and the three above
+  std::condition_variable turn_;
+  std::map<std::size_t, MadeChunk> waiting_;
+  std::size_t written_ = 0;
+  bool over_ = false;
+  Result<void> result_;
+};
+
+std::size_t chunk_count(std::size_t target_bytes, const EncodeOptions& options) {
+  return (target_bytes + options.chunk_target_bytes - 1) / options.chunk_target_bytes;
+}
+
 // Chunks do not depend on each other: every thread takes the next one.
-Result<std::vector<MadeChunk>> make_chunks(ByteSpan base, ByteSpan target, const Seeds* seeds,
-                                           unsigned threads, const EncodeOptions& options) {
+Result<void> make_chunks(ByteSpan base, ByteSpan target, const Seeds* seeds, unsigned threads,
+                         const EncodeOptions& options, ChunkWriter& writer) {
   const std::size_t step = options.chunk_target_bytes;
-  std::vector<MadeChunk> chunks((target.size() + step - 1) / step);
+  const std::size_t count = chunk_count(target.size(), options);
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
-    for (std::size_t i; (i = next.fetch_add(1)) < chunks.size();) {
-      if (options.stop.stop_requested()) return;
+    for (std::size_t i; (i = next.fetch_add(1)) < count;) {
+      if (!writer.wait_for_turn(i)) return;
       const ChunkSource source{base, target, i * step, std::min(target.size(), (i + 1) * step)};
-      chunks[i] = make_chunk(source, seeds, options);
+      MadeChunk chunk = make_chunk(source, seeds, options);
+      if (options.stop.stop_requested()) return writer.give_up();
+      writer.put(i, std::move(chunk));
     }
   };
   std::vector<std::jthread> others;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, chunks.size()); ++i)
-    others.emplace_back(work);
+  for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(work);
   work();
   others.clear();
   TRY_VOID(check_not_stopped(options));
-  return chunks;
-}
-
-Result<void> write_payload(const std::vector<MadeChunk>& chunks, ByteSpan target,
-                           PayloadHeadBuilder& builder, const EncodeOptions& options, File& output,
-                           EncodeReport& report) {
-  std::size_t at = 0;
-  for (const MadeChunk& chunk : chunks) {
-    const ByteSpan made =
-        target.subspan(at, std::min<std::size_t>(options.chunk_target_bytes, target.size() - at));
-    const std::uint64_t offset = builder.add_chunk(
-        static_cast<std::uint32_t>(made.size()), static_cast<std::uint32_t>(chunk.bytes.size()),
-        crypto::blake2b_256(chunk.bytes), crypto::blake2b_256(made));
-    TRY_VOID(output.write_at(offset, chunk.bytes));
-    at += made.size();
-    report.copies += chunk.copies;
-    report.copied_bytes += chunk.copied_bytes;
-    report.changed_bytes += chunk.changed_bytes;
-  }
-  report.new_bytes = target.size() - report.copied_bytes;
-  const Bytes head = builder.serialise();
-  report.head_bytes = head.size();
-  report.head_sha256 = crypto::sha256(head);
-  return output.write_at(0, head);
+  return writer.result();
 }
 
 // Stands in for the target while the payload is applied for proof: what is written must be what the
@@ -204,14 +262,18 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   report.target_sha256 = crypto::sha256(target_bytes);
   TRY_VOID(check_not_stopped(options));
   const std::unique_ptr<Seeds> seeds = make_seeds(report.search, base_bytes);
-  const std::vector<MadeChunk> chunks =
-      TRY(make_chunks(base_bytes, target_bytes, seeds.get(), threads, options));
-  report.chunk_count = static_cast<std::uint32_t>(chunks.size());
+  report.chunk_count = static_cast<std::uint32_t>(chunk_count(target_bytes.size(), options));
 
   PayloadHeadBuilder builder(CoderId::kZstdColumns, options.chunk_target_bytes, report.chunk_count);
   builder.set_target(target_bytes.size(), report.target_sha256);
   if (base != nullptr) builder.set_base({base_bytes.size(), crypto::sha256(base_bytes)});
-  TRY_VOID(write_payload(chunks, target_bytes, builder, options, output, report));
+  ChunkWriter writer(target_bytes, kChunksAheadMax * threads, options, builder, output, report);
+  TRY_VOID(make_chunks(base_bytes, target_bytes, seeds.get(), threads, options, writer));
+  report.new_bytes = target_bytes.size() - report.copied_bytes;
+  const Bytes head = builder.serialise();
+  report.head_bytes = head.size();
+  report.head_sha256 = crypto::sha256(head);
+  TRY_VOID(output.write_at(0, head));
   TRY_VOID(prove(output, base, target));
   const auto digests = TRY(crypto::hash_all(output, crypto::Hasher::With::kSha256));
   report.payload_bytes = digests.length;

@@ -269,6 +269,48 @@ TEST_CASE("a target that changes while it is encoded is no target") {
   CHECK(encode(&base, target, {}, output).error().code() == ErrorCode::kEncoderDefect);
 }
 
+TEST_CASE("an output that fills up ends the encoding with its error, whatever chunk it is at") {
+  // A medium with so much room.
+  class Small final : public MemoryFile {
+   public:
+    explicit Small(std::size_t room) : room_(room) {}
+    Result<void> write_at(std::uint64_t offset, ByteSpan from) override {
+      if (offset + from.size() > room_) return fail(ErrorCode::kDiskFull, "no space left");
+      return MemoryFile::write_at(offset, from);
+    }
+
+   private:
+    std::size_t room_;
+  };
+  Random random(15);
+  const MemoryFile base(noise(random, 200'000));
+  const MemoryFile target(later_version(random, noise(random, 200'000), 10));
+  const Bytes payload = payload_of(&base.bytes, target.bytes, small_chunks());
+  for (std::size_t room = 0; room < target.bytes.size(); room += target.bytes.size() / 20) {
+    Small output(room);
+    CHECK(encode(&base, target, small_chunks(), output).error().code() == ErrorCode::kDiskFull);
+    // And applying: what was written stays, and it goes on once there is room.
+    Small image(room);
+    const auto applied_in_part = apply_payload(MemoryFile(payload), &base, image);
+    REQUIRE(!applied_in_part);
+    CHECK(applied_in_part.error().code() == ErrorCode::kDiskFull);
+    MemoryFile roomier(image.bytes);
+    for (std::uint32_t i = 0; i < read_head(MemoryFile(payload))->chunk_count(); ++i)
+      if (!check_chunk(read_head(MemoryFile(payload)).value(), i, roomier))
+        REQUIRE(apply_one(payload, i, &base, roomier));
+    CHECK(roomier.bytes == target.bytes);
+  }
+}
+
+TEST_CASE("the same base and target make the same payload, whichever thread comes first") {
+  Random random(16);
+  const MemoryFile base(prose(random, 400'000));
+  const MemoryFile target(later_version(random, base.bytes, 400));
+  const Bytes first = payload_of(&base.bytes, target.bytes, small_chunks(1024));
+  for (int i = 0; i < 5; ++i)
+    CHECK(payload_of(&base.bytes, target.bytes, small_chunks(1024)) == first);
+}
+
 TEST_CASE("encoding can be stopped, is bounded in memory, and says what it needs") {
   Random random(14);
   const MemoryFile base(prose(random, 300'000));
