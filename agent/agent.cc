@@ -90,7 +90,7 @@ struct Agent::State {
   Result<Work::Did> send_report();
   Result<void> poll();
   void show(const Facts& facts);
-  Next wait(Work::Did did) const;
+  Next wait(Work::Did did, Work::Network network) const;
 };
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ void Agent::State::show(const Facts& facts) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
-Agent::Next Agent::State::wait(Work::Did did) const {
+Agent::Next Agent::State::wait(Work::Did did, Work::Network network) const {
   if (did == Work::Did::kSomething) return {};
   const Record& record = journal.record();
   const bool orders_open =
@@ -237,7 +237,10 @@ Agent::Next Agent::State::wait(Work::Did did) const {
                   [](const OrderRecord& order) { return !is_final(order.state); });
   std::int64_t wait_ms = orders_open ? kWaitMsMaxWithOrders : kWaitMsMax;
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
-  for (const UnixSeconds due : {record.poll_next, report_retry, work.next_due()}) {
+  // What asks for the server is not due before there is a way to it.
+  const bool can_talk = network == Work::Network::kAllowed;
+  for (const UnixSeconds due :
+       {can_talk ? record.poll_next : 0, can_talk ? report_retry : 0, work.next_due()}) {
     if (due == 0) continue;
     const std::int64_t in_ms = std::max<std::int64_t>(0, due - clock.now()) * 1000;
     wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, in_ms));
@@ -254,14 +257,16 @@ Result<Agent::Next> Agent::step() {
   const Work::Network network = is_private(facts)     ? Work::Network::kPrivate
                                 : is_connected(facts) ? Work::Network::kAllowed
                                                       : Work::Network::kNone;
-  Work::Did did = TRY(s.work.advance_started());
+  s.work.begin_step();
   const bool is_our_car = s.is_our_car(facts);
+  Work::Did did = Work::Did::kNothing;
+  if (is_our_car) did = TRY(s.work.advance_started(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
   if (did == Work::Did::kNothing) did = TRY(s.talk(network));
   if (did == Work::Did::kNothing) did = TRY(s.work.download(network));
   s.show(s.vehicle.facts());
-  return s.wait(did);
+  return s.wait(did, network);
 }
 
 }  // namespace layby::agent

@@ -11,6 +11,7 @@ namespace layby::agent {
 namespace {
 
 constexpr long kConnectTimeoutMs = 20'000;
+constexpr std::size_t kHeaderBytesMax = 64 * 1024;  // of one exchange, all its answers together
 constexpr long kReceiveBufferBytes = 256 * 1024;
 
 using HeaderList = std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)>;
@@ -23,6 +24,7 @@ struct Exchange {
   CURL* easy;
   HttpResponse response;
   std::optional<Error> failure;  // of a callback of ours: it is the result
+  std::size_t header_bytes = 0;
 };
 
 bool is_for_sink(const Exchange& exchange, int status) {
@@ -34,6 +36,13 @@ bool is_for_sink(const Exchange& exchange, int status) {
 std::size_t take_header(char* data, std::size_t size, std::size_t count, void* user) {
   Exchange& exchange = *static_cast<Exchange*>(user);
   std::string_view line(data, size * count);
+  exchange.header_bytes += line.size();
+  if (exchange.header_bytes > kHeaderBytesMax) {
+    exchange.failure = Error(
+        ErrorCode::kEndlessData,
+        fmt::format("{}: more than {} bytes of header", exchange.request.path, kHeaderBytesMax));
+    return 0;
+  }
   if (line.starts_with("HTTP/")) exchange.response.headers.clear();  // after a 100 Continue
   const std::size_t colon = line.find(':');
   if (colon == std::string_view::npos) return line.size();
@@ -183,14 +192,17 @@ Result<HttpResponse> CurlTransport::exchange(const HttpRequest& request, const B
                         request.range->offset + request.range->length - 1);
     curl_easy_setopt(state_->easy, CURLOPT_RANGE, range.c_str());
   }
-  Exchange exchange{request, sink, state_->options.interrupted, state_->easy, {}, {}};
+  Exchange exchange{request, sink, state_->options.interrupted, state_->easy, {}, {}, 0};
   state_->set_callbacks(exchange);
 
   state_->error_text[0] = '\0';
   const CURLcode result = curl_easy_perform(state_->easy);
   if (exchange.failure) return fail(std::move(*exchange.failure));
+  // Nothing at all came: no slow server, but none.
+  const bool is_silent = result == CURLE_OPERATION_TIMEDOUT && exchange.header_bytes == 0;
   if (result != CURLE_OK)
-    return fail(code_of(result), "{}{}: {}", state_->options.server_url, request.path,
+    return fail(is_silent ? ErrorCode::kTimeout : code_of(result), "{}{}: {}",
+                state_->options.server_url, request.path,
                 state_->error_text[0] != '\0' ? state_->error_text : curl_easy_strerror(result));
   long status = 0;
   curl_easy_getinfo(state_->easy, CURLINFO_RESPONSE_CODE, &status);

@@ -441,7 +441,8 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
 DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
   open_.reset();
   ++order.damages;
-  journal_.record().attack = fmt::format("{}: {}", to_string(error.code()), error.message());
+  journal_.record().attack =
+      fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
   if (order.damages >= kDamagesMax) return {.kind = Kind::kGiveUp, .error = error};
   return later(order, error);
 }

@@ -87,6 +87,8 @@ class Lines {
     for (const Reason& reason : verdict.reasons) condition(reason, order);
   }
 
+  void installing(const OrderRecord& order) { add(Text::kInstalling, title(order)); }
+
   void order(const OrderRecord& order) {
     switch (order.state) {
       case State::kIdle: break;
@@ -94,9 +96,10 @@ class Lines {
       case State::kDownloading: return downloading(order);
       case State::kDownloaded: return downloaded(order);
       case State::kWaiting: return waiting(order);
-      case State::kInstalling:
       case State::kActivating:
-      case State::kConfirming: return add(Text::kInstalling, title(order));
+        return order.waiting_for.empty() ? installing(order) : waiting(order);
+      case State::kInstalling:
+      case State::kConfirming: return installing(order);
       case State::kRollingBack: return add(Text::kRollingBack, title(order));
       case State::kActive: return add(Text::kActive, title(order));
       case State::kDeactivated: return add(Text::kDeactivated, title(order));

@@ -207,6 +207,7 @@ Result<void> Installer::switch_function(const OrderRecord& order, const Record& 
   if (verdict.state != LicenceVerdict::State::kActive || slot == record.slots.end())
     return fail(ErrorCode::kLicenceRefused, "{}: the licence is {} {}", opened.function.text(),
                 to_string(verdict.state), verdict.reason);
+  TRY_VOID(check_function(opened.function, record));
   return vehicle_.activate_function(opened.function.text(), layout_.absolute(slot->second.path),
                                     until_text(verdict.until));
 }
@@ -280,10 +281,31 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
   LAYBY_ASSERT(false);
 }
 
+bool Installer::is_undone(const OrderRecord& order, const Record& record) const {
+  if (order.action != OrderAction::kInstall || kind(order) != ImageKind::kMap) return true;
+  const auto live = disk_.read_symlink(layout_.current_set());
+  return live && *live == "sets/" + std::to_string(record.map_set);
+}
+
+Result<void> Installer::check_function(const manifest::FunctionId& id, const Record& record) const {
+  const auto slot = record.slots.find(manifest::Slot::function(id));
+  if (slot == record.slots.end())
+    return fail(ErrorCode::kNotFound, "{} is not installed", id.text());
+  const std::string path = layout_.absolute(slot->second.path);
+  const auto file = TRY(disk_.open_read(path));
+  const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
+  if (digests.sha256 != slot->second.sha256)
+    return fail(ErrorCode::kWrongImage, "{} is not what was installed any more", path);
+  return {};
+}
+
 // ---- what nobody needs --------------------------------------------------------------------------
 
 Result<void> Installer::sweep(const Record& record) {
   std::set<std::string> needed = {"maps/sets/" + std::to_string(record.map_set)};
+  // Never from under a reader's feet, whatever the record says.
+  const auto live = disk_.read_symlink(layout_.current_set());
+  if (live && *live != "sets/" + std::to_string(record.map_set)) return {};
   std::set<std::string> on_their_way;  // orders with something in the inbox
   for (const auto& [slot, held] : record.slots) needed.insert(held.path);
   for (const OrderRecord& order : record.orders) {

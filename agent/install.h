@@ -33,6 +33,12 @@ class Installer {
   // kRollingBack: as it was before `activate`.
   Result<void> roll_back(const OrderRecord& order, const Record& record, UnixSeconds now);
 
+  // What lies on the disk is as before `activate`, whatever the car did of it.
+  bool is_undone(const OrderRecord& order, const Record& record) const;
+
+  // The bytes that a function's slot holds are those that were installed; kWrongImage.
+  Result<void> check_function(const manifest::FunctionId& id, const Record& record) const;
+
   // Deletes what neither the record nor an order on its way needs: old regions, sets, packages.
   Result<void> sweep(const Record& record);
 

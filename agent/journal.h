@@ -17,7 +17,8 @@
 
 namespace layby::agent {
 
-constexpr std::uint64_t kJournalBytesMax = 4 * kMiB;
+// More than the largest targets make of it (kTargetsBytesMax): no plan is too large to be kept.
+constexpr std::uint64_t kJournalBytesMax = 16 * kMiB;
 
 class Journal {
  public:

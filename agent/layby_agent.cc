@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cstring>
 #include <exception>
+#include <new>
+#include <optional>
 
 #include "agent/agent.h"
 #include "agent/curl_transport.h"
+#include "agent/state_lock.h"
 #include "agent/status.h"
 #include "crypto/initialize.h"
 
@@ -51,8 +54,14 @@ class CallbackVehicle final : public Vehicle {
   }
 
  private:
-  static void take(void* sink, const char* name, const char* value, int64_t unix_ms) {
-    static_cast<Facts*>(sink)->set(name, {value, unix_ms});
+  // Called through frames of the host: a signal that cannot be taken is a missing one, no
+  // exception.
+  static void take(void* sink, const char* name, const char* value, int64_t unix_ms) noexcept {
+    if (sink == nullptr || name == nullptr || value == nullptr) return;
+    try {
+      static_cast<Facts*>(sink)->set(name, {value, unix_ms});
+    } catch (const std::exception&) {
+    }
   }
   Result<void> ask(const layby_command& command, ErrorCode on_refusal) {
     const int result = host_.command(host_.context, &command);
@@ -80,6 +89,7 @@ struct layby_agent {
   RealDisk disk;
   SystemClock clock;
   CallbackVehicle vehicle;
+  std::optional<StateLock> lock;
   std::unique_ptr<CurlTransport> transport;
   std::unique_ptr<Agent> agent;
   std::string directory;
@@ -99,6 +109,7 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
   opened->directory = options.state_directory;
   const Layout layout(opened->directory);
   const CarIdentity identity = TRY(read_identity(opened->disk, layout));
+  opened->lock = TRY(StateLock::take(layout.lock()));
   opened->transport = TRY(CurlTransport::create({.server_url = identity.server_url,
                                                  .ca_path = layout.ca(),
                                                  .certificate_path = layout.certificate(),
@@ -117,6 +128,9 @@ int guarded(std::string& error, F body) {
     if (done) return LAYBY_OK;
     error = done.error().message();
     return static_cast<int>(done.error().code());
+  } catch (const std::bad_alloc&) {
+    error.clear();  // no room for a text
+    return static_cast<int>(ErrorCode::kInternal);
   } catch (const std::exception& thrown) {
     error = thrown.what();
     return static_cast<int>(ErrorCode::kInternal);
@@ -127,9 +141,11 @@ int guarded(std::string& error, F body) {
 
 int layby_agent_open(const layby_options* options, layby_agent** agent, char* error,
                      size_t error_size) {
-  *agent = nullptr;
+  if (agent != nullptr) *agent = nullptr;
   std::string text;
   const int result = guarded(text, [&]() -> Result<void> {
+    if (options == nullptr || agent == nullptr)
+      return fail(ErrorCode::kInvalidArgument, "an argument is NULL");
     *agent = TRY(open(*options)).release();
     return {};
   });
@@ -138,14 +154,18 @@ int layby_agent_open(const layby_options* options, layby_agent** agent, char* er
 }
 
 int layby_agent_step(layby_agent* agent, int64_t* wait_ms) {
-  *wait_ms = 0;
+  if (wait_ms != nullptr) *wait_ms = 0;
+  if (agent == nullptr) return static_cast<int>(ErrorCode::kInvalidArgument);
   return guarded(agent->error, [&]() -> Result<void> {
-    *wait_ms = TRY(agent->agent->step()).wait_ms;
+    const Agent::Next next = TRY(agent->agent->step());
+    if (wait_ms != nullptr) *wait_ms = next.wait_ms;
     return {};
   });
 }
 
 size_t layby_agent_status(const layby_agent* agent, char* text, size_t size) {
+  if (size > 0 && text != nullptr) text[0] = '\0';
+  if (agent == nullptr) return 0;
   std::string out;
   RealDisk disk;
   const int result = guarded(agent->error, [&]() -> Result<void> {
@@ -159,7 +179,7 @@ size_t layby_agent_status(const layby_agent* agent, char* text, size_t size) {
 }
 
 const char* layby_agent_error(const layby_agent* agent) {
-  return agent->error.c_str();
+  return agent == nullptr ? "" : agent->error.c_str();
 }
 
 void layby_agent_close(layby_agent* agent) {

@@ -39,6 +39,8 @@ typedef struct layby_command {
 /* Results of commands and functions: 0 is success; others are the codes of docs/error-codes.md. A
  * command that could not be asked of the car returns LAYBY_UNAVAILABLE and is asked again. */
 #define LAYBY_OK 0
+#define LAYBY_INVALID_ARGUMENT 1
+#define LAYBY_CONFLICT 8
 #define LAYBY_UNAVAILABLE 9
 
 typedef struct layby_vehicle {
@@ -61,7 +63,11 @@ typedef struct layby_options {
   layby_vehicle vehicle;
 } layby_options;
 
-/* Opens the agent. On success *agent is to be freed with layby_agent_close. On failure *agent is
+/* A NULL where a function needs an argument is LAYBY_INVALID_ARGUMENT or what it returns on
+ * failure, and no crash. A signal with a NULL name or value is not known. One process at a time may
+ * have a state directory open: the second gets LAYBY_CONFLICT.
+ *
+ * Opens the agent. On success *agent is to be freed with layby_agent_close. On failure *agent is
  * NULL and the text, cut to `error_size`, says why; `error` may be NULL. */
 int layby_agent_open(const layby_options* options, layby_agent** agent, char* error,
                      size_t error_size);

@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +13,7 @@
 #include "agent/pairing.h"
 #include "agent/provision.h"
 #include "agent/socket_vehicle.h"
+#include "agent/state_lock.h"
 #include "agent/status.h"
 #include "base/time_text.h"
 #include "crypto/initialize.h"
@@ -109,22 +109,6 @@ int run_pair(const Options& options) {
 
 // ---- run ----------------------------------------------------------------------------------------
 
-// One daemon a directory; the lock goes with the process.
-class StateLock {
- public:
-  explicit StateLock(const std::string& path)
-      : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
-  ~StateLock() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  StateLock(const StateLock&) = delete;
-  StateLock& operator=(const StateLock&) = delete;
-  bool take() { return fd_ >= 0 && ::flock(fd_, LOCK_EX | LOCK_NB) == 0; }
-
- private:
-  int fd_;
-};
-
 // Tells a person, or a script, what goes on: a line for each new state, and a bar or lines of
 // percent while something is downloaded.
 class Progress {
@@ -214,9 +198,9 @@ int run_daemon(const Options& options) {
   const Layout layout(options.state);
   const auto identity = read_identity(disk, layout);
   if (!identity) return report(identity.error(), exit_of(identity.error()));
-  StateLock lock(layout.lock());
-  if (!lock.take())
-    return report(Error(ErrorCode::kConflict, "another daemon runs on " + options.state), kBusy);
+  const auto lock = StateLock::take(layout.lock());
+  if (!lock)
+    return report(lock.error(), lock.error().code() == ErrorCode::kConflict ? kBusy : kFailed);
   const std::string scheme = "unix:";
   const auto language = language_from(options.language);
   if (!options.vehicle.starts_with(scheme) || !language)
@@ -251,9 +235,10 @@ int print(const Result<std::string>& text) {
 int run_status(const Options& options) {
   RealDisk disk;
   const Layout layout(options.state);
-  const bool provisioned = disk.status(layout.identity()).has_value();
+  const auto holder = StateLock::look(layout.lock());
+  if (!holder) return report(holder.error());
   const auto daemon =
-      provisioned && !StateLock(layout.lock()).take() ? Daemon::kRunning : Daemon::kNotRunning;
+      *holder == StateLock::Holder::kAnAgent ? Daemon::kRunning : Daemon::kNotRunning;
   return print(status(disk, SystemClock(), layout, daemon,
                       options.json ? StatusForm::kJson : StatusForm::kText));
 }
@@ -317,6 +302,8 @@ int main(int argc, char** argv) {
   action.sa_handler = want_stop;
   ::sigaction(SIGTERM, &action, nullptr);
   ::sigaction(SIGINT, &action, nullptr);
+  action.sa_handler = SIG_IGN;  // a reader of our output that goes away does not end an update
+  ::sigaction(SIGPIPE, &action, nullptr);
 
   // 3. The command.
   if (*provision_command) return run_provision(options);

@@ -137,11 +137,25 @@ Result<void> News::refresh(Source source, UnixSeconds now, Until until) {
     const Result<void> given = fetch_one(source, refresh, *request);
     const Result<void> kept = persist(source, refresh);  // also what came before an error
     if (!kept) {
-      source.etag.clear();  // a 304 to it would freeze the older timestamp that the disk has
+      is_ahead_of_disk_ = true;
+      source.etag.clear();
       return kept;
     }
     if (!given) return fail(given.error().with_context(source.url + request->file));
   }
+  return {};
+}
+
+// What could not be kept must not be what we go on from: the next start would know the older
+// timestamp by the newer one's etag, and believe that nothing is new.
+Result<void> News::reload(Record& record) {
+  auto director = TRY(load(*disk_, layout_->director_trust()));
+  auto image = TRY(load(*disk_, layout_->image_trust()));
+  director_ = std::move(director);
+  image_ = std::move(image);
+  record.director_etag.clear();
+  record.image_etag.clear();
+  is_ahead_of_disk_ = false;
   return {};
 }
 
@@ -153,6 +167,7 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
                                           std::optional<std::int64_t>& retry_after_seconds) {
   retry_after_seconds_.reset();
   const auto look = [&]() -> Result<manifest::VerifiedPlan> {
+    if (is_ahead_of_disk_) TRY_VOID(reload(record));
     TRY_VOID(take_time(time, record));
     const UnixSeconds now = time.now();
     TRY_VOID(refresh(director(record), now, Until::kTargets));

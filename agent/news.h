@@ -44,6 +44,7 @@ class News {
     std::string directory;  // where its trusted files lie
     std::string& etag;      // of the trusted timestamp; empty if it is not known
   };
+  Result<void> reload(Record& record);
   Source director(Record& record);
   Result<void> fetch_time(TrustedTime& time, Record& record);
   Result<void> take_time(TrustedTime& time, Record& record);
@@ -61,6 +62,7 @@ class News {
   manifest::TrustedRepository director_;
   manifest::TrustedRepository image_;
   std::optional<std::int64_t> retry_after_seconds_;
+  bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
 };
 
 }  // namespace layby::agent

@@ -1,5 +1,7 @@
 #include "agent/outbox.h"
 
+#include <utility>
+
 #include "agent/version.h"
 #include "base/assert.h"
 #include "base/limits.h"
@@ -10,6 +12,8 @@ namespace {
 
 constexpr std::int64_t kReportDeadlineMs = 60'000;
 constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
+// How far the counter leaps when the server is ahead of it: further than a lost record or two.
+constexpr std::uint64_t kCounterLeap = 1024;
 
 manifest::FunctionState function_state(LicenceVerdict::State state) {
   switch (state) {
@@ -88,29 +92,68 @@ Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   manifest::EcuReport report = picture(record, now);
   report.counter = record.report_counter + 1;
   report.time = now;
-  const Bytes signed_report = TRY(manifest::make_ecu_report(report, *keys_.ecu));
-  const Bytes bytes = TRY(manifest::make_vehicle_manifest(
-      identity_.vin, identity_.ecu, {{identity_.ecu, signed_report}}, *keys_.ecu));
+  auto bytes = sign(report);
+  if (!bytes && bytes.error().code() == ErrorCode::kTooLarge) {
+    // Many orders at once: how each of them ended matters more than what the car said then.
+    for (manifest::OrderReport& order : report.orders) order.conditions.clear();
+    bytes = sign(report);
+  }
+  if (!bytes) return fail(bytes.error());
   TRY_VOID(disk_.make_dirs(layout_.outbox()));
-  TRY_VOID(replace_file(disk_, layout_.pending_manifest(), bytes));
+  TRY_VOID(replace_file(disk_, layout_.pending_manifest(), *bytes));
   record.report_counter = report.counter;
   record.report_content = digest;
+  record.report_sha256 = crypto::sha256(*bytes);
+  return journal.save();
+}
+
+Result<Bytes> Outbox::sign(const manifest::EcuReport& report) const {
+  const Bytes signed_report = TRY(manifest::make_ecu_report(report, *keys_.ecu));
+  return manifest::make_vehicle_manifest(identity_.vin, identity_.ecu,
+                                         {{identity_.ecu, signed_report}}, *keys_.ecu);
+}
+
+Result<Bytes> Outbox::read_pending(const Record& record) const {
+  auto bytes = read_file(disk_, layout_.pending_manifest(), kVehicleManifestBytesMax);
+  if (!bytes) return fail(ErrorCode::kCorrupt, "{}", bytes.error().message());
+  const bool is_known = record.report_sha256 != crypto::Digest256{};
+  if (is_known && crypto::sha256(*bytes) != record.report_sha256)
+    return fail(ErrorCode::kCorrupt, "{} is not the report that was made",
+                layout_.pending_manifest());
+  return bytes;
+}
+
+Result<void> Outbox::give_up(Journal& journal) {
+  Record& record = journal.record();
+  record.report_acknowledged = record.report_counter;
+  record.report_content = {};  // whatever the picture is, it has not been told
   return journal.save();
 }
 
 Result<void> Outbox::send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds) {
   Record& record = journal.record();
   LAYBY_ASSERT(is_pending(record));
-  const Bytes bytes = TRY(read_file(disk_, layout_.pending_manifest(), kVehicleManifestBytesMax));
+  const auto bytes = read_pending(record);
+  if (!bytes) {
+    TRY_VOID(give_up(journal));
+    return fail(bytes.error());
+  }
   const HttpResponse response =
       TRY(transport_.exchange({.method = HttpRequest::Method::kPost,
                                .path = "/v1/vehicle/manifest",
                                .headers = {{"Content-Type", "application/json"}},
-                               .body = std::string(as_text(bytes)),
+                               .body = std::string(as_text(*bytes)),
                                .bytes_max = kAnswerBytesMax,
                                .deadline_ms = kReportDeadlineMs}));
-  // 409: the server has this counter or a higher one already, so the answer was lost on its way.
-  const bool taken = response.status == 200 || response.status == 409;
+  // The very same bytes again are a 200: this is another report under a counter that was used.
+  if (response.status == 409) {
+    const std::uint64_t counter =
+        std::exchange(record.report_counter, record.report_counter + kCounterLeap);
+    TRY_VOID(give_up(journal));
+    return fail(ErrorCode::kConflict, "the server has had report {} already, and it was another",
+                counter);
+  }
+  const bool taken = response.status == 200;
   const bool never = !taken && response.status >= 400 && response.status < 500 &&
                      response.status != 408 && response.status != 425 && response.status != 429 &&
                      response.status != 401 && response.status != 403;

@@ -40,12 +40,17 @@ class Outbox {
 
   // Sends what is pending. On success it is acknowledged, and the journal is saved. kUnavailable:
   // try again later. kForbidden: the server will never take it; it is given up, and the next
-  // report is made when something changes.
+  // report is made when something changes. kCorrupt (it does not lie on the disk as it was made)
+  // and kConflict (the server has seen this counter on another report: our record is older than
+  // what we said) give it up too, and a new one is due.
   Result<void> send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds);
 
  private:
   // Without counter, time and progress: what tells whether there is anything new to say.
   Result<crypto::Digest256> content(const Record& record, UnixSeconds now) const;
+  Result<Bytes> sign(const manifest::EcuReport& report) const;
+  Result<Bytes> read_pending(const Record& record) const;
+  Result<void> give_up(Journal& journal);
   manifest::EcuReport picture(const Record& record, UnixSeconds now) const;
 
   Disk& disk_;

@@ -127,6 +127,22 @@ std::string_view to_string(Condition condition) {
   LAYBY_ASSERT(false);
 }
 
+bool is_of_standing(Condition condition) {
+  switch (condition) {
+    case Condition::kGear:
+    case Condition::kParkingBrake:
+    case Condition::kPower:
+    case Condition::kDriver: return true;
+    case Condition::kDoorsClosed:
+    case Condition::kDoorsLocked:
+    case Condition::kChargingCable:
+    case Condition::kTractionBattery:
+    case Condition::kLowVoltageBattery:
+    case Condition::kOwnerTime: return false;
+  }
+  LAYBY_ASSERT(false);
+}
+
 std::string_view to_string(Why why) {
   switch (why) {
     case Why::kNotFulfilled: return "not-fulfilled";

@@ -31,6 +31,8 @@ inline constexpr std::array kConditions = {
     Condition::kOwnerTime,
 };
 std::string_view to_string(Condition condition);  // stable, for `status`
+// It says that the car stands and nobody is about to drive it.
+bool is_of_standing(Condition condition);
 
 enum class Why : std::uint8_t { kNotFulfilled, kMissing, kStale, kImplausible };
 std::string_view to_string(Why why);

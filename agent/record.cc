@@ -5,6 +5,11 @@
 #include "base/assert.h"
 
 namespace layby::agent {
+namespace {
+
+constexpr std::size_t kErrorTextMax = 400;
+
+}  // namespace
 
 std::string_view to_string(Wait wait) {
   switch (wait) {
@@ -43,6 +48,17 @@ Requirements OrderRecord::requirements() const {
     requirements.battery_percent_min =
         std::max(requirements.battery_percent_min, static_cast<int>(image.battery_percent_min));
   return requirements;
+}
+
+std::string printable(std::string_view text, std::size_t characters_max) {
+  std::string out(text.substr(0, characters_max));
+  for (char& c : out)
+    if (c < ' ' || c > '~') c = '?';
+  return out;
+}
+
+Error recordable(const Error& error) {
+  return Error(error.code(), printable(error.message(), kErrorTextMax));
 }
 
 OrderRecord* Record::order(const manifest::OrderId& id) {

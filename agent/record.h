@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/policy.h"
@@ -106,6 +107,7 @@ struct Record {
   std::uint64_t report_counter = 0;       // of the last report that was made
   std::uint64_t report_acknowledged = 0;  // of the last one that the server has
   crypto::Digest256 report_content{};     // of its picture, without counter and time
+  crypto::Digest256 report_sha256{};      // of its bytes in the outbox; 0: not known
 
   UnixSeconds time_signed = 0;      // the newest time that the Director signed
   crypto::Digest256 time_keys{};    // of the keys that may sign time, when it came; 0: not known
@@ -122,6 +124,10 @@ struct Record {
 
   OrderRecord* order(const manifest::OrderId& id);
 };
+
+// Text as it may stand in the journal and in reports: printable ASCII of bounded length.
+std::string printable(std::string_view text, std::size_t characters_max);
+Error recordable(const Error& error);
 
 // The journal's body. `decode_record` refuses what `encode_record` would not have written.
 Result<Bytes> encode_record(const Record& record);

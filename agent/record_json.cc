@@ -216,7 +216,9 @@ Result<void> decode_server_part(const Json& json, Record& record) {
   record.report_content = TRY(manifest::digest_field(json, "reportContent"));
   record.time_signed = TRY(seconds(json, "timeSigned"));
   record.time_rtc_then = TRY(seconds(json, "timeRtcThen"));
-  // Journals of 0.1.0 do not have these two.
+  // Journals of 0.1.0 do not have these three.
+  if (manifest::find_field(json, "reportSha256") != nullptr)
+    record.report_sha256 = TRY(manifest::digest_field(json, "reportSha256"));
   if (manifest::find_field(json, "timeKeys") != nullptr)
     record.time_keys = TRY(manifest::digest_field(json, "timeKeys"));
   if (manifest::find_field(json, "timeCounted") != nullptr)
@@ -243,6 +245,7 @@ Result<Bytes> encode_record(const Record& record) {
                {"reportCounter", record.report_counter},
                {"reportAcknowledged", record.report_acknowledged},
                {"reportContent", to_hex(record.report_content)},
+               {"reportSha256", to_hex(record.report_sha256)},
                {"timeSigned", record.time_signed},
                {"timeKeys", to_hex(record.time_keys)},
                {"timeRtcThen", record.time_rtc_then},

@@ -11,11 +11,14 @@ namespace {
 // A car that can not be asked in the middle of an installation: how often it is asked again, and
 // how long until that counts as a failure.
 constexpr std::int64_t kVehicleRetrySeconds = 2;
+// A wall clock that was set back must not put a retry off for ever.
+constexpr UnixSeconds kRetrySecondsMax = kDaySeconds;
 constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
 // Starts that one installation survives: more, and it is the installation that ends them.
 constexpr std::uint32_t kResumptionsMax = 200;
 constexpr std::int64_t kTermRetrySeconds = 30;
-constexpr std::size_t kErrorTextMax = 400;
+constexpr std::size_t kSignalTextMax = 100;
+constexpr std::size_t kReportedSignalsMax = 48;
 
 // What the car said at the point of no return, for the report.
 constexpr std::string_view kReportedSignals[] = {
@@ -30,12 +33,16 @@ constexpr std::string_view kReportedSignals[] = {
 
 std::map<std::string, std::string> reported(const Facts& facts) {
   std::map<std::string, std::string> values;
+  const auto note = [&](const std::string& name, const Signal& signal) {
+    if (values.size() < kReportedSignalsMax)
+      values[printable(name, kSignalTextMax)] = printable(signal.value, kSignalTextMax);
+  };
   for (const std::string_view name : kReportedSignals) {
     const auto found = facts.signals().find(std::string(name));
-    if (found != facts.signals().end()) values[found->first] = found->second.value;
+    if (found != facts.signals().end()) note(found->first, found->second);
   }
   for (const auto& [name, signal] : facts.signals())
-    if (name.starts_with(vss::kDoorPrefix)) values[name] = signal.value;
+    if (name.starts_with(vss::kDoorPrefix)) note(name, signal);
   return values;
 }
 
@@ -56,13 +63,6 @@ std::vector<std::string> names(const std::vector<Reason>& reasons) {
 }
 
 }  // namespace
-
-Error recordable(const Error& error) {
-  std::string text = error.message().substr(0, kErrorTextMax);
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return Error(error.code(), std::move(text));
-}
 
 // ---- moving -------------------------------------------------------------------------------------
 
@@ -110,8 +110,13 @@ Result<void> Work::resume() {
 
 // ---- past the point of no return ----------------------------------------------------------------
 
-Result<Work::Did> Work::advance_started() {
-  next_due_ = 0;  // first of the looks of a step
+bool Work::has_started_order() const {
+  const auto& orders = journal_.record().orders;
+  return std::any_of(orders.begin(), orders.end(),
+                     [](const OrderRecord& order) { return is_past_no_return(order.state); });
+}
+
+Result<Work::Did> Work::advance_started(const Facts& facts) {
   auto& orders = journal_.record().orders;
   const auto found = std::find_if(orders.begin(), orders.end(), [](const OrderRecord& order) {
     return is_past_no_return(order.state);
@@ -126,12 +131,7 @@ Result<Work::Did> Work::advance_started() {
       TRY_VOID(move(order, Event::kPrepared));
       return Did::kSomething;
     }
-    case State::kActivating: {
-      const auto switched = installer_.activate(order, record, time_.now());
-      if (!switched) return step_failed(order, switched.error());
-      TRY_VOID(move(order, Event::kSwitched));
-      return Did::kSomething;
-    }
+    case State::kActivating: return activate(order, facts);
     case State::kConfirming: {
       const auto event = installer_.confirm(order, record);
       if (!event) return step_failed(order, event.error());
@@ -155,6 +155,27 @@ Result<Work::Did> Work::advance_started() {
   LAYBY_ASSERT(false);
 }
 
+Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
+  const Verdict verdict = evaluate(facts, order.requirements(), std::nullopt, clock_.now() * 1000);
+  // What has started goes on when a door is opened. Once it had to wait, everything counts again.
+  const bool had_to_wait = !order.waiting_for.empty();
+  std::vector<std::string> waits;
+  for (const Reason& reason : verdict.reasons)
+    if (had_to_wait || is_of_standing(reason.condition))
+      waits.emplace_back(to_string(reason.condition));
+  // A car that says nothing is asked all the same: it answers, or its silence has a limit.
+  if (!waits.empty() && !facts.signals().empty()) {
+    TRY_VOID(note_waits(order, std::move(waits)));
+    step_began_ms_ = clock_.monotonic_ms();
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
+  const auto switched = installer_.activate(order, journal_.record(), time_.now());
+  if (!switched) return step_failed(order, switched.error());
+  TRY_VOID(move(order, Event::kSwitched));
+  return Did::kSomething;
+}
+
 Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
   const bool silent = error.code() == ErrorCode::kUnavailable;
   if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
@@ -173,8 +194,12 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
-  // What lies on the disk is as before in any case; a car that cannot take it back is for a
-  // partner.
+  // A disk that does not take the old state back: nothing else may begin on this one.
+  if (!undone && !installer_.is_undone(order, journal_.record())) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
+  // What lies on the disk is as before; a car that cannot take it back is for a partner.
   if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
   const bool again = order.attempts < kAttemptsMax;
   order.seen_open = false;  // tried again after a later exit-and-lock (P4.5)
@@ -222,7 +247,8 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     TRY_VOID(move(order, Event::kArm));
     return Did::kSomething;
   }
-  if (order.state != State::kWaiting) return Did::kNothing;
+  // One at a time: what has started may have to wait for a car that does not answer.
+  if (order.state != State::kWaiting || has_started_order()) return Did::kNothing;
   const Verdict verdict =
       evaluate(facts, order.requirements(), owner_time(facts), clock_.now() * 1000);
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
@@ -256,14 +282,16 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
     if (slot == record.slots.end()) continue;  // never was installed as a whole
     const LicenceVerdict verdict = licences_.judge(id, record, time_.now());
     const bool wanted = verdict.state == LicenceVerdict::State::kActive;
-    if (wanted == function.on) continue;
+    if (wanted == function.on || clock_.monotonic_ms() < next_term_ms_) continue;
     if (evaluate(facts, {}, std::nullopt, clock_.now() * 1000).answer != Verdict::Answer::kYes)
       continue;
-    const auto done =
-        wanted ? vehicle_.activate_function(id.text(), layout_.absolute(slot->second.path),
-                                            verdict.until ? format_utc(*verdict.until) : "")
-               : vehicle_.deactivate_function(id.text());
+    auto done = wanted ? installer_.check_function(id, record) : Result<void>{};
+    if (done)
+      done = wanted ? vehicle_.activate_function(id.text(), layout_.absolute(slot->second.path),
+                                                 verdict.until ? format_utc(*verdict.until) : "")
+                    : vehicle_.deactivate_function(id.text());
     if (!done) {
+      next_term_ms_ = clock_.monotonic_ms() + kTermRetrySeconds * 1000;
       due_at(clock_.now() + kTermRetrySeconds);
       continue;
     }
@@ -307,7 +335,7 @@ Result<Work::Did> Work::download(Network network) {
       TRY_VOID(note_waits(order, {std::string(to_string(wait))}));
       continue;
     }
-    if (order.next_try > clock_.now()) {
+    if (order.next_try > clock_.now() && order.next_try <= clock_.now() + kRetrySecondsMax) {
       due_at(order.next_try);
       continue;
     }

@@ -40,8 +40,11 @@ class Work {
 
   // Tidies up after a start: counts a resumption for what was under way, deletes what is left over.
   Result<void> resume();
-  // Takes what is past the point of no return one step further.
-  Result<Did> advance_started();
+  // Before the other looks of a step.
+  void begin_step() { next_due_ = 0; }
+  // Takes what is past the point of no return one step further. The switch itself waits while
+  // somebody drives: after a power cut, or a long preparation, the car may not stand any more.
+  Result<Did> advance_started(const Facts& facts);
   // Notes exit-and-lock, and begins the first order whose conditions all hold.
   Result<Did> look_at_car(const Facts& facts);
   // Switches functions off whose term is over, and on again where time was only guessed (P1.9).
@@ -60,6 +63,8 @@ class Work {
   Result<void> note_waits(OrderRecord& order, std::vector<std::string> waits);
   Result<Did> look_at_order(OrderRecord& order, const Facts& facts, bool is_locked);
   Result<Did> begin(OrderRecord& order);
+  Result<Did> activate(OrderRecord& order, const Facts& facts);
+  bool has_started_order() const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
   Result<Did> roll_back(OrderRecord& order);
@@ -77,9 +82,7 @@ class Work {
   Installer& installer_;
   UnixSeconds next_due_ = 0;
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
+  std::int64_t next_term_ms_ = 0;   // monotonic; of keep_terms, after a failure
 };
-
-// An error as it may stand in the journal and in reports: printable, of bounded length.
-Error recordable(const Error& error);
 
 }  // namespace layby::agent

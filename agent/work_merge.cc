@@ -72,6 +72,7 @@ void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
 Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   Record& record = journal_.record();
   std::vector<OrderRecord> merged;
+  std::vector<OrderRecord> dropped;
   // What has started goes on, listed or not.
   for (const OrderRecord& order : record.orders) {
     const bool listed = std::any_of(plan.orders().begin(), plan.orders().end(),
@@ -81,13 +82,13 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
       merged.push_back(order);
     } else {
       LAYBY_ASSERT(next_state(order.state, Event::kDrop) == State::kIdle);
-      TRY_VOID(downloads_.discard(order));
+      dropped.push_back(order);
     }
   }
   for (const manifest::PlannedOrder& planned : plan.orders()) {
     OrderRecord* known = record.order(planned.id);
     if (known != nullptr && is_on_its_way(known->state) && !same_images(*known, planned)) {
-      TRY_VOID(downloads_.discard(*known));
+      dropped.push_back(*known);
       known = nullptr;  // other images under the same id: it begins anew
     }
     if (known == nullptr) {
@@ -101,7 +102,10 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
     }
   }
   record.orders = std::move(merged);
-  return journal_.save();
+  // First the journal: it never speaks of files that are gone.
+  TRY_VOID(journal_.save());
+  for (const OrderRecord& order : dropped) TRY_VOID(downloads_.discard(order));
+  return {};
 }
 
 }  // namespace layby::agent

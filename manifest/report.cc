@@ -221,9 +221,13 @@ Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
                                     const crypto::Signer& primary_key) {
   LAYBY_ASSERT(reports.contains(primary));
   Json ecus = Json::object();
-  for (const auto& [serial, bytes] : reports)
+  for (const auto& [serial, bytes] : reports) {
+    if (bytes.size() > kVehicleManifestBytesMax)
+      return fail(ErrorCode::kTooLarge, "{}: a report of {} bytes, at most {} are allowed",
+                  serial.text(), bytes.size(), kVehicleManifestBytesMax);
     ecus[serial.text()] =
         TRY_CONTEXT(parse_strict(bytes, {.bytes_max = kVehicleManifestBytesMax}), serial.text());
+  }
   Bytes manifest = TRY(sign_envelope(Json{{"_type", "vehicle-manifest"},
                                           {"vin", vin.text()},
                                           {"primary", primary.text()},

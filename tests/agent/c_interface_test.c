@@ -27,6 +27,7 @@ static int command(void* context, const layby_command* asked) {
 
 int main(void) {
   char error[200];
+  int64_t wait_ms = 0;
   layby_agent* agent = NULL;
   layby_options options;
   memset(&options, 0, sizeof options);
@@ -44,6 +45,15 @@ int main(void) {
   check(layby_agent_open(&options, &agent, error, 8) == 1, "an unknown language is refused");
   check(strlen(error) < 8, "the text is cut to its room");
   check(layby_agent_open(&options, &agent, NULL, 0) == 1, "no room for a text is fine");
+  check(layby_agent_open(NULL, &agent, error, sizeof error) == LAYBY_INVALID_ARGUMENT,
+        "no options are refused");
+  check(layby_agent_open(&options, NULL, error, sizeof error) == LAYBY_INVALID_ARGUMENT,
+        "nowhere to put the agent is refused");
+  check(layby_agent_step(NULL, &wait_ms) == LAYBY_INVALID_ARGUMENT, "no agent, no step");
+  check(layby_agent_step(NULL, NULL) == LAYBY_INVALID_ARGUMENT, "no agent, no step, no wait");
+  check(layby_agent_status(NULL, error, sizeof error) == 0 && error[0] == '\0',
+        "no agent, no status");
+  check(strcmp(layby_agent_error(NULL), "") == 0, "no agent, no text");
   layby_agent_close(NULL);
   return failures == 0 ? 0 : 1;
 }

@@ -259,7 +259,7 @@ HttpResponse FakeServer::metadata(const Signed& repository, const std::string& f
                                   const HttpRequest& request) const {
   const auto found = repository.files.find(file);
   if (found == repository.files.end()) return response(404);
-  const std::string etag = "\"" + to_hex(crypto::sha256(found->second)) + "\"";
+  const std::string etag = etag_prefix + to_hex(crypto::sha256(found->second)) + "\"";
   const auto known = request.headers.find("If-None-Match");
   HttpResponse out = known != request.headers.end() && known->second == etag
                          ? response(304)

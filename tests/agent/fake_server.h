@@ -58,6 +58,9 @@ class FakeServer final : public agent::Transport {
   std::optional<manifest::OrderReport> reported(const manifest::OrderId& id) const;
   int count_reported(const manifest::OrderId& id, manifest::OrderState state) const;
 
+  // The server has had reports that the car does not know of any more.
+  void skip_reports(std::uint64_t count) { report_counter_ += count; }
+
   // Settings.
   bool issues_licences = true;
   std::optional<UnixSeconds> licence_until;
@@ -70,6 +73,7 @@ class FakeServer final : public agent::Transport {
   int payload_status = 0;                            // instead of payload bytes, until 0 again
   std::optional<std::uint64_t> break_payload_after;  // body bytes, then the connection breaks; once
   int lose_report_answers = 0;                       // the report is taken, the answer is lost
+  std::string etag_prefix = "\"";
   // Payload bytes as they are sent: may be altered.
   std::function<void(const std::string& sha256, std::uint64_t offset, Bytes& body)> tamper;
   // Every request for payload bytes, before it is answered.

@@ -51,7 +51,7 @@ const agent::Facts& FakeVehicle::facts() {
 }
 
 Result<void> FakeVehicle::enter(const std::string& command) {
-  if (unreachable) return fail(ErrorCode::kUnavailable, "the car is not there");
+  if (unreachable || refuses_commands) return fail(ErrorCode::kUnavailable, "the car is not there");
   if (at_command) at_command(command);
   log.push_back(command);
   return {};

@@ -32,6 +32,7 @@ class FakeVehicle final : public agent::Vehicle {
   int fail_health = 0;
   int fail_reload = 0;
   bool unreachable = false;
+  bool refuses_commands = false;  // it says what it sees, but cannot be asked for anything
 
   // What it was told.
   std::map<std::string, std::string> functions;  // id and package

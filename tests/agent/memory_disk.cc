@@ -158,8 +158,10 @@ Result<std::unique_ptr<ReadAt>> MemoryDisk::open_read(const std::string& path) {
 }
 
 Result<std::unique_ptr<File>> MemoryDisk::open_write(const std::string& path) {
-  if (auto node = find(path, Last::kFollow))
+  if (auto node = find(path, Last::kFollow)) {
+    if ((*node)->kind == Kind::kDirectory) return fail(ErrorCode::kIo, "{}: a directory", path);
     return std::make_unique<MemoryFile>(*this, std::move(*node), path);
+  }
   auto [parent, name] = TRY(parent_of(path));
   count();
   NodePtr& node = parent->entries[name] = std::make_shared<Node>();
