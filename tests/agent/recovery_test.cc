@@ -184,7 +184,7 @@ TEST_CASE("a package that changed on the disk is not switched on again") {
 }
 
 TEST_CASE("the journal never speaks of files that are gone (P4.7)") {
-  for (std::uint64_t cut = 1; cut < 90; ++cut) {
+  for (std::uint64_t cut = 1; cut < 90; cut += 2) {
     World world;
     const auto id = order_function(world);
     download(world, id);
