@@ -86,7 +86,9 @@ int run_provision(const Options& options) {
   const auto factory = factory_of(options);
   if (!factory) return report(factory.error(), kUsage);
   const auto done = provision(disk, Layout(options.state), *factory);
-  if (!done) return report(done.error());
+  if (!done)
+    return report(done.error(),
+                  done.error().code() == ErrorCode::kInvalidArgument ? kUsage : kFailed);
   std::printf("provisioned %s in %s\n", options.vin.c_str(), options.state.c_str());
   return kDone;
 }

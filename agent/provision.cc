@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kCaBytesMax = 256 * kKiB;
 constexpr std::size_t kCopyBytes = 1 * kMiB;
 constexpr std::string_view kFactoryVersion = "factory";
+constexpr std::string_view kScheme = "https://";
 
 Result<void> copy(const ReadAt& from, Disk& disk, const std::string& to) {
   TRY_VOID(disk.make_dirs(parent_dir(to)));
@@ -93,6 +94,11 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
   if (disk.status(layout.identity()))
     return fail(ErrorCode::kAlreadyExists, "{} is provisioned already: there is a {}",
                 layout.directory(), layout.identity());
+  // Found out in the factory and not on the road: car.json is written once.
+  if (!factory.identity.server_url.starts_with(kScheme) ||
+      factory.identity.server_url.size() == kScheme.size())
+    return fail(ErrorCode::kInvalidArgument, "server URL {}: https://HOST:PORT is wanted",
+                factory.identity.server_url);
   TRY_VOID(disk.make_dirs(layout.directory()));
   TRY_VOID(install_root(disk, factory.director_root_path, layout.director_trust()));
   TRY_VOID(install_root(disk, factory.image_root_path, layout.image_trust()));

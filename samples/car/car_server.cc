@@ -52,6 +52,7 @@ Result<int> listen_at(const std::string& path) {
 struct Peer {
   LineSocket socket;
   bool subscribed = false;
+  bool gone = false;  // to be erased by serve_peers: whoever is served now is in use until then
 };
 
 class Server {
@@ -71,15 +72,15 @@ class Server {
 
   // All that has arrived; a peer that is gone or talks nonsense is dropped.
   void serve_peers() {
-    for (auto peer = peers_.begin(); peer != peers_.end();)
-      peer = serve(*peer) ? std::next(peer) : peers_.erase(peer);
+    for (Peer& peer : peers_) peer.gone = peer.gone || !serve(peer);
+    peers_.remove_if([](const Peer& peer) { return peer.gone; });
   }
 
   void publish() {
     const auto& freeze = car_.controls.at("freeze");
     if (freeze == "off" || freeze == "no" || freeze == "0") signals_ms_ = unix_ms();
-    for (auto peer = peers_.begin(); peer != peers_.end();)
-      peer = !peer->subscribed || send_signals(*peer) ? std::next(peer) : peers_.erase(peer);
+    for (Peer& peer : peers_)
+      if (peer.subscribed && !peer.gone) peer.gone = !send_signals(peer);
   }
 
   void add_to(std::vector<pollfd>& entries) const {

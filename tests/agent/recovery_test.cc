@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "agent/outbox.h"
+#include "agent/provision.h"
 #include "tests/agent/world.h"
 
 using namespace layby;
@@ -222,6 +223,26 @@ TEST_CASE("metadata that could not be kept is fetched again, after a restart too
     world.start();
     world.run(4 * 3600);
     CHECK(!world.agent->record().poll_error.has_value());
+  }
+}
+
+TEST_CASE("a server that cannot be one is found out in the factory") {
+  World world;  // its files serve as a factory's
+  for (const std::string url : {"http://server.test", "server.test", "https://", ""}) {
+    const FactoryState factory{
+        .identity = {.vin = manifest::Vin::parse(kVin).value(),
+                     .ecu = manifest::EcuSerial::parse(kEcu).value(),
+                     .hardware = manifest::HardwareId::parse(kHardware).value(),
+                     .server_url = url},
+        .director_root_path = "/factory/director-root.json",
+        .image_root_path = "/factory/image-root.json",
+        .ca_path = "/factory/ca.pem",
+        .map_directories = {},
+        .software_path = {}};
+    const auto done = provision(world.disk, Layout("/other"), factory);
+    REQUIRE(!done.has_value());
+    CHECK(done.error().code() == ErrorCode::kInvalidArgument);
+    CHECK(!world.disk.status("/other").has_value());
   }
 }
 
