@@ -87,9 +87,10 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   }
   for (const manifest::PlannedOrder& planned : plan.orders()) {
     OrderRecord* known = record.order(planned.id);
-    if (known != nullptr && is_on_its_way(known->state) && !same_images(*known, planned)) {
+    // Also when it was over: an order that has failed here comes back as a deactivation.
+    if (known != nullptr && !is_past_no_return(known->state) && !same_images(*known, planned)) {
       dropped.push_back(*known);
-      known = nullptr;  // other images under the same id: it begins anew
+      known = nullptr;  // other images or another action under the same id: it begins anew
     }
     if (known == nullptr) {
       OrderRecord fresh = record_of(planned);

@@ -240,6 +240,11 @@ BENCHMARK(durable_orders)->Threads(1)->Threads(8)->UseRealTime();
 BENCHMARK(sweep_with_nothing_due)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
+
+void make_shop() {
+  shop();
+}
+
 }  // namespace layby::benches
 
 int main(int argc, char** argv) {
@@ -262,6 +267,7 @@ int main(int argc, char** argv) {
   layby::crypto::initialize();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  layby::benches::make_shop();  // before anything is measured
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }

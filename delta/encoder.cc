@@ -40,10 +40,12 @@ Result<Bytes> load(const ReadAt& source, const EncodeOptions& options) {
   return bytes;
 }
 
-// The way to look for matches that the effort asks for and the memory allows.
+// The way to look for matches that the effort asks for and the memory allows. What it is decides
+// about the payload's bytes, so it does not depend on the machine: memory is reckoned for one
+// thread, and further ones get what is left.
 Result<EncodeReport::Search> choose_search(std::uint64_t base_bytes, std::uint64_t target_bytes,
-                                           unsigned threads, const EncodeOptions& options) {
-  const std::uint64_t always = base_bytes + target_bytes + threads * kThreadBytes;
+                                           const EncodeOptions& options) {
+  const std::uint64_t always = base_bytes + target_bytes + kThreadBytes;
   const std::uint64_t available =
       options.memory_bytes_max > always ? options.memory_bytes_max - always : 0;
   const std::uint64_t least = base_bytes == 0 ? 0 : block_seeds_bytes(base_bytes);
@@ -59,6 +61,26 @@ Result<EncodeReport::Search> choose_search(std::uint64_t base_bytes, std::uint64
   const bool fits =
       base_bytes < (std::uint64_t{1} << 31) && suffix_seeds_bytes(base_bytes) <= available;
   return fits ? EncodeReport::Search::kSuffixes : EncodeReport::Search::kBlocks;
+}
+
+std::uint64_t seeds_bytes(EncodeReport::Search search, std::uint64_t base_bytes) {
+  switch (search) {
+    case EncodeReport::Search::kNone: return 0;
+    case EncodeReport::Search::kBlocks: return block_seeds_bytes(base_bytes);
+    case EncodeReport::Search::kSuffixes: return suffix_seeds_bytes(base_bytes);
+  }
+  return 0;
+}
+
+unsigned choose_threads(const EncodeReport& report, const EncodeOptions& options) {
+  const unsigned wanted =
+      options.threads > 0 ? options.threads : std::thread::hardware_concurrency();
+  const std::uint64_t needed =
+      report.base_bytes + report.target_bytes + seeds_bytes(report.search, report.base_bytes);
+  const std::uint64_t left =
+      options.memory_bytes_max > needed ? options.memory_bytes_max - needed : 0;
+  const auto fit = static_cast<unsigned>(std::min<std::uint64_t>(left / kThreadBytes, kThreadsMax));
+  return std::clamp(wanted, 1u, std::max(fit, 1u));
 }
 
 std::unique_ptr<Seeds> make_seeds(EncodeReport::Search search, ByteSpan base) {
@@ -251,11 +273,11 @@ Result<void> check_options(const ReadAt* base, const ReadAt& target, const Encod
 Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
                             File& output) {
   TRY_VOID(check_options(base, target, options, output));
-  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1u, kThreadsMax);
   EncodeReport report;
   report.base_bytes = base != nullptr ? base->size() : 0;
   report.target_bytes = target.size();
-  report.search = TRY(choose_search(report.base_bytes, report.target_bytes, threads, options));
+  report.search = TRY(choose_search(report.base_bytes, report.target_bytes, options));
+  const unsigned threads = choose_threads(report, options);
 
   const Bytes base_bytes = base != nullptr ? TRY(load(*base, options)) : Bytes{};
   const Bytes target_bytes = TRY(load(target, options));

@@ -20,6 +20,9 @@ struct EncodeOptions {
   // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. Fewer cost payload bytes, more cost the
   // car memory.
   std::uint32_t chunk_target_bytes = kChunkTargetBytesMax;
+  // Threads that code chunks; 0: as many as there are cores, up to 8. Fewer where the memory does
+  // not allow so many. The payload is the same, byte for byte, however many there are.
+  unsigned threads = 0;
   // Bound of what the encoder allocates. Where the full search for matches does not fit it takes
   // the coarse one, and says so in the report; where not even that fits, kTooLarge before work
   // begins.
@@ -48,7 +51,7 @@ struct EncodeReport {
 // Writes the payload to `output`, which must be empty, from offset 0. `base` null makes a full
 // image. Before it returns success it has applied the payload as read back from `output` and
 // compared every byte with `target`; kEncoderDefect if they differ. On failure `output` holds
-// garbage. May use more than one thread inside; blocks until it is done.
+// garbage. Blocks until it is done.
 Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
                             File& output);
 

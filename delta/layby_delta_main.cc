@@ -35,6 +35,7 @@ struct Arguments {
   bool json = false;
   std::uint32_t chunk_bytes = kChunkTargetBytesMax;
   std::uint64_t memory_bytes = EncodeOptions{}.memory_bytes_max;
+  unsigned threads = 0;
   std::string base;
   std::string payload;
   std::string output;
@@ -133,6 +134,7 @@ Result<void> diff(Disk& disk, const Arguments& arguments) {
   options.effort = arguments.fast ? Effort::kFast : Effort::kSmallest;
   options.chunk_target_bytes = arguments.chunk_bytes;
   options.memory_bytes_max = arguments.memory_bytes;
+  options.threads = arguments.threads;
   TemporaryFile output = TRY(TemporaryFile::create(disk, arguments.output));
   const EncodeReport report = TRY(encode(base.get(), *target, options, output.file()));
   TRY_VOID(output.publish());
@@ -262,6 +264,9 @@ int run(int argc, char** argv) {
                    "Most memory to use; the search for matches becomes coarser below "
                    "about seven times OLD")
       ->check(CLI::NonNegativeNumber);
+
+  diff_command->add_option("--threads", arguments.threads,
+                           "Threads that code chunks, 0 for all cores; the payload is the same");
 
   CLI::App* apply_command = app.add_subcommand("apply", "Make NEW from a payload");
   apply_command->add_option("PAYLOAD", arguments.payload)->required();

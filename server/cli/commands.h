@@ -83,6 +83,7 @@ Result<void> list_transfers(Session& session, const std::string& vin);
 struct JobsOptions {
   enum class Wait { kNo, kYes } wait = Wait::kNo;
   std::uint64_t seconds_max = 3600;
+  std::vector<std::string> retry;  // ids of jobs that have failed, to be queued again first
 };
 Result<void> list_jobs(Session& session, const JobsOptions& options);
 

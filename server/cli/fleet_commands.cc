@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "manifest/json_value.h"
 #include "server/cli/commands.h"
+#include "server/cli/job_list.h"
 #include "server/cli/output.h"
 
 namespace layby::cli {
@@ -22,13 +23,6 @@ Result<void> put_rollout(Session& session, const Rollout& rollout, std::string_v
   return {};
 }
 
-std::map<std::string, int> count_states(const Json& jobs) {
-  std::map<std::string, int> counts;
-  for (const Json& job : rows_of(jobs))
-    ++counts[manifest::text_field(job, "state").value_or("unknown")];
-  return counts;
-}
-
 std::string describe(const std::map<std::string, int>& counts, std::int64_t seconds) {
   std::string text = "payload jobs:";
   for (const auto& [state, count] : counts) text += fmt::format(" {} {},", count, state);
@@ -36,16 +30,17 @@ std::string describe(const std::map<std::string, int>& counts, std::int64_t seco
 }
 
 // Asks until no job is queued or running.
-Result<Json> wait_for_jobs(Session& session, std::uint64_t seconds_max) {
+Result<void> wait_for_jobs(Session& session, const GetJson& get, JobList& jobs,
+                           std::uint64_t seconds_max) {
   const SystemClock clock;
   const std::int64_t begin_ms = clock.monotonic_ms();
   ProgressLine line;
   for (;;) {
-    Json jobs = TRY(session.get("/v1/payload-jobs"));
-    auto counts = count_states(jobs);
+    TRY_VOID(jobs.refresh(get));
+    auto counts = jobs.count_states();
     const std::int64_t seconds = (clock.monotonic_ms() - begin_ms) / 1000;
     line.show(describe(counts, seconds));
-    if (counts["queued"] + counts["running"] == 0) return jobs;
+    if (counts["queued"] + counts["running"] == 0) return {};
     if (static_cast<std::uint64_t>(seconds) >= seconds_max)
       return fail(session.in_vain(describe(counts, seconds) + ": not done in time"));
     std::this_thread::sleep_for(kPause);
@@ -62,10 +57,16 @@ Result<void> list_transfers(Session& session, const std::string& vin) {
 }
 
 Result<void> list_jobs(Session& session, const JobsOptions& options) {
+  for (const std::string& id : options.retry)
+    TRY_VOID(session.call("POST", "/v1/payload-jobs/" + encode_segment(id) + "/retry", Json()));
   const bool wait = options.wait == JobsOptions::Wait::kYes;
-  const Json jobs = wait ? TRY(wait_for_jobs(session, options.seconds_max))
-                         : TRY(session.get("/v1/payload-jobs"));
-  print_list(session, jobs,
+  const GetJson get = [&](const std::string& path) { return session.get(path); };
+  JobList jobs;
+  if (wait)
+    TRY_VOID(wait_for_jobs(session, get, jobs, options.seconds_max));
+  else
+    TRY_VOID(jobs.refresh(get));
+  print_list(session, jobs.json(),
              {{"ID", "id"},
               {"KIND", "kind"},
               {"IMAGE", "image"},
@@ -74,7 +75,7 @@ Result<void> list_jobs(Session& session, const JobsOptions& options) {
               {"BYTES", "bytes"},
               {"SECONDS", "seconds"},
               {"ERROR", "error"}});
-  if (wait && count_states(jobs)["failed"] > 0)
+  if (wait && jobs.count_states()["failed"] > 0)
     return fail(session.in_vain("a payload job failed"));
   return {};
 }

@@ -296,6 +296,7 @@ void add_job_commands(CLI::App& app, Program& program) {
       "--wait", [options] { options->wait = JobsOptions::Wait::kYes; },
       "until none is queued or running");
   jobs->add_option("--timeout", options->seconds_max, "seconds that --wait waits");
+  jobs->add_option("--retry", options->retry, "ID of a failed job to queue again; repeatable");
   on_chosen(program, jobs, options, list_jobs);
 
   CLI::App* rollouts = group(app, "rollout", "software to every car that it fits (operator)");

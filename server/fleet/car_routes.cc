@@ -189,6 +189,8 @@ Response delete_car_user(const Services& services, const Request& request) {
     const manifest::Vin vin = access->car.vin;
     return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
       CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, access->caller.account));
+      if (!affairs.car().owned_by(access->caller.account))
+        return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
       if (!TRY(change.get(car_user_key(vin, account))))
         return fail(ErrorCode::kNotFound, "no such user of this car");
       change.erase(car_user_key(vin, account));

@@ -125,7 +125,8 @@ Refusal wrong_code() {
 }
 
 // The serials and hardware ids must be those that the car was registered with: an exchanged part
-// is never taken in silence.
+// is never taken in silence. The reasons tell nothing that the caller has not said himself: with
+// any code of one's own and somebody else's VIN, the serials of the car could be asked for here.
 Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
   std::vector<Reason> reasons;
   const auto find = [](const std::vector<CarEcu>& ecus, const manifest::EcuSerial& serial) {
@@ -135,11 +136,10 @@ Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
   for (const CarEcu& ecu : car.ecus) {
     const auto found = find(pair.ecus, ecu.serial);
     if (found == pair.ecus.end())
-      reasons.push_back({"missing", fmt::format("ECU {} is missing", ecu.serial.text())});
+      reasons.push_back({"missing", "an ECU of the car is missing"});
     else if (found->hardware_id != ecu.hardware_id)
-      reasons.push_back(
-          {"hardware-id", fmt::format("ECU {} is a {} and not a {}", ecu.serial.text(),
-                                      found->hardware_id.text(), ecu.hardware_id.text())});
+      reasons.push_back({"hardware-id", fmt::format("ECU {} is not a {} in this car",
+                                                    ecu.serial.text(), found->hardware_id.text())});
   }
   for (const CarEcu& ecu : pair.ecus) {
     if (find(car.ecus, ecu.serial) == car.ecus.end())

@@ -134,7 +134,7 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
   return state;
 }
 
-Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car,
+Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car, UnixSeconds now,
                                                    const std::optional<VehicleState>& last) {
   if (!car.pairing) return fail(ErrorCode::kForbidden, "the car is not paired");
   manifest::KnownCar known{
@@ -151,7 +151,14 @@ Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& ca
                        manifest::KnownEcu{.key = manifest::PublicKey::from_ed25519(*ecu.public_key),
                                           .counter = counter});
   }
-  return manifest::verify_vehicle_manifest(bytes, known);
+  manifest::VerifiedManifest manifest = TRY(manifest::verify_vehicle_manifest(bytes, known));
+  if (manifest.freshness() == manifest::VerifiedManifest::Freshness::kRepeated) return manifest;
+  for (const auto& [serial, report] : manifest.ecus()) {
+    if (report.time > now + kReportAheadSecondsMax)
+      return fail(ErrorCode::kUntrustedTime, "{} reports the time {}, it is {}", serial.text(),
+                  format_utc(report.time), format_utc(now));
+  }
+  return manifest;
 }
 
 }  // namespace layby::server

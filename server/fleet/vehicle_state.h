@@ -41,9 +41,13 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
 manifest::Json installed_json(const VehicleState& state);
 manifest::Json functions_json(const VehicleState& state);
 
-// Against the car's keys and the counters of its last manifest. Errors of verify_vehicle_manifest;
-// kForbidden for a car that is not paired.
-Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car,
+// A car's time is the server's own, carried on by a clock of the car's: it may run ahead, not away.
+constexpr UnixSeconds kReportAheadSecondsMax = kDaySeconds;
+
+// Against the car's keys, the counters of its last manifest, and the time `now`. Errors of
+// verify_vehicle_manifest; kUntrustedTime for a new report from further ahead than
+// kReportAheadSecondsMax; kForbidden for a car that is not paired.
+Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car, UnixSeconds now,
                                                    const std::optional<VehicleState>& last);
 
 }  // namespace layby::server

@@ -47,6 +47,8 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 
 constexpr std::size_t kFileReadBytes = 256 * kKiB;
 constexpr std::size_t kWriteBytes = 64 * kKiB;  // what one write timeout is for
+constexpr std::uint64_t kAskBytes = 1 * kMiB;   // of a file, between two questions whether to go on
+static_assert(kAskBytes % kFileReadBytes == 0);
 constexpr std::size_t kFirstReadBytes = 4 * kKiB;
 constexpr std::uint64_t kBodyBytesPerSecondMin = 8 * kKiB;
 // After a refusal that leaves a body unread: closing at once would reset the connection and the
@@ -236,10 +238,13 @@ asio::awaitable<error_code> send(StatePtr server, ConnectionPtr connection, Byte
 }
 
 asio::awaitable<error_code> send_file_part(StatePtr server, ConnectionPtr connection,
-                                           const ReadAt* file, FilePart part,
+                                           const ReadAt* file, const Response* response,
                                            std::uint64_t* taken) {
+  const FilePart part = std::get<FilePart>(response->body);
   Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(part.length, kFileReadBytes)));
   for (std::uint64_t done = 0; done < part.length;) {
+    if (done > 0 && done % kAskBytes == 0 && response->may_go_on && !response->may_go_on())
+      co_return boost::system::errc::make_error_code(boost::system::errc::operation_canceled);
     const std::uint64_t count = std::min<std::uint64_t>(part.length - done, buffer.size());
     const MutableByteSpan piece(buffer.data(), static_cast<std::size_t>(count));
     // The head has gone out already: a medium that fails now can only be told by hanging up.
@@ -280,10 +285,8 @@ asio::awaitable<bool> send_response(StatePtr server, ConnectionPtr connection, M
   std::uint64_t taken = 0;
   error_code error = co_await send(server, connection, as_bytes(out), &taken);
   *body_bytes_sent = taken > head_bytes ? taken - head_bytes : 0;
-  if (!error && has_body && file) {
-    const FilePart part = std::get<FilePart>(response->body);
-    error = co_await send_file_part(server, connection, file.get(), part, body_bytes_sent);
-  }
+  if (!error && has_body && file)
+    error = co_await send_file_part(server, connection, file.get(), response, body_bytes_sent);
   co_return !error;
 }
 
@@ -440,6 +443,21 @@ asio::awaitable<void> run_connection(StatePtr server, ConnectionPtr connection) 
   server->unregister(connection);
 }
 
+void begin_connection(StatePtr server, tcp::socket socket) {
+  error_code no_delay;
+  socket.set_option(tcp::no_delay(true), no_delay);
+  const auto executor = socket.get_executor();
+  const auto connection = std::make_shared<Connection>(
+      std::move(socket), server->tls, std::max(server->options.header_bytes_max, kWriteBytes));
+  if (!server->try_register(connection)) {
+    server->observe(ConnectionEvent::kRefusedAtCap);
+    connection->lowest().close();
+    return;
+  }
+  server->observe(ConnectionEvent::kAccepted);
+  asio::co_spawn(executor, run_connection(server, connection), asio::detached);
+}
+
 asio::awaitable<void> accept_connections(StatePtr server) {
   while (!server->stopping) {
     auto [error, socket] =
@@ -452,18 +470,11 @@ asio::awaitable<void> accept_connections(StatePtr server) {
       static_cast<void>(ignored);
       continue;
     }
-    error_code no_delay;
-    socket.set_option(tcp::no_delay(true), no_delay);
-    const auto executor = socket.get_executor();
-    const auto connection = std::make_shared<Connection>(
-        std::move(socket), server->tls, std::max(server->options.header_bytes_max, kWriteBytes));
-    if (!server->try_register(connection)) {
-      server->observe(ConnectionEvent::kRefusedAtCap);
-      connection->lowest().close();
-      continue;
+    try {
+      begin_connection(server, std::move(socket));
+    } catch (const std::exception&) {
+      // Out of memory for this one: it is closed by its destructor, the next may fit.
     }
-    server->observe(ConnectionEvent::kAccepted);
-    asio::co_spawn(executor, run_connection(server, connection), asio::detached);
   }
 }
 

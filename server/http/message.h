@@ -54,6 +54,8 @@ struct Response {
   // Called once after the response was sent or the connection broke, with the body bytes that the
   // socket took. May be empty. From the thread that sent it.
   std::function<void(std::uint64_t bytes_sent)> sent;
+  // Asked before each further megabyte of a file: false breaks the answer off. May be empty.
+  std::function<bool()> may_go_on;
   // Not sent: what the log is told about a failure whose text is nobody else's business.
   std::string diagnosis;
 };

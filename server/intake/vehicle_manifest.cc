@@ -37,7 +37,8 @@ void record_changes(CarAffairs& affairs, const std::optional<VehicleState>& befo
 Answer<manifest::VerifiedManifest> verify(const Request& request, const Car& car,
                                           const std::optional<VehicleState>& last,
                                           const Services& services) {
-  Result<manifest::VerifiedManifest> manifest = verify_from_car(as_bytes(request.body), car, last);
+  Result<manifest::VerifiedManifest> manifest =
+      verify_from_car(as_bytes(request.body), car, services.clock.now(), last);
   if (manifest) return std::move(*manifest);
   const Error& error = manifest.error();
   services.log(LogLevel::kWarning, "manifest refused",

@@ -24,6 +24,7 @@
 #include "server/release/routes.h"
 #include "server/rollout/rollout_walk.h"
 #include "server/rollout/routes.h"
+#include "server/shop/entitlement.h"
 #include "server/shop/routes.h"
 #include "server/shop/sweep.h"
 #include "server/store/observed_store.h"
@@ -139,6 +140,13 @@ IdentifyPayloadCaller payload_callers(const Services& services) {
       case Role::kOwner: return PayloadCaller{Kind::kOther, ""};
     }
     return PayloadCaller{Kind::kOther, ""};
+  };
+}
+
+MayFetchPayload payload_entitlement(const Services& services) {
+  return [&services](const std::string& vin, const crypto::Digest256& payload) -> Result<bool> {
+    const manifest::Vin car = TRY(manifest::Vin::parse(vin));
+    return may_fetch_payload(services, car, payload);
   };
 }
 
@@ -364,7 +372,8 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   std::atomic<bool> accepting{false};
   Router router;
   add_operations_routes(router, services, metrics, accepting);
-  add_payload_routes(router, services, uploads, payload_callers(services));
+  add_payload_routes(router, services, uploads, payload_callers(services),
+                     payload_entitlement(services));
   add_domain_routes(router, services);
   if (base.simulated) add_simulation_routes(router, services, base.simulated_clock);
 

@@ -22,6 +22,7 @@ struct Room {
   const Services& services;
   Uploads& uploads;
   IdentifyPayloadCaller identify;
+  MayFetchPayload may_fetch;
 };
 
 Result<PayloadCaller> require(const Room& room, const Request& request,
@@ -118,6 +119,9 @@ Result<Response> abandon_upload(const Room& room, const Request& request) {
 Result<Response> get_payload(const Room& room, const Request& request) {
   const PayloadCaller caller = TRY(require(room, request, {Kind::kVehicle, Kind::kOperator}));
   const crypto::Digest256 name = TRY(digest_in_path(request, "sha256"));
+  // Before anything tells whether the server has it.
+  if (caller.kind == Kind::kVehicle && !TRY(room.may_fetch(caller.vin, name)))
+    return problem(403, "not-entitled", "no open order of this car needs this payload");
   ServedFile file;
   file.path = TRY(room.services.payloads.local_path(name));
   file.size = TRY(room.services.disk.status(file.path)).size;
@@ -127,6 +131,9 @@ Result<Response> get_payload(const Room& room, const Request& request) {
   Response response = serve_file(request, file);
   const FilePart* part = std::get_if<FilePart>(&response.body);
   if (caller.kind != Kind::kVehicle || request.method != Method::kGet || !part) return response;
+  response.may_go_on = [may_fetch = room.may_fetch, vin = caller.vin, name] {
+    return may_fetch(vin, name).value_or(false);
+  };
   response.sent = [&services = room.services, vin = caller.vin, name, offset = part->offset,
                    length = part->length](std::uint64_t bytes) {
     const auto recorded =
@@ -155,8 +162,9 @@ Result<Response> list_transfers(const Room& room, const Request& request) {
 }  // namespace
 
 void add_payload_routes(Router& router, const Services& services, Uploads& uploads,
-                        IdentifyPayloadCaller identify) {
-  const auto room = std::make_shared<const Room>(Room{services, uploads, std::move(identify)});
+                        IdentifyPayloadCaller identify, MayFetchPayload may_fetch) {
+  const auto room = std::make_shared<const Room>(
+      Room{services, uploads, std::move(identify), std::move(may_fetch)});
   const auto handler = [room](Result<Response> (*function)(const Room&, const Request&)) {
     return [room, function](const Request& request) {
       Result<Response> response = function(*room, request);

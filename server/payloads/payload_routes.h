@@ -18,8 +18,13 @@ struct PayloadCaller {
 // kUnauthenticated for credentials that are no good; kAnyone where there are none.
 using IdentifyPayloadCaller = std::function<Result<PayloadCaller>(const Request&)>;
 
+// Whether an order of this car entitles it to this payload now. Asked with each request: what a car
+// was once told the name of is not its own for ever (P1.6).
+using MayFetchPayload =
+    std::function<Result<bool>(const std::string& vin, const crypto::Digest256& payload)>;
+
 // Both `services` and `uploads` must outlive the router.
 void add_payload_routes(Router& router, const Services& services, Uploads& uploads,
-                        IdentifyPayloadCaller identify);
+                        IdentifyPayloadCaller identify, MayFetchPayload may_fetch);
 
 }  // namespace layby::server

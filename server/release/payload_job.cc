@@ -121,6 +121,21 @@ Result<PayloadJob> load_job(Change& change, std::string_view id) {
   return decode_job(id, *record);
 }
 
+Result<PayloadJob> retry_job(Store& store, std::string_view id, UnixSeconds now) {
+  return commit_with_retry(store, [&](Change& change) -> Result<PayloadJob> {
+    PayloadJob job = TRY(load_job(change, id));
+    if (job.state != JobState::kFailed)
+      return fail(ErrorCode::kConflict, "job {} is {}; only what has failed is tried again", id,
+                  to_string(job.state));
+    job.state = JobState::kQueued;
+    job.attempts = 0;
+    job.not_before = now;
+    job.finished.reset();
+    save_job(change, job);
+    return job;
+  });
+}
+
 Result<std::vector<PayloadJob>> list_jobs(const Store& store, std::string_view after,
                                           std::size_t limit) {
   const std::string begin = after.empty() ? job_key("") : job_key(after) + '\0';

@@ -35,7 +35,7 @@ struct JobBase {
 };
 
 struct PayloadJob {
-  std::string id;  // ids sort in the order of the queue
+  std::string id;  // ids sort in the order in which the jobs came
   JobKind kind = JobKind::kFull;
   std::string image;
   crypto::Digest256 image_sha256{};
@@ -62,6 +62,9 @@ void save_job(Change& change, const PayloadJob& job);
 
 // kNotFound.
 Result<PayloadJob> load_job(Change& change, std::string_view id);
+
+// Queues a job anew that has failed for good, with all its attempts. kConflict in another state.
+Result<PayloadJob> retry_job(Store& store, std::string_view id, UnixSeconds now);
 
 // Jobs after `after` in the order of their ids.
 Result<std::vector<PayloadJob>> list_jobs(const Store& store, std::string_view after,

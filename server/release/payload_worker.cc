@@ -34,21 +34,42 @@ struct NextJob {
   std::optional<UnixSeconds> again;
 };
 
-// The first job that is due. The whole image waits for the deltas of the image, also for one that
-// is to be tried again later.
+// Somebody is going to want it soon: it is the newest of its slot for some hardware, or an order
+// waits for it.
+Result<bool> is_wanted(const Store& store, const std::string& name) {
+  const std::string waits = order_waits_prefix(name);
+  if (!TRY(store.scan(waits, after_prefix(waits), 1)).empty()) return true;
+  const std::optional<Image> made = TRY(image(store, name));
+  if (!made) return false;
+  for (const manifest::HardwareId& hardware : made->entry.hardware_ids) {
+    const auto newest = TRY(newest_image(store, made->entry.facts.slot, hardware));
+    if (newest && newest->entry.name == made->entry.name) return true;
+  }
+  return false;
+}
+
+// The first job that is due of an image that is wanted; if there is none, the first that is due.
+// The whole image waits for the deltas of the image, also for one that is to be tried again later.
 Result<NextJob> next_job(const Services& services) {
   const UnixSeconds now = services.clock.now();
   NextJob next;
   std::set<std::string> delayed;
+  std::set<std::string> unwanted;
   for (PayloadJob& job : TRY(open_jobs(services.store, kOpenJobsMax))) {
     if (job.state != JobState::kQueued) continue;
     const bool waits_for_deltas = job.kind == JobKind::kFull && delayed.contains(job.image);
-    if (job.not_before <= now && !waits_for_deltas) {
+    if (job.not_before > now || waits_for_deltas) {
+      delayed.insert(job.image);
+      next.again = std::min(next.again.value_or(job.not_before), job.not_before);
+      continue;
+    }
+    if (unwanted.contains(job.image)) continue;
+    if (job.kind == JobKind::kAnnounce || TRY(is_wanted(services.store, job.image))) {
       next.due = std::move(job);
       return next;
     }
-    delayed.insert(job.image);
-    next.again = std::min(next.again.value_or(job.not_before), job.not_before);
+    unwanted.insert(job.image);
+    if (!next.due) next.due = std::move(job);
   }
   return next;
 }
@@ -145,7 +166,11 @@ Result<void> ensure_payload(const Services& services, PayloadJob& job, std::stop
 
 Result<void> work_on(const Services& services, PayloadJob& job, std::stop_token stop) {
   switch (job.kind) {
-    case JobKind::kDelta: return ensure_payload(services, job, stop);
+    case JobKind::kDelta:
+      TRY_VOID(ensure_payload(services, job, stop));
+      // Made after the whole image, by hand: what was signed meanwhile does not name it.
+      if (!TRY(services.store.get(payload_key(job.image_sha256, std::nullopt)))) return {};
+      return outdate_metadata(services.store, job.image);
     case JobKind::kFull:
       TRY_VOID(ensure_payload(services, job, stop));
       TRY_VOID(outdate_metadata(services.store, job.image));

@@ -19,12 +19,12 @@ struct JobRun {
   std::optional<UnixSeconds> again;  // without a job: when the next one is due; nothing if none is
 };
 
-// Takes the first job that is due and does it: encodes, moves the payload into the payload store,
-// writes its facts, and for a whole image calls `services.image_available` once the metadata of
-// the cars that want it is outdated. Every step can be repeated: killed anywhere and run again, a
-// job ends with the same one payload.
-// A failure of the job is in its record, not in the result. When `stop` is requested the job goes
-// back into the queue, the attempt not counted. An error of the result is the store's.
+// Takes the first job that is due, those of superseded images last, and does it: encodes, moves the
+// payload into the payload store, writes its facts, and for a whole image calls
+// `services.image_available` once the metadata of the cars that want it is outdated. Every step can
+// be repeated: killed anywhere and run again, a job ends with the same one payload. A failure of
+// the job is in its record, not in the result. When `stop` is requested the job goes back into the
+// queue, the attempt not counted. An error of the result is the store's.
 Result<JobRun> run_one_job(const Services& services, std::stop_token stop);
 
 // Outdates the cached metadata of all cars whose desired orders name the image: the next poll signs

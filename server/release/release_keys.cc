@@ -35,6 +35,10 @@ std::string release_key(std::string_view slot, std::string_view hardware, std::u
                      std::numeric_limits<std::uint64_t>::max() - counter);
 }
 
+std::string order_waits_prefix(std::string_view image) {
+  return fmt::format("w/{}/", image);
+}
+
 // Image names contain slashes, and one may continue another ("a/b" and "a/b/c"): a NUL, which no
 // name contains, ends them here, where something follows.
 std::string wants_prefix(std::string_view image_name) {

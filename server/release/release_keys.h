@@ -7,11 +7,12 @@
 //   i/director-root/<N>                     root of the Directors of all cars
 //   i/release/<slot>/<hardware>/<2^64-1-counter>   name of the image; 20 digits, newest first
 //   i/wants/<name>\0<VIN>                  Director metadata of this car depends on this image
+//   w/<image>/<order>                       an order waits for the whole-image payload
 //   p/<image sha256>/<base sha256 | full>   a payload that can be downloaded
 //   j/<id>                                  a job, kept when it is over
 //   jq/<id>                                 the same job while it is queued or running
 //
-// Job ids sort in the order in which the jobs are to run.
+// Job ids sort in the order in which the jobs came.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,10 @@ std::string director_root_key(std::uint64_t version);
 // All releases of a slot for a hardware, newest first; with a counter: one.
 std::string release_prefix(std::string_view slot, std::string_view hardware);
 std::string release_key(std::string_view slot, std::string_view hardware, std::uint64_t counter);
+
+// Written by the shop, value the VIN. Image names hold slashes, the id is what follows the last
+// one.
+std::string order_waits_prefix(std::string_view image);
 
 std::string wants_prefix(std::string_view image_name);
 std::string wants_key(std::string_view image_name, std::string_view vin);

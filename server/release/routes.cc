@@ -42,6 +42,13 @@ Result<Response> get_metadata(const Services& services, const Request& request) 
   return document_response(request, std::move(*bytes), Caching::kImmutable);
 }
 
+// Packages of functions are sold: cars get them by their orders (P1.6), not here.
+Result<void> require_staff(const Services& services, const Request& request) {
+  const Caller caller = TRY(require_account(services, request));
+  if (caller.role == Role::kOperator || caller.role == Role::kPartner) return {};
+  return fail(ErrorCode::kForbidden, "packages of functions are for operators and partners");
+}
+
 // "maps/DE/HASH.2.tar" -> the name "maps/DE/2.tar" and HASH.
 Result<Response> get_image(const Services& services, const Request& request) {
   const std::string& path = request.path_values.at("path");
@@ -55,10 +62,22 @@ Result<Response> get_image(const Services& services, const Request& request) {
   if (!found || found->listing == Listing::kWithdrawn) return absent();
   const auto& sha512 = found->entry.sha512;
   if (hash != to_hex(found->entry.sha256) && !(sha512 && hash == to_hex(*sha512))) return absent();
-  std::string local_path = TRY(services.payloads.local_path(found->entry.sha256));
-  return serve_file(request, {.path = std::move(local_path),
-                              .size = found->entry.length,
-                              .etag = "\"" + to_hex(found->entry.sha256) + "\""});
+  ServedFile served;
+  served.path = TRY(services.payloads.local_path(found->entry.sha256));
+  served.size = found->entry.length;
+  served.etag = "\"" + to_hex(found->entry.sha256) + "\"";
+  if (found->entry.facts.kind == manifest::ImageKind::kFunction) {
+    TRY_VOID(require_staff(services, request));
+    served.cache_control = "private, no-cache";
+  }
+  return serve_file(request, served);
+}
+
+Result<Json> job_json(const PayloadJob& job) {
+  Json entry = TRY(parse_stored(job.id, encode_job(job)));
+  entry["bytes"] = job.payload_bytes;
+  entry["seconds"] = (job.wall_ms + 999) / 1000;
+  return entry;
 }
 
 Result<Response> get_jobs(const Services& services, const Request& request) {
@@ -66,13 +85,22 @@ Result<Response> get_jobs(const Services& services, const Request& request) {
   Page page = TRY(read_page(request));
   if (!request.query.contains("limit")) page.limit = kPageLimitMax;
   Json jobs = Json::array();
-  for (const PayloadJob& job : TRY(list_jobs(services.store, page.after, page.limit))) {
-    Json entry = TRY(parse_stored(job.id, encode_job(job)));
-    entry["bytes"] = job.payload_bytes;
-    entry["seconds"] = (job.wall_ms + 999) / 1000;
-    jobs.push_back(std::move(entry));
-  }
+  for (const PayloadJob& job : TRY(list_jobs(services.store, page.after, page.limit)))
+    jobs.push_back(TRY(job_json(job)));
   return json_response(200, Json{{"jobs", std::move(jobs)}});
+}
+
+Result<Response> post_retry(const Services& services, const Request& request) {
+  const Caller caller = TRY(require_role(services, request, Role::kOperator));
+  const Result<PayloadJob> job =
+      retry_job(services.store, request.path_values.at("id"), services.clock.now());
+  if (!job && job.error().code() == ErrorCode::kConflict)
+    return problem(409, "wrong-state", job.error().message());
+  if (!job) return fail(job.error());
+  services.log(LogLevel::kInfo, "payload job queued again",
+               {{"job", job->id}, {"by", caller.name()}});
+  services.wake_payload_worker();
+  return json_response(200, TRY(job_json(*job)));
 }
 
 using Action = Result<Response> (*)(const Services&, const Request&);
@@ -90,7 +118,13 @@ void add_release_routes(Router& router, const Services& services) {
   router.add({.method = Method::kPut,
               .path = "/v1/repositories/image/targets",
               .handler = handler(services, put_targets),
-              .body_bytes_max = kTargetsBytesMax});
+              .body_bytes_max = kTargetsBytesMax,
+              // Not five megabytes from anybody who asks.
+              .admit = [&services](const Request& request) -> std::optional<Response> {
+                const auto caller = require_role(services, request, Role::kOperator);
+                if (caller) return std::nullopt;
+                return problem(caller.error());
+              }});
   router.add({.method = Method::kGet,
               .path = "/v1/repositories/image/metadata/{file}",
               .handler = handler(services, get_metadata)});
@@ -99,6 +133,9 @@ void add_release_routes(Router& router, const Services& services) {
               .handler = handler(services, get_image)});
   router.add(
       {.method = Method::kGet, .path = "/v1/payload-jobs", .handler = handler(services, get_jobs)});
+  router.add({.method = Method::kPost,
+              .path = "/v1/payload-jobs/{id}/retry",
+              .handler = handler(services, post_retry)});
 }
 
 }  // namespace layby::server

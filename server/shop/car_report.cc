@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "manifest/json_value.h"
+#include "server/shop/desired.h"
 #include "server/shop/order_change.h"
 
 namespace layby::server {
@@ -67,6 +68,12 @@ Result<void> check_borne_out(const Order& order, OrderCause cause, const Vehicle
   return {};
 }
 
+// A car cannot switch off what it never switched on: it refuses the deactivation, and its report
+// says that the function does not run.
+bool has_nothing_to_end(const Order& order, const manifest::OrderReport& report) {
+  return order.phase == OrderPhase::kWithdrawn && report.state == manifest::OrderState::kRefused;
+}
+
 Json report_json(const manifest::OrderReport& report) {
   Json json{{"reported", std::string(manifest::to_string(report.state))},
             {"bytes_done", report.bytes_done},
@@ -93,12 +100,29 @@ void note_error(CarAffairs& affairs, Order& order, const manifest::OrderReport& 
   save_order(affairs, order);
 }
 
+// The order stays failed; what ends is the revoking of its licence. `failed` is what the car said
+// before it knew of that.
+Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
+                               const manifest::OrderReport& report, const VehicleState& state) {
+  const bool settles = report.state == manifest::OrderState::kDeactivated ||
+                       report.state == manifest::OrderState::kRefused;
+  if (!settles || !TRY(is_desired(affairs, order.id))) return {};
+  const manifest::FunctionReport* function = find_function(state, order);
+  const bool runs = function != nullptr && function->state == manifest::FunctionState::kActive &&
+                    function->counter <= order.licence_counter;
+  if (runs) return {};
+  affairs.record("licence-revoked", order.id.text(), report_json(report));
+  return drop_desired(affairs, order.id);
+}
+
 Result<void> apply_to_order(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
                             const VehicleState& state) {
   if (awaits_download(order.phase) && affairs.now() >= order.download_by)
     TRY_VOID(apply_cause(affairs, order, OrderCause::kWindowOver, Json::object()));
   TRY_VOID(renew_seal(affairs, order));
-  const std::optional<OrderCause> cause = cause_of(report.state);
+  if (order.phase == OrderPhase::kFailed) return settle_revocation(affairs, order, report, state);
+  const std::optional<OrderCause> cause =
+      has_nothing_to_end(order, report) ? OrderCause::kReportedDeactivated : cause_of(report.state);
   if (!cause) {
     note_error(affairs, order, report, report.error);
     return {};
@@ -121,6 +145,12 @@ Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report
     // An order that was never this car's: there is nothing to move.
     if (!order && order.error().code() == ErrorCode::kNotFound) continue;
     if (!order) return fail(order.error());
+    // Whoever knows an order has been given the time since then.
+    if (report.time + kReportBehindSecondsMax < order->ordered) {
+      const Error early(ErrorCode::kUntrustedTime, "reported at a time before it was ordered");
+      note_error(affairs, *order, said, manifest::describe_error(early));
+      continue;
+    }
     TRY_VOID(apply_to_order(affairs, *order, said, state));
   }
   return {};

@@ -7,8 +7,12 @@
 
 namespace layby::server {
 
+// A car's clock may be behind by so much (it was switched off).
+constexpr UnixSeconds kReportBehindSecondsMax = 3600;
+
 // `report` is one ECU's, verified; `state` what the whole manifest says. An order that says more
-// than the installed images and functions bear out is not believed. One whose window is over is
+// than the installed images and functions bear out is not believed, nor what is said of it at a
+// time before it was ordered. One whose window is over is
 // cancelled first, however late the sweep is: what comes out does not depend on who is faster.
 Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report,
                           const VehicleState& state);

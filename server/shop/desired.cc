@@ -14,14 +14,17 @@ struct Desired {
   Json orders = Json::array();
 };
 
-Result<Desired> load(CarAffairs& affairs) {
-  const std::string key = desired_key(affairs.car().vin);
-  const std::optional<std::string> text = TRY(affairs.change().get(key));
+Result<Desired> decode(const std::string& key, const std::optional<std::string>& text) {
   if (!text) return Desired{};
   const Json json = TRY(parse_stored(key, *text));
   auto revision = TRY(manifest::uint_field(json, "revision"));
   auto orders = *TRY(manifest::array_field(json, "orders"));
   return Desired{.revision = std::move(revision), .orders = std::move(orders)};
+}
+
+Result<Desired> load(CarAffairs& affairs) {
+  const std::string key = desired_key(affairs.car().vin);
+  return decode(key, TRY(affairs.change().get(key)));
 }
 
 void save(CarAffairs& affairs, const Desired& desired) {
@@ -77,6 +80,22 @@ Result<void> drop_desired(CarAffairs& affairs, const manifest::OrderId& id) {
   desired.orders.erase(found);
   save(affairs, desired);
   return {};
+}
+
+Result<std::vector<std::string>> desired_installs(const Store& store, const manifest::Vin& vin) {
+  const std::string key = desired_key(vin);
+  const Desired desired = TRY(decode(key, TRY(store.get(key))));
+  std::vector<std::string> ids;
+  for (const Json& entry : desired.orders) {
+    if (TRY(manifest::text_field(entry, "action")) == "install")
+      ids.push_back(TRY(manifest::text_field(entry, "id")));
+  }
+  return ids;
+}
+
+Result<bool> is_desired(CarAffairs& affairs, const manifest::OrderId& id) {
+  Desired desired = TRY(load(affairs));
+  return find(desired.orders, id) != desired.orders.end();
 }
 
 }  // namespace layby::server

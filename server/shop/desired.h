@@ -20,4 +20,10 @@ Result<void> desire_deactivation(CarAffairs& affairs, const Order& order,
 // Fine where it is not in the list.
 Result<void> drop_desired(CarAffairs& affairs, const manifest::OrderId& id);
 
+// The orders that the car is to install now, by id.
+Result<std::vector<std::string>> desired_installs(const Store& store, const manifest::Vin& vin);
+
+// Whether the car is to do anything about this order.
+Result<bool> is_desired(CarAffairs& affairs, const manifest::OrderId& id);
+
 }  // namespace layby::server

@@ -136,10 +136,6 @@ std::string order_lookup_key(std::string_view id) {
   return "o/" + std::string(id);
 }
 
-std::string order_waits_prefix(std::string_view image) {
-  return "w/" + std::string(image) + "/";
-}
-
 Json order_json(const Order& order, OrderView view) {
   Json images = Json::array();
   for (const OrderedImage& image : order.images) images.push_back(image.name.text());

@@ -72,9 +72,6 @@ std::string order_prefix(const manifest::Vin& vin);
 std::string order_key(const manifest::Vin& vin, std::string_view id);
 // `o/<id>` -> VIN
 std::string order_lookup_key(std::string_view id);
-// `w/<image>/<id>` -> VIN: orders that wait for this image's payload. Image names hold slashes, the
-// id is what follows the last one.
-std::string order_waits_prefix(std::string_view image);
 
 std::string encode_order(const Order& order);
 Result<Order> decode_order(std::string_view text);

@@ -59,11 +59,15 @@ Result<std::string> next_licence(CarAffairs& affairs, Order& order, manifest::Li
   if (!car.pairing) return fail(ErrorCode::kConflict, "the car is not paired");
   const std::string key = car_prefix(car.vin) + "licence/" + order.function->text();
   std::uint64_t counter = 0;
+  std::optional<manifest::OrderId> previous;
   if (const std::optional<std::string> text = TRY(affairs.change().get(key))) {
     const Json json = TRY(parse_stored(key, *text));
     counter = TRY(manifest::uint_field(json, "counter"));
+    previous = TRY(manifest::text_field(json, "order").and_then(manifest::OrderId::parse));
   }
   ++counter;
+  // What revoked the licence of an order that has failed is overtaken by a newer licence.
+  if (previous && *previous != order.id) TRY_VOID(drop_desired(affairs, *previous));
   if (state == manifest::LicenceState::kActive && !order.active_until)
     order.active_until = term_end(*order.term, affairs.now());
   const manifest::Licence licence{.vin = car.vin,
@@ -85,6 +89,12 @@ Result<void> offer(CarAffairs& affairs, Order& order) {
   if (order.function && order.downloaded)
     licence = TRY(next_licence(affairs, order, manifest::LicenceState::kActive));
   return desire_install(affairs, order, licence);
+}
+
+// The licence that the car was sent counts no longer.
+Result<void> revoke(CarAffairs& affairs, Order& order) {
+  const std::string revoking = TRY(next_licence(affairs, order, manifest::LicenceState::kRevoked));
+  return desire_deactivation(affairs, order, revoking);
 }
 
 // It is all in the car for the first time: the window is over and a function gets its licence.
@@ -121,16 +131,15 @@ Result<void> enter(CarAffairs& affairs, Order& order, OrderCause cause) {
     case OrderPhase::kFailed:
       affairs.tell_owner(Message::kFailed, id);
       give_back(affairs, order, cause);
+      // A car that was sent a licence could still activate what was given back.
+      if (order.licence_counter > 0) return revoke(affairs, order);
       return drop_desired(affairs, order.id);
-    case OrderPhase::kWithdrawn: {
+    case OrderPhase::kWithdrawn:
       affairs.tell_owner(Message::kWithdrawn, id);
       // At once and not when the car answers: the right to withdraw does not depend on the car,
       // and the licence that revokes is on its way.
       give_back(affairs, order, cause);
-      const std::string revoking =
-          TRY(next_licence(affairs, order, manifest::LicenceState::kRevoked));
-      return desire_deactivation(affairs, order, revoking);
-    }
+      return revoke(affairs, order);
     case OrderPhase::kEnded:
       affairs.tell_owner(Message::kEnded, id);
       return drop_desired(affairs, order.id);
@@ -237,18 +246,16 @@ Result<void> renew_seal(CarAffairs& affairs, Order& order) {
   switch (order.phase) {
     case OrderPhase::kDownloaded:
     case OrderPhase::kInstalling: TRY_VOID(offer(affairs, order)); break;
-    case OrderPhase::kWithdrawn: {
-      const std::string revoking =
-          TRY(next_licence(affairs, order, manifest::LicenceState::kRevoked));
-      TRY_VOID(desire_deactivation(affairs, order, revoking));
+    case OrderPhase::kFailed:
+      if (!TRY(is_desired(affairs, order.id))) return {};  // revoked and over
+      TRY_VOID(revoke(affairs, order));
       break;
-    }
+    case OrderPhase::kWithdrawn: TRY_VOID(revoke(affairs, order)); break;
     case OrderPhase::kOrdered:
     case OrderPhase::kStaged:
     case OrderPhase::kDownloading:
     case OrderPhase::kActive:
     case OrderPhase::kCancelled:
-    case OrderPhase::kFailed:
     case OrderPhase::kEnded: return {};
   }
   affairs.record("licence-sealed-anew", order.id.text(), {{"counter", order.licence_counter}});

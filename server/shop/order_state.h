@@ -134,6 +134,24 @@ constexpr bool awaits_download(OrderPhase phase) {
   return order_step(phase, OrderCause::kWindowOver).kind == OrderStep::Kind::kMove;
 }
 
+// The car may fetch the payloads of the order: it is offered to the car and not over. A car that
+// puts a package together again after a damage is past the download already.
+constexpr bool entitles_to_payload(OrderPhase phase) {
+  switch (phase) {
+    case OrderPhase::kStaged:
+    case OrderPhase::kDownloading:
+    case OrderPhase::kDownloaded:
+    case OrderPhase::kInstalling: return true;
+    case OrderPhase::kOrdered:
+    case OrderPhase::kActive:
+    case OrderPhase::kCancelled:
+    case OrderPhase::kFailed:
+    case OrderPhase::kWithdrawn:
+    case OrderPhase::kEnded: return false;
+  }
+  return false;
+}
+
 namespace order_table {
 
 // What the promises demand of the table.
@@ -156,6 +174,8 @@ constexpr bool money_is_safe() {
     if ((order_step(phase, OrderCause::kOwnerCancels).kind == OrderStep::Kind::kMove) !=
         awaits_download(phase))
       return false;
+    // What is over can no longer be obtained (P1.6).
+    if (is_final(phase) && entitles_to_payload(phase)) return false;
   }
   return true;
 }

@@ -206,6 +206,10 @@ bool is_newer(const Image& image, const VehicleState* state) {
 }
 
 Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifest::Slot& slot) {
+  // One more could not be seen among those that are loaded.
+  if (orders.size() >= kOrdersPerCarMax)
+    return fail(ErrorCode::kConflict, "the car has had {} orders; more are not kept",
+                orders.size());
   for (const Order& order : orders) {
     if (is_final(order.phase)) continue;
     for (const OrderedImage& image : order.images) {

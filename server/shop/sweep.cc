@@ -2,6 +2,7 @@
 
 #include "manifest/json_value.h"
 #include "server/fleet/deadline.h"
+#include "server/release/release_keys.h"
 #include "server/shop/order_change.h"
 
 namespace layby::server {

@@ -200,6 +200,15 @@ void FakeServer::cancel(const manifest::OrderId& id) {
   sign_director();
 }
 
+void FakeServer::deactivate(const manifest::OrderId& id, const std::string& function) {
+  const Bytes revoking =
+      issue_licence(function, id, manifest::LicenceState::kRevoked, std::nullopt);
+  cancel(id);
+  orders_.push_back(
+      {.id = id, .action = manifest::OrderAction::kDeactivate, .images = {}, .licence = revoking});
+  sign_director();
+}
+
 // ---- reports ------------------------------------------------------------------------------------
 
 HttpResponse FakeServer::take_report(const std::string& body) {

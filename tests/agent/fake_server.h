@@ -43,6 +43,8 @@ class FakeServer final : public agent::Transport {
   manifest::OrderId order_licence(const std::string& function, manifest::LicenceState state,
                                   std::optional<UnixSeconds> until);
   void cancel(const manifest::OrderId& id);
+  // The same order is now one to deactivate, as after a withdrawal.
+  void deactivate(const manifest::OrderId& id, const std::string& function);
   Bytes issue_licence(const std::string& function, const manifest::OrderId& order,
                       manifest::LicenceState state, std::optional<UnixSeconds> until,
                       std::optional<std::string> vin = std::nullopt);

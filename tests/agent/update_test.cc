@@ -514,6 +514,44 @@ TEST_CASE("a deactivation takes the same way as an activation (P1.9)") {
   CHECK(world.server.reported(off)->state == OrderState::kDeactivated);
 }
 
+TEST_CASE(
+    "an order that comes back as a deactivation begins anew, whatever it had come to (P1.7)") {
+  World world;
+  State before = State::kActive;
+  State after = State::kDeactivated;
+  SECTION("active, and the Director had not dropped it") {}
+  SECTION("failed: the licence that came with it is overtaken by the one that revokes it") {
+    world.vehicle.fail_activate = 100;
+    before = State::kFailed;
+  }
+  SECTION("downloaded: there is nothing to switch off, and the car says so") {
+    before = State::kDownloaded;
+    after = State::kRefused;
+  }
+  const auto id = place(world, Kind::kFunction);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  for (int tries = 0; tries < 20 && world.state(id) != before; ++tries) {
+    world.exit_and_lock();
+    world.run(60);
+    world.vehicle.drive();
+    world.run(60);
+  }
+  REQUIRE(world.state(id) == before);
+  world.server.deactivate(id, "adaptive-cruise");
+  for (int stops = 0; stops < 2; ++stops) {
+    world.vehicle.drive();
+    world.run_days(1);
+    world.exit_and_lock();
+    world.run(60);
+  }
+  CHECK(world.state(id) == after);
+  CHECK(world.vehicle.functions.empty());
+  REQUIRE(world.server.reported(id));
+  CHECK(world.server.reported(id)->state ==
+        (after == State::kRefused ? OrderState::kRefused : OrderState::kDeactivated));
+}
+
 TEST_CASE("a renewal carries the term on") {
   World world;
   world.server.licence_until = kStart + 10 * kDaySeconds;

@@ -311,6 +311,28 @@ TEST_CASE("the same base and target make the same payload, whichever thread come
     CHECK(payload_of(&base.bytes, target.bytes, small_chunks(1024)) == first);
 }
 
+TEST_CASE("the payload is the same, byte for byte, however many threads make it") {
+  Random random(15);
+  const Bytes base = prose(random, 120'000);
+  const Bytes target = later_version(random, base, 200);
+  for (const Bytes* from : {&base, static_cast<const Bytes*>(nullptr)}) {
+    EncodeOptions one = small_chunks();
+    one.threads = 1;
+    EncodeReport report;
+    const Bytes alone = payload_of(from, target, one, &report);
+    REQUIRE(report.chunk_count > 16);
+    for (const unsigned threads : {0u, 2u, 5u, 16u, 1000u}) {
+      EncodeOptions several = small_chunks();
+      several.threads = threads;
+      CHECK(payload_of(from, target, several) == alone);
+    }
+    // Memory for one thread is memory enough, and does not make the search coarser either.
+    EncodeOptions tight = small_chunks();
+    tight.memory_bytes_max = 140 * kMiB;
+    CHECK(payload_of(from, target, tight) == alone);
+  }
+}
+
 TEST_CASE("encoding can be stopped, is bounded in memory, and says what it needs") {
   Random random(14);
   const MemoryFile base(prose(random, 300'000));

@@ -76,6 +76,13 @@ TEST_CASE("P2.6: another owner's car, other control units and odd requests are r
   const Answered other = world.pair(request);
   CHECK(other.code() == "wrong-ecus");
   CHECK(other.body["reasons"].size() == 2);
+  // Whoever has a code of his own and a VIN must not learn what the car is made of.
+  CHECK_THAT(other.text, !Catch::Contains(world.car.serial));
+  request = world.car.pair_request(world.code());
+  request["ecus"][0]["hardware_id"] = "guessed";
+  const Answered guessed = world.pair(request);
+  CHECK(guessed.code() == "wrong-ecus");
+  CHECK_THAT(guessed.text, !Catch::Contains(world.car.hardware_id));
   CHECK(world.pair(world.car.pair_request(world.code())).status == 200);
   const std::string seconds = world.post("/v1/pairing-codes", world.second_token).body["code"];
   CHECK(world.pair(world.car.pair_request(seconds)).code() == "already-paired");

@@ -78,6 +78,7 @@ class Fixture {
   std::vector<std::uint64_t> sent;
   std::vector<int> statuses;
   std::atomic<int> refused{0};
+  std::atomic<int> pieces_left{2};
   std::unique_ptr<HttpsServer> server;  // last: its handlers use what is above
 
  private:
@@ -135,6 +136,8 @@ class Fixture {
                   Response response;
                   response.body = FilePart{file, std::stoull(request.path_values.at("offset")),
                                            std::stoull(request.path_values.at("length"))};
+                  if (request.query.contains("pieces"))
+                    response.may_go_on = [this] { return pieces_left-- > 0; };
                   response.sent = [this](std::uint64_t bytes) {
                     const std::lock_guard lock(mutex);
                     sent.push_back(bytes);
@@ -282,6 +285,16 @@ TEST_CASE_METHOD(Fixture, "https: parts of files, and how many bytes the socket 
   CHECK(sent[2] == 0);
   CHECK(sent[3] == 0);
   CHECK(sent[4] < 20'000'000);
+}
+
+TEST_CASE_METHOD(Fixture, "https: an answer whose permission ends is broken off at a megabyte") {
+  start();
+  TlsClient one(client());
+  CHECK_FALSE(one.get("/file/0/20000000?pieces=2"));
+  CHECK(one.closed_by_server());
+  std::unique_lock lock(mutex);
+  REQUIRE(changed.wait_for(lock, 10s, [&] { return sent.size() == 1; }));
+  CHECK(sent[0] == 3 * kMiB);
 }
 
 TEST_CASE_METHOD(Fixture, "https: slow handshakes, headers, bodies and idlers are cut off") {

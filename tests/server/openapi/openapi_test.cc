@@ -60,8 +60,10 @@ std::set<std::string> server_routes() {
   Uploads uploads(base.services, {});
   add_operations_routes(router, base.services, metrics, accepting);
   add_simulation_routes(router, base.services, shifted);
-  add_payload_routes(router, base.services, uploads,
-                     [](const Request&) -> Result<PayloadCaller> { return PayloadCaller{}; });
+  add_payload_routes(
+      router, base.services, uploads,
+      [](const Request&) -> Result<PayloadCaller> { return PayloadCaller{}; },
+      [](const std::string&, const crypto::Digest256&) -> Result<bool> { return false; });
   add_fleet_routes(router, base.services);
   add_shop_routes(router, base.services);
   add_release_routes(router, base.services);

@@ -32,10 +32,16 @@ Result<PayloadCaller> identify(const Request& request) {
 }
 
 struct Fixture : tests::TestServices {
-  Fixture() { add_payload_routes(router, services, uploads, identify); }
+  Fixture() {
+    add_payload_routes(router, services, uploads, identify,
+                       [this](const std::string& vin, const crypto::Digest256&) -> Result<bool> {
+                         return vin == entitled;
+                       });
+  }
 
   server::Router router;
   server::Uploads uploads{services, {}};
+  std::string entitled = kVin;  // whose orders need every payload
 
   Response ask(Method method, const std::string& path, Headers headers = {},
                const std::string& body = "", const std::string& who = "operator") {
@@ -263,6 +269,29 @@ TEST_CASE_METHOD(Fixture, "payloads: ranges, validators and who may") {
   CHECK(ask(Method::kGet, path, {}, "", "").status == 401);
   CHECK(ask(Method::kGet, "/v1/payloads/" + std::string(64, '0'), {}, "", kVin).status == 404);
   CHECK(ask(Method::kGet, "/v1/payloads/x", {}, "", kVin).status == 404);
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "P1.6: payloads: a car without an order for it is refused, with a reason") {
+  const std::string path = "/v1/payloads/" + to_hex(put_payload("bytes"));
+  const std::string unknown = "/v1/payloads/" + std::string(64, '0');
+  const Response begun = ask(Method::kGet, path, {}, "", kVin);
+  CHECK(begun.status == 200);
+  REQUIRE(begun.may_go_on);
+  CHECK(begun.may_go_on());
+  entitled.clear();
+  CHECK_FALSE(begun.may_go_on());  // cancelled while it is being sent
+  CHECK_FALSE(ask(Method::kGet, path).may_go_on);
+  for (const Method method : {Method::kGet, Method::kHead}) {
+    const Response refused = ask(method, path, {{"range", "bytes=0-0"}}, "", kVin);
+    CHECK(refused.status == 403);
+    CHECK(code_of(refused) == "not-entitled");
+    CHECK_FALSE(refused.sent);
+  }
+  // Validators are no way around it, and it does not say what the server has.
+  CHECK(ask(Method::kGet, path, {{"if-none-match", "*"}}, "", kVin).status == 403);
+  CHECK(ask(Method::kGet, unknown, {}, "", kVin).status == 403);
+  CHECK(ask(Method::kGet, path, {}, "", "operator").status == 200);
 }
 
 TEST_CASE_METHOD(Fixture,

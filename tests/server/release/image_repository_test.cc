@@ -40,6 +40,13 @@ struct Setup {
     CHECK(open_jobs(*test.store, 10)->empty());
     return result.error().code();
   }
+  std::string token_of(Role role) {
+    const auto made = commit_with_retry(*test.store, [&](Change& change) {
+      return create_account(change, {.name = "somebody", .role = role, .email = {}},
+                            test.clock.now());
+    });
+    return made.value().token;
+  }
   std::string published() {
     return body_of(ask(router, {.path = std::string(kMetadata) + "timestamp.json"}));
   }
@@ -300,16 +307,6 @@ TEST_CASE("over HTTP: ETags, 304, immutable numbered files, 404 for what is not 
 
 TEST_CASE("only an operator publishes and sees the jobs") {
   Setup setup;
-  const auto token_of = [&](Role role) {
-    return commit_with_retry(*setup.test.store,
-                             [&](Change& change) {
-                               return create_account(
-                                   change, {.name = "somebody", .role = role, .email = {}},
-                                   setup.test.clock.now());
-                             })
-        .value()
-        .token;
-  };
   const auto put = [&](const std::map<std::string, std::string>& headers) {
     return ask(setup.router, {.method = Method::kPut,
                               .path = "/v1/repositories/image/targets",
@@ -319,9 +316,9 @@ TEST_CASE("only an operator publishes and sees the jobs") {
   setup.repository.add({.name = "maps/DE/1.tar", .bytes = "the region"});
   CHECK(put({}).status == 401);
   CHECK(put({{"authorization", "Bearer lt_" + std::string(64, '0')}}).status == 401);
-  CHECK(put({{"authorization", "Bearer " + token_of(Role::kOwner)}}).status == 403);
-  CHECK(put({{"authorization", "Bearer " + token_of(Role::kPartner)}}).status == 403);
-  const std::string bearer = "Bearer " + token_of(Role::kOperator);
+  CHECK(put({{"authorization", "Bearer " + setup.token_of(Role::kOwner)}}).status == 403);
+  CHECK(put({{"authorization", "Bearer " + setup.token_of(Role::kPartner)}}).status == 403);
+  const std::string bearer = "Bearer " + setup.token_of(Role::kOperator);
   const Response published = put({{"authorization", bearer}});
   REQUIRE(published.status == 200);
   const auto answer = manifest::parse_strict(as_bytes(body_of(published)), {1000}).value();
@@ -337,4 +334,61 @@ TEST_CASE("only an operator publishes and sees the jobs") {
   CHECK(list[0]["state"] == "queued");
   CHECK(list[0]["kind"] == "full");
   CHECK(list[0]["image"] == "maps/DE/1.tar");
+}
+
+TEST_CASE("a failed job is queued again by an operator alone") {
+  Setup setup;
+  setup.repository.add({.name = "maps/DE/1.tar", .bytes = "the region"});
+  REQUIRE(setup.repository.publish());
+  const std::string id = list_jobs(*setup.test.store, "", 1)->front().id;
+  const std::string bearer = "Bearer " + setup.token_of(Role::kOperator);
+  const std::string retry = "/v1/payload-jobs/" + id + "/retry";
+  const auto post = [&](const std::string& path,
+                        const std::map<std::string, std::string>& headers) {
+    return ask(setup.router, {.method = Method::kPost, .path = path, .headers = headers});
+  };
+  CHECK(post(retry, {}).status == 401);
+  CHECK(post(retry, {{"authorization", "Bearer " + setup.token_of(Role::kOwner)}}).status == 403);
+  CHECK(post(retry, {{"authorization", bearer}}).status == 409);
+  CHECK(post("/v1/payload-jobs/none/retry", {{"authorization", bearer}}).status == 404);
+  const auto given_up = commit_with_retry(*setup.test.store, [&](Change& change) -> Result<void> {
+    PayloadJob job = load_job(change, id).value();
+    job.state = JobState::kFailed;
+    save_job(change, job);
+    return {};
+  });
+  REQUIRE(given_up);
+  const Response again = post(retry, {{"authorization", bearer}});
+  CHECK(again.status == 200);
+  CHECK_THAT(body_of(again), Catch::Contains(R"("state":"queued")"));
+  CHECK(open_jobs(*setup.test.store, 10)->size() == 1);
+}
+
+TEST_CASE("nobody else's five megabytes of targets are even read") {
+  Setup setup;
+  Request request;
+  request.method = Method::kPut;
+  request.path = "/v1/repositories/image/targets";
+  const Route* route = setup.router.match(request);
+  REQUIRE(route);
+  REQUIRE(route->admit);
+  REQUIRE(route->admit(request));
+  CHECK(route->admit(request)->status == 401);
+  request.headers["authorization"] = "Bearer " + setup.token_of(Role::kOperator);
+  CHECK_FALSE(route->admit(request));
+}
+
+TEST_CASE("P1.6: packages of functions are fetched by operators and partners alone") {
+  Setup setup;
+  setup.repository.add({.name = "functions/cruise/1.0.pkg", .bytes = "the package"});
+  setup.repository.publish_and_make_payloads();
+  const std::string path = "/v1/repositories/image/targets/functions/cruise/" +
+                           to_hex(crypto::sha256(as_bytes("the package"))) + ".1.0.pkg";
+  const auto status = [&](const std::map<std::string, std::string>& headers) {
+    return ask(setup.router, {.path = path, .headers = headers}).status;
+  };
+  CHECK(status({}) == 401);
+  CHECK(status({{"authorization", "Bearer " + setup.token_of(Role::kOwner)}}) == 403);
+  CHECK(status({{"authorization", "Bearer " + setup.token_of(Role::kPartner)}}) == 200);
+  CHECK(status({{"authorization", "Bearer " + setup.token_of(Role::kOperator)}}) == 200);
 }

@@ -277,6 +277,73 @@ TEST_CASE("the whole image waits while a delta of it is to be tried again; other
   CHECK(payloads_of_image(test, "maps/DE/2.tar").size() == 2);
 }
 
+TEST_CASE("superseded images are made last, whatever came first") {
+  TestServices test;
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
+  REQUIRE(repository.publish());
+  repository.add({.name = "maps/DE/2.tar", .bytes = region(2), .release_counter = 2});
+  repository.add({.name = "maps/FR/1.tar", .bytes = region(3)});
+  REQUIRE(repository.publish());
+  std::vector<std::string> order;
+  for (JobRun run = run_one_job(test.services, {}).value(); run.job;
+       run = run_one_job(test.services, {}).value()) {
+    CHECK(run.job->state == JobState::kDone);
+    order.push_back(std::string(to_string(run.job->kind)) + " " + run.job->image);
+  }
+  CHECK(order == std::vector<std::string>{"delta maps/DE/2.tar", "full maps/DE/2.tar",
+                                          "full maps/FR/1.tar", "full maps/DE/1.tar"});
+}
+
+TEST_CASE("a superseded image that an order waits for is not put off") {
+  TestServices test;
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
+  REQUIRE(repository.publish());
+  repository.add({.name = "maps/DE/2.tar", .bytes = region(2), .release_counter = 2});
+  REQUIRE(repository.publish());
+  REQUIRE(test.store->commit(
+      {{}, {{order_waits_prefix("maps/DE/1.tar") + "ord_1", "WVWZZZ1JZXW000017"}}}));
+  CHECK(run_one_job(test.services, {})->job->image == "maps/DE/1.tar");
+}
+
+TEST_CASE("a failed delta that is tried again by hand reaches cars, also after the whole image") {
+  TestServices test;
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/2.tar", .bytes = region(2), .release_counter = 2});
+  REQUIRE(repository.publish());
+  const auto base = test.payloads->local_path(crypto::sha256(as_bytes(region(1)))).value();
+  REQUIRE(test.disk.rename(base, base + ".away"));
+  std::string id;
+  for (int i = 0; i < 4; ++i) {
+    const JobRun run = run_one_job(test.services, {}).value();
+    REQUIRE(run.job);
+    if (run.job->kind == JobKind::kDelta) id = run.job->id;
+    test.clock.advance(kDaySeconds);
+  }
+  CHECK_FALSE(run_one_job(test.services, {})->job);
+  REQUIRE(availability(*test.store, "maps/DE/2.tar") == Availability::kAvailable);
+  REQUIRE(test.disk.rename(base + ".away", base));
+  const std::string cached = director_timestamp_key("WVWZZZ1JZXW000017");
+  REQUIRE(test.store->commit(
+      {{}, {{wants_key("maps/DE/2.tar", "WVWZZZ1JZXW000017"), ""}, {cached, "old"}}}));
+
+  CHECK(retry_job(*test.store, "none", test.clock.now()).error().code() == ErrorCode::kNotFound);
+  const auto again = retry_job(*test.store, id, test.clock.now());
+  REQUIRE(again);
+  CHECK(again->attempts == 0);
+  CHECK(retry_job(*test.store, id, test.clock.now()).error().code() == ErrorCode::kConflict);
+  const JobRun run = run_one_job(test.services, {}).value();
+  REQUIRE(run.job);
+  CHECK(run.job->state == JobState::kDone);
+  CHECK(run.job->attempts == 1);
+  CHECK(payloads_of_image(test, "maps/DE/2.tar").size() == 2);
+  CHECK_FALSE(test.store->get(cached)->has_value());
+  CHECK(retry_job(*test.store, id, test.clock.now()).error().code() == ErrorCode::kConflict);
+}
+
 TEST_CASE("a job that kills the process each time ends as failed") {
   TestServices test;
   TestRepository repository(test.services);

@@ -26,13 +26,15 @@ enum class Op {
   kWithdraw,
   kCarWorks,    // the car sees what is wanted and does one step, saying nothing yet
   kCarFails,    // what it was doing fails for good
+  kCarCheats,   // it switches on what it has a licence for, whatever it says of the order
   kCarReports,  // a new report
   kCarRepeats,  // its last report again
   kSweepAtEnd,  // 28 days after the order
   kEarlySweep,  // a day before that
 };
-constexpr Op kOps[] = {Op::kCancel,     Op::kWithdraw,   Op::kCarWorks,   Op::kCarFails,
-                       Op::kCarReports, Op::kCarRepeats, Op::kSweepAtEnd, Op::kEarlySweep};
+constexpr Op kOps[] = {Op::kCancel,     Op::kWithdraw,   Op::kCarWorks,
+                       Op::kCarFails,   Op::kCarCheats,  Op::kCarReports,
+                       Op::kCarRepeats, Op::kSweepAtEnd, Op::kEarlySweep};
 
 // What the car is and has; SimCar's other members never change here.
 struct CarState {
@@ -126,6 +128,13 @@ class Explorer {
           car.say(order_, State::kFailed);
         return;
       }
+      case Op::kCarCheats: {
+        const auto licence = car.open(order_);
+        if (!licence || (*licence)->state != manifest::LicenceState::kActive) return;
+        car.functions[(*licence)->function] = {
+            (*licence)->counter, manifest::FunctionState::kActive, {}};
+        return;
+      }
       case Op::kCarReports:
         last_ = car.new_manifest();
         car.post(last_);
@@ -188,8 +197,11 @@ class Explorer {
     REQUIRE(billed <= 1);
     REQUIRE(returned <= 1);
     const bool wanted = !world_.car.desired().empty();
-    const bool over =
-        state == "active" || state == "cancelled" || state == "failed" || state == "ended";
+    // What a failed order still wants is that its licence is revoked.
+    const bool revoking = state == "failed" && wanted;
+    if (revoking) REQUIRE(world_.car.desired()[0]["action"] == "deactivate");
+    const bool over = state == "active" || state == "cancelled" || state == "ended" ||
+                      (state == "failed" && !revoking);
     REQUIRE(wanted != over);
     if (state == "active") REQUIRE((billed == 1 && returned == 0));
     if (state == "cancelled" || state == "failed") REQUIRE((billed == 0 && returned == 1));
@@ -199,7 +211,8 @@ class Explorer {
     // A function that runs in the car was paid for, or is about to be, or is to be switched off.
     const bool runs = !world_.car.functions.empty() && world_.car.functions.begin()->second.state ==
                                                            manifest::FunctionState::kActive;
-    if (runs) REQUIRE((state == "active" || state == "downloaded" || state == "withdrawn"));
+    if (runs)
+      REQUIRE((state == "active" || state == "downloaded" || state == "withdrawn" || revoking));
     if (over)
       ends_.insert(state + (billed == 1 ? " billed" : "") + (returned == 1 ? " given back" : ""));
     if (steps_ % 97 == 0) world_.check_audit();

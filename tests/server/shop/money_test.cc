@@ -213,11 +213,110 @@ TEST_CASE("a failure ends the order with the car's code and gives the money back
   CHECK(order["error"]["code"] == 404);
   CHECK(order["money"] == "returned");
   CHECK(world.events("refund").size() == 1);
-  CHECK(world.car.desired().empty());
   CHECK(cancel(world, id).code() == "wrong-state");
   CHECK(world.messages(id) ==
         std::vector<std::string>{"ordered", "downloaded", "failed", "refunded"});
   CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 201);
+}
+
+TEST_CASE("P1.5: an order that failed after it had its licence: that licence is revoked") {
+  ReadyWorld world;
+  const std::string id = order_cruise(world);
+  say(world, id, State::kDownloaded);
+  const auto licence = world.car.open(id);
+  REQUIRE(licence);
+  say(world, id, State::kFailed);
+  REQUIRE(world.events("refund", id).size() == 1);
+  const auto revoking = world.car.open(id);
+  REQUIRE(revoking);
+  CHECK((*revoking)->state == manifest::LicenceState::kRevoked);
+  CHECK((*revoking)->counter == (*licence)->counter + 1);
+  REQUIRE(world.car.desired().size() == 1);
+  CHECK(world.car.desired()[0]["action"] == "deactivate");
+  say(world, id, State::kFailed);  // the same again, before it has asked for news
+  CHECK(world.car.desired().size() == 1);
+
+  SECTION("the car that cheats with the licence keeps being told") {
+    world.car.functions[(*licence)->function] = {.counter = (*licence)->counter,
+                                                 .state = manifest::FunctionState::kActive,
+                                                 .until = std::nullopt};
+    say(world, id, State::kRefused);
+    CHECK(world.car.desired().size() == 1);
+    world.car.obey();
+    CHECK(world.car.desired().empty());
+  }
+  SECTION("the car that has nothing to switch off refuses, and that settles it") {
+    say(world, id, State::kRefused);
+    CHECK(world.car.desired().empty());
+  }
+  SECTION("a car with new keys is sent it anew") {
+    SimCar renewed(world, kVin);
+    renewed.pair(world.owner_token);
+    CHECK_FALSE(renewed.open(id));
+    renewed.say(id, State::kFailed);
+    REQUIRE(renewed.report().status == 200);
+    CHECK(renewed.open(id));
+    renewed.obey();
+    CHECK(renewed.desired().empty());
+  }
+  SECTION("bought again, the newer licence takes its place") {
+    const std::string next = order_cruise(world);
+    CHECK(world.car.desired().size() == 2);
+    say(world, next, State::kDownloaded);
+    REQUIRE(world.car.desired().size() == 1);
+    CHECK(world.car.desired()[0]["id"] == next);
+    CHECK((*world.car.open(next))->counter == (*revoking)->counter + 1);
+    world.car.obey();
+    CHECK(world.order_state(next) == "active");
+    say(world, id, State::kDeactivated);  // an old word
+    CHECK(world.order_state(next) == "active");
+  }
+  CHECK(world.order_state(id) == "failed");
+  CHECK(world.events("refund", id).size() == 1);
+  CHECK(world.events("billing", id).empty());
+  world.check_audit();
+}
+
+TEST_CASE("P1.7: withdrawn before the activation, the car has nothing to switch off") {
+  ReadyWorld world;
+  const std::string id = order_cruise(world);
+  say(world, id, State::kDownloaded);
+  REQUIRE(withdraw(world, id).status == 200);
+  say(world, id, State::kRefused);  // of the deactivation: no such function runs
+  CHECK(world.order_state(id) == "ended");
+  CHECK(world.car.desired().empty());
+  CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 201);
+}
+
+TEST_CASE("a report from a time that cannot be is dropped, or not believed of the order") {
+  ReadyWorld world;
+  const std::string id = order_cruise(world);
+  SECTION("far ahead: nothing of it counts, and its counter is not used up") {
+    world.car.say(id, State::kDownloaded);
+    world.car.clock_ahead = kDaySeconds + 1;
+    const Bytes ahead = world.car.new_manifest();
+    const Answered refused = world.car.post(ahead);
+    CHECK(refused.status == 422);
+    CHECK(refused.code() == "bad-manifest");
+    CHECK(world.order_state(id) == "staged");
+    --world.car.counter;
+    world.car.clock_ahead = kDaySeconds;
+    CHECK(world.car.report().status == 200);
+    CHECK(world.order_state(id) == "downloaded");
+    world.base.clock.advance(kDaySeconds);  // the time has come, the counter has gone
+    CHECK(world.car.post(ahead).code() == "replay");
+  }
+  SECTION("before the order: the rest of the report counts") {
+    world.car.say(id, State::kDownloaded);
+    world.car.clock_ahead = -3601;
+    REQUIRE(world.car.report().status == 200);
+    CHECK(world.order_state(id) == "staged");
+    CHECK(world.get("/v1/orders/" + id, world.owner_token).body["error"]["name"] ==
+          "untrusted-time");
+    world.car.clock_ahead = -3600;
+    REQUIRE(world.car.report().status == 200);
+    CHECK(world.order_state(id) == "downloaded");
+  }
 }
 
 TEST_CASE("P1.7: an active function is withdrawn within 14 days and deactivated in the car") {

@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "server/shop/order.h"
 #include "server/shop/sweep.h"
 #include "tests/server/shop/map_store.h"
 #include "tests/server/shop/shop_world.h"
@@ -235,4 +236,28 @@ TEST_CASE("P1.11, P1.13: messages for each step; the order shows state, since an
   CHECK_THAT(car.dump(), !Catch::Contains(world.owner));
   CHECK(car["functions"]["adaptive-cruise"]["state"] == "active");
   CHECK(world.order_function("adaptive-cruise", world.owner_token).code() == "already-active");
+}
+
+TEST_CASE("a car takes no more orders than are looked through, so none is overlooked") {
+  ReadyWorld world;
+  const std::string id = world.order_function("adaptive-cruise", world.owner_token).body["id"];
+  REQUIRE(world.post("/v1/orders/" + id + "/cancel", world.owner_token).status == 200);
+  const auto vin = manifest::Vin::parse(kVin).value();
+  const std::string record = world.services.store.get(server::order_key(vin, id))->value();
+  server::Batch batch;
+  for (std::size_t n = 1; n + 1 < server::kOrdersPerCarMax; ++n) {
+    const std::string other = manifest::OrderId::generate(world.base.clock.now()).text();
+    std::string copy = record;
+    copy.replace(copy.find(id), id.size(), other);
+    batch.writes.push_back({server::order_key(vin, other), copy});
+  }
+  REQUIRE(world.services.store.commit(batch));
+  const Answered last = world.order_function("adaptive-cruise", world.owner_token);
+  REQUIRE(last.status == 201);
+  const Answered refused = world.order_map({"DE"}, world.owner_token);
+  CHECK(refused.status == 409);
+  CHECK(
+      world.post("/v1/orders/" + last.body["id"].get<std::string>() + "/cancel", world.owner_token)
+          .status == 200);
+  CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 409);
 }

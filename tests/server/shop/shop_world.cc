@@ -89,7 +89,7 @@ void SimCar::pair(const std::string& owner_token) {
 Bytes SimCar::new_manifest() {
   manifest::EcuReport report{.ecu = must(manifest::EcuSerial::parse(serial)),
                              .counter = ++counter,
-                             .time = world.services.clock.now(),
+                             .time = world.services.clock.now() + clock_ahead,
                              .agent = "layby-agent/test",
                              .installed = installed,
                              .functions = functions,

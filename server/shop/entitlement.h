@@ -1,0 +1,16 @@
+// Which payloads a car may fetch: those of its open orders, as long as they are open (P1.6).
+#pragma once
+
+#include "crypto/digest.h"
+#include "manifest/vin.h"
+#include "server/services.h"
+
+namespace layby::server {
+
+// Whether an order of this car that is offered to it now uses an image that this payload makes.
+// False too for an order whose 28 days are over and that the sweep has not yet come to, and for an
+// image that was withdrawn. A few point reads; no write.
+Result<bool> may_fetch_payload(const Services& services, const manifest::Vin& vin,
+                               const crypto::Digest256& payload);
+
+}  // namespace layby::server
