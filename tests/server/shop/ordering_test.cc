@@ -254,6 +254,7 @@ TEST_CASE("a car takes no more orders than are looked through, so none is overlo
   REQUIRE(world.services.store.commit(batch));
   const Answered last = world.order_function("adaptive-cruise", world.owner_token);
   REQUIRE(last.status == 201);
+  world.publish("maps/DE/2.tar", 2);
   const Answered refused = world.order_map({"DE"}, world.owner_token);
   CHECK(refused.status == 409);
   CHECK(
