@@ -26,6 +26,7 @@ class ObservedStore final : public Store {
     return inner_.scan(begin, end, limit);
   }
   Result<void> commit(const Batch& batch) override;
+  Result<void> purge(const std::vector<KeyRange>& ranges) override { return inner_.purge(ranges); }
 
  private:
   Store& inner_;

@@ -152,4 +152,27 @@ Result<void> RocksDbStore::commit(const Batch& batch) {
   return {};
 }
 
+Result<void> RocksDbStore::purge(const std::vector<KeyRange>& ranges) {
+  // The log holds what the memtable holds, and goes with it.
+  rocksdb::FlushOptions flush;
+  flush.wait = true;
+  if (const rocksdb::Status status = state_->db->Flush(flush); !status.ok())
+    return fail_rocksdb(status, "flushing");
+  // Down to the lowest level and rewritten there too: a tombstone alone leaves what it covers.
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  options.exclusive_manual_compaction = false;
+  for (const KeyRange& range : ranges) {
+    const rocksdb::Slice begin = slice(range.begin);
+    const rocksdb::Slice end = slice(range.end);
+    const rocksdb::Status status = state_->db->CompactRange(options, &begin, &end);
+    if (!status.ok()) return fail_rocksdb(status, "compacting");
+  }
+  // Off and on again deletes files that nobody needs now instead of some time later.
+  for (const rocksdb::Status& status :
+       {state_->db->DisableFileDeletions(), state_->db->EnableFileDeletions(true)})
+    if (!status.ok()) return fail_rocksdb(status, "deleting old files");
+  return {};
+}
+
 }  // namespace layby::server

@@ -22,6 +22,7 @@ class RocksDbStore final : public Store {
   Result<std::vector<KeyValue>> scan(std::string_view begin, std::string_view end,
                                      std::size_t limit) const override;
   Result<void> commit(const Batch& batch) override;
+  Result<void> purge(const std::vector<KeyRange>& ranges) override;
 
  private:
   struct State;

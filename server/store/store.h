@@ -34,6 +34,12 @@ struct Batch {
   std::vector<Write> writes;
 };
 
+// begin <= key < end.
+struct KeyRange {
+  std::string begin;
+  std::string end;
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -48,6 +54,12 @@ class Store {
   // All writes, durably, or none. kConflict if an expectation does not hold at that moment: read
   // again and retry.
   virtual Result<void> commit(const Batch& batch) = 0;
+
+  // For what the law wants gone: when it returns, no value that was erased or replaced in these
+  // ranges before the call is left in the store's files, logs included. Slow, and slower the more
+  // lies in the ranges; others go on reading and writing meanwhile. Keys may remain in lists that
+  // the store keeps of its files, so they must never hold what has to be erased.
+  virtual Result<void> purge(const std::vector<KeyRange>& ranges) = 0;
 };
 
 // The smallest key above all keys that begin with `prefix`; for scans of a prefix. `prefix` is not

@@ -190,6 +190,29 @@ void check_reopening(const StoreFactory& open) {
   CHECK(value_of(*store, "b") == "(nothing)");
 }
 
+void check_purge(const StoreFactory& open, const std::function<std::string()>& files) {
+  const auto store = open();
+  const auto there = [&](const std::string& text) { return files().find(text) != text.npos; };
+  for (int i = 0; i < 50; ++i) {
+    const std::string key = "p/" + std::to_string(i);
+    REQUIRE(store->commit({{}, {{key, "Rosalind Quick " + std::to_string(i)}}}));
+    REQUIRE(store->commit({{}, {{"q/" + std::to_string(i), "stays"}}}));
+  }
+  REQUIRE(store->commit({{}, {{"r", "Tarquin Slow"}}}));
+  CHECK(there("Rosalind Quick 49"));
+  REQUIRE(store->purge({{"p/", "p0"}}));  // everything now lies in sorted files
+  CHECK(there("Rosalind Quick"));
+  for (int i = 0; i < 50; ++i)
+    REQUIRE(store->commit({{}, {{"p/" + std::to_string(i), std::nullopt}}}));
+  REQUIRE(store->commit({{}, {{"r", "somebody"}}}));
+  CHECK(there("Rosalind Quick"));  // an erasure alone erases nothing
+  REQUIRE(store->purge({{"p/", "p0"}, {"r", std::string("r\0", 2)}}));
+  CHECK_FALSE(there("Rosalind"));
+  CHECK_FALSE(there("Tarquin"));
+  CHECK(store->scan("q/", "q0", 100)->size() == 50);
+  CHECK(value_of(*store, "r") == "somebody");
+}
+
 void check_kill_keeps_what_was_acknowledged(const StoreFactory& open, int kills) {
   std::mt19937 random(20261122);
   std::uniform_int_distribution<int> life_ms(20, 250);

@@ -18,6 +18,8 @@ void check_scans(const StoreFactory& open);
 void check_concurrent_increments(const StoreFactory& open);
 void check_commits_are_seen_whole(const StoreFactory& open);
 void check_reopening(const StoreFactory& open);
+// `files` gives all bytes of the store's files.
+void check_purge(const StoreFactory& open, const std::function<std::string()>& files);
 // Forks: call it before this process has opened the store or started a thread.
 void check_kill_keeps_what_was_acknowledged(const StoreFactory& open, int kills);
 

@@ -48,6 +48,7 @@ class CountingStore final : public Store {
     if (const auto action = std::exchange(before_commit, {})) action();
     return real_.commit(batch);
   }
+  Result<void> purge(const std::vector<KeyRange>& ranges) override { return real_.purge(ranges); }
 
  private:
   Store& real_;

@@ -43,6 +43,7 @@ class MortalStore final : public Store {
     fate_.reach();
     return result;
   }
+  Result<void> purge(const std::vector<KeyRange>& ranges) override { return real_.purge(ranges); }
 
  private:
   Store& real_;

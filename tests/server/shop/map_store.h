@@ -19,6 +19,7 @@ class MapStore final : public server::Store {
   Result<std::vector<server::KeyValue>> scan(std::string_view begin, std::string_view end,
                                              std::size_t limit) const override;
   Result<void> commit(const server::Batch& batch) override;
+  Result<void> purge(const std::vector<server::KeyRange>&) override { return {}; }
 
   Pairs pairs;
 };
@@ -43,6 +44,9 @@ class MeddlingStore final : public server::Store {
     return inner_.scan(begin, end, limit);
   }
   Result<void> commit(const server::Batch& batch) override;
+  Result<void> purge(const std::vector<server::KeyRange>& ranges) override {
+    return inner_.purge(ranges);
+  }
 
  private:
   server::Store& inner_;

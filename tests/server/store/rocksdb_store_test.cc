@@ -107,3 +107,16 @@ TEST_CASE("rocksdb: a damaged log is an error, not the end of the log") {
   REQUIRE_FALSE(reopened);
   CHECK(reopened.error().code() == ErrorCode::kCorrupt);
 }
+
+TEST_CASE("rocksdb: what was erased is gone from the files after a purge") {
+  const tests::TempDir dir;
+  tests::check_purge(factory(dir), [&] {
+    std::string all;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir / "store")) {
+      if (!entry.is_regular_file()) continue;
+      std::ifstream file(entry.path(), std::ios::binary);
+      all.append(std::istreambuf_iterator<char>(file), {});
+    }
+    return all;
+  });
+}
