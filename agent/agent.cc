@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/certificate_renewal.h"
 #include "agent/download.h"
 #include "agent/head_unit.h"
 #include "agent/install.h"
@@ -51,7 +52,8 @@ struct Agent::State {
         downloads(disk_in, transport, clock, layout, journal,
                   [this] { return wants_to_stop_downloading(); }),
         installer(disk_in, layout, vehicle, licences),
-        work(clock, layout, journal, time, vehicle, licences, downloads, installer) {}
+        work(clock, layout, journal, time, vehicle, licences, downloads, installer),
+        renewal(disk_in, transport, layout, identity) {}
 
   const Clock& clock;
   Vehicle& vehicle;
@@ -66,6 +68,7 @@ struct Agent::State {
   Downloads downloads;
   Installer installer;
   Work work;
+  CertificateRenewal renewal;
   std::optional<News> news;
 
   bool was_powered_on = false;
@@ -207,7 +210,12 @@ Result<Work::Did> Agent::State::talk(Work::Network network) {
   const bool is_far =
       record.poll_next > clock.now() + kRetryAfterSecondsMax &&
       record.poll_next > clock.now() + 2 * static_cast<UnixSeconds>(identity.poll_seconds);
-  if (!poll_wanted && !is_far && record.poll_next > clock.now()) return Work::Did::kNothing;
+  if (!poll_wanted && !is_far && record.poll_next > clock.now()) {
+    // Not worth an error of ours: there is half a life of the certificate for it.
+    if (!renewal.is_due(time.now())) return Work::Did::kNothing;
+    static_cast<void>(renewal.renew(time.now()));
+    return Work::Did::kSomething;
+  }
   TRY_VOID(poll());
   return Work::Did::kSomething;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "agent/agent.h"
+#include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
@@ -110,10 +111,14 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
   const Layout layout(opened->directory);
   const CarIdentity identity = TRY(read_identity(opened->disk, layout));
   opened->lock = TRY(StateLock::take(layout.lock()));
+  // Without a certificate the agent says itself that it is not paired.
+  if (const auto joined = join_certificate_and_key(opened->disk, layout);
+      !joined && joined.error().code() != ErrorCode::kNotFound)
+    return fail(joined.error());
   opened->transport = TRY(CurlTransport::create({.server_url = identity.server_url,
                                                  .ca_path = layout.ca(),
                                                  .certificate_path = layout.certificate(),
-                                                 .key_path = layout.tls_key(),
+                                                 .key_path = layout.certificate(),
                                                  .interrupted = {}}));
   opened->agent = TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
                                   {.state_directory = opened->directory, .language = *language}));

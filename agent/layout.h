@@ -22,6 +22,7 @@ class Layout {
   std::string seal_key() const { return absolute("keys/seal.key"); }
   std::string tls_key() const { return absolute("keys/tls.key"); }
   std::string certificate() const { return absolute("keys/certificate.pem"); }
+  std::string renewal() const { return absolute("keys/renewal.pem"); }
   std::string ca() const { return absolute("keys/ca.pem"); }
   std::string director_trust() const { return absolute("trust/director"); }
   std::string image_trust() const { return absolute("trust/image"); }

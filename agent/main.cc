@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "agent/agent.h"
+#include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
 #include "agent/pairing.h"
 #include "agent/provision.h"
@@ -51,7 +52,7 @@ struct Options {
   std::string state;
   std::string vin, ecu, hardware, director_root, image_root, ca, server, software;
   std::vector<std::string> maps;
-  std::string code;
+  std::string code, partner_token_file;
   std::string vehicle, language = "en";
   std::uint64_t rate_bytes_max = 0;
   bool until_idle = false;
@@ -93,15 +94,29 @@ int run_provision(const Options& options) {
   return kDone;
 }
 
+constexpr std::uint64_t kTokenBytesMax = 1024;
+
 int run_pair(const Options& options) {
   RealDisk disk;
   const Layout layout(options.state);
   const auto identity = read_identity(disk, layout);
   if (!identity) return report(identity.error(), exit_of(identity.error()));
-  auto transport = CurlTransport::create(
-      {.server_url = identity->server_url, .ca_path = layout.ca(), .interrupted = {}});
+  std::string partner_token;
+  if (!options.partner_token_file.empty()) {
+    const auto token = read_file(disk, options.partner_token_file, kTokenBytesMax);
+    if (!token) return report(token.error());
+    partner_token = as_text(*token);
+    partner_token.erase(partner_token.find_last_not_of(" \r\n") + 1);
+  }
+  CurlOptions to_server{
+      .server_url = identity->server_url, .ca_path = layout.ca(), .interrupted = {}};
+  if (can_show_certificate(disk, layout, SystemClock().now())) {
+    to_server.certificate_path = layout.certificate();
+    to_server.key_path = layout.certificate();
+  }
+  auto transport = CurlTransport::create(std::move(to_server));
   if (!transport) return report(transport.error());
-  const auto paired = pair(disk, layout, **transport, options.code);
+  const auto paired = pair(disk, layout, **transport, options.code, partner_token);
   if (!paired)
     return report(paired.error(),
                   paired.error().code() == ErrorCode::kForbidden ? kRefusedByServer : kFailed);
@@ -209,10 +224,14 @@ int run_daemon(const Options& options) {
     return report(Error(ErrorCode::kInvalidArgument,
                         "--vehicle takes unix:PATH, --language de, en, fr, it or nl"),
                   kUsage);
+  // Without a certificate the agent says itself that it is not paired.
+  if (const auto joined = join_certificate_and_key(disk, layout);
+      !joined && joined.error().code() != ErrorCode::kNotFound)
+    return report(joined.error());
   auto transport = CurlTransport::create({.server_url = identity->server_url,
                                           .ca_path = layout.ca(),
                                           .certificate_path = layout.certificate(),
-                                          .key_path = layout.tls_key(),
+                                          .key_path = layout.certificate(),
                                           .bytes_per_second_max = options.rate_bytes_max,
                                           .interrupted = [] { return stop_wanted != 0; }});
   if (!transport) return report(transport.error());
@@ -278,6 +297,8 @@ int main(int argc, char** argv) {
   CLI::App* pair_command =
       add_command(app, options, "pair", "join the fleet with the owner's code");
   pair_command->add_option("--code", options.code, "8 characters")->required();
+  pair_command->add_option("--partner-token-file", options.partner_token_file,
+                           "the token of the partner in whose workshop it happens");
   CLI::App* run_command = add_command(app, options, "run", "the daemon");
   run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
   run_command->add_option("--language", options.language, "where the car says none");

@@ -38,15 +38,17 @@ std::string reason_of(const HttpResponse& response) {
 
 }  // namespace
 
-Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code) {
+Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code,
+                  const std::string& partner_token) {
   CarIdentity identity = TRY(read_identity(disk, layout));
+  std::map<std::string, std::string> headers{{"Content-Type", "application/json"}};
+  if (!partner_token.empty()) headers["Authorization"] = "Bearer " + partner_token;
   std::string body = TRY(request_body(disk, layout, identity, code));
-  const HttpResponse response =
-      TRY(transport.exchange({.method = HttpRequest::Method::kPost,
-                              .path = "/v1/pair",
-                              .headers = {{"Content-Type", "application/json"}},
-                              .body = std::move(body),
-                              .bytes_max = kAnswerBytesMax}));
+  const HttpResponse response = TRY(transport.exchange({.method = HttpRequest::Method::kPost,
+                                                        .path = "/v1/pair",
+                                                        .headers = std::move(headers),
+                                                        .body = std::move(body),
+                                                        .bytes_max = kAnswerBytesMax}));
   if (response.status >= 400 && response.status < 500 && response.status != 429)
     return fail(ErrorCode::kForbidden, "pairing was refused: {}", reason_of(response));
   if (response.status != 200)
@@ -60,7 +62,12 @@ Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const 
                 facts.common_name, identity.vin.text());
   identity.poll_seconds = TRY(manifest::uint_field(answer, "poll_seconds"));
   TRY_VOID(write_identity(disk, layout, identity));
-  return replace_file(disk, layout.certificate(), as_bytes(certificate));  // the mark: last
+  const Bytes key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
+  const std::string key_pem(as_text(key));
+  TRY_VOID(crypto::check_key_of_certificate(certificate, key_pem));
+  TRY_VOID(disk.remove(layout.renewal()));
+  // The mark: last. With its key, so that a renewed one changes both at once.
+  return replace_file(disk, layout.certificate(), as_bytes(certificate + key_pem));
 }
 
 }  // namespace layby::agent

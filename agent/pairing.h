@@ -9,8 +9,11 @@
 
 namespace layby::agent {
 
-// `transport` shows no certificate. kForbidden when the server refuses, with its words; the
+// `transport` shows the certificate of a car that was paired before: only so it can go to another
+// owner without a partner. `partner_token` is that of a partner in whose workshop it happens; empty
+// for none. kForbidden when the server refuses, with its words; the
 // certificate must carry this car's VIN and key, kBadFormat otherwise.
-Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code);
+Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code,
+                  const std::string& partner_token = "");
 
 }  // namespace layby::agent

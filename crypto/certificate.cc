@@ -234,4 +234,13 @@ Result<CertificateFacts> read_certificate(const std::string& pem) {
   return facts;
 }
 
+Result<void> check_key_of_certificate(const std::string& certificate_pem,
+                                      const std::string& key_pem) {
+  const Certificate certificate = TRY(read_x509(certificate_pem));
+  const Key key = TRY(read_key(key_pem));
+  if (X509_check_private_key(certificate.get(), key.get()) == 1) return {};
+  ERR_clear_error();
+  return fail(ErrorCode::kInvalidArgument, "the certificate is for another key");
+}
+
 }  // namespace layby::crypto

@@ -54,4 +54,8 @@ struct CertificateFacts {
 // kBadFormat for what is no certificate or has not exactly one common name.
 Result<CertificateFacts> read_certificate(const std::string& certificate_pem);
 
+// kInvalidArgument when the private key is not the one that the certificate is for.
+Result<void> check_key_of_certificate(const std::string& certificate_pem,
+                                      const std::string& key_pem);
+
 }  // namespace layby::crypto
