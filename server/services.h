@@ -16,7 +16,9 @@
 
 namespace layby::server {
 
+class CarAffairs;     // fleet/car_affairs.h
 class EventSequence;  // fleet/event_sequence.h: ids of outgoing events
+class OidcVerifier;   // oidc/verifier.h
 struct OnlineKeys;    // director/online_keys.h
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
@@ -44,12 +46,20 @@ struct Services {
   std::size_t delta_bases = 3;  // earlier releases of a slot that a new image gets deltas from
   Simulation simulation = Simulation::kOff;
 
+  UnixSeconds vehicle_certificate_seconds = 5 * 365 * kDaySeconds;
+
   EventSequence* events = nullptr;  // set before the first request
+  OidcVerifier* oidc = nullptr;     // null: no identity provider is configured
   Log log = [](LogLevel, std::string_view, std::initializer_list<LogField>) {};
 
   // Say that there is work; they return at once. Empty where nobody is to be woken.
   std::function<void()> wake_payload_worker = [] {};  // a job was queued
   std::function<void()> wake_sweeper = [] {};         // a deadline may be nearer than before
+  std::function<void()> wake_outbox = [] {};          // webhooks were changed
+  std::function<void()> wake_eraser = [] {};          // an account is to be erased
+  // What follows for a car's orders when its owner leaves, in the same commit (shop/).
+  std::function<Result<void>(CarAffairs&, std::string_view account)> owner_leaves =
+      [](CarAffairs&, std::string_view) { return Result<void>{}; };
   // An image can now be downloaded: its whole-file payload is published.
   std::function<void(std::string_view image)> image_available = [](std::string_view) {};
 };

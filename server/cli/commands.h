@@ -18,18 +18,31 @@ struct Page {
   std::uint64_t limit = 0;
 };
 
+// The path with the page as its query.
+std::string with_page(std::string path, const Page& page);
+
 // people_commands.cc
 struct NewAccount {
   std::string name, role, email;
+  std::string subject;    // of the identity provider; such an account has no token
   std::string token_out;  // file for the token, mode 0600; empty: it is printed
   std::string idempotency_key;
 };
 Result<void> create_account(Session& session, const NewAccount& account);
 struct NewToken {
-  std::string account, token_out;
+  std::string account, token_out, note;
+  std::vector<std::string> scopes;
+  std::uint64_t expires_days = 0;  // 0 leaves it to the server
 };
 Result<void> create_token(Session& session, const NewToken& wanted);
-Result<void> revoke_tokens(Session& session, const std::string& account);
+Result<void> list_tokens(Session& session, const std::string& account);
+struct TokenName {
+  std::string account, token;  // all of them where `token` is empty
+};
+Result<void> revoke_tokens(Session& session, const TokenName& name);
+Result<void> list_accounts(Session& session, const Page& page);
+Result<void> show_account(Session& session, const std::string& account);
+Result<void> erase_account(Session& session, const std::string& account);
 
 struct NewCar {
   std::string vin, model, country;
@@ -40,7 +53,13 @@ struct NewCar {
 Result<void> register_car(Session& session, const NewCar& car);
 Result<void> show_car(Session& session, const std::string& vin);
 Result<void> create_pairing_code(Session& session);
-Result<void> add_user(Session& session, const std::string& vin, const std::string& account);
+Result<void> list_own_cars(Session& session, const Page& page);
+Result<void> hand_over(Session& session, const std::string& vin);
+Result<void> revoke_certificate(Session& session, const std::string& vin);
+Result<void> invite_user(Session& session, const std::string& vin);
+Result<void> end_invitations(Session& session, const std::string& vin);
+Result<void> accept_invitation(Session& session, const std::string& code);
+Result<void> list_users(Session& session, const std::string& vin);
 Result<void> remove_user(Session& session, const std::string& vin, const std::string& account);
 
 struct Consent {
@@ -68,6 +87,7 @@ Result<void> list_orders(Session& session, const std::string& vin, const Page& p
 Result<void> cancel_order(Session& session, const std::string& id);
 Result<void> withdraw_order(Session& session, const std::string& id);
 Result<void> list_events(Session& session, const Page& page);
+// Of all the caller's cars where `vin` is empty.
 Result<void> list_messages(Session& session, const std::string& vin, const Page& page);
 
 struct AuditOptions {
@@ -76,6 +96,19 @@ struct AuditOptions {
   enum class Chain { kShow, kCheck } chain = Chain::kShow;  // kCheck: compute the hash chain anew
 };
 Result<void> show_audit(Session& session, const AuditOptions& options);
+
+// webhook_commands.cc
+struct NewWebhook {
+  std::string url, after;
+  std::vector<std::string> types;
+  std::string secret_out;  // file for the secret, mode 0600; empty: it is printed
+};
+Result<void> create_webhook(Session& session, const NewWebhook& wanted);
+Result<void> list_webhooks(Session& session);
+Result<void> delete_webhook(Session& session, const std::string& id);
+Result<void> list_dead_letters(Session& session, const std::string& id, const Page& page);
+// All where `event` is empty.
+Result<void> retry_dead_letters(Session& session, const std::string& id, const std::string& event);
 
 // fleet_commands.cc
 Result<void> list_transfers(Session& session, const std::string& vin);

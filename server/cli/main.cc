@@ -53,26 +53,51 @@ void add_global_options(CLI::App& app, Program& program) {
 }
 
 void add_account_commands(CLI::App& app, Program& program) {
-  CLI::App* accounts = group(app, "account", "accounts of people and programs (operator)");
+  CLI::App* accounts = group(app, "account", "accounts of people and programs");
   CLI::App* create = accounts->add_subcommand("create", "a new one");
   auto account = std::make_shared<NewAccount>();
   create->add_option("NAME", account->name)->required();
   create->add_option("--role", account->role, "operator, partner or owner")->required();
   create->add_option("--email", account->email);
+  create->add_option("--subject", account->subject, "of the identity provider; makes no token");
   create->add_option("--token-out", account->token_out,
                      "write the token to this file (mode 0600) and do not print it");
   create->add_option("--idempotency-key", account->idempotency_key);
   on_chosen(program, create, account, create_account);
 
+  CLI::App* list = accounts->add_subcommand("list", "all of them (operator)");
+  auto page = std::make_shared<Page>();
+  add_page(list, *page);
+  on_chosen(program, list, page, list_accounts);
+  const auto add = [&](const char* name, const char* what, auto function) {
+    CLI::App* sub = accounts->add_subcommand(name, what);
+    auto id = std::make_shared<std::string>("me");
+    sub->add_option("ACCOUNT", *id, "the own one where it is left out");
+    on_chosen(program, sub, id, function);
+  };
+  add("show", "one account", show_account);
+  add("tokens", "its tokens, without what is secret", list_tokens);
+  CLI::App* erase = accounts->add_subcommand("erase", "deletes it and its personal data for good");
+  auto erased = std::make_shared<std::string>();
+  erase->add_option("ACCOUNT", *erased)->required();
+  on_chosen(program, erase, erased, erase_account);
+}
+
+void add_token_commands(CLI::App& app, Program& program) {
+  CLI::App* accounts = app.get_subcommand("account");
   CLI::App* token = accounts->add_subcommand("token", "a further token");
   auto wanted = std::make_shared<NewToken>();
-  token->add_option("ACCOUNT", wanted->account)->required();
+  token->add_option("ACCOUNT", wanted->account, "or me")->required();
   token->add_option("--token-out", wanted->token_out, "write the token to this file (mode 0600)");
+  token->add_option("--scope", wanted->scopes, "what it may be used for; repeatable");
+  token->add_option("--expires-days", wanted->expires_days)->check(CLI::Range(1, 365));
+  token->add_option("--note", wanted->note, "what it is for");
   on_chosen(program, token, wanted, create_token);
-  CLI::App* revoke = accounts->add_subcommand("revoke", "ends all tokens of an account");
-  auto id = std::make_shared<std::string>();
-  revoke->add_option("ACCOUNT", *id)->required();
-  on_chosen(program, revoke, id, revoke_tokens);
+  CLI::App* revoke = accounts->add_subcommand("revoke", "ends one token, or all of an account");
+  auto name = std::make_shared<TokenName>();
+  revoke->add_option("ACCOUNT", name->account, "or me")->required();
+  revoke->add_option("TOKEN", name->token, "tok_…; all where it is left out");
+  on_chosen(program, revoke, name, revoke_tokens);
 }
 
 void add_car_commands(CLI::App& app, Program& program) {
@@ -88,10 +113,20 @@ void add_car_commands(CLI::App& app, Program& program) {
       ->required();
   on_chosen(program, make, car, register_car);
 
-  CLI::App* show = cars->add_subcommand("show", "one car");
-  auto vin = std::make_shared<std::string>();
-  show->add_option("VIN", *vin)->required();
-  on_chosen(program, show, vin, show_car);
+  const auto add = [&](const char* name, const char* what, auto function) {
+    CLI::App* sub = cars->add_subcommand(name, what);
+    auto vin = std::make_shared<std::string>();
+    sub->add_option("VIN", *vin)->required();
+    on_chosen(program, sub, vin, function);
+  };
+  add("show", "one car", show_car);
+  add("hand-over", "gives it up: all access ends, who pairs it next owns it (owner)", hand_over);
+  add("revoke-certificate", "the car is shut out until it is paired again (operator)",
+      revoke_certificate);
+  CLI::App* own = cars->add_subcommand("list", "the cars that you own or use");
+  auto page = std::make_shared<Page>();
+  add_page(own, *page);
+  on_chosen(program, own, page, list_own_cars);
 
   CLI::App* pairing = group(app, "pairing-code", "codes that tie a car to an account")
                           ->add_subcommand("create", "one use, one hour (owner)");
@@ -100,21 +135,27 @@ void add_car_commands(CLI::App& app, Program& program) {
 }
 
 void add_user_commands(CLI::App& app, Program& program) {
+  CLI::App* users = group(app, "user", "secondary users of a car");
+  const auto add = [&](const char* name, const char* what, const char* option, auto function) {
+    CLI::App* sub = users->add_subcommand(name, what);
+    auto text = std::make_shared<std::string>();
+    sub->add_option(option, *text)->required();
+    on_chosen(program, sub, text, function);
+  };
+  add("invite", "a code for somebody who is to use the car (owner)", "VIN", invite_user);
+  add("uninvite", "ends all open invitations (owner)", "VIN", end_invitations);
+  add("accept", "use the car that the code is for", "CODE", accept_invitation);
+  add("list", "who uses the car (owner)", "VIN", list_users);
   struct User {
     std::string vin, account;
   };
-  CLI::App* users = group(app, "user", "secondary users of a car");
-  const auto add = [&](const char* name, const char* what, auto function) {
-    CLI::App* sub = users->add_subcommand(name, what);
-    auto user = std::make_shared<User>();
-    sub->add_option("VIN", user->vin)->required();
-    sub->add_option("ACCOUNT", user->account)->required();
-    on_chosen(program, sub, user, [function](Session& session, const User& given) {
-      return function(session, given.vin, given.account);
-    });
-  };
-  add("add", "may use what the owner bought", add_user);
-  add("remove", "loses access at once", remove_user);
+  CLI::App* remove = users->add_subcommand("remove", "loses access at once");
+  auto user = std::make_shared<User>();
+  remove->add_option("VIN", user->vin)->required();
+  remove->add_option("ACCOUNT", user->account)->required();
+  on_chosen(program, remove, user, [](Session& session, const User& given) {
+    return remove_user(session, given.vin, given.account);
+  });
 }
 
 void add_consent_commands(CLI::App& app, Program& program) {
@@ -213,7 +254,7 @@ void add_record_commands(CLI::App& app, Program& program) {
   };
   CLI::App* messages = app.add_subcommand("messages", "messages to the owner of a car");
   auto of_car = std::make_shared<OfCar>();
-  messages->add_option("VIN", of_car->vin)->required();
+  messages->add_option("VIN", of_car->vin, "all of yours, also of cars that you had, without it");
   add_page(messages, of_car->page);
   on_chosen(program, messages, of_car, [](Session& session, const OfCar& given) {
     return list_messages(session, given.vin, given.page);
@@ -232,6 +273,46 @@ void add_record_commands(CLI::App& app, Program& program) {
   auto vin = std::make_shared<std::string>();
   transfers->add_option("VIN", *vin)->required();
   on_chosen(program, transfers, vin, list_transfers);
+}
+
+void add_dead_letter_commands(CLI::App* webhooks, Program& program) {
+  struct Letters {
+    std::string id, event;
+    Page page;
+  };
+  CLI::App* list = webhooks->add_subcommand("dead-letters", "events that were given up");
+  auto letters = std::make_shared<Letters>();
+  list->add_option("WEBHOOK", letters->id)->required();
+  add_page(list, letters->page);
+  on_chosen(program, list, letters, [](Session& session, const Letters& given) {
+    return list_dead_letters(session, given.id, given.page);
+  });
+  CLI::App* retry = webhooks->add_subcommand("retry", "sends dead letters again");
+  auto again = std::make_shared<Letters>();
+  retry->add_option("WEBHOOK", again->id)->required();
+  retry->add_option("EVENT", again->event, "all where it is left out");
+  on_chosen(program, retry, again, [](Session& session, const Letters& given) {
+    return retry_dead_letters(session, given.id, given.event);
+  });
+}
+
+void add_webhook_commands(CLI::App& app, Program& program) {
+  CLI::App* webhooks = group(app, "webhook", "endpoints that events are sent to (operator)");
+  CLI::App* create = webhooks->add_subcommand("create", "a new one");
+  auto wanted = std::make_shared<NewWebhook>();
+  create->add_option("URL", wanted->url, "https; http only for the server's machine")->required();
+  create->add_option("--type", wanted->types, "of events; repeatable; all without it");
+  create->add_option("--after", wanted->after, "begin behind this event, 0 for all there are");
+  create->add_option("--secret-out", wanted->secret_out,
+                     "write the secret to this file (mode 0600) and do not print it");
+  on_chosen(program, create, wanted, create_webhook);
+  on_chosen(program, webhooks->add_subcommand("list", "all, and how far they are"),
+            std::make_shared<int>(0), [](Session& session, int) { return list_webhooks(session); });
+  CLI::App* remove = webhooks->add_subcommand("delete", "nothing more is sent there");
+  auto id = std::make_shared<std::string>();
+  remove->add_option("WEBHOOK", *id)->required();
+  on_chosen(program, remove, id, delete_webhook);
+  add_dead_letter_commands(webhooks, program);
 }
 
 void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& single,
@@ -342,12 +423,14 @@ ExitStatus run(int argc, char** argv) {
   app.fallthrough();
   add_global_options(app, program);
   add_account_commands(app, program);
+  add_token_commands(app, program);
   add_car_commands(app, program);
   add_user_commands(app, program);
   add_consent_commands(app, program);
   add_catalogue_commands(app, program);
   add_order_commands(app, program);
   add_record_commands(app, program);
+  add_webhook_commands(app, program);
   add_image_commands(app, program);
   add_job_commands(app, program);
   add_server_commands(app, program);

@@ -16,7 +16,7 @@ std::string account_path(const std::string& account) {
 
 // With a file named, the token is in it and nowhere else.
 Result<void> keep_token(Session& session, Json& made, const std::string& file) {
-  if (file.empty()) return {};
+  if (file.empty() || !manifest::find_field(made, "token")) return {};
   const std::string token = TRY(manifest::text_field(made, "token"));
   TRY_VOID(replace_file(session.disk(), file, as_bytes(token + "\n")));
   made.erase("token");
@@ -38,21 +38,50 @@ Result<Json> ecu_from(const std::string& text) {
 }  // namespace
 
 Result<void> create_token(Session& session, const NewToken& wanted) {
-  Json made = TRY(session.call_once(account_path(wanted.account) + "/tokens", Json::object(),
-                                    key_or_fresh("")));
+  Json body = Json::object();
+  if (!wanted.scopes.empty()) body["scopes"] = wanted.scopes;
+  if (!wanted.note.empty()) body["note"] = wanted.note;
+  if (wanted.expires_days > 0) body["expires_days"] = wanted.expires_days;
+  Json made =
+      TRY(session.call_once(account_path(wanted.account) + "/tokens", body, key_or_fresh("")));
   TRY_VOID(keep_token(session, made, wanted.token_out));
   print_thing(session, made);
   return {};
 }
 
-Result<void> revoke_tokens(Session& session, const std::string& account) {
-  print_thing(session, TRY(session.call("DELETE", account_path(account) + "/tokens", Json())));
+Result<void> list_tokens(Session& session, const std::string& account) {
+  print_list(session, TRY(session.get(account_path(account) + "/tokens")),
+             {{"ID", "id"}, {"CREATED", "created"}, {"EXPIRES", "expires"}, {"NOTE", "note"}});
+  return {};
+}
+
+Result<void> revoke_tokens(Session& session, const TokenName& name) {
+  std::string path = account_path(name.account) + "/tokens";
+  if (!name.token.empty()) path += "/" + encode_segment(name.token);
+  print_thing(session, TRY(session.call("DELETE", path, Json())));
+  return {};
+}
+
+Result<void> list_accounts(Session& session, const Page& page) {
+  print_list(session, TRY(session.get(with_page("/v1/accounts", page))),
+             {{"ID", "id"}, {"ROLE", "role"}, {"NAME", "name"}, {"EMAIL", "email"}});
+  return {};
+}
+
+Result<void> show_account(Session& session, const std::string& account) {
+  print_thing(session, TRY(session.get(account_path(account))));
+  return {};
+}
+
+Result<void> erase_account(Session& session, const std::string& account) {
+  print_thing(session, TRY(session.call("DELETE", account_path(account), Json())));
   return {};
 }
 
 Result<void> create_account(Session& session, const NewAccount& account) {
   Json body{{"name", account.name}, {"role", account.role}};
   if (!account.email.empty()) body["email"] = account.email;
+  if (!account.subject.empty()) body["subject"] = account.subject;
   Json made = TRY(session.call_once("/v1/accounts", body, key_or_fresh(account.idempotency_key)));
   TRY_VOID(keep_token(session, made, account.token_out));
   print_thing(session, made);
@@ -79,9 +108,41 @@ Result<void> create_pairing_code(Session& session) {
   return {};
 }
 
-Result<void> add_user(Session& session, const std::string& vin, const std::string& account) {
-  print_thing(session,
-              TRY(session.call("POST", car_path(vin) + "/users", Json{{"account", account}})));
+Result<void> list_own_cars(Session& session, const Page& page) {
+  print_list(session, TRY(session.get(with_page("/v1/cars", page))),
+             {{"VIN", "vin"}, {"AS", "as"}});
+  return {};
+}
+
+Result<void> hand_over(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call_once(car_path(vin) + "/hand-over", Json::object(),
+                                             key_or_fresh(""))));
+  return {};
+}
+
+Result<void> revoke_certificate(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call("DELETE", car_path(vin) + "/certificate", Json())));
+  return {};
+}
+
+Result<void> invite_user(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call("POST", car_path(vin) + "/invitations", Json::object())));
+  return {};
+}
+
+Result<void> end_invitations(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call("DELETE", car_path(vin) + "/invitations", Json())));
+  return {};
+}
+
+Result<void> accept_invitation(Session& session, const std::string& code) {
+  print_thing(session, TRY(session.call("POST", "/v1/invitations/accept", Json{{"code", code}})));
+  return {};
+}
+
+Result<void> list_users(Session& session, const std::string& vin) {
+  print_list(session, TRY(session.get(car_path(vin) + "/users")),
+             {{"ACCOUNT", "account"}, {"SINCE", "since"}});
   return {};
 }
 

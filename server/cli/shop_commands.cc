@@ -17,17 +17,6 @@ std::string order_path(const std::string& id) {
   return "/v1/orders/" + encode_segment(id);
 }
 
-std::string with_page(std::string path, const Page& page) {
-  char separator = '?';
-  if (!page.after.empty()) {
-    path += separator;
-    path += "after=" + encode_segment(page.after);
-    separator = '&';
-  }
-  if (page.limit > 0) path += fmt::format("{}limit={}", separator, page.limit);
-  return path;
-}
-
 Result<void> place_order(Session& session, const Json& body, const NewOrder& order) {
   print_thing(session,
               TRY(session.call_once("/v1/orders", body, key_or_fresh(order.idempotency_key))));
@@ -60,6 +49,17 @@ Result<void> check_chain(const Json& list) {
 }
 
 }  // namespace
+
+std::string with_page(std::string path, const Page& page) {
+  char separator = '?';
+  if (!page.after.empty()) {
+    path += separator;
+    path += "after=" + encode_segment(page.after);
+    separator = '&';
+  }
+  if (page.limit > 0) path += fmt::format("{}limit={}", separator, page.limit);
+  return path;
+}
 
 Result<void> put_product(Session& session, const std::string& id, const std::string& file) {
   const Bytes bytes = TRY(read_file(session.disk(), file, kProductBytesMax));
@@ -136,7 +136,8 @@ Result<void> list_events(Session& session, const Page& page) {
 }
 
 Result<void> list_messages(Session& session, const std::string& vin, const Page& page) {
-  print_list(session, TRY(session.get(with_page(car_path(vin) + "/events", page))),
+  const std::string path = vin.empty() ? "/v1/messages" : car_path(vin) + "/events";
+  print_list(session, TRY(session.get(with_page(path, page))),
              {{"ID", "id"}, {"AT", "at"}, {"MESSAGE", "data/message"}, {"ORDER", "order"}});
   return {};
 }

@@ -171,6 +171,7 @@ void read_log(Table& table, Config::Log& log) {
 
 void read_fleet(Table& table, const Config::Listen& listen, Config::Fleet& fleet) {
   table.read("poll_seconds", fleet.poll_seconds, 1, 7 * 86'400);
+  table.read("certificate_days", fleet.certificate_days, 1, 7300);
   bool simulation = false;
   table.read("simulation", simulation);
   if (!simulation) return;
@@ -178,6 +179,49 @@ void read_fleet(Table& table, const Config::Listen& listen, Config::Fleet& fleet
   if (reach_of(listen.address) != Reach::kLoopback)
     table.wrong(*table.find("simulation"), "simulation",
                 "is allowed on a loopback address only: anybody could move the time");
+}
+
+bool is_url(const std::string& url) {
+  const bool loopback = url.starts_with("http://127.0.0.1:") || url.starts_with("http://[::1]:");
+  return (url.starts_with("https://") || loopback) &&
+         url.find_first_of(" \t\r\n#@") == std::string::npos;
+}
+
+void read_oidc_roles(Table& table, Config::Oidc& oidc) {
+  table.read("role_claim", oidc.role_claim);
+  table.read("operator_value", oidc.operator_value);
+  table.read("partner_value", oidc.partner_value);
+  table.read("owner_value", oidc.owner_value);
+  table.read("default_role", oidc.default_role);
+  const toml::node* node = table.find("default_role");
+  // Nobody becomes an operator because something was left out.
+  if (node && oidc.default_role != "owner" && oidc.default_role != "partner")
+    table.wrong(*node, "default_role", "must be \"owner\" or \"partner\"");
+}
+
+void read_oidc(Table& table, Config::Oidc& oidc) {
+  table.read("issuer", oidc.issuer);
+  table.read("audience", oidc.audience);
+  table.read("keys_file", oidc.keys_file);
+  table.read("keys_url", oidc.keys_url);
+  table.read("ca_file", oidc.ca_file);
+  table.read("make_accounts", oidc.make_accounts);
+  table.read("skew_seconds", oidc.skew_seconds, 0, 300);
+  read_oidc_roles(table, oidc);
+  const toml::node* issuer = table.find("issuer");
+  if (!issuer) return;
+  if (oidc.audience.empty()) table.wrong(*issuer, "audience", "is needed with oidc.issuer");
+  if (oidc.keys_file.empty() == oidc.keys_url.empty())
+    table.wrong(*issuer, "keys_file", "or oidc.keys_url is needed with oidc.issuer, one of them");
+  if (const toml::node* url = table.find("keys_url"); url && !is_url(oidc.keys_url))
+    table.wrong(*url, "keys_url", "must begin with https://; http:// only on a loopback address");
+}
+
+void read_webhooks(Table& table, Config::Webhooks& webhooks) {
+  table.read("ca_file", webhooks.ca_file);
+  table.read("timeout_seconds", webhooks.timeout_seconds, 1, 120);
+  table.read("attempts_max", webhooks.attempts_max, 1, 1000);
+  table.read("backoff_seconds_max", webhooks.backoff_seconds_max, 1, 86'400);
 }
 
 void read_rest(const toml::table& file, Findings& findings, std::set<std::string>& known,
@@ -194,6 +238,12 @@ void read_rest(const toml::table& file, Findings& findings, std::set<std::string
     uploads.read("free_bytes_min", config.uploads.free_bytes_min, 0, kMax);
     uploads.read("abandoned_days", config.uploads.abandoned_days, 1, 365);
   }
+  {
+    Table oidc(file, "oidc", findings, known);
+    read_oidc(oidc, config.oidc);
+    Table webhooks(file, "webhooks", findings, known);
+    read_webhooks(webhooks, config.webhooks);
+  }
   Table jobs(file, "payload_jobs", findings, known);
   jobs.read("nice", config.payload_jobs.nice, 0, 19);
   jobs.read("delta_bases", config.payload_jobs.delta_bases, 0, 16);
@@ -205,6 +255,8 @@ void make_absolute(Config& config, const std::string& config_path) {
                             &config.tls.vehicle_authority, &config.tls.vehicle_authority_key,
                             &config.keys.directory, &config.keys.passphrase_file})
     *path = (base / *path).lexically_normal().string();
+  for (std::string* path : {&config.oidc.keys_file, &config.oidc.ca_file, &config.webhooks.ca_file})
+    if (!path->empty()) *path = (base / *path).lexically_normal().string();
   // "DATA/." is normalised to "DATA/".
   std::string& data = config.data.directory;
   while (data.size() > 1 && data.back() == '/') data.pop_back();
@@ -288,7 +340,20 @@ level = "info"              # debug, info, warning, error
 
 [fleet]
 poll_seconds = 900          # how often cars ask for news
+certificate_days = 1825     # of cars' certificates; they renew them from half of it on
 simulation = false          # a clock that can be moved forward; loopback only, never with real cars
+
+[webhooks]
+timeout_seconds = 10        # for each call
+attempts_max = 20           # then an event goes to the endpoint's dead letters
+
+# [oidc]                    # an identity provider whose tokens are taken too
+# issuer = "https://id.example.com"
+# audience = "layby"
+# keys_url = "https://id.example.com/jwks.json"
+# role_claim = "role"
+# owner_value = "customer"
+# make_accounts = true      # of whoever comes with a token for the first time
 )";
 }
 

@@ -62,8 +62,32 @@ struct Config {
     LogLevel level = LogLevel::kInfo;
   } log;
 
+  // An identity provider whose tokens are taken beside our own; none where `issuer` is empty.
+  struct Oidc {
+    std::string issuer;
+    std::string audience;
+    std::string keys_file;  // JWKS; one of the two
+    std::string keys_url;
+    std::string ca_file;  // PEM, for keys_url; empty: the machine's authorities
+    std::string role_claim = "role";
+    std::string operator_value;  // what the claim says of each; empty: nobody is one by it
+    std::string partner_value;
+    std::string owner_value;
+    std::string default_role;  // "owner" or "partner"; empty: who has no role is refused
+    bool make_accounts = false;
+    std::int64_t skew_seconds = 60;
+  } oidc;
+
+  struct Webhooks {
+    std::string ca_file;  // PEM; empty: the machine's authorities
+    std::uint64_t timeout_seconds = 10;
+    std::uint64_t attempts_max = 20;  // then an event goes to the dead letters
+    std::uint64_t backoff_seconds_max = 3600;
+  } webhooks;
+
   struct Fleet {
     std::int64_t poll_seconds = 900;
+    std::uint64_t certificate_days = 1825;
     Simulation simulation = Simulation::kOff;  // only on a loopback address
   } fleet;
 };

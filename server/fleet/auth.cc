@@ -1,6 +1,10 @@
 #include "server/fleet/auth.h"
 
 #include "base/assert.h"
+#include "manifest/json_value.h"
+#include "server/fleet/json_answer.h"
+#include "server/fleet/vehicle_certificate.h"
+#include "server/oidc/verifier.h"
 
 namespace layby::server {
 
@@ -8,16 +12,62 @@ namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
 
-Result<Caller> authenticate_token(const Services& services, std::string_view header) {
-  if (header.substr(0, kBearer.size()) != kBearer)
-    return fail(ErrorCode::kUnauthenticated, "Authorization: only Bearer tokens are taken");
-  std::optional<TokenHolder> holder =
-      TRY(find_token(services.store, header.substr(kBearer.size()), services.clock.now()));
+Result<Caller> authenticate_own_token(const Services& services, const Request& request,
+                                      std::string_view token) {
+  std::optional<TokenHolder> holder = TRY(find_token(services.store, token, services.clock.now()));
   if (!holder) return fail(ErrorCode::kUnauthenticated, "the token is unknown, revoked or expired");
+  if (!allows(holder->scopes, request.method, request.path))
+    return fail(ErrorCode::kForbidden, "the token's scopes do not cover this call");
   return Caller{.kind = Caller::Kind::kAccount,
                 .account = std::move(holder->account),
                 .role = holder->role,
-                .vin = std::nullopt};
+                .vin = std::nullopt,
+                .proof = Caller::Proof::kToken,
+                .scopes = std::move(holder->scopes)};
+}
+
+Result<std::string> make_account_of(const Services& services, const OidcIdentity& identity,
+                                    const std::string& key, Role role) {
+  return commit_with_retry(services.store, [&](Change& change) -> Result<std::string> {
+    if (const auto present = TRY(change.get(key)))
+      return manifest::text_field(TRY(parse_stored(key, *present)), "account");
+    const AccountRequest wanted{.name = identity.name, .role = role, .email = identity.email};
+    return TRY(create_account_for_subject(change, wanted, key, services.clock.now())).id;
+  });
+}
+
+// What the provider says of the role holds for this call; what the account was made with does not.
+Result<Caller> authenticate_subject(const Services& services, std::string_view token) {
+  const OidcIdentity identity = TRY(services.oidc->verify(token, services.clock.now()));
+  const Role role = TRY(parse_role(identity.role));
+  const std::string key = subject_key(services.oidc->issuer(), identity.subject);
+  std::string account;
+  if (const auto stored = TRY(services.store.get(key))) {
+    account = TRY(manifest::text_field(TRY(parse_stored(key, *stored)), "account"));
+  } else {
+    switch (services.oidc->unknown_subjects()) {
+      case UnknownSubjects::kRefuse:
+        return fail(ErrorCode::kUnauthenticated, "the token's subject has no account here");
+      case UnknownSubjects::kMakeAccount:
+        account = TRY(make_account_of(services, identity, key, role));
+        break;
+    }
+  }
+  return Caller{.kind = Caller::Kind::kAccount,
+                .account = std::move(account),
+                .role = role,
+                .vin = std::nullopt,
+                .proof = Caller::Proof::kProvider};
+}
+
+Result<Caller> authenticate_token(const Services& services, const Request& request,
+                                  std::string_view header) {
+  if (header.substr(0, kBearer.size()) != kBearer)
+    return fail(ErrorCode::kUnauthenticated, "Authorization: only Bearer tokens are taken");
+  const std::string_view token = header.substr(kBearer.size());
+  if (services.oidc != nullptr && !token.starts_with(kTokenPrefix))
+    return authenticate_subject(services, token);
+  return authenticate_own_token(services, request, token);
 }
 
 Result<Caller> authenticate_certificate(const Services& services, const PeerCertificate& peer) {
@@ -30,9 +80,12 @@ Result<Caller> authenticate_certificate(const Services& services, const PeerCert
   const Result<Car> car = load_car(services.store, *vin);
   if (!car && car.error().code() == ErrorCode::kNotFound) return refused();
   if (!car) return fail(car.error());
-  if (!car->pairing || !crypto::equal_constant_time(car->pairing->certificate, peer.fingerprint))
-    return refused();
-  return Caller{.kind = Caller::Kind::kVehicle, .account = {}, .role = Role::kOwner, .vin = *vin};
+  if (!TRY(accept_vehicle_certificate(services, *car, peer.fingerprint))) return refused();
+  return Caller{.kind = Caller::Kind::kVehicle,
+                .account = {},
+                .role = Role::kOwner,
+                .vin = *vin,
+                .proof = Caller::Proof::kCertificate};
 }
 
 }  // namespace
@@ -48,7 +101,7 @@ std::string Caller::name() const {
 
 Result<Caller> authenticate(const Services& services, const Request& request) {
   const std::string_view header = request.header("authorization");
-  if (!header.empty()) return authenticate_token(services, header);
+  if (!header.empty()) return authenticate_token(services, request, header);
   if (request.peer) return authenticate_certificate(services, *request.peer);
   return Caller{};
 }

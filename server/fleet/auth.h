@@ -18,15 +18,20 @@ struct Caller {
   std::string account;               // accounts only
   Role role = Role::kOwner;          // accounts only
   std::optional<manifest::Vin> vin;  // vehicles only
+  enum class Proof { kNone, kToken, kProvider, kCertificate };
+  Proof proof = Proof::kNone;
+  Scopes scopes = {};  // of the token
 
   bool has_role(Role wanted) const { return kind == Kind::kAccount && role == wanted; }
   // For audit records: the account's id, the VIN, or "anyone".
   std::string name() const;
 };
 
-// By bearer token if there is one, else by client certificate, else anyone. kUnauthenticated for a
-// token that is unknown, revoked or expired, and for a certificate that is not the car's current
-// one: pairing a car again ends its old certificate at once.
+// By bearer token if there is one, ours or the identity provider's, else by client certificate,
+// else anyone. kUnauthenticated for a token that is unknown, revoked or expired, and for a
+// certificate that is not the car's current one: pairing a car again ends its old certificate at
+// once. kForbidden for a token whose scopes do not cover this call. The first use of a car's
+// renewed certificate, and the first call of a subject that gets an account by it, are commits.
 Result<Caller> authenticate(const Services& services, const Request& request);
 
 // The same, and kUnauthenticated for anyone, kForbidden for the wrong one.

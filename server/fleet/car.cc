@@ -31,15 +31,37 @@ Result<CarEcu> decode_ecu(const Json& json) {
 
 Result<Pairing> decode_pairing(const Json& json) {
   auto owner = TRY(manifest::text_field(json, "owner"));
+  auto owned_since = TRY(manifest::time_field(json, "owned_since"));
+  auto owned_from = TRY(manifest::uint_field(json, "owned_from"));
   auto primary = TRY(manifest::text_field(json, "primary").and_then(manifest::EcuSerial::parse));
   auto certificate = TRY(manifest::digest_field(json, "certificate"));
   auto seal_key = TRY((key_field<32>(json, "seal_key")));
   auto paired_at = TRY(manifest::time_field(json, "paired_at"));
-  return Pairing{.owner = std::move(owner),
-                 .primary = std::move(primary),
-                 .certificate = std::move(certificate),
-                 .seal_key = std::move(seal_key),
-                 .paired_at = std::move(paired_at)};
+  Pairing pairing{.owner = std::move(owner),
+                  .owned_since = owned_since,
+                  .owned_from = owned_from,
+                  .primary = std::move(primary),
+                  .certificate = std::move(certificate),
+                  .seal_key = std::move(seal_key),
+                  .paired_at = std::move(paired_at)};
+  if (manifest::find_field(json, "next_certificate"))
+    pairing.next_certificate = TRY(manifest::digest_field(json, "next_certificate"));
+  if (manifest::find_field(json, "revoked_at"))
+    pairing.revoked_at = TRY(manifest::time_field(json, "revoked_at"));
+  return pairing;
+}
+
+Json encode_pairing(const Pairing& pairing) {
+  Json json{{"owner", pairing.owner},
+            {"owned_since", format_utc(pairing.owned_since)},
+            {"owned_from", pairing.owned_from},
+            {"primary", pairing.primary.text()},
+            {"certificate", to_hex(pairing.certificate)},
+            {"seal_key", to_hex(pairing.seal_key)},
+            {"paired_at", format_utc(pairing.paired_at)}};
+  if (pairing.next_certificate) json["next_certificate"] = to_hex(*pairing.next_certificate);
+  if (pairing.revoked_at) json["revoked_at"] = format_utc(*pairing.revoked_at);
+  return json;
 }
 
 Result<Car> decode_loaded(std::optional<std::string> text, const manifest::Vin& vin) {
@@ -66,6 +88,14 @@ std::string car_user_key(const manifest::Vin& vin, std::string_view account) {
   return car_prefix(vin) + "user/" + std::string(account);
 }
 
+std::string account_cars_prefix(std::string_view account) {
+  return fmt::format("ac/{}/", account);
+}
+
+std::string account_car_key(std::string_view account, const manifest::Vin& vin) {
+  return account_cars_prefix(account) + vin.text();
+}
+
 std::string encode_car(const Car& car) {
   Json ecus = Json::array();
   for (const CarEcu& ecu : car.ecus) {
@@ -80,13 +110,7 @@ std::string encode_car(const Car& car) {
             {"hardware", car.hardware},
             {"ecus", std::move(ecus)},
             {"registered_at", format_utc(car.registered_at)}};
-  if (car.pairing) {
-    json["pairing"] = {{"owner", car.pairing->owner},
-                       {"primary", car.pairing->primary.text()},
-                       {"certificate", to_hex(car.pairing->certificate)},
-                       {"seal_key", to_hex(car.pairing->seal_key)},
-                       {"paired_at", format_utc(car.pairing->paired_at)}};
-  }
+  if (car.pairing) json["pairing"] = encode_pairing(*car.pairing);
   return to_stored(json);
 }
 

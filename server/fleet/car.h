@@ -23,13 +23,19 @@ struct CarEcu {
   std::optional<crypto::Ed25519PublicKey> public_key;  // from pairing
 };
 
-// What pairing adds; all of it is replaced when the car is paired again.
+// What pairing adds; all of it but the time of the ownership is replaced when the car is paired
+// again.
 struct Pairing {
-  std::string owner;  // account id
+  std::string owner;             // account id; empty: its owner has left and nobody has followed
+  UnixSeconds owned_since = 0;   // since when it is this owner's, or nobody's
+  std::uint64_t owned_from = 0;  // the last audit record of the time before
   manifest::EcuSerial primary;
   crypto::Digest256 certificate;   // fingerprint: the one certificate that is the car's now
   crypto::SealPublicKey seal_key;  // licences are sealed to it
   UnixSeconds paired_at = 0;
+  // A renewed certificate that the car has not used yet; the first use ends the one above.
+  std::optional<crypto::Digest256> next_certificate = {};
+  std::optional<UnixSeconds> revoked_at = {};  // neither certificate opens the door since
 };
 
 struct Car {
@@ -43,7 +49,9 @@ struct Car {
   std::optional<Pairing> pairing;
 
   bool has_hardware_id(const manifest::HardwareId& id) const;
-  bool owned_by(std::string_view account) const { return pairing && pairing->owner == account; }
+  bool owned_by(std::string_view account) const {
+    return pairing && !account.empty() && pairing->owner == account;
+  }
 };
 
 // "v/<VIN>/": everything of one car lies together.
@@ -60,5 +68,9 @@ void save_car(Change& change, const Car& car);
 
 // Secondary users (`v/<VIN>/user/<account>`).
 std::string car_user_key(const manifest::Vin& vin, std::string_view account);
+
+// `ac/<account>/<VIN>`: the cars that an account owns or uses; written with what it lists.
+std::string account_cars_prefix(std::string_view account);
+std::string account_car_key(std::string_view account, const manifest::Vin& vin);
 
 }  // namespace layby::server

@@ -32,12 +32,16 @@ std::string_view to_string(Message message) {
     case Message::kPaired: return "paired";
     case Message::kWithdrawn: return "withdrawn";
     case Message::kEnded: return "ended";
+    case Message::kHandedOver: return "handed-over";
+    case Message::kUserJoined: return "user-joined";
+    case Message::kUserLeft: return "user-left";
+    case Message::kCertificateRevoked: return "certificate-revoked";
   }
   LAYBY_ASSERT(false);
 }
 
-std::string message_prefix(const manifest::Vin& vin) {
-  return car_prefix(vin) + "message/";
+std::string message_prefix(std::string_view account) {
+  return fmt::format("m/{}/", account);
 }
 
 Result<CarAffairs> CarAffairs::begin(const Services& services, Change& change,
@@ -53,6 +57,11 @@ void CarAffairs::record(std::string_view what, std::string_view order, const Jso
 }
 
 void CarAffairs::emit(EventType type, std::string_view order, const Json& data) {
+  emit(type, order, data, "");
+}
+
+void CarAffairs::emit(EventType type, std::string_view order, const Json& data,
+                      const std::string& account) {
   LAYBY_ASSERT(services_->events != nullptr);
   const std::uint64_t id = services_->events->draw(*change_);
   Json event{{"id", id},
@@ -61,14 +70,20 @@ void CarAffairs::emit(EventType type, std::string_view order, const Json& data) 
              {"vin", car_.vin.text()},
              {"data", data}};
   if (!order.empty()) event["order"] = std::string(order);
+  if (!account.empty()) event["account"] = account;
   const std::string text = to_stored(event);
   change_->put(event_key(id), text);
-  if (type == EventType::kMessage)
-    change_->put(fmt::format("{}{:020}", message_prefix(car_.vin), id), text);
+  if (!account.empty()) change_->put(fmt::format("{}{:020}", message_prefix(account), id), text);
 }
 
 void CarAffairs::tell_owner(Message message, std::string_view order) {
-  emit(EventType::kMessage, order, {{"message", std::string(to_string(message))}});
+  tell_owner(message, order, Json::object());
+}
+
+void CarAffairs::tell_owner(Message message, std::string_view order, Json data) {
+  if (!car_.pairing || car_.pairing->owner.empty()) return;
+  data["message"] = std::string(to_string(message));
+  emit(EventType::kMessage, order, data, car_.pairing->owner);
 }
 
 void CarAffairs::outdate_metadata() {

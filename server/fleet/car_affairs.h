@@ -29,11 +29,16 @@ enum class Message {
   kPaired,
   kWithdrawn,
   kEnded,
+  kHandedOver,
+  kUserJoined,
+  kUserLeft,
+  kCertificateRevoked,
 };
 std::string_view to_string(Message message);
 
-// "v/<VIN>/message/": copies of the message events, for the owner.
-std::string message_prefix(const manifest::Vin& vin);
+// "m/<account>/": copies of the message events of all its cars, for the account that they went to.
+// They are that person's and not the car's: whoever owns the car next does not see them.
+std::string message_prefix(std::string_view account);
 
 class CarAffairs {
  public:
@@ -47,17 +52,23 @@ class CarAffairs {
   UnixSeconds now() const { return now_; }  // one time for the whole change
   const std::string& who() const { return who_; }
   Car& car() { return car_; }  // whoever alters it saves it
+  std::uint64_t last_record() const { return head_.seq; }
 
   // `order` may be empty.
   void record(std::string_view what, std::string_view order, const manifest::Json& data);
   void emit(EventType type, std::string_view order, const manifest::Json& data);
+  // Nobody is told where the car has no owner.
   void tell_owner(Message message, std::string_view order);
+  void tell_owner(Message message, std::string_view order, manifest::Json data);
 
   // The Director's metadata of this car no longer says what is true: it is signed anew at the next
   // poll.
   void outdate_metadata();
 
  private:
+  void emit(EventType type, std::string_view order, const manifest::Json& data,
+            const std::string& account);
+
   CarAffairs(const Services& services, Change& change, Car car, std::string who, AuditHead head)
       : services_(&services),
         change_(&change),

@@ -20,15 +20,8 @@ namespace {
 constexpr std::size_t kTextBytesMax = 100;
 constexpr std::size_t kHardwareMax = 200;
 constexpr std::size_t kEcusMax = 64;
-constexpr std::size_t kUsersMax = 20;
 constexpr std::uint64_t kModelYearMin = 1980;  // the VIN's model year code begins here
 constexpr std::uint64_t kModelYearMax = 2200;
-
-Response no_content() {
-  Response response;
-  response.status = 204;
-  return response;
-}
 
 Result<std::string> read_country(const Json& body) {
   std::string country = TRY(manifest::text_field(body, "country"));
@@ -99,17 +92,13 @@ Json car_json(const Car& car, Standing standing) {
   if (car.pairing) {
     json["paired_at"] = format_utc(car.pairing->paired_at);
     json["primary"] = car.pairing->primary.text();
-    if (standing != Standing::kSecondary) json["owner"] = car.pairing->owner;
+    if (standing != Standing::kSecondary && !car.pairing->owner.empty()) {
+      json["owner"] = car.pairing->owner;
+      json["owned_since"] = format_utc(car.pairing->owned_since);
+    }
+    if (car.pairing->revoked_at) json["certificate_revoked"] = format_utc(*car.pairing->revoked_at);
   }
   return json;
-}
-
-// The owner alone may change who uses the car.
-Answer<CarAccess> access_as_owner(const Services& services, const Request& request) {
-  CarAccess access = TRY(access_car(services, request));
-  if (access.standing != Standing::kOwner)
-    return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
-  return access;
 }
 
 }  // namespace
@@ -154,49 +143,20 @@ Response get_car(const Services& services, const Request& request) {
   }());
 }
 
-Response post_car_user(const Services& services, const Request& request) {
+Response get_own_cars(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
-    Answer<CarAccess> access = access_as_owner(services, request);
-    if (!access) return tl::unexpected(std::move(access.error()));
-    const Json body = TRY(json_body(request));
-    TRY_VOID(check_fields(body, {"account"}));
-    const std::string account = TRY(manifest::text_field(body, "account"));
-    const manifest::Vin vin = access->car.vin;
-    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
-      const Account user = TRY(load_account(change, account));
-      if (user.role != Role::kOwner)
-        return fail(ErrorCode::kInvalidArgument, "only accounts with the role owner use cars");
-      CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, access->caller.account));
-      if (!affairs.car().owned_by(access->caller.account))
-        return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
-      if (affairs.car().owned_by(account))
-        return fail(ErrorCode::kInvalidArgument, "this account owns the car");
-      const std::string prefix = car_user_key(vin, "");
-      if (TRY(change.scan(prefix, after_prefix(prefix), kUsersMax)).size() == kUsersMax)
-        return fail(ErrorCode::kTooLarge, "at most {} secondary users", kUsersMax);
-      change.put(car_user_key(vin, account), "{}");
-      affairs.record("user-added", "", {{"account", account}});
-      return json_response(201, {{"account", account}});
-    });
-  }());
-}
-
-Response delete_car_user(const Services& services, const Request& request) {
-  return to_response([&]() -> Answer<Response> {
-    Answer<CarAccess> access = access_as_owner(services, request);
-    if (!access) return tl::unexpected(std::move(access.error()));
-    const std::string account = request.path_values.at("account");
-    const manifest::Vin vin = access->car.vin;
-    return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
-      CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, access->caller.account));
-      if (!affairs.car().owned_by(access->caller.account))
-        return refuse(RefusalCode::kOwnerOnly, "only the owner of the car may do this");
-      if (!TRY(change.get(car_user_key(vin, account))))
-        return fail(ErrorCode::kNotFound, "no such user of this car");
-      change.erase(car_user_key(vin, account));
-      affairs.record("user-removed", "", {{"account", account}});
-      return no_content();
-    });
+    const Caller caller = TRY(require_account(services, request));
+    const Page page = TRY(read_page(request));
+    const std::string prefix = account_cars_prefix(caller.account);
+    const std::string begin = page.after.empty() ? prefix : prefix + page.after + '\0';
+    Json cars = Json::array();
+    for (const KeyValue& entry :
+         TRY(services.store.scan(begin, after_prefix(prefix), page.limit))) {
+      const Json stored = TRY(parse_stored(entry.key, entry.value));
+      auto as = TRY(manifest::text_field(stored, "as"));
+      cars.push_back({{"vin", entry.key.substr(prefix.size())}, {"as", std::move(as)}});
+    }
+    return json_response(200, {{"cars", std::move(cars)}});
   }());
 }
 

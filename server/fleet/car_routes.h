@@ -1,4 +1,4 @@
-// Cars over HTTP: registering them, looking at them, their secondary users.
+// Cars over HTTP: registering them, looking at them.
 #pragma once
 
 #include "server/http/message.h"
@@ -8,7 +8,8 @@ namespace layby::server {
 
 Response post_car(const Services& services, const Request& request);
 Response get_car(const Services& services, const Request& request);
-Response post_car_user(const Services& services, const Request& request);
-Response delete_car_user(const Services& services, const Request& request);
+
+// The cars that the caller owns or uses.
+Response get_own_cars(const Services& services, const Request& request);
 
 }  // namespace layby::server

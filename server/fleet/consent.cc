@@ -10,10 +10,6 @@ using manifest::Json;
 
 namespace {
 
-std::string consent_key(const manifest::Vin& vin) {
-  return car_prefix(vin) + "consent/software-updates";
-}
-
 Result<std::optional<Consent>> decode(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("consent", *text));
@@ -32,12 +28,24 @@ Result<std::optional<Consent>> decode(const std::optional<std::string>& text) {
 
 }  // namespace
 
+std::string software_consent_key(const manifest::Vin& vin) {
+  return car_prefix(vin) + "consent/software-updates";
+}
+
+Result<void> end_software_consent(CarAffairs& affairs) {
+  const std::string key = software_consent_key(affairs.car().vin);
+  if (!TRY(affairs.change().get(key))) return {};
+  affairs.change().erase(key);
+  affairs.record("consent-ended", "", {{"cause", "owner-changed"}});
+  return {};
+}
+
 Result<std::optional<Consent>> load_software_consent(Change& change, const manifest::Vin& vin) {
-  return decode(TRY(change.get(consent_key(vin))));
+  return decode(TRY(change.get(software_consent_key(vin))));
 }
 
 Result<std::optional<Consent>> load_software_consent(const Store& store, const manifest::Vin& vin) {
-  return decode(TRY(store.get(consent_key(vin))));
+  return decode(TRY(store.get(software_consent_key(vin))));
 }
 
 Json consent_json(const std::optional<Consent>& consent) {
@@ -51,7 +59,7 @@ Json consent_json(const std::optional<Consent>& consent) {
 
 void save_software_consent(CarAffairs& affairs, const Consent& consent) {
   const Json json = consent_json(consent);
-  affairs.change().put(consent_key(affairs.car().vin), to_stored(json));
+  affairs.change().put(software_consent_key(affairs.car().vin), to_stored(json));
   affairs.record(consent.state == Consent::State::kGiven ? "consent-given" : "consent-withdrawn",
                  "", json);
 }

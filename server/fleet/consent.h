@@ -27,6 +27,12 @@ Result<std::optional<Consent>> load_software_consent(const Store& store, const m
 // Puts it with its audit record; what follows from it for orders is the caller's (intake/).
 void save_software_consent(CarAffairs& affairs, const Consent& consent);
 
+// The owner leaves: the consent was this person's and holds for nobody else. Erases it; the trail
+// keeps that there was one.
+Result<void> end_software_consent(CarAffairs& affairs);
+// Where it lies.
+std::string software_consent_key(const manifest::Vin& vin);
+
 manifest::Json consent_json(const std::optional<Consent>& consent);
 
 }  // namespace layby::server

@@ -42,8 +42,11 @@ std::uint64_t EventSequence::draw(Change& change) {
 }
 
 void EventSequence::land(std::uint64_t id) {
-  const std::lock_guard lock(mutex_);
-  in_flight_.erase(id);
+  {
+    const std::lock_guard lock(mutex_);
+    in_flight_.erase(id);
+  }
+  listener_();
 }
 
 std::uint64_t EventSequence::visible_end() const {

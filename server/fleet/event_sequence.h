@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -27,6 +28,10 @@ class EventSequence {
   // An id that is in flight until `change` has ended.
   std::uint64_t draw(Change& change);
 
+  // Called after an id has ended its flight, from the thread that ended it; must not block. Once,
+  // before the first draw.
+  void on_landing(std::function<void()> listener) { listener_ = std::move(listener); }
+
   // Readers may see ids below this one, and no others.
   std::uint64_t visible_end() const;
 
@@ -34,6 +39,7 @@ class EventSequence {
   explicit EventSequence(std::uint64_t next) : next_(next) {}
   void land(std::uint64_t id);
 
+  std::function<void()> listener_ = [] {};
   mutable std::mutex mutex_;
   std::uint64_t next_;
   std::set<std::uint64_t> in_flight_;

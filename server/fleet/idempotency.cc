@@ -28,7 +28,7 @@ Remembered describe(const Request& request, const Caller& caller, std::string_vi
       fmt::format("{} {}\n{}", static_cast<int>(request.method), request.path, request.body);
   const std::string seed = fmt::format("{}\n{}", request.header("authorization"), key);
   return {.id = caller.account + "." + digest.substr(0, 32),
-          .key = fmt::format("k/{}/{}", caller.account, digest),
+          .key = kept_answers_prefix(caller.account) + digest,
           .request = to_hex(crypto::sha256(as_bytes(what))),
           .secret = crypto::hmac_sha256(as_bytes("layby kept answer"), as_bytes(seed))};
 }
@@ -64,6 +64,15 @@ void remember(Change& change, const Remembered& remembered, const Response& resp
 
 }  // namespace
 
+std::string kept_answers_prefix(std::string_view account) {
+  return fmt::format("k/{}/", account);
+}
+
+std::string kept_answer_key(const Request& request, const Caller& caller) {
+  const std::string_view key = request.header("idempotency-key");
+  return key.empty() ? std::string() : describe(request, caller, key).key;
+}
+
 Answer<Response> answer_once(const Services& services, const Request& request, const Caller& caller,
                              IdempotencyKeyIs need,
                              const std::function<Answer<Response>(Change&)>& body) {
@@ -76,6 +85,9 @@ Answer<Response> answer_once(const Services& services, const Request& request, c
   const std::optional<Remembered> remembered =
       key.empty() ? std::nullopt : std::optional(describe(request, caller, key));
   return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
+    // An expectation of the commit: nothing is written for an account that is erased meanwhile.
+    if (!TRY(change.get(account_key(caller.account))))
+      return fail(ErrorCode::kUnauthenticated, "the account is gone");
     if (!remembered) return body(change);
     if (const std::optional<std::string> kept = TRY(change.get(remembered->key)))
       return replay(*remembered, *kept);

@@ -16,9 +16,16 @@ enum class IdempotencyKeyIs { kRequired, kOptional };
 // Refusals are not kept: nothing was done. A kept answer is sealed to the bearer token of the
 // caller, because it may hold a secret that is shown once: with another token of the same account
 // it cannot be opened and is refused as kIdempotencyKeyReused. Kept for kAnswerKeptSeconds.
+// kUnauthenticated where the caller's account is erased meanwhile.
 Answer<Response> answer_once(const Services& services, const Request& request, const Caller& caller,
                              IdempotencyKeyIs need,
                              const std::function<Answer<Response>(Change&)>& body);
+
+// Where the answer to this request is kept: for what must be erased with what it shows. Empty where
+// the request has no key.
+std::string kept_answer_key(const Request& request, const Caller& caller);
+// All that is kept for an account.
+std::string kept_answers_prefix(std::string_view account);
 
 constexpr UnixSeconds kAnswerKeptSeconds = 35 * kDaySeconds;
 

@@ -3,12 +3,13 @@
 #include <algorithm>
 
 #include "base/time_text.h"
-#include "crypto/random.h"
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/car_affairs.h"
 #include "server/fleet/deadline.h"
 #include "server/fleet/json_answer.h"
+#include "server/fleet/ownership.h"
+#include "server/fleet/vehicle_certificate.h"
 #include "server/fleet/vehicle_state.h"
 
 namespace layby::server {
@@ -16,9 +17,6 @@ namespace layby::server {
 using manifest::Json;
 
 namespace {
-
-constexpr UnixSeconds kClockSkewSeconds = kDaySeconds;
-constexpr std::size_t kRequestPemBytesMax = 8 * kKiB;
 
 struct PairRequest {
   manifest::Vin vin;
@@ -30,31 +28,8 @@ struct PairRequest {
   std::string digest;        // of the whole request
 };
 
-std::string code_key(std::string_view digest) {
-  return "pc/" + std::string(digest);
-}
-
-// An account's code that is waiting to be used.
-std::string account_code_key(std::string_view account) {
-  return "pa/" + std::string(account);
-}
-
 std::string tries_key(const manifest::Vin& vin) {
   return car_prefix(vin) + "pairing";
-}
-
-std::string digest_of_code(std::string_view code) {
-  return to_hex(crypto::sha256(as_bytes(code)));
-}
-
-// As people type it: in small letters, in two groups.
-std::string normalise_code(std::string_view typed) {
-  std::string code;
-  for (const char c : typed) {
-    if (c == '-' || c == ' ') continue;
-    code += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  }
-  return code;
 }
 
 Result<CarEcu> read_ecu(const Json& json) {
@@ -86,14 +61,12 @@ Result<PairRequest> read_pair_request(const Request& request) {
   auto certificate_request = TRY(manifest::text_field(body, "certificate_request"));
   auto seal_key = TRY(manifest::text_field(body, "seal_key").and_then(array_from_hex<32>));
   PairRequest pair{.vin = std::move(vin),
-                   .code_digest = digest_of_code(normalise_code(code)),
+                   .code_digest = digest_of_typed_code(code),
                    .certificate_request = std::move(certificate_request),
                    .seal_key = std::move(seal_key),
                    .primary = std::move(primary),
                    .ecus = std::move(ecus),
                    .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
-  if (pair.certificate_request.size() > kRequestPemBytesMax)
-    return fail(ErrorCode::kTooLarge, "certificate_request: at most {} bytes", kRequestPemBytesMax);
   // A key to which no licence can be sealed would be found out only once an order is paid.
   if (!crypto::seal({}, pair.seal_key))
     return fail(ErrorCode::kBadFormat, "seal_key: no X25519 key that can be sealed to");
@@ -103,21 +76,6 @@ Result<PairRequest> read_pair_request(const Request& request) {
 Response pair_answer(const Services& services, const std::string& certificate) {
   return json_response(200,
                        {{"certificate", certificate}, {"poll_seconds", services.poll_seconds}});
-}
-
-struct WrongTries {
-  std::uint64_t count = 0;
-  UnixSeconds last = 0;
-};
-
-Result<WrongTries> load_tries(Change& change, const manifest::Vin& vin, UnixSeconds now) {
-  const std::optional<std::string> text = TRY(change.get(tries_key(vin)));
-  if (!text) return WrongTries{};
-  const Json json = TRY(parse_stored("pairing tries", *text));
-  auto count = TRY(manifest::uint_field(json, "wrong"));
-  auto last = TRY(manifest::time_field(json, "last"));
-  const WrongTries tries{.count = std::move(count), .last = std::move(last)};
-  return now >= tries.last + kPairingLockSeconds ? WrongTries{} : tries;
 }
 
 Refusal wrong_code() {
@@ -152,37 +110,81 @@ Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
   return refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons));
 }
 
-// Gives the certificate.
-Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std::string& owner) {
-  Car& car = affairs.car();
-  if (car.pairing && car.pairing->owner != owner)
-    return refuse(RefusalCode::kAlreadyPaired, "the car belongs to another account");
-  if (Answer<void> fits = check_ecus(car, pair); !fits)
-    return tl::unexpected(std::move(fits.error()));
-  const Services& services = affairs.services();
-  const UnixSeconds now = affairs.now();
-  const std::string certificate = TRY(crypto::issue_certificate(
-      services.vehicle_authority, pair.certificate_request,
-      {.common_name = car.vin.text(), .subject_alt_names = {}}, crypto::CertificateUse::kVehicle,
-      {.not_before = now - kClockSkewSeconds, .not_after = now + kVehicleCertificateSeconds}));
-  const crypto::CertificateFacts facts = TRY(crypto::read_certificate(certificate));
+// Who brings the code, besides whoever gave it.
+struct PairedBy {
+  std::optional<std::string> partner;                // account
+  std::optional<crypto::Digest256> car_certificate;  // that the connection was made with
+};
+
+Answer<void> check_may_change_owner(const Car& car, const PairedBy& by) {
+  const Pairing& pairing = *car.pairing;
+  const bool is_the_car = by.car_certificate && !pairing.revoked_at &&
+                          crypto::equal_constant_time(*by.car_certificate, pairing.certificate);
+  if (is_the_car || by.partner) return {};
+  return refuse(RefusalCode::kAlreadyPaired,
+                "the car was paired by another account: pair it from the car itself, which has a "
+                "certificate, or have a partner do it");
+}
+
+// Ends the time of the owner before, if it was another one.
+Answer<void> change_owner(CarAffairs& affairs, const std::string& owner, const PairedBy& by) {
+  const std::optional<Pairing>& pairing = affairs.car().pairing;
+  if (!pairing || pairing->owner == owner) return {};
+  if (Answer<void> may = check_may_change_owner(affairs.car(), by); !may) return may;
+  TRY_VOID(end_ownership(affairs));
+  return {};
+}
+
+void put_keys(Car& car, const PairRequest& pair, const crypto::Digest256& certificate,
+              UnixSeconds now) {
   for (CarEcu& ecu : car.ecus) {
     ecu.public_key = std::find_if(pair.ecus.begin(), pair.ecus.end(), [&](const CarEcu& other) {
                        return other.serial == ecu.serial;
                      })->public_key;
   }
-  car.pairing = Pairing{.owner = owner,
-                        .primary = pair.primary,
-                        .certificate = facts.fingerprint,
-                        .seal_key = pair.seal_key,
-                        .paired_at = now};
-  save_car(affairs.change(), car);
+  Pairing paired{.owner = {},
+                 .owned_since = now,
+                 .owned_from = 0,
+                 .primary = pair.primary,
+                 .certificate = certificate,
+                 .seal_key = pair.seal_key,
+                 .paired_at = now};
+  if (car.pairing) {
+    paired.owner = car.pairing->owner;
+    paired.owned_since = car.pairing->owned_since;
+    paired.owned_from = car.pairing->owned_from;
+  }
+  car.pairing = std::move(paired);
+}
+
+// Gives the certificate.
+Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std::string& owner,
+                        const PairedBy& by) {
+  Car& car = affairs.car();
+  if (Answer<void> fits = check_ecus(car, pair); !fits)
+    return tl::unexpected(std::move(fits.error()));
+  if (Answer<void> changed = change_owner(affairs, owner, by); !changed)
+    return tl::unexpected(std::move(changed.error()));
+  IssuedCertificate issued =
+      TRY(issue_vehicle_certificate(affairs.services(), car.vin, pair.certificate_request));
+  put_keys(car, pair, issued.facts.fingerprint, affairs.now());
+  if (car.pairing->owner.empty())
+    begin_ownership(affairs, owner);
+  else
+    save_car(affairs.change(), car);
   // New keys begin new counters, and what the old ones said counts no longer.
   affairs.change().erase(vehicle_state_key(car.vin));
+  affairs.change().erase(renewal_key(car.vin));
   affairs.outdate_metadata();
-  affairs.record("paired", "", {{"owner", owner}, {"certificate", to_hex(facts.fingerprint)}});
-  affairs.tell_owner(Message::kPaired, "");
-  return certificate;
+  Json data{{"owner", owner}, {"certificate", to_hex(issued.facts.fingerprint)}};
+  Json told = Json::object();
+  if (by.partner) {
+    data["partner"] = *by.partner;
+    told["partner"] = *by.partner;
+  }
+  affairs.record("paired", "", data);
+  affairs.tell_owner(Message::kPaired, "", std::move(told));
+  return std::move(issued.pem);
 }
 
 struct CodeState {
@@ -194,7 +196,7 @@ struct CodeState {
 
 Result<std::optional<CodeState>> load_code(Change& change, const PairRequest& pair,
                                            UnixSeconds now) {
-  const std::optional<std::string> text = TRY(change.get(code_key(pair.code_digest)));
+  const std::optional<std::string> text = TRY(change.get(pairing_code_key(pair.code_digest)));
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("pairing code", *text));
   auto account = TRY(manifest::text_field(json, "account"));
@@ -212,54 +214,71 @@ Result<std::optional<CodeState>> load_code(Change& change, const PairRequest& pa
   return code;
 }
 
-void count_wrong_try(Change& change, const manifest::Vin& vin, WrongTries tries, UnixSeconds now) {
-  change.put(tries_key(vin), to_stored({{"wrong", tries.count + 1}, {"last", format_utc(now)}}));
-}
-
 // A wrong code must be counted, so that refusal is committed: it comes back as a response.
-Answer<Response> pair_in(const Services& services, Change& change, const PairRequest& pair) {
+Answer<Response> pair_in(const Services& services, Change& change, const PairRequest& pair,
+                         const PairedBy& by) {
   const UnixSeconds now = services.clock.now();
   Result<Car> car = load_car(change, pair.vin);
   if (!car && car.error().code() == ErrorCode::kNotFound) return refuse(wrong_code());
   if (!car) return fail(car.error());
-  const WrongTries tries = TRY(load_tries(change, pair.vin, now));
-  if (tries.count >= kPairingTriesMax)
+  const WrongTries tries = TRY(load_wrong_tries(change, tries_key(pair.vin), now));
+  if (tries.locked())
     return refuse(RefusalCode::kPairingLocked, "too many wrong codes; try again in an hour");
   const std::optional<CodeState> code = TRY(load_code(change, pair, now));
   if (!code) {
-    count_wrong_try(change, pair.vin, tries, now);
+    count_wrong_try(change, tries_key(pair.vin), tries, now);
     return to_response(refuse(wrong_code()));
   }
   if (code->used_by) return pair_answer(services, code->certificate);
-  CarAffairs affairs = TRY(CarAffairs::begin(services, change, pair.vin, code->account));
-  const Answer<std::string> certificate = tie(affairs, pair, code->account);
+  CarAffairs affairs =
+      TRY(CarAffairs::begin(services, change, pair.vin, by.partner.value_or(code->account)));
+  const Answer<std::string> certificate = tie(affairs, pair, code->account, by);
   if (!certificate) return tl::unexpected(certificate.error());
-  change.put(code_key(pair.code_digest), to_stored({{"account", code->account},
-                                                    {"expires", format_utc(code->expires)},
-                                                    {"used_by", pair.digest},
-                                                    {"certificate", *certificate}}));
-  change.erase(account_code_key(code->account));
+  change.put(pairing_code_key(pair.code_digest), to_stored({{"account", code->account},
+                                                            {"expires", format_utc(code->expires)},
+                                                            {"used_by", pair.digest},
+                                                            {"certificate", *certificate}}));
+  change.erase(account_pairing_code_key(code->account));
   change.erase(tries_key(pair.vin));
   return pair_answer(services, *certificate);
 }
 
+// The partner in whose workshop it happens; everybody else may bring a code without a name.
+Result<PairedBy> paired_by(const Services& services, const Request& request) {
+  PairedBy by;
+  if (request.peer) by.car_certificate = request.peer->fingerprint;
+  if (!request.header("authorization").empty())
+    by.partner = TRY(require_role(services, request, Role::kPartner)).account;
+  return by;
+}
+
 }  // namespace
+
+std::string pairing_code_key(std::string_view digest) {
+  return "pc/" + std::string(digest);
+}
+
+std::string account_pairing_code_key(std::string_view account) {
+  return "pa/" + std::string(account);
+}
 
 Response post_pairing_code(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const Caller caller = TRY(require_role(services, request, Role::kOwner));
     const UnixSeconds now = services.clock.now();
-    const std::string code = crypto::random_text(kPairingAlphabet, kPairingCodeLength);
-    const std::string digest = digest_of_code(code);
+    const std::string code = make_code();
+    const std::string digest = digest_of_typed_code(code);
     const UnixSeconds expires = now + kPairingCodeSeconds;
     const auto make = [&](Change& change) -> Answer<Response> {
-      const std::string mine = account_code_key(caller.account);
+      // An account that is erased meanwhile must not get a car.
+      TRY_VOID(load_account(change, caller.account).map([](auto&&) {}));
+      const std::string mine = account_pairing_code_key(caller.account);
       if (const std::optional<std::string> before = TRY(change.get(mine)))
-        change.erase(code_key(*before));
+        change.erase(pairing_code_key(*before));
       change.put(mine, digest);
-      change.put(code_key(digest),
+      change.put(pairing_code_key(digest),
                  to_stored({{"account", caller.account}, {"expires", format_utc(expires)}}));
-      forget_at(change, expires, digest.substr(0, 32), code_key(digest));
+      forget_at(change, expires, digest.substr(0, 32), pairing_code_key(digest));
       return json_response(201, {{"code", code}, {"expires", format_utc(expires)}});
     };
     return commit_with_retry(services.store, make);
@@ -268,9 +287,10 @@ Response post_pairing_code(const Services& services, const Request& request) {
 
 Response post_pair(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
+    const PairedBy by = TRY(paired_by(services, request));
     const PairRequest pair = TRY(read_pair_request(request));
     return commit_with_retry(services.store,
-                             [&](Change& change) { return pair_in(services, change, pair); });
+                             [&](Change& change) { return pair_in(services, change, pair, by); });
   }());
 }
 

@@ -10,6 +10,7 @@ std::string_view to_string(RefusalCode code) {
     case RefusalCode::kAlreadyOrdered: return "already-ordered";
     case RefusalCode::kAlreadyPaired: return "already-paired";
     case RefusalCode::kBadManifest: return "bad-manifest";
+    case RefusalCode::kCodeLocked: return "code-locked";
     case RefusalCode::kDoesNotFit: return "does-not-fit";
     case RefusalCode::kIdempotencyKeyRequired: return "idempotency-key-required";
     case RefusalCode::kIdempotencyKeyReused: return "idempotency-key-reused";
@@ -47,6 +48,7 @@ int http_status(RefusalCode code) {
     case RefusalCode::kTooManyRegions:
     case RefusalCode::kUnknownRegion:
     case RefusalCode::kWrongEcus: return 422;
+    case RefusalCode::kCodeLocked:
     case RefusalCode::kPairingLocked: return 429;
   }
   LAYBY_ASSERT(false);

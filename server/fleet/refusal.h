@@ -22,6 +22,7 @@ enum class RefusalCode {
   kAlreadyOrdered,  // an order for the same thing is under way
   kAlreadyPaired,   // the car belongs to another account
   kBadManifest,     // a vehicle manifest that does not verify
+  kCodeLocked,      // too many wrong invitation codes
   kDoesNotFit,      // P1.2; reasons name every rule
   kIdempotencyKeyRequired,
   kIdempotencyKeyReused,

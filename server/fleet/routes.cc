@@ -2,8 +2,11 @@
 
 #include "server/fleet/account_routes.h"
 #include "server/fleet/car_routes.h"
+#include "server/fleet/invitation.h"
+#include "server/fleet/ownership.h"
 #include "server/fleet/pairing.h"
 #include "server/fleet/trail_routes.h"
+#include "server/fleet/vehicle_certificate.h"
 
 namespace layby::server {
 
@@ -16,16 +19,29 @@ void add_fleet_routes(Router& router, const Services& services) {
          }});
   };
   add(Method::kPost, "/v1/accounts", post_account);
+  add(Method::kGet, "/v1/accounts", get_accounts);
+  add(Method::kGet, "/v1/accounts/{id}", get_account);
+  add(Method::kDelete, "/v1/accounts/{id}", delete_account);
   add(Method::kPost, "/v1/accounts/{id}/tokens", post_account_token);
+  add(Method::kGet, "/v1/accounts/{id}/tokens", get_account_tokens);
   add(Method::kDelete, "/v1/accounts/{id}/tokens", delete_account_tokens);
+  add(Method::kDelete, "/v1/accounts/{id}/tokens/{token}", delete_account_token);
   add(Method::kPost, "/v1/cars", post_car);
+  add(Method::kGet, "/v1/cars", get_own_cars);
   add(Method::kGet, "/v1/cars/{vin}", get_car);
-  add(Method::kPost, "/v1/cars/{vin}/users", post_car_user);
+  add(Method::kGet, "/v1/cars/{vin}/users", get_car_users);
   add(Method::kDelete, "/v1/cars/{vin}/users/{account}", delete_car_user);
+  add(Method::kPost, "/v1/cars/{vin}/invitations", post_invitation);
+  add(Method::kDelete, "/v1/cars/{vin}/invitations", delete_invitations);
+  add(Method::kPost, "/v1/invitations/accept", post_acceptance);
+  add(Method::kPost, "/v1/cars/{vin}/hand-over", post_hand_over);
+  add(Method::kDelete, "/v1/cars/{vin}/certificate", delete_vehicle_certificate);
+  add(Method::kPost, "/v1/vehicle/certificate", post_vehicle_certificate);
   add(Method::kPost, "/v1/pairing-codes", post_pairing_code);
   add(Method::kPost, "/v1/pair", post_pair);
   add(Method::kGet, "/v1/cars/{vin}/audit", get_audit);
-  add(Method::kGet, "/v1/cars/{vin}/events", get_messages);
+  add(Method::kGet, "/v1/cars/{vin}/events", get_car_messages);
+  add(Method::kGet, "/v1/messages", get_messages);
   add(Method::kGet, "/v1/events", get_events);
 }
 

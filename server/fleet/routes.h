@@ -1,4 +1,4 @@
-// The routes of this room: accounts, cars, pairing, secondary users, audit and events.
+// The routes of this room: accounts, cars, pairing, certificates, users, audit and events.
 #pragma once
 
 #include "server/http/router.h"

@@ -1,5 +1,6 @@
 #include "server/fleet/trail_routes.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/assert.h"
@@ -36,6 +37,28 @@ Result<Json> list_between(const Store& store, const std::string& begin, const st
   return list;
 }
 
+// Messages to `account`, of this car or of all.
+Answer<Response> message_page(const Services& services, const Request& request,
+                              const std::string& account, const std::string& vin) {
+  const Page page = TRY(read_page(request));
+  const std::string prefix = message_prefix(account);
+  std::string begin = fmt::format("{}{:020}", prefix, TRY(after_number(page)) + 1);
+  const std::string end = fmt::format("{}{:020}", prefix, services.events->visible_end());
+  Json events = Json::array();
+  while (events.size() < page.limit) {
+    const std::vector<KeyValue> found = TRY(services.store.scan(begin, end, kPageLimitMax));
+    for (const KeyValue& entry : found) {
+      Json event = TRY(parse_stored(entry.key, entry.value));
+      if (!vin.empty() && TRY(manifest::text_field(event, "vin")) != vin) continue;
+      events.push_back(std::move(event));
+      if (events.size() == page.limit) break;
+    }
+    if (found.size() < kPageLimitMax) break;
+    begin = found.back().key + '\0';
+  }
+  return json_response(200, {{"events", std::move(events)}});
+}
+
 }  // namespace
 
 Response get_audit(const Services& services, const Request& request) {
@@ -47,7 +70,10 @@ Response get_audit(const Services& services, const Request& request) {
     const manifest::Vin& vin = access.car.vin;
     // The end first: records only grow, so what it names is in the list or after this page.
     const AuditHead head = TRY(load_audit_head(services.store, vin));
-    const std::uint64_t after = TRY(after_number(page));
+    std::uint64_t after = TRY(after_number(page));
+    // Who has the car now does not see who did what with it before (P1.10).
+    if (access.standing == Standing::kOwner)
+      after = std::max(after, access.car.pairing->owned_from);
     Json records = TRY(list_between(services.store, audit_key(vin, after + 1),
                                     audit_key(vin, head.seq + 1), page.limit));
     return json_response(200, {{"records", std::move(records)},
@@ -55,18 +81,19 @@ Response get_audit(const Services& services, const Request& request) {
   }());
 }
 
-Response get_messages(const Services& services, const Request& request) {
+Response get_car_messages(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const CarAccess access = TRY(access_car(services, request));
     if (access.standing != Standing::kOwner)
       return refuse(RefusalCode::kOwnerOnly, "messages are for the owner of the car");
-    const Page page = TRY(read_page(request));
-    const std::string prefix = message_prefix(access.car.vin);
-    const std::uint64_t after = TRY(after_number(page));
-    Json events = TRY(list_between(services.store, fmt::format("{}{:020}", prefix, after + 1),
-                                   fmt::format("{}{:020}", prefix, services.events->visible_end()),
-                                   page.limit));
-    return json_response(200, {{"events", std::move(events)}});
+    return message_page(services, request, access.caller.account, access.car.vin.text());
+  }());
+}
+
+Response get_messages(const Services& services, const Request& request) {
+  return to_response([&]() -> Answer<Response> {
+    const Caller caller = TRY(require_account(services, request));
+    return message_page(services, request, caller.account, "");
   }());
 }
 

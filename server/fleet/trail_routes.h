@@ -7,6 +7,8 @@
 namespace layby::server {
 
 Response get_audit(const Services& services, const Request& request);
+// Of one car, for its owner; of all cars, for the account that they went to.
+Response get_car_messages(const Services& services, const Request& request);
 Response get_messages(const Services& services, const Request& request);
 Response get_events(const Services& services, const Request& request);
 

@@ -8,6 +8,7 @@
 #include "base/time_text.h"
 #include "server/director/online_keys.h"
 #include "server/director/routes.h"
+#include "server/fleet/account_erasure.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/event_sequence.h"
 #include "server/fleet/routes.h"
@@ -17,6 +18,9 @@
 #include "server/laybyd/operations_routes.h"
 #include "server/log/log.h"
 #include "server/metrics/metrics.h"
+#include "server/oidc/verifier.h"
+#include "server/outbox/delivery.h"
+#include "server/outbox/routes.h"
 #include "server/payloads/directory_payload_store.h"
 #include "server/payloads/payload_routes.h"
 #include "server/release/init.h"
@@ -263,8 +267,13 @@ struct Foundation {
   std::unique_ptr<EventSequence> events;
 };
 
-Services make_services(const Config& config, Foundation& base, BackgroundTask& payload_worker,
-                       BackgroundTask& sweeper) {
+struct BackgroundTasks {
+  BackgroundTask payload_worker;
+  BackgroundTask sweeper;
+  BackgroundTask eraser;
+};
+
+Services make_services(const Config& config, Foundation& base, BackgroundTasks& tasks) {
   return {.store = *base.store,
           .payloads = *base.payloads,
           .disk = base.disk,
@@ -276,10 +285,13 @@ Services make_services(const Config& config, Foundation& base, BackgroundTask& p
           .poll_seconds = config.fleet.poll_seconds,
           .delta_bases = config.payload_jobs.delta_bases,
           .simulation = config.fleet.simulation,
+          .vehicle_certificate_seconds =
+              static_cast<UnixSeconds>(config.fleet.certificate_days) * kDaySeconds,
           .events = base.events.get(),
           .log = base.log,
-          .wake_payload_worker = [&payload_worker] { payload_worker.wake(); },
-          .wake_sweeper = [&sweeper] { sweeper.wake(); }};
+          .wake_payload_worker = [&tasks] { tasks.payload_worker.wake(); },
+          .wake_sweeper = [&tasks] { tasks.sweeper.wake(); },
+          .wake_eraser = [&tasks] { tasks.eraser.wake(); }};
 }
 
 void add_domain_routes(Router& router, const Services& services) {
@@ -288,6 +300,7 @@ void add_domain_routes(Router& router, const Services& services) {
   add_release_routes(router, services);
   add_director_routes(router, services);
   add_rollout_routes(router, services);
+  add_outbox_routes(router, services);
   add_intake_routes(router, services);
 }
 
@@ -298,14 +311,68 @@ Result<void> pick_up(const Services& services, Uploads& uploads) {
   return stage_all_waiting_orders(services);
 }
 
+Result<std::unique_ptr<Delivery>> open_delivery(const Config::Webhooks& webhooks,
+                                                const Services& services, Metrics& metrics) {
+  const auto ms = [](std::uint64_t seconds) { return static_cast<std::int64_t>(1000 * seconds); };
+  DeliveryOptions options{.ca_file = webhooks.ca_file,
+                          .timeout_ms = ms(webhooks.timeout_seconds),
+                          .attempts_max = webhooks.attempts_max,
+                          .backoff_ms_max = ms(webhooks.backoff_seconds_max)};
+  return Delivery::open(services, std::move(options), [&metrics](DeliveryResult result) {
+    switch (result) {
+      case DeliveryResult::kDelivered: metrics.webhook(WebhookResult::kDelivered); break;
+      case DeliveryResult::kFailed: metrics.webhook(WebhookResult::kFailed); break;
+      case DeliveryResult::kDead: metrics.webhook(WebhookResult::kDead); break;
+    }
+  });
+}
+
 struct StopAtEnd {
-  BackgroundTask& first;
-  BackgroundTask& second;
+  std::vector<BackgroundTask*> tasks;
   ~StopAtEnd() {
-    first.stop();
-    second.stop();
+    for (BackgroundTask* task : tasks) task->stop();
   }
 };
+
+milliseconds erase_accounts(const Services& services) {
+  const Result<std::size_t> erased = continue_erasures(services);
+  if (erased) return kSleepMax;
+  services.log(LogLevel::kError, "erasing accounts", {{"error", erased.error().message()}});
+  return kSleepAfterFailure;
+}
+
+OidcOptions oidc_options(const Config::Oidc& oidc) {
+  OidcOptions options{.issuer = oidc.issuer,
+                      .audience = oidc.audience,
+                      .role_claim = oidc.role_claim,
+                      .roles = {},
+                      .default_role = oidc.default_role,
+                      .unknown_subjects = oidc.make_accounts ? UnknownSubjects::kMakeAccount
+                                                             : UnknownSubjects::kRefuse,
+                      .skew_seconds = oidc.skew_seconds};
+  for (const auto& [value, role] :
+       {std::pair{oidc.operator_value, "operator"}, std::pair{oidc.partner_value, "partner"},
+        std::pair{oidc.owner_value, "owner"}})
+    if (!value.empty()) options.roles.emplace(value, role);
+  return options;
+}
+
+// Null where none is configured. A provider that does not answer now may do so later; a file that
+// cannot be read is a mistake.
+Result<std::unique_ptr<OidcVerifier>> open_oidc(const Config::Oidc& oidc, Foundation& base) {
+  if (oidc.issuer.empty()) return nullptr;
+  const bool file = !oidc.keys_file.empty();
+  auto verifier = std::make_unique<OidcVerifier>(
+      oidc_options(oidc),
+      file ? keys_from_file(base.disk, oidc.keys_file) : keys_from_url(oidc.keys_url, oidc.ca_file),
+      base.clock);
+  if (const Result<void> loaded = verifier->load(); !loaded) {
+    if (file) return fail(loaded.error());
+    base.log(LogLevel::kWarning, "keys of the identity provider",
+             {{"error", loaded.error().message()}});
+  }
+  return verifier;
+}
 
 void warn_of_simulation(const Services& services) {
   services.log(LogLevel::kWarning,
@@ -355,14 +422,18 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   Metrics metrics;
   Foundation base(config);
   TRY_VOID(base.open(config, metrics));
-  BackgroundTask payload_worker;
-  BackgroundTask sweeper;
-  Services services = make_services(config, base, payload_worker, sweeper);
+  BackgroundTasks tasks;
+  Services services = make_services(config, base, tasks);
+  const std::unique_ptr<OidcVerifier> oidc = TRY(open_oidc(config.oidc, base));
+  services.oidc = oidc.get();
   services.image_available = [&services](std::string_view image) {
     const Result<void> staged = stage_waiting_orders(services, image);
     if (!staged)
       services.log(LogLevel::kError, "staging orders", {{"error", staged.error().message()}});
   };
+  const std::unique_ptr<Delivery> delivery = TRY(open_delivery(config.webhooks, services, metrics));
+  services.wake_outbox = [&delivery] { delivery->wake(); };
+  base.events->on_landing(services.wake_outbox);
   Uploads uploads(
       services,
       {.free_bytes_min = config.uploads.free_bytes_min,
@@ -382,13 +453,16 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   services.public_base_url = base_url(config, https->port());
   if (base.simulated) warn_of_simulation(services);
   https->serve();
-  payload_worker.start(
+  delivery->start();
+  tasks.payload_worker.start(
       "payload-worker", config.payload_jobs.nice,
       [&](const std::stop_token& stop) { return work_off_job(services, metrics, stop); });
   Sweeper sweeps(services, uploads, metrics);
-  sweeper.start("sweeper", 0, [&](const std::stop_token&) { return sweeps.step(); });
+  tasks.sweeper.start("sweeper", 0, [&](const std::stop_token&) { return sweeps.step(); });
+  tasks.eraser.start("eraser", 10,
+                     [&](const std::stop_token&) { return erase_accounts(services); });
   // Also on the way out after an error: their threads use what was declared after them.
-  const StopAtEnd stop_at_end{payload_worker, sweeper};
+  const StopAtEnd stop_at_end{{&tasks.payload_worker, &tasks.sweeper, &tasks.eraser}};
   accepting = true;
   if (!options.port_file.empty())
     TRY_VOID(

@@ -66,6 +66,8 @@ struct Metrics::State {
       counters(registry, "layby_payload_job_bytes_total", "Bytes of payloads made.").Add({});
   Family<Counter>& sweeps =
       counters(registry, "layby_sweeps_total", "Looks for deadlines that are over, by result.");
+  Family<Counter>& webhooks =
+      counters(registry, "layby_webhook_deliveries_total", "Attempts at webhooks, by result.");
   Counter& sweep_seconds =
       counters(registry, "layby_sweep_seconds_total", "Time spent on sweeps.").Add({});
 };
@@ -125,6 +127,16 @@ void Metrics::sweep(RunResult result, std::chrono::microseconds duration) {
   const char* name = result == RunResult::kDone ? "done" : "failed";
   state_->sweeps.Add({{"result", name}}).Increment();
   state_->sweep_seconds.Increment(seconds(duration));
+}
+
+void Metrics::webhook(WebhookResult result) {
+  switch (result) {
+    case WebhookResult::kDelivered:
+      state_->webhooks.Add({{"result", "delivered"}}).Increment();
+      break;
+    case WebhookResult::kFailed: state_->webhooks.Add({{"result", "failed"}}).Increment(); break;
+    case WebhookResult::kDead: state_->webhooks.Add({{"result", "dead"}}).Increment(); break;
+  }
 }
 
 std::string Metrics::text() const {

@@ -10,6 +10,7 @@ namespace layby::server {
 
 enum class CommitResult { kCommitted, kConflict, kFailed };
 enum class RunResult { kDone, kFailed };
+enum class WebhookResult { kDelivered, kFailed, kDead };
 enum class ConnectionChange { kOpened, kClosed, kRefused, kHandshakeFailed };
 
 // Any thread; nothing blocks for longer than a map lookup.
@@ -31,6 +32,8 @@ class Metrics {
   void payload_job(RunResult result, std::uint64_t payload_bytes,
                    std::chrono::microseconds duration);
   void sweep(RunResult result, std::chrono::microseconds duration);
+
+  void webhook(WebhookResult result);
 
   // All of it, as text/plain; version=0.0.4.
   std::string text() const;

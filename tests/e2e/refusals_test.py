@@ -26,7 +26,7 @@ def test(r):
         problem = anna.refused("does-not-fit", "order", "function", VIN, "trailer-assist")
         check_equal(len(problem["reasons"]), 4, f"reasons in {problem['reasons']}")
     with step("P1.1 a secondary user's order is refused and says so"):
-        anna("user", "add", VIN, bert.id)
+        bert("user", "accept", anna("user", "invite", VIN)["code"])
         bert("order", "list", VIN)
         problem = bert.refused("owner-only", "order", "function", VIN, "adaptive-cruise")
         check("owner" in problem["detail"].lower(), problem["detail"])

@@ -215,9 +215,9 @@ class Car:
             server.provision("image-root.json"), "--ca", server.provision("ca.pem"), "--server", server.url, *maps,
             "--software", software(OLD_SOFTWARE))
 
-    def pair(self, owner):
+    def pair(self, owner, *options):
         code = owner("pairing-code", "create")["code"]
-        run(os.path.join(BIN, "layby-agent"), "pair", "--state", self.state, "--code", code)
+        run(os.path.join(BIN, "layby-agent"), "pair", "--state", self.state, "--code", code, *options)
         return code
 
     def start_vehicle(self, signals):

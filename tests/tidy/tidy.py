@@ -37,6 +37,7 @@ LIBRARIES = {
     "rocksdb/": "rocksdb",
     "boost/": "boost",
     "curl/": "curl",
+    "cjose/": "cjose",
     "sqlite3": "sqlite3",
     "catch2/": "catch2",
     "rapidcheck": "rapidcheck",

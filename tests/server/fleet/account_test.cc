@@ -24,7 +24,7 @@ TEST_CASE("a token is shown once, is stored as a digest, ends by revocation and 
   const Answered second = world.post(tokens, world.operator_token);
   REQUIRE(second.status == 201);
   CHECK(world.get("/v1/catalogue/products", second.body["token"]).status == 200);
-  CHECK(world.call(server::Method::kDelete, tokens, token).status == 403);
+  CHECK(world.call(server::Method::kDelete, tokens, world.owner_token).status == 403);
   REQUIRE(world.call(server::Method::kDelete, tokens, world.operator_token).status == 204);
   CHECK(world.get("/v1/catalogue/products", token).status == 401);
   CHECK(world.get("/v1/catalogue/products", second.body["token"]).status == 401);
@@ -32,6 +32,47 @@ TEST_CASE("a token is shown once, is stored as a digest, ends by revocation and 
   CHECK(world.get("/v1/catalogue/products", world.owner_token).status == 200);
   world.base.clock.advance(server::kTokenLifeSeconds);
   CHECK(world.get("/v1/catalogue/products", world.owner_token).status == 401);
+}
+
+TEST_CASE("tokens have scopes, an end and a name, and end one by one") {
+  ReadyWorld world;
+  const std::string tokens = "/v1/accounts/me/tokens";
+  const Answered narrow =
+      world.post(tokens, world.owner_token,
+                 {{"scopes", {"read", "orders"}}, {"expires_days", 2}, {"note", "the shop's app"}});
+  REQUIRE(narrow.status == 201);
+  const std::string token = narrow.body["token"];
+  const std::string car = "/v1/cars/" + std::string(kVin);
+  CHECK(world.get(car, token).status == 200);
+  CHECK(world.order_function("adaptive-cruise", token).status == 201);
+  CHECK(world.post(car + "/hand-over", token).status == 403);
+  CHECK(world.post("/v1/pairing-codes", token).status == 403);
+  CHECK(world.post(tokens, token, {{"scopes", {"orders"}}}).status == 403);
+  // No wider than the one that asks, and nothing that is not known.
+  const std::string accounts_only =
+      world.post(tokens, world.owner_token, {{"scopes", {"accounts"}}}).body["token"];
+  CHECK(world.post(tokens, accounts_only, Json::object()).status == 403);
+  CHECK(world.post(tokens, accounts_only, {{"scopes", {"accounts", "cars"}}}).status == 403);
+  CHECK(world.post(tokens, accounts_only, {{"scopes", {"accounts"}}}).status == 201);
+  CHECK(world.post(tokens, world.owner_token, {{"scopes", {"everything"}}}).status == 400);
+  CHECK(world.post(tokens, world.owner_token, {{"expires_days", 0}}).status == 400);
+  CHECK(world.post(tokens, world.owner_token, {{"expires_days", 366}}).status == 400);
+  // The list names them without what is secret; one is ended, the others go on.
+  const Answered list = world.get(tokens, world.owner_token);
+  CHECK(list.body["tokens"].size() == 4);
+  CHECK_THAT(list.text, Catch::Contains("the shop's app") && !Catch::Contains(token));
+  CHECK(world.get("/v1/accounts/" + world.owner + "/tokens", world.second_token).status == 403);
+  const std::string one = tokens + "/" + narrow.body["token_id"].get<std::string>();
+  CHECK(world.call(server::Method::kDelete, one, world.second_token).status == 404);
+  REQUIRE(world.call(server::Method::kDelete, one, world.owner_token).status == 204);
+  CHECK(world.get(car, token).status == 401);
+  CHECK(world.get(car, world.owner_token).status == 200);
+  const std::string brief =
+      world.post(tokens, world.owner_token, {{"expires_days", 1}}).body["token"];
+  world.base.clock.advance(kDaySeconds - 1);
+  CHECK(world.get(car, brief).status == 200);
+  world.base.clock.advance(1);
+  CHECK(world.get(car, brief).status == 401);
 }
 
 TEST_CASE("each route refuses who may not call it") {
@@ -51,11 +92,11 @@ TEST_CASE("each route refuses who may not call it") {
   CHECK(world.call(server::Method::kGet, car, "", nullptr, "", &world.car.certificate).status ==
         403);
   // A secondary user looks, changes nothing, and sees no trail.
-  REQUIRE(world.post(car + "/users", world.owner_token, {{"account", world.second}}).status == 201);
+  world.add_user(world.owner_token, world.second_token);
   CHECK(world.get(car, world.second_token).status == 200);
   CHECK(world.get(car + "/audit", world.second_token).code() == "owner-only");
-  CHECK(world.post(car + "/users", world.second_token, {{"account", world.second}}).code() ==
-        "owner-only");
+  CHECK(world.post(car + "/invitations", world.second_token).code() == "owner-only");
+  CHECK(world.get(car + "/users", world.second_token).code() == "owner-only");
   REQUIRE(world.call(server::Method::kDelete, car + "/users/" + world.second, world.owner_token)
               .status == 204);
   CHECK(world.get(car, world.second_token).status == 404);

@@ -22,7 +22,7 @@ TEST_CASE("P2.6: a code is good for one car and one use, and the owner is told")
   Unpaired world;
   const std::string code = world.code();
   CHECK(code.size() == 8);
-  CHECK(code.find_first_not_of(server::kPairingAlphabet) == std::string::npos);
+  CHECK(code.find_first_not_of(server::kCodeAlphabet) == std::string::npos);
   CHECK(world.all_stored().find(code) == std::string::npos);
   std::string typed = code.substr(0, 4) + "-" + code.substr(4);
   for (char& c : typed) c = static_cast<char>(std::tolower(c));
@@ -53,13 +53,13 @@ TEST_CASE("P2.6: a code lives an hour, and only the newest of an account counts"
 
 TEST_CASE("P2.6: five wrong codes lock the car for an hour") {
   Unpaired world;
-  for (std::uint64_t i = 0; i < server::kPairingTriesMax; ++i)
+  for (std::uint64_t i = 0; i < server::kCodeTriesMax; ++i)
     CHECK(world.pair(world.car.pair_request("22222222")).code() == "wrong-code");
   const Json right = world.car.pair_request(world.code());
   const Answered locked = world.pair(right);
   CHECK(locked.status == 429);
   CHECK(locked.code() == "pairing-locked");
-  world.base.clock.advance(server::kPairingLockSeconds - 1);
+  world.base.clock.advance(server::kCodeLockSeconds - 1);
   CHECK(world.pair(right).code() == "pairing-locked");
   world.base.clock.advance(1);
   CHECK(world.pair(world.car.pair_request(world.code())).status == 200);

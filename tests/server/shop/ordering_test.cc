@@ -21,10 +21,7 @@ std::set<std::string> rules(const Answered& answer) {
 
 TEST_CASE("P1.1: only the owner can order, and the refusal says so") {
   ReadyWorld world;
-  REQUIRE(world
-              .post("/v1/cars/" + std::string(kVin) + "/users", world.owner_token,
-                    {{"account", world.second}})
-              .status == 201);
+  world.add_user(world.owner_token, world.second_token);
   const Answered secondary = world.order_function("adaptive-cruise", world.second_token);
   CHECK(secondary.status == 403);
   CHECK(secondary.code() == "owner-only");
@@ -224,10 +221,7 @@ TEST_CASE("P1.11, P1.13: messages for each step; the order shows state, since an
   CHECK(order["amount_cents"] == 49900);
   CHECK(order["history"].size() == 4);
   CHECK_FALSE(order.contains("inner"));
-  REQUIRE(world
-              .post("/v1/cars/" + std::string(kVin) + "/users", world.owner_token,
-                    {{"account", world.second}})
-              .status == 201);
+  world.add_user(world.owner_token, world.second_token);
   const Json seen = world.get("/v1/orders/" + id, world.second_token).body;
   CHECK_FALSE(seen.contains("amount_cents"));
   CHECK_FALSE(seen["history"][0].contains("who"));

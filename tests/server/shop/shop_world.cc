@@ -78,7 +78,9 @@ Json SimCar::pair_request(const std::string& code) const {
 void SimCar::pair(const std::string& owner_token) {
   const Answered code = world.post("/v1/pairing-codes", owner_token);
   REQUIRE(code.status == 201);
-  const Answered paired = world.post("/v1/pair", "", pair_request(code.body["code"]));
+  // A car that has a certificate shows it.
+  const Answered paired = world.call(Method::kPost, "/v1/pair", "", pair_request(code.body["code"]),
+                                     "", certificate.common_name.empty() ? nullptr : &certificate);
   INFO(paired.text);
   REQUIRE(paired.status == 200);
   const crypto::CertificateFacts facts =
@@ -245,6 +247,14 @@ void ShopWorld::register_car(const SimCar& car) {
             {"ecus", {{{"serial", car.serial}, {"hardware_id", car.hardware_id}}}}});
   INFO(made.text);
   REQUIRE(made.status == 201);
+}
+
+void ShopWorld::add_user(const std::string& from, const std::string& user_token,
+                         const std::string& vin) {
+  const Answered invited = post("/v1/cars/" + vin + "/invitations", from);
+  REQUIRE(invited.status == 201);
+  REQUIRE(post("/v1/invitations/accept", user_token, {{"code", invited.body["code"]}}).status ==
+          200);
 }
 
 crypto::Digest256 ShopWorld::digest_of(const std::string& image) {

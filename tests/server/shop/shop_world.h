@@ -89,6 +89,9 @@ class ShopWorld {
 
   std::string new_account(server::Role role, const std::string& name, std::string* id = nullptr);
   void register_car(const SimCar& car);
+  // By invitation, as people do it.
+  void add_user(const std::string& owner_token, const std::string& user_token,
+                const std::string& vin = kVin);
 
   // Publishes an image with its whole-file payload; `without_payload`: the payload job is not done.
   enum class Payload { kReady, kMissing };

@@ -1,0 +1,173 @@
+#include "server/oidc/jws.h"
+
+#include <cjose/cjose.h>
+
+#include <algorithm>
+
+#include "manifest/json_value.h"
+
+namespace layby::server {
+
+using manifest::Json;
+
+namespace {
+
+constexpr std::size_t kKeyIdBytesMax = 200;
+constexpr std::size_t kRsaBitsMin = 2048;
+constexpr std::size_t kRsaBitsMax = 8192;
+constexpr std::string_view kBase64Url =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+template <auto Release>
+struct Deleter {
+  template <typename T>
+  void operator()(T* object) const {
+    Release(object);
+  }
+};
+using JwkPtr = std::unique_ptr<cjose_jwk_t, Deleter<cjose_jwk_release>>;
+using JwsPtr = std::unique_ptr<cjose_jws_t, Deleter<cjose_jws_release>>;
+
+tl::unexpected<Error> refuse_token(std::string_view why) {
+  return fail(ErrorCode::kUnauthenticated, "the token {}", why);
+}
+
+// The one spelling of the bytes, without padding (RFC 7515, section 2).
+Result<Bytes> from_base64url(std::string_view text) {
+  if (text.find_first_not_of(kBase64Url) != std::string_view::npos)
+    return refuse_token("is not base64url");
+  std::string standard(text);
+  std::replace(standard.begin(), standard.end(), '-', '+');
+  std::replace(standard.begin(), standard.end(), '_', '/');
+  standard.append((4 - standard.size() % 4) % 4, '=');
+  Result<Bytes> bytes = from_base64(standard);
+  if (!bytes) return refuse_token("is not base64url");
+  return bytes;
+}
+
+Result<JwsAlgorithm> parse_algorithm(std::string_view text) {
+  if (text == "RS256") return JwsAlgorithm::kRs256;
+  if (text == "ES256") return JwsAlgorithm::kEs256;
+  return refuse_token("has an algorithm that is not taken: only RS256 and ES256 are");
+}
+
+std::string_view to_string(JwsAlgorithm algorithm) {
+  switch (algorithm) {
+    case JwsAlgorithm::kRs256: return "RS256";
+    case JwsAlgorithm::kEs256: return "ES256";
+  }
+  return "";
+}
+
+bool is_type_of_token(std::string type) {
+  std::transform(type.begin(), type.end(), type.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return type == "jwt" || type == "at+jwt" || type == "application/at+jwt";
+}
+
+// Only what makes the public key goes to the library: a set that holds private parts by mistake,
+// or fields that mean something else to it, is none of our business.
+std::optional<Json> public_part(const Json& key, JwsAlgorithm& algorithm) {
+  const auto text = [&](std::string_view name) {
+    return manifest::text_field(key, name).value_or("");
+  };
+  Json out{{"kty", text("kty")}};
+  if (text("kty") == "RSA") {
+    algorithm = JwsAlgorithm::kRs256;
+    out["n"] = text("n");
+    out["e"] = text("e");
+  } else if (text("kty") == "EC" && text("crv") == "P-256") {
+    algorithm = JwsAlgorithm::kEs256;
+    out["crv"] = "P-256";
+    out["x"] = text("x");
+    out["y"] = text("y");
+  } else {
+    return std::nullopt;
+  }
+  const bool signs = !manifest::find_field(key, "use") || text("use") == "sig";
+  const bool fits = !manifest::find_field(key, "alg") || text("alg") == to_string(algorithm);
+  if (!signs || !fits) return std::nullopt;
+  return out;
+}
+
+}  // namespace
+
+struct KeySet::Key {
+  JwkPtr jwk;
+  JwsAlgorithm algorithm;
+};
+
+KeySet::KeySet() = default;
+KeySet::~KeySet() = default;
+KeySet::KeySet(KeySet&&) noexcept = default;
+KeySet& KeySet::operator=(KeySet&&) noexcept = default;
+
+Result<KeySet> KeySet::parse(std::string_view text) {
+  const Json json =
+      TRY_CONTEXT(manifest::parse_strict(as_bytes(text), {.bytes_max = kKeySetBytesMax}), "JWKS");
+  const Json& list = *TRY(manifest::array_field(json, "keys"));
+  if (list.size() > kKeysMax)
+    return fail(ErrorCode::kBadFormat, "JWKS: more than {} keys", kKeysMax);
+  KeySet set;
+  for (const Json& entry : list) {
+    const Result<std::string> id = manifest::text_field(entry, "kid");
+    auto key = std::make_unique<Key>();
+    const std::optional<Json> part = id ? public_part(entry, key->algorithm) : std::nullopt;
+    if (!part || id->empty() || id->size() > kKeyIdBytesMax) continue;
+    const std::string wire = TRY(manifest::to_wire(*part));
+    cjose_err error{};
+    key->jwk.reset(cjose_jwk_import(wire.data(), wire.size(), &error));
+    if (!key->jwk)
+      return fail(ErrorCode::kBadFormat, "JWKS: key {}: {}", *id,
+                  error.message != nullptr ? error.message : "cannot be read");
+    const std::size_t bits = cjose_jwk_get_keysize(key->jwk.get(), &error);
+    if (key->algorithm == JwsAlgorithm::kRs256 && (bits < kRsaBitsMin || bits > kRsaBitsMax))
+      continue;
+    if (!set.keys_.emplace(*id, std::move(key)).second)
+      return fail(ErrorCode::kBadFormat, "JWKS: two keys are called {}", *id);
+  }
+  return set;
+}
+
+Result<Jws> Jws::parse(std::string_view token) {
+  if (token.size() > kTokenBytesMax) return refuse_token("is too long");
+  if (std::count(token.begin(), token.end(), '.') != 2) return refuse_token("is unknown");
+  const Bytes bytes = TRY(from_base64url(token.substr(0, token.find('.'))));
+  const Result<Json> header = manifest::parse_strict(bytes, {.bytes_max = kTokenBytesMax});
+  if (!header || !header->is_object()) return refuse_token("has no header");
+  Jws jws;
+  jws.token_ = std::string(token);
+  jws.algorithm_ = TRY(parse_algorithm(manifest::text_field(*header, "alg").value_or("")));
+  jws.key_id_ = manifest::text_field(*header, "kid").value_or("");
+  if (jws.key_id_.empty() || jws.key_id_.size() > kKeyIdBytesMax)
+    return refuse_token("names no key");
+  // What must be understood is not understood here (RFC 7515, section 4.1.11).
+  if (manifest::find_field(*header, "crit")) return refuse_token("demands extensions");
+  if (manifest::find_field(*header, "typ") &&
+      !is_type_of_token(manifest::text_field(*header, "typ").value_or("")))
+    return refuse_token("is of another type");
+  const std::string_view rest = token.substr(token.find('.') + 1);
+  TRY_VOID(from_base64url(rest.substr(0, rest.find('.'))).map([](auto&&) {}));
+  TRY_VOID(from_base64url(rest.substr(rest.find('.') + 1)).map([](auto&&) {}));
+  return jws;
+}
+
+Result<Json> Jws::verify(const KeySet& keys) const {
+  const auto found = keys.keys_.find(key_id_);
+  if (found == keys.keys_.end()) return refuse_token("is signed by an unknown key");
+  const KeySet::Key& key = *found->second;
+  if (key.algorithm != algorithm_) return refuse_token("uses its key with another algorithm");
+  cjose_err error{};
+  const JwsPtr jws(cjose_jws_import(token_.data(), token_.size(), &error));
+  if (!jws || !cjose_jws_verify(jws.get(), key.jwk.get(), &error))
+    return refuse_token("has a wrong signature");
+  std::uint8_t* plain = nullptr;  // stays the library's
+  std::size_t length = 0;
+  if (!cjose_jws_get_plaintext(jws.get(), &plain, &length, &error))
+    return refuse_token("has no claims");
+  Result<Json> claims = manifest::parse_strict({plain, length}, {.bytes_max = kTokenBytesMax});
+  if (!claims || !claims->is_object()) return refuse_token("has no claims");
+  return claims;
+}
+
+}  // namespace layby::server
