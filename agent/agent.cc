@@ -49,10 +49,13 @@ struct Agent::State {
         time(clock, journal.record()),
         licences(disk_in, layout, identity, keys.seal.secret_key),
         outbox(disk_in, transport, layout, identity, keys, licences),
-        downloads(disk_in, transport, clock, layout, journal,
+        budget(time, options.network.data_budget_bytes),
+        downloads(disk_in, transport, clock, layout, journal, budget,
                   [this] { return wants_to_stop_downloading(); }),
         installer(disk_in, layout, vehicle, licences),
-        work(clock, layout, journal, time, vehicle, licences, downloads, installer),
+        work(clock, layout, journal, time, vehicle, licences, downloads, installer, options.network,
+             budget),
+        map_wish(transport, clock, journal, options.maps),
         renewal(disk_in, transport, layout, identity) {}
 
   const Clock& clock;
@@ -65,9 +68,11 @@ struct Agent::State {
   TrustedTime time;
   Licences licences;
   Outbox outbox;
+  DataBudget budget;
   Downloads downloads;
   Installer installer;
   Work work;
+  MapWish map_wish;
   CertificateRenewal renewal;
   std::optional<News> news;
 
@@ -79,9 +84,21 @@ struct Agent::State {
   std::vector<std::string> shown;
   bool shown_once = false;
 
+  // As this step began; a chunk later it may be another one, and everything counts anew.
+  Connection network;
+
   bool wants_to_stop_downloading() {
-    return (options.interrupted && options.interrupted()) || is_private(vehicle.facts());
+    return (options.interrupted && options.interrupted()) ||
+           connection_now(vehicle.facts()) != network;
   }
+  // A car that fell silent is as it was: neither at home nor out of private mode for that.
+  Connection connection_now(const Facts& facts) const {
+    if (!facts.signals().empty()) return connection(facts);
+    Connection last = network;
+    last.is_private = journal.record().private_mode;
+    return last;
+  }
+  bool can_talk() const { return !bar_to_news(network, options.network); }
 
   // A state directory that was carried into another car does nothing there (P1.3).
   bool is_our_car(const Facts& facts) const {
@@ -89,11 +106,12 @@ struct Agent::State {
   }
   Result<void> look_for_changes(const Facts& facts);
   void try_everything_now();
-  Result<Work::Did> talk(Work::Network network);
+  Result<Work::Did> talk();
+  Result<Work::Did> ask_for_maps();
   Result<Work::Did> send_report();
   Result<void> poll();
   void show(const Facts& facts);
-  Next wait(Work::Did did, Work::Network network) const;
+  Next wait(Work::Did did) const;
 };
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -144,7 +162,7 @@ Result<void> Agent::State::look_for_changes(const Facts& facts) {
     try_everything_now();
   }
   was_powered_on = powered_on;
-  const bool is_private_now = is_private(facts);
+  const bool is_private_now = connection_now(facts).is_private;
   if (is_private_now == journal.record().private_mode) return {};
   journal.record().private_mode = is_private_now;
   if (!is_private_now) try_everything_now();
@@ -201,8 +219,8 @@ Result<void> Agent::State::poll() {
   return work.merge(*plan);
 }
 
-Result<Work::Did> Agent::State::talk(Work::Network network) {
-  if (network != Work::Network::kAllowed) return Work::Did::kNothing;
+Result<Work::Did> Agent::State::talk() {
+  if (!can_talk()) return Work::Did::kNothing;
   const Work::Did sent = TRY(send_report());
   if (sent == Work::Did::kSomething) return sent;
   const Record& record = journal.record();
@@ -212,11 +230,21 @@ Result<Work::Did> Agent::State::talk(Work::Network network) {
       record.poll_next > clock.now() + 2 * static_cast<UnixSeconds>(identity.poll_seconds);
   if (!poll_wanted && !is_far && record.poll_next > clock.now()) {
     // Not worth an error of ours: there is half a life of the certificate for it.
-    if (!renewal.is_due(time.now())) return Work::Did::kNothing;
+    if (!renewal.is_due(time.now())) return ask_for_maps();
     static_cast<void>(renewal.renew(time.now()));
     return Work::Did::kSomething;
   }
   TRY_VOID(poll());
+  return Work::Did::kSomething;
+}
+
+// Once the server knows what is installed, and the car what is under way.
+Result<Work::Did> Agent::State::ask_for_maps() {
+  const Record& record = journal.record();
+  if (outbox.is_pending(record) || record.poll_last == 0 || record.poll_failures > 0 ||
+      !map_wish.is_due(time.now()))
+    return Work::Did::kNothing;
+  if (TRY(map_wish.ask(time.now())) == MapWish::Found::kOrder) poll_wanted = true;
   return Work::Did::kSomething;
 }
 
@@ -228,7 +256,8 @@ void Agent::State::show(const Facts& facts) {
   if (said != facts.signals().end())
     language = language_from(said->second.value).value_or(language);
   const auto verdicts = licences.judge_all(journal.record(), time.now());
-  auto lines = head_unit_lines({journal.record(), facts, verdicts, clock.now() * 1000}, language);
+  auto lines = head_unit_lines({journal.record(), facts, verdicts, clock.now() * 1000, time.now()},
+                               language);
   if (shown_once && lines == shown) return;
   if (!vehicle.show(lines)) return;  // nobody there to read it: tried again at the next step
   shown = std::move(lines);
@@ -237,7 +266,7 @@ void Agent::State::show(const Facts& facts) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
-Agent::Next Agent::State::wait(Work::Did did, Work::Network network) const {
+Agent::Next Agent::State::wait(Work::Did did) const {
   if (did == Work::Did::kSomething) return {};
   const Record& record = journal.record();
   const bool orders_open =
@@ -246,9 +275,10 @@ Agent::Next Agent::State::wait(Work::Did did, Work::Network network) const {
   std::int64_t wait_ms = orders_open ? kWaitMsMaxWithOrders : kWaitMsMax;
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
   // What asks for the server is not due before there is a way to it.
-  const bool can_talk = network == Work::Network::kAllowed;
-  for (const UnixSeconds due :
-       {can_talk ? record.poll_next : 0, can_talk ? report_retry : 0, work.next_due()}) {
+  const bool talks = can_talk();
+  const UnixSeconds ask_next = map_wish.next_due() > clock.now() ? map_wish.next_due() : 0;
+  for (const UnixSeconds due : {talks ? record.poll_next : 0, talks ? report_retry : 0,
+                                talks ? ask_next : 0, work.next_due()}) {
     if (due == 0) continue;
     const std::int64_t in_ms = std::max<std::int64_t>(0, due - clock.now()) * 1000;
     wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, in_ms));
@@ -262,19 +292,18 @@ Result<Agent::Next> Agent::step() {
   if (s.time.note_counted(s.journal.record()) == TrustedTime::Noted::kYes)
     TRY_VOID(s.journal.save());
   TRY_VOID(s.look_for_changes(facts));
-  const Work::Network network = is_private(facts)     ? Work::Network::kPrivate
-                                : is_connected(facts) ? Work::Network::kAllowed
-                                                      : Work::Network::kNone;
+  TRY_VOID(s.map_wish.note(facts, s.time.now()));
+  s.network = s.connection_now(facts);
   s.work.begin_step();
   const bool is_our_car = s.is_our_car(facts);
   Work::Did did = Work::Did::kNothing;
   if (is_our_car) did = TRY(s.work.advance_started(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
-  if (did == Work::Did::kNothing) did = TRY(s.talk(network));
-  if (did == Work::Did::kNothing) did = TRY(s.work.download(network));
+  if (did == Work::Did::kNothing) did = TRY(s.talk());
+  if (did == Work::Did::kNothing) did = TRY(s.work.download(s.network));
   s.show(s.vehicle.facts());
-  return s.wait(did, network);
+  return s.wait(did);
 }
 
 }  // namespace layby::agent

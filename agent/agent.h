@@ -19,6 +19,8 @@
 
 #include "agent/car_identity.h"
 #include "agent/journal.h"
+#include "agent/map_wish.h"
+#include "agent/network.h"
 #include "agent/texts.h"
 #include "agent/transport.h"
 #include "agent/vehicle.h"
@@ -30,6 +32,8 @@ namespace layby::agent {
 struct AgentOptions {
   std::string state_directory;
   Language language = Language::kEnglish;  // where the car does not say which
+  NetworkPolicy network{};                 // roaming, data budget, Wi-Fi for maps (P2.3)
+  MapPolicy maps{};                        // whether the car asks for maps by itself (P3.2)
   // Asked between two chunks of a download: true makes `step` return soon. May be empty.
   std::function<bool()> interrupted{};
 };

@@ -78,12 +78,13 @@ Result<std::unique_ptr<ReadAt>> open_slot(Disk& disk, const Layout& layout,
 }
 
 Downloads::Downloads(Disk& disk, Transport& transport, const Clock& clock, const Layout& layout,
-                     Journal& journal, std::function<bool()> interrupted)
+                     Journal& journal, const DataBudget& budget, std::function<bool()> interrupted)
     : disk_(disk),
       transport_(transport),
       clock_(clock),
       layout_(layout),
       journal_(journal),
+      budget_(budget),
       interrupted_(std::move(interrupted)) {}
 
 Downloads::~Downloads() = default;
@@ -167,19 +168,32 @@ DownloadOutcome Downloads::check_room(OrderRecord& order) {
 
 // ---- fetching -----------------------------------------------------------------------------------
 
-DownloadOutcome Downloads::step(OrderRecord& order) {
+DownloadOutcome Downloads::step(OrderRecord& order, Meter meter) {
   for (std::size_t i = 0; i < order.images.size(); ++i) {
     const ImageProgress& image = order.images[i];
     if (image.complete) continue;
     if (!image.chosen) return decide(order, i);
-    if (image.chunk_count == 0) return fetch_head(order, i);
-    if (image.chunks_done < image.chunk_count) return fetch_run(order, i);
+    if (image.chunk_count == 0) return fetch_head(order, i, meter);
+    if (image.chunks_done < image.chunk_count) return fetch_run(order, i, meter);
     return read_back(order, i);
   }
   return {.kind = Kind::kComplete};
 }
 
-DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
+// Counted before it is tried: a car that dies in every download must not do so for ever, nor at the
+// owner's cost.
+Result<void> Downloads::count(OrderRecord& order, std::uint64_t bytes, Meter meter) {
+  order.bytes_received += bytes;
+  if (meter == Meter::kCounted) budget_.count(journal_.record(), bytes);
+  return journal_.save();
+}
+
+void Downloads::give_back(OrderRecord& order, std::uint64_t bytes, Meter meter) {
+  order.bytes_received -= bytes;
+  if (meter == Meter::kCounted) DataBudget::give_back(journal_.record(), bytes);
+}
+
+DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Meter meter) {
   ImageProgress& image = order.images[index];
   const manifest::Payload& payload = *image.payload();
   const std::string what = "payload " + to_hex(payload.sha256);
@@ -192,6 +206,8 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
                            fmt::format("{}: {} bytes were received for this order, no more than "
                                        "{} are allowed",
                                        what, order.bytes_received, order.bytes_budget))};
+  if (const auto counted = count(order, payload.head_length, meter); !counted)
+    return later(order, counted.error());
   Bytes head;
   const auto response = transport_.exchange({.path = payload_path(payload),
                                              .range = ByteRange{0, payload.head_length},
@@ -201,7 +217,8 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index) {
                                               head.insert(head.end(), bytes.begin(), bytes.end());
                                               return {};
                                             });
-  order.bytes_received += head.size();
+  give_back(order, payload.head_length - std::min<std::uint64_t>(payload.head_length, head.size()),
+            meter);
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) return outcome;
   if (crypto::sha256(head) != payload.head_sha256)
@@ -286,7 +303,7 @@ Result<void> Downloads::skip_chunks_on_disk(ImageProgress& image) {
   return journal_.save();
 }
 
-DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
+DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Meter meter) {
   ImageProgress& image = order.images[index];
   const manifest::Payload& payload = *image.payload();
   if (const auto opened = open_image(order, index); !opened) {
@@ -305,8 +322,9 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
   if (image.chunks_done == image.chunk_count) return {};
 
   const delta::PayloadHead& head = open_->applier->head();
-  const std::uint64_t wanted =
+  std::uint64_t wanted =
       std::clamp(order.bytes_per_second * kRunSeconds, kRunBytesMin, kRunBytesMax);
+  if (meter == Meter::kCounted) wanted = std::min(wanted, budget_.left(journal_.record()));
   Run run{image, "payload " + to_hex(payload.sha256), image.chunks_done, image.chunks_done, {}};
   run.buffer.reserve(head.largest_chunk_payload_bytes());
   std::uint64_t run_bytes = 0;
@@ -319,9 +337,8 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
                            fmt::format("{}: {} bytes were received for this order, no more than "
                                        "{} are allowed",
                                        run.what, order.bytes_received, order.bytes_budget))};
-  // Counted before it is tried: a car that dies in every download must not do so for ever.
-  order.bytes_received += run_bytes;
-  if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
+  if (const auto counted = count(order, run_bytes, meter); !counted)
+    return later(order, counted.error());
 
   const std::int64_t started_ms = clock_.monotonic_ms();
   std::uint64_t received = 0;
@@ -336,7 +353,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index) {
                             received += bytes.size();
                             return take_bytes(order, run, bytes);
                           });
-  order.bytes_received -= run_bytes - std::min(run_bytes, received);
+  give_back(order, run_bytes - std::min(run_bytes, received), meter);
   const std::uint64_t elapsed_ms =
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
   if (received > 0)

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "agent/data_budget.h"
 #include "agent/journal.h"
 #include "agent/layout.h"
 #include "agent/transport.h"
@@ -34,19 +35,23 @@ struct DownloadOutcome {
   std::int64_t retry_seconds = 0;
 };
 
+// Whether what is fetched now counts against the month's data budget.
+enum class Meter { kFree, kCounted };
+
 class Downloads {
  public:
   // All must outlive it. `interrupted` is asked after each chunk.
   Downloads(Disk& disk, Transport& transport, const Clock& clock, const Layout& layout,
-            Journal& journal, std::function<bool()> interrupted);
+            Journal& journal, const DataBudget& budget, std::function<bool()> interrupted);
   ~Downloads();
 
   // One bounded piece of work for an order in kOffered: looks at what one slot holds, chooses the
   // payload for it; in the end checks the room and answers kFetch or kComplete.
   DownloadOutcome prepare(OrderRecord& order);
   // One bounded piece of work for an order in kDownloading: a head, a run of chunks, or the
-  // reading back of one image.
-  DownloadOutcome step(OrderRecord& order);
+  // reading back of one image. Counted, it fetches no more than the budget has left, rounded up to
+  // one head or chunk.
+  DownloadOutcome step(OrderRecord& order, Meter meter);
   // Deletes what an order left in the inbox, and forgets what is open.
   Result<void> discard(const OrderRecord& order);
 
@@ -55,8 +60,10 @@ class Downloads {
   struct Run;
   DownloadOutcome decide(OrderRecord& order, std::size_t index);
   DownloadOutcome check_room(OrderRecord& order);
-  DownloadOutcome fetch_head(OrderRecord& order, std::size_t index);
-  DownloadOutcome fetch_run(OrderRecord& order, std::size_t index);
+  DownloadOutcome fetch_head(OrderRecord& order, std::size_t index, Meter meter);
+  DownloadOutcome fetch_run(OrderRecord& order, std::size_t index, Meter meter);
+  Result<void> count(OrderRecord& order, std::uint64_t bytes, Meter meter);
+  void give_back(OrderRecord& order, std::uint64_t bytes, Meter meter);
   DownloadOutcome read_back(OrderRecord& order, std::size_t index);
   Result<void> start_staging(const OrderRecord& order, std::size_t index);
   Result<void> open_image(OrderRecord& order, std::size_t index);
@@ -73,6 +80,7 @@ class Downloads {
   const Clock& clock_;
   const Layout& layout_;
   Journal& journal_;
+  const DataBudget& budget_;
   std::function<bool()> interrupted_;
   std::unique_ptr<Open> open_;
 };

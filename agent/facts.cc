@@ -129,11 +129,6 @@ bool is_private(const Facts& facts) {
   return found != facts.signals().end() && found->second.value != "false";
 }
 
-bool is_connected(const Facts& facts) {
-  const auto found = facts.signals().find(std::string(vss::kBearer));
-  return found == facts.signals().end() || found->second.value != "none";
-}
-
 std::optional<std::string> said_vin(const Facts& facts) {
   const auto found = facts.signals().find(std::string(vss::kVin));
   if (found == facts.signals().end() || found->second.value.empty()) return std::nullopt;

@@ -31,7 +31,11 @@ constexpr std::string_view kCable =
 constexpr std::string_view kTractionBattery =
     "Vehicle.Powertrain.TractionBattery.StateOfCharge.Displayed";  // percent
 constexpr std::string_view kLowVoltageBattery = "Vehicle.LowVoltageBattery.CurrentVoltage";
-constexpr std::string_view kBearer = "Vehicle.Layby.Bearer";  // wifi, sim, inserted-sim, none
+// wifi, sim (built in), inserted-sim, hotspot, none
+constexpr std::string_view kBearer = "Vehicle.Layby.Bearer";
+constexpr std::string_view kRadioGeneration = "Vehicle.Layby.RadioGeneration";  // 2G, 3G, 4G, 5G
+constexpr std::string_view kInCall = "Vehicle.Layby.IsInCall";
+constexpr std::string_view kRegion = "Vehicle.Layby.Region";  // map region the car is in: "DE"
 constexpr std::string_view kRoaming = "Vehicle.Layby.IsRoaming";
 constexpr std::string_view kPrivateMode = "Vehicle.Layby.IsPrivateMode";
 constexpr std::string_view kLanguage = "Vehicle.Layby.Language";
@@ -92,9 +96,6 @@ bool is_powered_on(const Facts& facts, std::int64_t now_ms);
 // Private mode (P2.2). A car that says nothing of it has none; a stale "on" is still on: privacy
 // needs no fresh proof.
 bool is_private(const Facts& facts);
-
-// There is a bearer. A car that says nothing of bearers has one.
-bool is_connected(const Facts& facts);
 
 // The VIN that the car says it has; nothing if it says none.
 std::optional<std::string> said_vin(const Facts& facts);

@@ -1,6 +1,7 @@
 #include "agent/head_unit.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/time_text.h"
 
@@ -33,6 +34,31 @@ bool waits_for(const OrderRecord& order, Wait wait) {
          order.waiting_for.end();
 }
 
+// Private mode is said once, for all orders.
+constexpr std::pair<Wait, Text> kWhyNothingComes[] = {
+    {Wait::kConnection, Text::kNoConnection},
+    {Wait::kSpace, Text::kNoSpace},
+    {Wait::kRoaming, Text::kRoaming},
+    {Wait::kWifi, Text::kWaitsForWifi},
+    {Wait::kCall, Text::kCallOn2g},
+    {Wait::kDataBudget, Text::kDataBudgetSpent},
+    {Wait::kFunction, Text::kWaitsForFunction},
+};
+
+// "2026-12-02 10:00 UTC"
+std::string moment(UnixSeconds time) {
+  const std::string text = format_utc(time);
+  return text.substr(0, 10) + " " + text.substr(11, 5) + " UTC";
+}
+
+// In the largest unit of which there is a whole one; never nothing before the end.
+std::string remaining(UnixSeconds seconds, Language language) {
+  const auto whole = static_cast<std::uint64_t>(std::max<UnixSeconds>(0, seconds));
+  if (whole >= kDaySeconds) return counted(whole / kDaySeconds, Unit::kDay, language);
+  if (whole >= 3600) return counted(whole / 3600, Unit::kHour, language);
+  return counted((whole + 59) / 60, Unit::kMinute, language);
+}
+
 class Lines {
  public:
   Lines(const HeadUnitView& view, Language language) : view_(view), language_(language) {}
@@ -55,14 +81,16 @@ class Lines {
 
   void duration(const OrderRecord& order) {
     const std::uint64_t minutes = (order.duration_seconds() + 59) / 60;
-    if (minutes > 0) add(Text::kDuration, std::to_string(minutes));
+    if (minutes > 0) add(Text::kDuration, counted(minutes, Unit::kMinute, language_));
   }
 
   void downloading(const OrderRecord& order) {
-    add(Text::kOffered, title(order));
+    const bool is_found = order.id.text() == view_.record.map_found;
+    // An order without images has no name that a person would know.
+    if (!order.images.empty()) add(is_found ? Text::kFoundMaps : Text::kOffered, title(order));
     if (order.state == State::kDownloading) add(Text::kDownloading, percent(order));
-    if (waits_for(order, Wait::kConnection)) add(Text::kNoConnection);
-    if (waits_for(order, Wait::kSpace)) add(Text::kNoSpace);
+    for (const auto& [wait, why] : kWhyNothingComes)
+      if (waits_for(order, wait)) add(why);
   }
 
   void downloaded(const OrderRecord& order) {
@@ -101,7 +129,9 @@ class Lines {
       case State::kInstalling:
       case State::kConfirming: return installing(order);
       case State::kRollingBack: return add(Text::kRollingBack, title(order));
-      case State::kActive: return add(Text::kActive, title(order));
+      case State::kActive:
+        // A renewal shows in the term of its function.
+        return order.images.empty() ? void() : add(Text::kActive, title(order));
       case State::kDeactivated: return add(Text::kDeactivated, title(order));
       case State::kFailed: return add(Text::kFailed, code_of(order));
       case State::kRefused: return add(Text::kRefused, code_of(order));
@@ -110,13 +140,23 @@ class Lines {
 
   void function(const manifest::FunctionId& id, const LicenceVerdict& verdict) {
     switch (verdict.state) {
-      case LicenceVerdict::State::kActive:
-        if (verdict.until) add(Text::kActiveUntil, format_utc(*verdict.until) + ": " + id.text());
-        return;
+      case LicenceVerdict::State::kActive: return active(id, verdict);
       case LicenceVerdict::State::kExpired: return add(Text::kExpired, id.text());
       case LicenceVerdict::State::kRevoked: return add(Text::kDeactivated, id.text());
       case LicenceVerdict::State::kRefused: return add(Text::kNotLicensed, id.text());
     }
+  }
+
+  // P1.13
+  void active(const manifest::FunctionId& id, const LicenceVerdict& verdict) {
+    const auto known = view_.record.functions.find(id);
+    const bool is_on = known != view_.record.functions.end() && known->second.on;
+    if (!is_on) return;  // the order says what it waits for
+    if (!verdict.until) return add(Text::kActiveUnlimited, id.text());
+    push(text_with(Text::kActiveUntil, language_, moment(*verdict.until) + ": " + id.text()) +
+         " (" +
+         text_with(Text::kRemaining, language_, remaining(*verdict.until - view_.now, language_)) +
+         ")");
   }
 
  private:

@@ -17,7 +17,8 @@ struct HeadUnitView {
   const Record& record;
   const Facts& facts;
   const std::map<manifest::FunctionId, LicenceVerdict>& licences;
-  std::int64_t now_ms;
+  std::int64_t now_ms;  // by the wall clock, as the signals' time stamps
+  UnixSeconds now;      // in trusted time, as terms
 };
 
 std::vector<std::string> head_unit_lines(const HeadUnitView& view, Language language);

@@ -154,6 +154,19 @@ Result<void> Installer::check_software(const OrderRecord& order, const Record& r
   return check_image(*TRY(disk_.open_read(path)), image, path);
 }
 
+Result<void> Installer::renew(const OrderRecord& order, Record& record) {
+  LAYBY_ASSERT(order.action == OrderAction::kLicence);
+  return keep_licence(order, record);
+}
+
+Result<Installer::Runs> Installer::function_runs(const OrderRecord& order,
+                                                 const Record& record) const {
+  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+  if (!record.slots.contains(manifest::Slot::function(opened.function)))
+    return fail(ErrorCode::kNotFound, "{} is not installed yet", opened.function.text());
+  return record.functions.at(opened.function).on ? Runs::kYes : Runs::kNo;
+}
+
 Result<void> Installer::keep_licence(const OrderRecord& order, Record& record) {
   if (order.action == OrderAction::kInstall) {
     const ImageProgress& image = order.images.front();
@@ -228,7 +241,9 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
   if (order.action != OrderAction::kInstall) {
     const auto opened = TRY(licences_.open_for_installed(order.licence, record));
     const bool on = order.action == OrderAction::kLicence;
-    record.functions.at(opened.function).on = on;
+    FunctionRecord& function = record.functions.at(opened.function);
+    function.on = on;
+    function.told_until = opened.licence->until.value_or(0);
     return on ? Event::kConfirmedOn : Event::kConfirmedOff;
   }
   switch (kind(order)) {
@@ -249,7 +264,10 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
     case ImageKind::kFunction: {
       const ImageProgress& image = order.images.front();
       record.slots.insert_or_assign(image.slot, slot_record(image, Layout::package_path(image)));
-      record.functions.at(function_of(image)).on = true;
+      FunctionRecord& function = record.functions.at(function_of(image));
+      function.on = true;
+      function.told_until =
+          licences_.judge(function_of(image), record, /*now=*/0).until.value_or(0);
       return Event::kConfirmedOn;
     }
   }

@@ -33,6 +33,14 @@ class Installer {
   // kRollingBack: as it was before `activate`.
   Result<void> roll_back(const OrderRecord& order, const Record& record, UnixSeconds now);
 
+  // Takes the newer licence of a function that is on into the place of the older one, at once:
+  // nothing is switched (P1.9). The caller saves the record.
+  Result<void> renew(const OrderRecord& order, Record& record);
+  // The function that an order without images speaks of runs in this car. kNotFound, where it is
+  // not installed yet; errors of a licence as `check`.
+  enum class Runs { kYes, kNo };
+  Result<Runs> function_runs(const OrderRecord& order, const Record& record) const;
+
   // What lies on the disk is as before `activate`, whatever the car did of it.
   bool is_undone(const OrderRecord& order, const Record& record) const;
 

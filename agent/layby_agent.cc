@@ -105,6 +105,17 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
     return fail(ErrorCode::kInvalidArgument, "an option is NULL");
   const auto language = language_from(options.language == nullptr ? "en" : options.language);
   if (!language) return fail(ErrorCode::kInvalidArgument, "unknown language {}", options.language);
+  NetworkPolicy network;
+  const auto roaming = roaming_use_from(options.roaming == nullptr ? "news" : options.roaming);
+  if (!roaming) return fail(ErrorCode::kInvalidArgument, "unknown roaming {}", options.roaming);
+  network.roaming = *roaming;
+  network.data_budget_bytes = options.data_budget_bytes;
+  if (options.map_wifi_wait_seconds != 0)
+    network.map_wifi_wait_seconds = std::max<std::int64_t>(0, options.map_wifi_wait_seconds);
+  MapPolicy maps;
+  if (options.maps_auto != 0) maps.choice = MapPolicy::Choice::kAuto;
+  if (options.home_region != nullptr)
+    maps.home = TRY(manifest::RegionId::parse(options.home_region));
   crypto::initialize();
   auto opened = std::make_unique<layby_agent>(options.vehicle);
   opened->directory = options.state_directory;
@@ -121,7 +132,10 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
                                                  .key_path = layout.certificate(),
                                                  .interrupted = {}}));
   opened->agent = TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
-                                  {.state_directory = opened->directory, .language = *language}));
+                                  {.state_directory = opened->directory,
+                                   .language = *language,
+                                   .network = network,
+                                   .maps = maps}));
   return opened;
 }
 

@@ -61,6 +61,12 @@ typedef struct layby_options {
   const char* state_directory; /* absolute path of a provisioned and paired directory */
   const char* language;        /* "de", "en", "fr", "it", "nl": where the car says none */
   layby_vehicle vehicle;
+  /* What follows may be left zero: the defaults. */
+  const char* roaming;           /* "nothing", "news" (default), "payloads" */
+  uint64_t data_budget_bytes;    /* a month over metered bearers; 0: no limit */
+  int64_t map_wifi_wait_seconds; /* 0: a day; negative: maps do not wait for Wi-Fi */
+  int maps_auto;                 /* not 0: the car asks for the regions that matter by itself */
+  const char* home_region;       /* "DE"; NULL: none */
 } layby_options;
 
 /* A NULL where a function needs an argument is LAYBY_INVALID_ARGUMENT or what it returns on

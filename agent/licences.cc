@@ -42,13 +42,12 @@ Result<manifest::VerifiedLicence> Licences::open(ByteSpan sealed, const manifest
 }
 
 Result<Licences::Opened> Licences::open_for_installed(ByteSpan sealed, const Record& record) const {
-  Error reason(ErrorCode::kLicenceRefused, "no function is installed that it could be for");
-  for (const auto& [id, function] : record.functions) {
-    auto licence = open(sealed, id, function.licence_key, &function);
-    if (licence) return Opened{id, std::move(*licence)};
-    reason = licence.error();
-  }
-  return fail(std::move(reason));
+  auto id = TRY(manifest::claimed_function(sealed, seal_key_, identity_.vin));
+  const auto known = record.functions.find(id);
+  if (known == record.functions.end())
+    return fail(ErrorCode::kNotFound, "the function {} is not in this car yet", id.text());
+  auto licence = TRY(open(sealed, id, known->second.licence_key, &known->second));
+  return Opened{std::move(id), std::move(licence)};
 }
 
 Result<void> Licences::store(const manifest::FunctionId& id, ByteSpan sealed) {

@@ -36,6 +36,7 @@ class Licences {
                                          const FunctionRecord* known) const;
 
   // An order without images does not name its function: the one that the licence opens for.
+  // kNotFound where that is not known to this car yet; else errors as manifest::open_licence.
   struct Opened {
     manifest::FunctionId function;
     manifest::VerifiedLicence licence;

@@ -16,6 +16,7 @@
 #include "agent/socket_vehicle.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
+#include "base/limits.h"
 #include "base/time_text.h"
 #include "crypto/initialize.h"
 
@@ -55,6 +56,8 @@ struct Options {
   std::string code, partner_token_file;
   std::string vehicle, language = "en";
   std::uint64_t rate_bytes_max = 0;
+  std::string roaming = "news", map_regions = "owner", home_region;
+  std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
   bool until_idle = false;
   bool json = false;
 };
@@ -209,6 +212,28 @@ int loop(Agent& agent, const Vehicle& vehicle, const Options& options) {
   return kDone;
 }
 
+Result<NetworkPolicy> network_of(const Options& options) {
+  const auto roaming = roaming_use_from(options.roaming);
+  if (!roaming)
+    return fail(ErrorCode::kInvalidArgument, "--roaming {}: nothing, news or payloads",
+                options.roaming);
+  return NetworkPolicy{
+      .roaming = *roaming,
+      .data_budget_bytes = options.data_budget_mib * kMiB,
+      .map_wifi_wait_seconds = static_cast<std::int64_t>(options.map_wifi_wait_hours) * 3600};
+}
+
+Result<MapPolicy> maps_of(const Options& options) {
+  MapPolicy maps;
+  if (options.map_regions == "auto")
+    maps.choice = MapPolicy::Choice::kAuto;
+  else if (options.map_regions != "owner")
+    return fail(ErrorCode::kInvalidArgument, "--map-regions {}: owner or auto",
+                options.map_regions);
+  if (!options.home_region.empty()) maps.home = TRY(manifest::RegionId::parse(options.home_region));
+  return maps;
+}
+
 int run_daemon(const Options& options) {
   RealDisk disk;
   const SystemClock clock;
@@ -228,6 +253,10 @@ int run_daemon(const Options& options) {
   if (const auto joined = join_certificate_and_key(disk, layout);
       !joined && joined.error().code() != ErrorCode::kNotFound)
     return report(joined.error());
+  const auto network = network_of(options);
+  if (!network) return report(network.error(), kUsage);
+  const auto maps = maps_of(options);
+  if (!maps) return report(maps.error(), kUsage);
   auto transport = CurlTransport::create({.server_url = identity->server_url,
                                           .ca_path = layout.ca(),
                                           .certificate_path = layout.certificate(),
@@ -236,11 +265,12 @@ int run_daemon(const Options& options) {
                                           .interrupted = [] { return stop_wanted != 0; }});
   if (!transport) return report(transport.error());
   SocketVehicle vehicle(options.vehicle.substr(scheme.size()), clock);
-  auto agent =
-      Agent::open(disk, clock, **transport, vehicle,
-                  {.state_directory = options.state, .language = *language, .interrupted = [] {
-                     return stop_wanted != 0;
-                   }});
+  auto agent = Agent::open(disk, clock, **transport, vehicle,
+                           {.state_directory = options.state,
+                            .language = *language,
+                            .network = *network,
+                            .maps = *maps,
+                            .interrupted = [] { return stop_wanted != 0; }});
   if (!agent) return report(agent.error(), exit_of(agent.error()));
   return loop(**agent, vehicle, options);
 }
@@ -303,6 +333,15 @@ int main(int argc, char** argv) {
   run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
+  run_command->add_option("--roaming", options.roaming, "nothing, news or payloads");
+  run_command
+      ->add_option("--data-budget-mib", options.data_budget_mib, "a month, metered; 0: no limit")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 24));
+  run_command
+      ->add_option("--map-wifi-wait-hours", options.map_wifi_wait_hours, "then over any bearer")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{24} * 366));
+  run_command->add_option("--map-regions", options.map_regions, "owner or auto");
+  run_command->add_option("--home-region", options.home_region, "for --map-regions auto");
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
   CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
   status_command->add_flag("--json", options.json);

@@ -19,6 +19,11 @@ std::string_view to_string(Wait wait) {
     case Wait::kConnection: return "connection";
     case Wait::kSpace: return "space";
     case Wait::kEarlierOrder: return "earlier-order";
+    case Wait::kFunction: return "function";
+    case Wait::kRoaming: return "roaming";
+    case Wait::kWifi: return "wifi";
+    case Wait::kCall: return "call";
+    case Wait::kDataBudget: return "data-budget";
   }
   LAYBY_ASSERT(false);
 }

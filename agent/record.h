@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "crypto/digest.h"
 #include "manifest/director.h"
+#include "manifest/image_entry.h"
 #include "manifest/licence.h"
 #include "manifest/names.h"
 
@@ -30,6 +31,11 @@ enum class Wait : std::uint8_t {
   kConnection,
   kSpace,
   kEarlierOrder,
+  kFunction,    // a licence of a function that is not installed yet
+  kRoaming,     // roaming, where that is not allowed
+  kWifi,        // a connection that costs nothing
+  kCall,        // the end of a call on 2G
+  kDataBudget,  // the next month, or Wi-Fi
 };
 std::string_view to_string(Wait wait);  // stable, for `status`
 
@@ -44,6 +50,7 @@ struct ImageProgress {
   std::uint64_t duration_seconds = 0;
   std::uint64_t battery_percent_min = 0;
   std::string licence_key{};  // canonical KEY; functions only
+  manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
 
   std::vector<manifest::Payload> payloads{};  // as the Director offered them
   // Which of them is taken; empty while undecided, and for an image that the slot has already.
@@ -60,7 +67,8 @@ struct OrderRecord {
   manifest::OrderId id;
   manifest::OrderAction action = manifest::OrderAction::kInstall;
   State state = State::kIdle;
-  UnixSeconds since = 0;  // when this state began, in trusted time
+  UnixSeconds since = 0;       // when this state began, in trusted time
+  UnixSeconds offered_at = 0;  // when the car learnt of it, in trusted time
   std::vector<ImageProgress> images{};
   Bytes licence{};  // sealed; empty while there is none
 
@@ -96,6 +104,8 @@ struct FunctionRecord {
   manifest::LicenceMark newest;
   std::string licence_key{};  // canonical KEY, from the signed mustMatch
   bool on = false;            // what the car was told last
+  // The end of term that it was told with it; 0: none. Empty: not known.
+  std::optional<UnixSeconds> told_until{};
 };
 
 struct Record {
@@ -121,6 +131,13 @@ struct Record {
   std::string image_etag;
   std::string attack;  // "name: text" of the last refused metadata or payload
   bool private_mode = false;
+
+  std::string data_month;        // "2026-11", UTC, by trusted time; empty: none yet
+  std::uint64_t data_bytes = 0;  // of payloads over metered bearers in it
+
+  std::map<manifest::RegionId, UnixSeconds> visits;  // where the car was, when last (P3.2)
+  UnixSeconds map_ask_next = 0;                      // wall clock
+  std::string map_found;  // id of the order that the car asked for by itself; empty: none
 
   OrderRecord* order(const manifest::OrderId& id);
 };

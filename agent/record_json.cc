@@ -38,6 +38,7 @@ Json encode(const ImageProgress& image) {
                {"durationSeconds", image.duration_seconds},
                {"batteryPercentMin", image.battery_percent_min},
                {"licenceKey", image.licence_key},
+               {"network", manifest::to_string(image.network)},
                {"payloads", Json::array()},
                {"chunkCount", image.chunk_count},
                {"chunksDone", image.chunks_done},
@@ -54,6 +55,7 @@ Json encode(const OrderRecord& order) {
                {"action", manifest::to_string(order.action)},
                {"state", to_string(order.state)},
                {"since", order.since},
+               {"offeredAt", order.offered_at},
                {"images", Json::array()},
                {"licence", to_base64(order.licence)},
                {"attempts", order.attempts},
@@ -82,10 +84,18 @@ Json encode(const SlotRecord& slot) {
 }
 
 Json encode(const FunctionRecord& function) {
-  return {{"counter", function.newest.counter},
-          {"content", to_hex(function.newest.content)},
-          {"licenceKey", function.licence_key},
-          {"on", function.on}};
+  Json json = {{"counter", function.newest.counter},
+               {"content", to_hex(function.newest.content)},
+               {"licenceKey", function.licence_key},
+               {"on", function.on}};
+  if (function.told_until) json["toldUntil"] = *function.told_until;
+  return json;
+}
+
+Json encode_visits(const std::map<manifest::RegionId, UnixSeconds>& visits) {
+  Json json = Json::object();
+  for (const auto& [region, at] : visits) json[region.text()] = at;
+  return json;
 }
 
 // ---- reading ------------------------------------------------------------------------------------
@@ -132,6 +142,8 @@ Result<ImageProgress> decode_image(const Json& json) {
   image.duration_seconds = TRY(manifest::uint_field(json, "durationSeconds"));
   image.battery_percent_min = TRY(manifest::uint_field(json, "batteryPercentMin", 100));
   image.licence_key = TRY(manifest::text_field(json, "licenceKey"));
+  if (manifest::find_field(json, "network") != nullptr)  // journals of 0.1.0 have none
+    image.network = TRY(manifest::parse_network_need(TRY(manifest::text_field(json, "network"))));
   for (const Json& payload : *TRY(manifest::array_field(json, "payloads")))
     image.payloads.push_back(TRY(decode_payload(payload)));
   if (manifest::find_field(json, "chosen") != nullptr) {
@@ -175,6 +187,9 @@ Result<OrderRecord> decode_order(const Json& json) {
   if (!parsed) return fail(ErrorCode::kBadFormat, "unknown state {}", state);
   order.state = *parsed;
   order.since = TRY(seconds(json, "since"));
+  order.offered_at = order.since;
+  if (manifest::find_field(json, "offeredAt") != nullptr)
+    order.offered_at = TRY(seconds(json, "offeredAt"));
   order.licence = TRY(from_base64(TRY(manifest::text_field(json, "licence"))));
   order.attempts = TRY(number<std::uint32_t>(json, "attempts"));
   order.resumptions = TRY(number<std::uint32_t>(json, "resumptions"));
@@ -207,6 +222,8 @@ Result<FunctionRecord> decode_function(const Json& json) {
   function.newest.content = TRY(manifest::digest_field(json, "content"));
   function.licence_key = TRY(manifest::text_field(json, "licenceKey"));
   function.on = TRY(manifest::bool_field(json, "on"));
+  if (manifest::find_field(json, "toldUntil") != nullptr)
+    function.told_until = TRY(seconds(json, "toldUntil"));
   return function;
 }
 
@@ -234,6 +251,19 @@ Result<void> decode_server_part(const Json& json, Record& record) {
   return {};
 }
 
+// Journals of 0.1.0 have none of this.
+Result<void> decode_network_part(const Json& json, Record& record) {
+  if (manifest::find_field(json, "dataMonth") == nullptr) return {};
+  record.data_month = TRY(manifest::text_field(json, "dataMonth"));
+  record.data_bytes = TRY(manifest::uint_field(json, "dataBytes"));
+  record.map_ask_next = TRY(seconds(json, "mapAskNext"));
+  record.map_found = TRY(manifest::text_field(json, "mapFound"));
+  const Json& visits = *TRY(manifest::object_field(json, "visits"));
+  for (auto at = visits.begin(); at != visits.end(); ++at)
+    record.visits.emplace(TRY(manifest::RegionId::parse(at.key())), TRY(seconds(visits, at.key())));
+  return {};
+}
+
 }  // namespace
 
 Result<Bytes> encode_record(const Record& record) {
@@ -256,7 +286,12 @@ Result<Bytes> encode_record(const Record& record) {
                {"directorEtag", record.director_etag},
                {"imageEtag", record.image_etag},
                {"attack", record.attack},
-               {"privateMode", record.private_mode}};
+               {"privateMode", record.private_mode},
+               {"dataMonth", record.data_month},
+               {"dataBytes", record.data_bytes},
+               {"visits", encode_visits(record.visits)},
+               {"mapAskNext", record.map_ask_next},
+               {"mapFound", record.map_found}};
   for (const OrderRecord& order : record.orders) json["orders"].push_back(encode(order));
   for (const auto& [slot, held] : record.slots) json["slots"][slot.text()] = encode(held);
   for (const auto& [id, function] : record.functions)
@@ -282,6 +317,7 @@ Result<Record> decode_record(ByteSpan bytes) {
                              TRY(decode_function(at.value())));
   record.map_set = TRY(manifest::uint_field(json, "mapSet"));
   TRY_VOID(decode_server_part(json, record));
+  TRY_VOID(decode_network_part(json, record));
   return record;
 }
 

@@ -3,6 +3,7 @@
 #include "agent/car_identity.h"
 #include "agent/journal.h"
 #include "agent/licences.h"
+#include "agent/texts.h"
 #include "agent/trusted_time.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
@@ -110,6 +111,8 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
                {"functions", Json::array()},
                {"slots", Json::object()}};
   if (!record.attack.empty()) json["attack"] = record.attack;
+  if (!record.data_month.empty())
+    json["meteredData"] = {{"month", record.data_month}, {"bytes", record.data_bytes}};
   for (const OrderRecord& order : record.orders) json["orders"].push_back(order_json(order));
   for (const auto& [id, verdict] : sources.licences)
     json["functions"].push_back(function_json(id, verdict));
@@ -194,8 +197,9 @@ Result<std::string> updates(Disk& disk, const Layout& layout, StatusForm form) {
                       {"payloadBytes", bytes},
                       {"imageBytes", image.length},
                       {"minutes", minutes}});
-      out += fmt::format("{} {} {}: {}, {} bytes to fetch, about {} minutes\n", order.id.text(),
-                         image.slot.text(), image.version, to_string(order.state), bytes, minutes);
+      out += fmt::format("{} {} {}: {}, {} bytes to fetch, about {}\n", order.id.text(),
+                         image.slot.text(), image.version, to_string(order.state), bytes,
+                         counted(minutes, Unit::kMinute, Language::kEnglish));
     }
   }
   if (form == StatusForm::kJson) return TRY(manifest::to_wire(list)) + "\n";

@@ -90,6 +90,36 @@ constexpr Row kTable[] = {
         "Espace insuffisant pour le téléchargement.",
         "Spazio insufficiente per il download.",
         "Te weinig opslagruimte voor de download."}},
+    {Text::kRoaming, {
+        "Kein Download im Roaming. Er geht im Heimatnetz oder im WLAN weiter.",
+        "No download while roaming. It goes on in the home network or over Wi-Fi.",
+        "Pas de téléchargement en itinérance. Il reprendra sur le réseau d'origine ou en Wi-Fi.",
+        "Nessun download in roaming. Riprenderà nella rete di origine o tramite Wi-Fi.",
+        "Geen download tijdens roaming. Hij gaat verder op het eigen netwerk of via wifi."}},
+    {Text::kWaitsForWifi, {
+        "Der Download wartet auf WLAN.",
+        "The download waits for Wi-Fi.",
+        "Le téléchargement attend une connexion Wi-Fi.",
+        "Il download attende una connessione Wi-Fi.",
+        "De download wacht op wifi."}},
+    {Text::kCallOn2g, {
+        "Der Download ruht während des Telefonats.",
+        "The download pauses during the call.",
+        "Le téléchargement est suspendu pendant l'appel.",
+        "Il download è sospeso durante la chiamata.",
+        "De download pauzeert tijdens het gesprek."}},
+    {Text::kDataBudgetSpent, {
+        "Das Datenvolumen dieses Monats ist verbraucht. Weiter im WLAN oder im nächsten Monat.",
+        "This month's data volume is used up. It goes on over Wi-Fi or next month.",
+        "Le volume de données du mois est épuisé. Suite en Wi-Fi ou le mois prochain.",
+        "Il volume dati del mese è esaurito. Riprende tramite Wi-Fi o il mese prossimo.",
+        "Het datavolume van deze maand is op. Verder via wifi of volgende maand."}},
+    {Text::kWaitsForFunction, {
+        "Die Verlängerung gilt, sobald die Funktion installiert ist.",
+        "The renewal counts once the function is installed.",
+        "La prolongation s'appliquera dès que la fonction sera installée.",
+        "Il rinnovo varrà non appena la funzione sarà installata.",
+        "De verlenging geldt zodra de functie is geïnstalleerd."}},
     {Text::kWaitsForLicence, {
         "Download fertig. Die Freischaltung wird vorbereitet.",
         "Download complete. The activation is being prepared.",
@@ -114,6 +144,12 @@ constexpr Row kTable[] = {
         "Nouveau pour votre véhicule : {}",
         "Novità per la sua vettura: {}",
         "Nieuw voor uw auto: {}"}},
+    {Text::kFoundMaps, {
+        "Ihr Fahrzeug hat neuere Karten gefunden: {}",
+        "Your car has found newer maps: {}",
+        "Votre véhicule a trouvé des cartes plus récentes : {}",
+        "La sua vettura ha trovato mappe più recenti: {}",
+        "Uw auto heeft nieuwere kaarten gevonden: {}"}},
     {Text::kDownloading, {
         "Wird geladen: {} %",
         "Downloading: {} %",
@@ -127,11 +163,11 @@ constexpr Row kTable[] = {
         "Download completato: {}",
         "Download voltooid: {}"}},
     {Text::kDuration, {
-        "Die Installation dauert etwa {} Minuten. Das Fahrzeug ist dann nicht nutzbar.",
-        "The installation takes about {} minutes. The car cannot be used meanwhile.",
-        "L'installation dure environ {} minutes. Le véhicule est alors inutilisable.",
-        "L'installazione dura circa {} minuti. La vettura non è utilizzabile.",
-        "De installatie duurt ongeveer {} minuten. De auto is dan niet te gebruiken."}},
+        "Die Installation dauert etwa {}. Das Fahrzeug ist dann nicht nutzbar.",
+        "The installation takes about {}. The car cannot be used meanwhile.",
+        "L'installation dure environ {}. Le véhicule est alors inutilisable.",
+        "L'installazione dura circa {}. La vettura non è utilizzabile.",
+        "De installatie duurt ongeveer {}. De auto is dan niet te gebruiken."}},
     {Text::kInstalling, {
         "Wird installiert: {}",
         "Installing: {}",
@@ -162,6 +198,18 @@ constexpr Row kTable[] = {
         "Actif jusqu'au {}",
         "Attivo fino al {}",
         "Actief tot {}"}},
+    {Text::kActiveUnlimited, {
+        "Aktiv ohne zeitliche Grenze: {}",
+        "Active without a time limit: {}",
+        "Actif sans limite de durée : {}",
+        "Attivo senza limiti di tempo: {}",
+        "Actief zonder tijdslimiet: {}"}},
+    {Text::kRemaining, {
+        "noch {}",
+        "{} left",
+        "encore {}",
+        "ancora {}",
+        "nog {}"}},
     {Text::kDeactivated, {
         "Ausgeschaltet: {}",
         "Switched off: {}",
@@ -192,6 +240,22 @@ constexpr Row kTable[] = {
         "Plusieurs échecs (code {}). Veuillez vous rendre chez un partenaire.",
         "Non riuscito più volte (codice {}). Recarsi presso un partner.",
         "Meermaals niet gelukt (code {}). Ga naar een partner."}},
+};
+
+struct UnitRow {
+  Unit unit;
+  std::string_view one[kLanguages.size()], many[kLanguages.size()];
+};
+constexpr UnitRow kUnits[] = {
+    {Unit::kMinute,
+     {"Minute", "minute", "minute", "minuto", "minuut"},
+     {"Minuten", "minutes", "minutes", "minuti", "minuten"}},
+    {Unit::kHour,
+     {"Stunde", "hour", "heure", "ora", "uur"},
+     {"Stunden", "hours", "heures", "ore", "uur"}},
+    {Unit::kDay,
+     {"Tag", "day", "jour", "giorno", "dag"},
+     {"Tage", "days", "jours", "giorni", "dagen"}},
 };
 // clang-format on
 
@@ -226,6 +290,14 @@ std::optional<Language> language_from(std::string_view code) {
 
 std::string_view text(Text text, Language language) {
   return kTable[static_cast<std::size_t>(text)].in[static_cast<std::size_t>(language)];
+}
+
+std::string counted(std::uint64_t count, Unit unit, Language language) {
+  const UnitRow& row = kUnits[static_cast<std::size_t>(unit)];
+  LAYBY_ASSERT(row.unit == unit);
+  const bool is_one = count == 1 || (count == 0 && language == Language::kFrench);
+  const auto& words = is_one ? row.one : row.many;
+  return std::to_string(count) + " " + std::string(words[static_cast<std::size_t>(language)]);
 }
 
 std::string text_with(Text which, Language language, std::string_view argument) {

@@ -34,19 +34,27 @@ enum class Text : std::uint8_t {
   kPrivateMode,
   kNoConnection,
   kNoSpace,
+  kRoaming,
+  kWaitsForWifi,
+  kCallOn2g,
+  kDataBudgetSpent,
+  kWaitsForFunction,
   kWaitsForLicence,
   kExitAndLock,
   kSignalMissing,  // name of the condition's text follows in the next line
   // states; the argument is the name of what is ordered
   kOffered,
+  kFoundMaps,    // what the car asked for by itself
   kDownloading,  // name and percent in one: "cities DE 45 %"
   kDownloaded,
-  kDuration,  // minutes
+  kDuration,  // "2 minutes"
   kInstalling,
   kRollingBack,
   kRetryLater,
   kActive,
   kActiveUntil,  // name and date in one
+  kActiveUnlimited,
+  kRemaining,  // "10 days"
   kDeactivated,
   kExpired,
   kNotLicensed,
@@ -56,6 +64,10 @@ enum class Text : std::uint8_t {
 constexpr std::size_t kTextCount = static_cast<std::size_t>(Text::kFailed) + 1;
 
 std::string_view text(Text text, Language language);
+
+enum class Unit : std::uint8_t { kMinute, kHour, kDay };
+// "1 minute", "2 minutes".
+std::string counted(std::uint64_t count, Unit unit, Language language);
 std::string text_with(Text text, Language language, std::string_view argument);
 Text text_of(Condition condition);
 

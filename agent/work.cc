@@ -282,7 +282,9 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
     if (slot == record.slots.end()) continue;  // never was installed as a whole
     const LicenceVerdict verdict = licences_.judge(id, record, time_.now());
     const bool wanted = verdict.state == LicenceVerdict::State::kActive;
-    if (wanted == function.on || clock_.monotonic_ms() < next_term_ms_) continue;
+    const UnixSeconds until = verdict.until.value_or(0);
+    const bool is_told = !wanted || function.told_until == until;
+    if ((wanted == function.on && is_told) || clock_.monotonic_ms() < next_term_ms_) continue;
     if (evaluate(facts, {}, std::nullopt, clock_.now() * 1000).answer != Verdict::Answer::kYes)
       continue;
     auto done = wanted ? installer_.check_function(id, record) : Result<void>{};
@@ -296,6 +298,7 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
       continue;
     }
     function.on = wanted;
+    if (wanted) function.told_until = until;
     TRY_VOID(journal_.save());
     return Did::kSomething;
   }
@@ -315,24 +318,63 @@ bool Work::is_blocked(const OrderRecord& order) const {
   return false;
 }
 
-Result<Work::Did> Work::download(Network network) {
+// A newer licence of a function that runs takes the older one's place at once; one that comes
+// before its function waits for it; what never was installed need not be switched off.
+Result<Work::Did> Work::take_licence(OrderRecord& order) {
+  Record& record = journal_.record();
+  const bool is_renewal = order.action == manifest::OrderAction::kLicence;
+  const auto checked = installer_.check(order, record, time_.now());
+  const auto runs = checked ? installer_.function_runs(order, record)
+                            : Result<Installer::Runs>(tl::unexpected(checked.error()));
+  if (!runs && runs.error().code() == ErrorCode::kNotFound) {
+    if (is_renewal) {
+      TRY_VOID(note_waits(order, {std::string(to_string(Wait::kFunction))}));
+      return Did::kNothing;
+    }
+    if (!checked) {
+      TRY_VOID(move(order, Event::kNothingOn));
+      return Did::kSomething;
+    }
+  } else if (!runs) {
+    return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = runs.error()});
+  }
+  if (!is_renewal || *runs == Installer::Runs::kNo)
+    return settle(order, {.kind = DownloadOutcome::Kind::kComplete});
+  if (has_started_order()) return Did::kNothing;  // one at a time: it may be about this function
+  TRY_VOID(installer_.renew(order, record));
+  order.error.reset();
+  TRY_VOID(move(order, Event::kRenewed));
+  return Did::kSomething;
+}
+
+Result<void> Work::wait_for(OrderRecord& order, const Bar& bar) {
+  // What ends by itself is looked at again then, by the wall clock as far as it goes.
+  if (bar.ends != 0) due_at(clock_.now() + std::max<UnixSeconds>(1, bar.ends - time_.now()));
+  return note_waits(order, {std::string(to_string(bar.wait))});
+}
+
+Result<Work::Did> Work::download(const Connection& connection) {
+  const Meter meter = connection.is_metered ? Meter::kCounted : Meter::kFree;
   for (OrderRecord& order : journal_.record().orders) {
     const bool offered = order.state == State::kOffered;
     if (!offered && order.state != State::kDownloading) continue;
+    if (offered && order.action != manifest::OrderAction::kInstall) {
+      if (TRY(take_licence(order)) == Did::kSomething) return Did::kSomething;
+      continue;
+    }
     if (offered) {
       const auto checked = installer_.check(order, journal_.record(), time_.now());
       if (!checked)
         return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = checked.error()});
-      if (order.action != manifest::OrderAction::kInstall)
-        return settle(order, {.kind = DownloadOutcome::Kind::kComplete});
     }
     if (is_blocked(order)) {
       TRY_VOID(note_waits(order, {std::string(to_string(Wait::kEarlierOrder))}));
       continue;
     }
-    if (network != Network::kAllowed) {
-      const Wait wait = network == Network::kPrivate ? Wait::kPrivateMode : Wait::kConnection;
-      TRY_VOID(note_waits(order, {std::string(to_string(wait))}));
+    const auto bar =
+        bar_to_payload(connection, network_, order, time_.now(), budget_.left(journal_.record()));
+    if (bar) {
+      TRY_VOID(wait_for(order, *bar));
       continue;
     }
     if (order.next_try > clock_.now() && order.next_try <= clock_.now() + kRetrySecondsMax) {
@@ -340,7 +382,7 @@ Result<Work::Did> Work::download(Network network) {
       continue;
     }
     order.waiting_for.clear();
-    return settle(order, offered ? downloads_.prepare(order) : downloads_.step(order));
+    return settle(order, offered ? downloads_.prepare(order) : downloads_.step(order, meter));
   }
   return Did::kNothing;
 }

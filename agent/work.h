@@ -10,6 +10,7 @@
 #include "agent/facts.h"
 #include "agent/install.h"
 #include "agent/journal.h"
+#include "agent/network.h"
 #include "agent/policy.h"
 #include "agent/trusted_time.h"
 #include "agent/vehicle.h"
@@ -23,7 +24,8 @@ class Work {
  public:
   // All must outlive it.
   Work(const Clock& clock, const Layout& layout, Journal& journal, TrustedTime& time,
-       Vehicle& vehicle, Licences& licences, Downloads& downloads, Installer& installer)
+       Vehicle& vehicle, Licences& licences, Downloads& downloads, Installer& installer,
+       const NetworkPolicy& network, const DataBudget& budget)
       : clock_(clock),
         layout_(layout),
         journal_(journal),
@@ -31,7 +33,9 @@ class Work {
         vehicle_(vehicle),
         licences_(licences),
         downloads_(downloads),
-        installer_(installer) {}
+        installer_(installer),
+        network_(network),
+        budget_(budget) {}
 
   // Takes over what the Director lists: new orders, licences that came, orders that are gone.
   Result<void> merge(const manifest::VerifiedPlan& plan);
@@ -47,12 +51,12 @@ class Work {
   Result<Did> advance_started(const Facts& facts);
   // Notes exit-and-lock, and begins the first order whose conditions all hold.
   Result<Did> look_at_car(const Facts& facts);
-  // Switches functions off whose term is over, and on again where time was only guessed (P1.9).
+  // Switches functions off whose term is over, and on again where time was only guessed; tells the
+  // car of a term that was renewed. All of it while it is parked and left (P1.9, P4.1).
   Result<Did> keep_terms(const Facts& facts);
-  // Takes the first order that is on its way into the car one step further. `allowed` is false in
-  // private mode and without a connection.
-  enum class Network { kAllowed, kPrivate, kNone };
-  Result<Did> download(Network network);
+  // Takes the first order that is on its way into the car one step further, as far as the
+  // connection lets it (P2.2, P2.3).
+  Result<Did> download(const Connection& connection);
 
   // Wall clock seconds at which `download` or `look_at_car` should be called again; 0 for none.
   UnixSeconds next_due() const { return next_due_; }
@@ -69,6 +73,8 @@ class Work {
   Result<Did> step_failed(OrderRecord& order, const Error& error);
   Result<Did> roll_back(OrderRecord& order);
   bool is_blocked(const OrderRecord& order) const;
+  Result<Did> take_licence(OrderRecord& order);
+  Result<void> wait_for(OrderRecord& order, const Bar& bar);
   void update(OrderRecord& order, const manifest::PlannedOrder& planned);
   void due_at(UnixSeconds time);
 
@@ -80,6 +86,8 @@ class Work {
   Licences& licences_;
   Downloads& downloads_;
   Installer& installer_;
+  const NetworkPolicy& network_;
+  const DataBudget& budget_;
   UnixSeconds next_due_ = 0;
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
   std::int64_t next_term_ms_ = 0;   // monotonic; of keep_terms, after a failure

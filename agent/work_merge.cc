@@ -17,6 +17,7 @@ ImageProgress progress_of(const manifest::PlannedImage& planned) {
   image.release_counter = facts.release_counter;
   image.duration_seconds = facts.duration_seconds;
   image.battery_percent_min = facts.battery_percent_min;
+  image.network = facts.network;
   if (facts.licence_key) {
     const auto key = manifest::to_canonical(facts.licence_key->to_json());
     LAYBY_ASSERT(key.has_value());  // it was read from canonical JSON
@@ -46,6 +47,16 @@ bool is_on_its_way(State state) {
   return !is_final(state) && !is_past_no_return(state);
 }
 
+// The same id stands for something else now: other images, or what comes after the installation, a
+// renewal or a deactivation; also when it was over, as an order that has failed here comes back as
+// a deactivation. What has started is finished first.
+bool is_another(const OrderRecord& order, const manifest::PlannedOrder& planned) {
+  if (is_past_no_return(order.state)) return false;
+  if (!same_images(order, planned)) return true;
+  return is_final(order.state) && order.action != manifest::OrderAction::kInstall &&
+         !planned.licence.empty() && planned.licence != order.licence;
+}
+
 }  // namespace
 
 void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
@@ -61,12 +72,15 @@ void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
   const Bytes before = std::exchange(order.licence, planned.licence);
   const auto checked = installer_.check(order, journal_.record(), time_.now());
   if (checked) return;
-  // Not for this car, or older than what it has: it waits for a better one.
-  order.licence = before;
+  const bool is_install = order.action == manifest::OrderAction::kInstall;
+  // It came before its function, which Work::take_licence waits for.
+  if (!is_install && checked.error().code() == ErrorCode::kNotFound) return;
+  // Not for this car, or older than what it has: an installation waits for a better one.
+  if (is_install) order.licence = before;
   order.error = recordable(checked.error());
   journal_.record().attack =
       fmt::format("{}: {}", to_string(order.error->code()), order.error->message());
-  if (order.action != manifest::OrderAction::kInstall) apply(order, Event::kRefuse);
+  if (!is_install) apply(order, Event::kRefuse);
 }
 
 Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
@@ -87,14 +101,14 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   }
   for (const manifest::PlannedOrder& planned : plan.orders()) {
     OrderRecord* known = record.order(planned.id);
-    // Also when it was over: an order that has failed here comes back as a deactivation.
-    if (known != nullptr && !is_past_no_return(known->state) && !same_images(*known, planned)) {
+    if (known != nullptr && is_another(*known, planned)) {
       dropped.push_back(*known);
-      known = nullptr;  // other images or another action under the same id: it begins anew
+      known = nullptr;  // it begins anew
     }
     if (known == nullptr) {
       OrderRecord fresh = record_of(planned);
       apply(fresh, Event::kOffer);
+      fresh.offered_at = fresh.since;
       update(fresh, planned);
       merged.push_back(std::move(fresh));
     } else {

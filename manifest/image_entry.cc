@@ -42,6 +42,10 @@ Result<ImageFacts> read_facts(const Json& must_match) {
   facts.release_counter = TRY(uint_field(must_match, "releaseCounter"));
   facts.duration_seconds = TRY(uint_field(must_match, "durationSeconds", kDurationSecondsMax));
   facts.battery_percent_min = TRY(uint_field(must_match, "batteryPercentMin", 100));
+  // A word of the future is obeyed as the strictest: a car that waits for Wi-Fi does no harm.
+  if (find_field(must_match, "network") != nullptr)
+    facts.network = parse_network_need(TRY(text_field(must_match, "network")))
+                        .value_or(NetworkNeed::kUnmetered);
   facts.conditions = TRY(read_conditions(must_match));
   if (facts.version.empty() || facts.version.size() > kVersionTextMax)
     return fail(ErrorCode::kBadFormat, "\"version\" has 1 to {} characters", kVersionTextMax);
@@ -112,11 +116,27 @@ Json must_match_json(const ImageFacts& facts) {
               {"batteryPercentMin", facts.battery_percent_min},
               {"conditions", Json::array()}};
   for (const std::string& condition : facts.conditions) object["conditions"].push_back(condition);
+  if (facts.network != NetworkNeed::kAny) object["network"] = to_string(facts.network);
   if (facts.licence_key) object["licenceKey"] = facts.licence_key->to_json();
   return object;
 }
 
 }  // namespace
+
+std::string_view to_string(NetworkNeed need) {
+  switch (need) {
+    case NetworkNeed::kAny: return "any";
+    case NetworkNeed::kNotRoaming: return "not-roaming";
+    case NetworkNeed::kUnmetered: return "unmetered";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<NetworkNeed> parse_network_need(std::string_view text) {
+  for (const auto need : {NetworkNeed::kAny, NetworkNeed::kNotRoaming, NetworkNeed::kUnmetered})
+    if (text == to_string(need)) return need;
+  return fail(ErrorCode::kInvalidArgument, "network {}: any, not-roaming or unmetered", text);
+}
 
 Result<ImageEntry> read_image_entry(const std::string& name, const Target& target) {
   auto entry = read_entry(name, target);

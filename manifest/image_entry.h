@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -14,6 +15,11 @@
 
 namespace layby::manifest {
 
+// Over which connection an image's payloads may come (P2.3); stricter ones last.
+enum class NetworkNeed : std::uint8_t { kAny, kNotRoaming, kUnmetered };
+std::string_view to_string(NetworkNeed need);  // "any", "not-roaming", "unmetered"
+Result<NetworkNeed> parse_network_need(std::string_view text);
+
 // `mustMatch`: what Director and Image repository must say alike, byte for byte.
 struct ImageFacts {
   ImageKind kind;
@@ -22,6 +28,7 @@ struct ImageFacts {
   std::uint64_t release_counter = 1;
   std::uint64_t duration_seconds = 0;
   std::uint64_t battery_percent_min = 0;
+  NetworkNeed network = NetworkNeed::kAny;
   std::vector<std::string> conditions;
   std::optional<PublicKey> licence_key;  // functions, and only they
 };

@@ -63,21 +63,24 @@ Result<void> check_expected(const Licence& licence, const LicenceMark& mark,
   return {};
 }
 
+Result<Envelope> unseal(ByteSpan sealed, const crypto::SealSecretKey& car) {
+  if (sealed.size() > kLicenceBytesMax)
+    return fail(ErrorCode::kEndlessData, "a licence of {} bytes, at most {} are allowed",
+                sealed.size(), kLicenceBytesMax);
+  const auto opened = crypto::open_sealed(sealed, car);
+  if (!opened)
+    return fail(ErrorCode::kLicenceRefused, "the licence is not sealed to this car: {}",
+                opened.error().message());
+  return TRY_CONTEXT(Envelope::parse(*opened, kLicenceBytesMax), "the licence");
+}
+
 }  // namespace
 
 // The one who may make a VerifiedLicence.
 struct LicenceOpener {
   static Result<VerifiedLicence> open(ByteSpan sealed, const crypto::SealSecretKey& car,
                                       const LicenceExpectation& expected) {
-    if (sealed.size() > kLicenceBytesMax)
-      return fail(ErrorCode::kEndlessData, "a licence of {} bytes, at most {} are allowed",
-                  sealed.size(), kLicenceBytesMax);
-    const auto opened = crypto::open_sealed(sealed, car);
-    if (!opened)
-      return fail(ErrorCode::kLicenceRefused, "the licence is not sealed to this car: {}",
-                  opened.error().message());
-    const Envelope envelope =
-        TRY_CONTEXT(Envelope::parse(*opened, kLicenceBytesMax), "the licence");
+    const Envelope envelope = TRY(unseal(sealed, car));
     TRY_VOID(verify_signature(envelope, expected.licence_key, "the licence"));
     auto licence = decode(envelope.signed_part());
     if (!licence) return fail(ErrorCode::kBadFormat, "the licence: {}", licence.error().message());
@@ -95,6 +98,17 @@ Result<Bytes> make_licence(const Licence& licence, const crypto::Signer& licence
 Result<VerifiedLicence> open_licence(ByteSpan sealed, const crypto::SealSecretKey& car,
                                      const LicenceExpectation& expected) {
   return LicenceOpener::open(sealed, car, expected);
+}
+
+Result<FunctionId> claimed_function(ByteSpan sealed, const crypto::SealSecretKey& car,
+                                    const Vin& vin) {
+  const Envelope envelope = TRY(unseal(sealed, car));
+  auto licence = decode(envelope.signed_part());
+  if (!licence) return fail(ErrorCode::kBadFormat, "the licence: {}", licence.error().message());
+  if (licence->vin != vin)
+    return fail(ErrorCode::kLicenceRefused, "the licence is for the car {}, this is {}",
+                licence->vin.text(), vin.text());
+  return std::move(licence->function);
 }
 
 std::string_view to_string(FunctionState state) {

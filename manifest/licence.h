@@ -67,6 +67,12 @@ struct LicenceExpectation {
 Result<VerifiedLicence> open_licence(ByteSpan sealed, const crypto::SealSecretKey& car,
                                      const LicenceExpectation& expected);
 
+// Which function a licence speaks of, before its key is known: sealed to this car, for this VIN,
+// but not verified. Good for waiting for that function and for nothing else. Errors as
+// open_licence's, but for the signature.
+Result<FunctionId> claimed_function(ByteSpan sealed, const crypto::SealSecretKey& car,
+                                    const Vin& vin);
+
 enum class FunctionState { kActive, kExpired, kRevoked };
 std::string_view to_string(FunctionState state);  // "active", "expired", "revoked"
 Result<FunctionState> parse_function_state(std::string_view text);

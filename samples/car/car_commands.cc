@@ -39,8 +39,10 @@ Result<void> activate(const Json& request, CarState& car) {
   active.package = package;
   active.sha256 = TRY(digest_of(package));
   active.until = TRY(manifest::text_field(request, "until"));
+  const auto known = car.functions.find(id);
+  // A term that was renewed is no activation.
+  if (known == car.functions.end() || known->second.sha256 != active.sha256) ++car.activations;
   car.functions[id] = std::move(active);
-  ++car.activations;
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
+#include "manifest/names.h"
 #include "manifest/vin.h"
 
 namespace layby::samples {
@@ -18,6 +19,9 @@ namespace {
 
 using manifest::Json;
 namespace vss = agent::vss;
+
+// Who is signed in; the agent does not look at it (P2.5).
+constexpr std::string_view kSignedIn = "Vehicle.Driver.Identifier.Subject";
 
 constexpr std::uint64_t kStateBytesMax = 1 * kMiB;
 
@@ -40,6 +44,11 @@ bool is_number(const std::string& value) {
          value.find_first_not_of("0123456789.-") == std::string::npos;
 }
 
+// A map region, or who is signed in.
+bool is_name(const std::string& value) {
+  return manifest::RegionId::parse(value).has_value();
+}
+
 constexpr Control kControls[] = {
     {"gear", "P", [](const std::string& v) { return is_one_of(v, "P", "R", "N", "D"); }},
     {"speed", "0", is_number},
@@ -54,7 +63,13 @@ constexpr Control kControls[] = {
     {"private_mode", "off", is_switch},
     {"roaming", "off", is_switch},
     {"bearer", "wifi",
-     [](const std::string& v) { return is_one_of(v, "wifi", "sim", "inserted-sim", "none"); }},
+     [](const std::string& v) {
+       return is_one_of(v, "wifi", "sim", "inserted-sim", "hotspot", "none");
+     }},
+    {"radio", "5G", [](const std::string& v) { return is_one_of(v, "2G", "3G", "4G", "5G"); }},
+    {"in_call", "off", is_switch},
+    {"region", "none", is_name},
+    {"user", "none", is_name},
     {"language", "en", [](const std::string& v) { return agent::language_from(v).has_value(); }},
     {"activate_at", "none",
      [](const std::string& v) { return v == "none" || parse_utc(v).has_value(); }},
@@ -184,6 +199,10 @@ std::map<std::string, std::string> signals(const CarState& car) {
   add("private_mode", vss::kPrivateMode, boolean(is_on(car, "private_mode")));
   add("roaming", vss::kRoaming, boolean(is_on(car, "roaming")));
   add("bearer", vss::kBearer, car.controls.at("bearer"));
+  add("radio", vss::kRadioGeneration, car.controls.at("radio"));
+  add("in_call", vss::kInCall, boolean(is_on(car, "in_call")));
+  if (car.controls.at("region") != "none") add("region", vss::kRegion, car.controls.at("region"));
+  if (car.controls.at("user") != "none") add("user", kSignedIn, car.controls.at("user"));
   add("language", vss::kLanguage, car.controls.at("language"));
   if (car.controls.at("activate_at") != "none")
     add("activate_at", vss::kActivateAt, car.controls.at("activate_at"));

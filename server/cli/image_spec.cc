@@ -12,15 +12,16 @@ namespace {
 
 constexpr std::uint64_t kSpecBytesMax = kMiB;
 
-constexpr std::array<std::string_view, 9> kSpecFields = {"kind",
-                                                         "region",
-                                                         "id",
-                                                         "path",
-                                                         "version",
-                                                         "hardware",
-                                                         "release_counter",
-                                                         "duration_seconds",
-                                                         "battery_percent_min"};
+constexpr std::array<std::string_view, 10> kSpecFields = {"kind",
+                                                          "region",
+                                                          "id",
+                                                          "path",
+                                                          "version",
+                                                          "hardware",
+                                                          "release_counter",
+                                                          "duration_seconds",
+                                                          "battery_percent_min",
+                                                          "network"};
 
 Result<std::string> optional_text(const Json& object, std::string_view key) {
   if (manifest::find_field(object, key) == nullptr) return std::string();
@@ -56,6 +57,7 @@ Result<ImageSpec> spec_from(const Json& object, const std::string& directory) {
   spec.release_counter = TRY(manifest::uint_field(object, "release_counter"));
   spec.duration_seconds = TRY(optional_uint(object, "duration_seconds"));
   spec.battery_percent_min = TRY(optional_uint(object, "battery_percent_min"));
+  spec.network = TRY(optional_text(object, "network"));
   return spec;
 }
 
@@ -121,6 +123,7 @@ Result<PreparedImage> prepare_image(Disk& disk, const ImageSpec& spec,
                              .conditions = {},
                              .licence_key = {}};
   if (kind == manifest::ImageKind::kFunction) facts.licence_key = licence_key;
+  if (!spec.network.empty()) facts.network = TRY(manifest::parse_network_need(spec.network));
   return PreparedImage{.entry = {.name = name,
                                  .length = digests.length,
                                  .sha256 = digests.sha256,

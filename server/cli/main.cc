@@ -336,6 +336,7 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
   publish->add_option("--release-counter", single.release_counter)->needs(path);
   publish->add_option("--duration-seconds", single.duration_seconds)->needs(path);
   publish->add_option("--battery-percent-min", single.battery_percent_min)->needs(path);
+  publish->add_option("--network", single.network, "any, not-roaming or unmetered")->needs(path);
 }
 
 void add_image_commands(CLI::App& app, Program& program) {

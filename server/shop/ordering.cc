@@ -187,6 +187,15 @@ Answer<Response> owner_says(const Services& services, const Request& request, Or
 
 }  // namespace
 
+Answer<Order> order_regions(CarAffairs& affairs, const std::vector<std::string>& names,
+                            const std::string& account) {
+  const OrderRequest wanted{.vin = affairs.car().vin,
+                            .kind = manifest::ImageKind::kMap,
+                            .product = {},
+                            .regions = names};
+  return order_map(affairs, wanted, account);
+}
+
 Result<std::optional<Image>> newest_for_car(const Store& store, const Car& car,
                                             const manifest::Slot& slot) {
   std::set<manifest::HardwareId> tried;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/fleet/auth.h"
+#include "server/fleet/car_affairs.h"
 #include "server/fleet/refusal.h"
 #include "server/shop/order.h"
 #include "server/shop/product.h"
@@ -14,6 +15,10 @@ Response post_order(const Services& services, const Request& request);
 Response post_cancel(const Services& services, const Request& request);
 // POST /v1/orders/{id}/withdraw
 Response post_withdraw(const Services& services, const Request& request);
+
+// A map order of these regions, with every check of P3.1; `account` gets the messages.
+Answer<Order> order_regions(CarAffairs& affairs, const std::vector<std::string>& names,
+                            const std::string& account);
 
 // The newest listed image of a slot for any control unit of the car.
 Result<std::optional<Image>> newest_for_car(const Store& store, const Car& car,

@@ -1,6 +1,7 @@
 #include "server/shop/routes.h"
 
 #include "server/shop/catalogue_routes.h"
+#include "server/shop/map_request.h"
 #include "server/shop/ordering.h"
 
 namespace layby::server {
@@ -20,6 +21,7 @@ void add_shop_routes(Router& router, const Services& services) {
   add(Method::kGet, "/v1/orders/{id}", get_order);
   add(Method::kGet, "/v1/cars/{vin}/orders", get_car_orders);
   add(Method::kPost, "/v1/orders/{id}/cancel", post_cancel);
+  add(Method::kPost, "/v1/vehicle/map-requests", post_map_request);
   add(Method::kPost, "/v1/orders/{id}/withdraw", post_withdraw);
 }
 

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "delta/encoder.h"
 #include "delta/payload.h"
+#include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "manifest/server_time.h"
 #include "tests/agent/memory_disk.h"
@@ -150,6 +151,7 @@ void FakeServer::publish(const ImageSpec& spec) {
   entry.facts.release_counter = spec.release_counter;
   entry.facts.duration_seconds = 120;
   entry.facts.battery_percent_min = spec.battery_percent_min;
+  entry.facts.network = spec.network;
   if (name.kind() == manifest::ImageKind::kFunction)
     entry.facts.licence_key = manifest::PublicKey::from_ed25519(licence_key_->public_key());
   targets_[spec.name] = manifest::make_image_target(entry);
@@ -193,6 +195,17 @@ manifest::OrderId FakeServer::order_licence(const std::string& function,
                      .licence = issue_licence(function, id, state, until)});
   sign_director();
   return id;
+}
+
+void FakeServer::renew(const manifest::OrderId& id, const std::string& function,
+                       std::optional<UnixSeconds> until, std::optional<std::string> vin) {
+  for (manifest::Order& order : orders_) {
+    if (order.id != id) continue;
+    order.action = manifest::OrderAction::kLicence;
+    order.images.clear();
+    order.licence = issue_licence(function, id, manifest::LicenceState::kActive, until, vin);
+  }
+  sign_director();
 }
 
 void FakeServer::cancel(const manifest::OrderId& id) {
@@ -240,6 +253,21 @@ HttpResponse FakeServer::take_report(const std::string& body) {
       }
   }
   return response(200, "{\"acknowledged\":" + std::to_string(report_counter_) + "}");
+}
+
+HttpResponse FakeServer::take_wish(const std::string& body) {
+  const auto json = manifest::parse_strict(as_bytes(body), {.bytes_max = 4096});
+  LAYBY_ASSERT(json.has_value());
+  std::vector<std::string> regions, images;
+  for (const auto& region : json->at("regions")) regions.push_back(region.get<std::string>());
+  map_wishes.push_back(regions);
+  for (const std::string& region : regions)
+    if (const auto newest = newest_maps.find(region); newest != newest_maps.end()) {
+      images.push_back(newest->second);
+      newest_maps.erase(newest);  // ordered once
+    }
+  if (images.empty()) return response(200, "{}");
+  return response(201, "{\"id\":\"" + order(images).text() + "\"}");
 }
 
 std::optional<manifest::OrderReport> FakeServer::reported(const manifest::OrderId& id) const {
@@ -293,6 +321,7 @@ HttpResponse FakeServer::answer(const HttpRequest& request) {
   if (path.starts_with(director)) return metadata(director_, path.substr(director.size()), request);
   if (path.starts_with(image)) return metadata(images_, path.substr(image.size()), request);
   if (path == "/v1/vehicle/manifest") return take_report(request.body);
+  if (path == "/v1/vehicle/map-requests") return take_wish(request.body);
   return response(404);
 }
 

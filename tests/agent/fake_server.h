@@ -26,6 +26,7 @@ struct ImageSpec {
   std::optional<Bytes> base;  // a delta from it is offered beside the whole image
   std::uint64_t release_counter = 1;
   std::uint64_t battery_percent_min = 40;
+  manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
 };
 
 class FakeServer final : public agent::Transport {
@@ -43,6 +44,9 @@ class FakeServer final : public agent::Transport {
   manifest::OrderId order_licence(const std::string& function, manifest::LicenceState state,
                                   std::optional<UnixSeconds> until);
   void cancel(const manifest::OrderId& id);
+  // The same order is now a newer licence of its function.
+  void renew(const manifest::OrderId& id, const std::string& function,
+             std::optional<UnixSeconds> until, std::optional<std::string> vin = std::nullopt);
   // The same order is now one to deactivate, as after a withdrawal.
   void deactivate(const manifest::OrderId& id, const std::string& function);
   Bytes issue_licence(const std::string& function, const manifest::OrderId& order,
@@ -62,6 +66,10 @@ class FakeServer final : public agent::Transport {
 
   // The server has had reports that the car does not know of any more.
   void skip_reports(std::uint64_t count) { report_counter_ += count; }
+
+  // Regions that the car asked for by itself, one list a request; newest maps become an order.
+  std::vector<std::vector<std::string>> map_wishes;
+  std::map<std::string, std::string> newest_maps;  // region and image
 
   // Settings.
   bool issues_licences = true;
@@ -105,6 +113,7 @@ class FakeServer final : public agent::Transport {
   agent::HttpResponse metadata(const Signed& repository, const std::string& file,
                                const agent::HttpRequest& request) const;
   agent::HttpResponse take_report(const std::string& body);
+  agent::HttpResponse take_wish(const std::string& body);
   Result<agent::HttpResponse> send_payload(const agent::HttpRequest& request,
                                            const agent::BodySink& sink);
 

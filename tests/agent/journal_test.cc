@@ -28,6 +28,14 @@ Record sample(std::uint64_t counter) {
   order.images.push_back(image);
   record.orders.push_back(order);
   record.functions[manifest::FunctionId::parse("f").value()].on = true;
+  record.functions[manifest::FunctionId::parse("f").value()].told_until = 1'900'000'000;
+  record.orders[0].offered_at = 1'800'000'001;
+  record.orders[0].images[0].network = manifest::NetworkNeed::kNotRoaming;
+  record.data_month = "2026-11";
+  record.data_bytes = 12;
+  record.visits[manifest::RegionId::parse("DE").value()] = 1'800'000'002;
+  record.map_ask_next = 1'800'000'003;
+  record.map_found = record.orders[0].id.text();
   return record;
 }
 

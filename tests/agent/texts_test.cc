@@ -38,6 +38,18 @@ TEST_CASE("each condition has a text of its own (P4.3)") {
   CHECK(texts.size() == kConditions.size());
 }
 
+TEST_CASE("one and many are told apart in every language (P1.13)") {
+  CHECK(counted(1, Unit::kMinute, Language::kEnglish) == "1 minute");
+  CHECK(counted(2, Unit::kMinute, Language::kEnglish) == "2 minutes");
+  CHECK(counted(1, Unit::kDay, Language::kGerman) == "1 Tag");
+  CHECK(counted(14, Unit::kDay, Language::kGerman) == "14 Tage");
+  CHECK(counted(0, Unit::kHour, Language::kFrench) == "0 heure");
+  CHECK(counted(0, Unit::kHour, Language::kItalian) == "0 ore");
+  for (const Language language : kLanguages)
+    for (const Unit unit : {Unit::kMinute, Unit::kDay})
+      CHECK(counted(1, unit, language).substr(2) != counted(2, unit, language).substr(2));
+}
+
 TEST_CASE("languages go by their codes") {
   for (const Language language : kLanguages) CHECK(language_from(to_string(language)) == language);
   CHECK(!language_from("es"));

@@ -89,19 +89,21 @@ Bytes World::archive(const std::string& directory) {
   return bytes;
 }
 
-void World::publish_maps() {
+void World::publish_maps(manifest::NetworkNeed network) {
   for (const char* region : kRegions)
     server.publish({.name = std::string("maps/") + region + "/2.tar",
                     .bytes = new_regions[region],
                     .base = old_regions[region],
-                    .release_counter = 2});
+                    .release_counter = 2,
+                    .network = network});
 }
 
-void World::publish_software() {
+void World::publish_software(manifest::NetworkNeed network) {
   server.publish({.name = "software/hu-4/2.0.0.img",
                   .bytes = new_software,
                   .base = old_software,
-                  .release_counter = 2});
+                  .release_counter = 2,
+                  .network = network});
 }
 
 void World::publish_function(const std::string& version, std::uint64_t release_counter) {
@@ -113,7 +115,7 @@ void World::publish_function(const std::string& version, std::uint64_t release_c
 
 void World::start() {
   agent.reset();
-  auto opened = agent::Agent::open(disk, clock, server, vehicle, {.state_directory = kState});
+  auto opened = agent::Agent::open(disk, clock, server, vehicle, options);
   LAYBY_ASSERT(opened.has_value());
   agent = std::move(*opened);
 }

@@ -33,13 +33,14 @@ class World {
   FakeServer server;
   FakeVehicle vehicle;
   std::unique_ptr<agent::Agent> agent;
+  agent::AgentOptions options{.state_directory = kState};  // for the next start
 
   // Contents of the factory, and the next release, which is published with a delta from it.
   std::map<std::string, Bytes> old_regions, new_regions;  // as images (archives)
   Bytes old_software, new_software, package;
 
-  void publish_maps();
-  void publish_software();
+  void publish_maps(manifest::NetworkNeed network = manifest::NetworkNeed::kAny);
+  void publish_software(manifest::NetworkNeed network = manifest::NetworkNeed::kAny);
   void publish_function(const std::string& version = "1.0.0", std::uint64_t release_counter = 1);
 
   // Opens the agent anew, as after a start.

@@ -256,3 +256,42 @@ TEST_CASE("a car takes no more orders than are looked through, so none is overlo
           .status == 200);
   CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 409);
 }
+
+TEST_CASE("P3.2: a car asks by itself, with the checks of an owner's order") {
+  ReadyWorld world;
+  const auto ask = [&](const Json& regions) {
+    return world.call(server::Method::kPost, "/v1/vehicle/map-requests", "", {{"regions", regions}},
+                      "", &world.car.certificate);
+  };
+  for (const char* region : {"DE", "FR", "IT", "NL"})
+    world.publish(std::string("maps/") + region + "/2.tar", 2);
+  CHECK(world.post("/v1/vehicle/map-requests", world.owner_token, {{"regions", {"DE"}}}).status ==
+        403);
+  CHECK(world.post("/v1/vehicle/map-requests", "", {{"regions", {"DE"}}}).status == 401);
+  CHECK(ask({"DE", "FR", "IT", "NL"}).code() == "too-many-regions");
+  CHECK(ask({"no region/at all"}).status == 400);
+  CHECK(ask({"DE", "DE"}).status == 400);
+  const Answered nothing = ask({"XX"});  // where the car is there is no map
+  CHECK(nothing.status == 200);
+  CHECK(nothing.body == Json::object());
+  const Answered found = ask({"DE", "XX", "FR"});
+  INFO(found.text);
+  REQUIRE(found.status == 201);
+  CHECK(found.body["regions"] == Json({"DE", "FR"}));
+  const std::string id = found.body["id"];
+  CHECK(world.order_state(id) == "staged");
+  CHECK(world.messages(id) == std::vector<std::string>{"ordered"});  // to the owner
+  CHECK(ask({"IT"}).code() == "already-ordered");
+  world.car.obey();
+  CHECK(world.order_state(id) == "active");
+  CHECK(ask({"DE", "FR"}).status == 200);
+  CHECK(ask({"IT", "DE"}).body["regions"] == Json({"IT"}));
+  const Answered trail =
+      world.get("/v1/cars/" + std::string(kVin) + "/audit", world.operator_token);
+  bool is_named = false;
+  for (const Json& record : trail.body["records"])
+    is_named = is_named || (record.value("order", "") == id && record["who"] == kVin);
+  CHECK(is_named);
+  world.check_audit();
+  CHECK(world.events("billing").empty());
+}

@@ -1,0 +1,290 @@
+// Bearers, roaming, calls on 2G, the monthly data budget (P2.3).
+#include "agent/network.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/time_text.h"
+#include "tests/agent/world.h"
+
+using namespace layby;
+using namespace layby::agent;
+using namespace layby::tests;
+using manifest::NetworkNeed;
+
+namespace {
+
+Facts facts_of(const std::map<std::string_view, std::string>& values) {
+  Facts facts;
+  for (const auto& [name, value] : values) facts.set(name, {value, 0});
+  return facts;
+}
+
+OrderRecord order_of(const char* image, NetworkNeed need = NetworkNeed::kAny) {
+  OrderRecord order{.id = manifest::OrderId::generate(kStart)};
+  const auto name = manifest::ImageName::parse(image).value();
+  order.images.push_back({.name = name, .slot = name.slot(), .network = need});
+  order.offered_at = kStart;
+  return order;
+}
+
+void connect(World& world, const std::string& bearer, const std::string& roaming = "false") {
+  world.vehicle.signals[std::string(vss::kBearer)] = bearer;
+  world.vehicle.signals[std::string(vss::kRoaming)] = roaming;
+}
+
+manifest::OrderId order_software(World& world, NetworkNeed need = NetworkNeed::kAny) {
+  world.publish_software(need);
+  return world.server.order({"software/hu-4/2.0.0.img"});
+}
+
+std::vector<std::string> waits(World& world, const manifest::OrderId& id) {
+  return world.order(id)->waiting_for;
+}
+
+constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+
+}  // namespace
+
+TEST_CASE("what each bearer is (P2.3)") {
+  CHECK(connection(Facts()) == Connection{});
+  CHECK(connection(facts_of({{vss::kBearer, "wifi"}, {vss::kRoaming, "true"}})) == Connection{});
+  for (const char* bearer : {"sim", "inserted-sim", "hotspot", "satellite"}) {
+    const Connection home = connection(facts_of({{vss::kBearer, bearer}}));
+    CHECK((home.is_there && home.is_metered && !home.is_roaming && !home.is_in_call));
+    // A value that is none is taken for the one that costs less.
+    for (const char* roaming : {"true", "maybe"})
+      CHECK(connection(facts_of({{vss::kBearer, bearer}, {vss::kRoaming, roaming}})).is_roaming);
+  }
+  const Connection none = connection(facts_of({{vss::kBearer, "none"}, {vss::kRoaming, "true"}}));
+  CHECK((!none.is_there && !none.is_metered && !none.is_roaming));
+  const auto calls = [](const char* bearer, const char* generation, const char* in_call) {
+    return connection(facts_of({{vss::kBearer, bearer},
+                                {vss::kRadioGeneration, generation},
+                                {vss::kInCall, in_call}}))
+        .is_in_call;
+  };
+  CHECK(calls("sim", "2G", "true"));
+  CHECK(calls("inserted-sim", "2G", "true"));
+  CHECK(!calls("sim", "4G", "true"));
+  CHECK(!calls("sim", "2G", "false"));
+  CHECK(!calls("wifi", "2G", "true"));
+  CHECK(!calls("hotspot", "2G", "true"));
+}
+
+TEST_CASE("who may go over which connection (P2.3)") {
+  const Connection wifi, sim{.is_metered = true}, abroad{.is_metered = true, .is_roaming = true},
+      call{.is_metered = true, .is_in_call = true}, none{.is_there = false},
+      hidden{.is_private = true};
+  const NetworkPolicy home{.roaming = RoamingUse::kNothing}, news{},
+      all{.roaming = RoamingUse::kPayloads};
+  CHECK(!bar_to_news(wifi, home));
+  CHECK(!bar_to_news(sim, home));
+  CHECK(bar_to_news(abroad, home) == Wait::kRoaming);
+  CHECK(!bar_to_news(abroad, news));
+  CHECK(bar_to_news(call, all) == Wait::kCall);
+  CHECK(bar_to_news(none, all) == Wait::kConnection);
+  CHECK(bar_to_news(hidden, all) == Wait::kPrivateMode);
+
+  const auto bar = [](const Connection& by, const NetworkPolicy& policy, const OrderRecord& order,
+                      UnixSeconds now = kStart, std::uint64_t left = kNoLimit) {
+    const auto found = bar_to_payload(by, policy, order, now, left);
+    return found ? std::optional(found->wait) : std::nullopt;
+  };
+  const OrderRecord any = order_of("software/hu-4/2.img"),
+                    at_home = order_of("software/hu-4/2.img", NetworkNeed::kNotRoaming),
+                    free = order_of("software/hu-4/2.img", NetworkNeed::kUnmetered),
+                    map = order_of("maps/DE/2.tar");
+  CHECK(!bar(sim, news, any));
+  CHECK(bar(abroad, news, any) == Wait::kRoaming);
+  CHECK(!bar(abroad, all, any));
+  CHECK(bar(abroad, all, at_home) == Wait::kRoaming);
+  CHECK(!bar(sim, all, at_home));
+  CHECK(bar(sim, all, free) == Wait::kWifi);
+  CHECK(!bar(wifi, home, free));
+  CHECK(bar(sim, all, map) == Wait::kWifi);
+  CHECK(bar_to_payload(sim, all, map, kStart, kNoLimit)->ends == kStart + kDaySeconds);
+  CHECK(!bar(sim, all, map, kStart + kDaySeconds));
+  CHECK(!bar(wifi, all, map));
+  CHECK(bar(sim, all, any, kStart, 0) == Wait::kDataBudget);
+  CHECK(!bar(wifi, all, any, kStart, 0));
+  CHECK(bar(call, all, any) == Wait::kCall);
+}
+
+TEST_CASE("while roaming there are news but no payloads, unless that is allowed (P2.3)") {
+  World world;
+  connect(world, "sim", "true");
+  const auto id = order_software(world);
+  world.run(3600);
+  CHECK(world.state(id) == State::kOffered);
+  CHECK(waits(world, id) == std::vector<std::string>{"roaming"});
+  CHECK(world.server.payload_bytes_sent == 0);
+  CHECK(world.vehicle.shows("No download while roaming"));
+  CHECK(!world.server.reports().empty());
+  SECTION("at home it goes on by itself") {
+    connect(world, "sim");
+    CHECK(world.run_until_state(id, State::kDownloaded, 600));
+  }
+  SECTION("the host allows it") {
+    world.options.network.roaming = RoamingUse::kPayloads;
+    world.start();
+    CHECK(world.run_until_state(id, State::kDownloaded, 600));
+  }
+  SECTION("the host allows not even news") {
+    world.options.network.roaming = RoamingUse::kNothing;
+    world.start();
+    const auto asked = world.server.requests;
+    world.run_days(2);
+    CHECK(world.server.requests == asked);
+  }
+}
+
+TEST_CASE("what a package asks for is in its signed metadata, and is obeyed (P2.3)") {
+  World world;
+  world.options.network.roaming = RoamingUse::kPayloads;
+  SECTION("not roaming") {
+    connect(world, "sim", "true");
+    const auto id = order_software(world, NetworkNeed::kNotRoaming);
+    world.run(3600);
+    CHECK(waits(world, id) == std::vector<std::string>{"roaming"});
+    CHECK(world.server.payload_bytes_sent == 0);
+    connect(world, "inserted-sim");
+    CHECK(world.run_until_state(id, State::kDownloaded, 600));
+  }
+  SECTION("unmetered") {
+    connect(world, "hotspot");
+    const auto id = order_software(world, NetworkNeed::kUnmetered);
+    world.run_days(5);
+    CHECK(waits(world, id) == std::vector<std::string>{"wifi"});
+    CHECK(world.server.payload_bytes_sent == 0);
+    CHECK(world.vehicle.shows("waits for Wi-Fi"));
+    connect(world, "wifi");
+    CHECK(world.run_until_state(id, State::kDownloaded, 600));
+  }
+}
+
+TEST_CASE("maps wait for Wi-Fi, and after the time that was set come over any bearer (P2.3)") {
+  World world;
+  connect(world, "sim");
+  world.options.network.map_wifi_wait_seconds = 3 * 3600;
+  world.publish_maps();
+  const auto id = world.server.order({"maps/DE/2.tar", "maps/FR/2.tar", "maps/NL/2.tar"});
+  world.run(3600);
+  CHECK(waits(world, id) == std::vector<std::string>{"wifi"});
+  world.start();  // the time that passed is not forgotten
+  SECTION("no Wi-Fi comes") {
+    world.run(3600);
+    CHECK(world.server.payload_bytes_sent == 0);
+    CHECK(world.run_until_state(id, State::kDownloaded, 3600 + 60));
+  }
+  SECTION("Wi-Fi comes, and goes in the middle") {
+    world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+      if (range.offset > 0) connect(world, "sim");
+    };
+    connect(world, "wifi");
+    world.run(60);
+    CHECK(world.state(id) == State::kDownloading);
+    CHECK(waits(world, id) == std::vector<std::string>{"wifi"});
+    CHECK(world.order(id)->images[0].chunks_done == 1);
+    world.server.at_payload = nullptr;
+    connect(world, "wifi");
+    CHECK(world.run_until_state(id, State::kDownloaded, 60));
+  }
+}
+
+TEST_CASE("on 2G nothing is asked or told during a call, and all goes on behind it (P2.3)") {
+  World world;
+  connect(world, "sim");
+  world.vehicle.signals[std::string(vss::kRadioGeneration)] = "2G";
+  world.vehicle.signals[std::string(vss::kInCall)] = "false";
+  const auto id = order_software(world);
+  world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+    if (range.offset > 0) world.vehicle.signals[std::string(vss::kInCall)] = "true";
+  };
+  world.run(60);
+  REQUIRE(world.state(id) == State::kDownloading);
+  CHECK(world.order(id)->images[0].chunks_done == 1);
+  CHECK(waits(world, id) == std::vector<std::string>{"call"});
+  CHECK(world.vehicle.shows("pauses during the call"));
+  const auto asked = world.server.requests;
+  world.run(2 * 3600);
+  CHECK(world.server.requests == asked);
+  world.server.at_payload = nullptr;
+  world.vehicle.signals[std::string(vss::kInCall)] = "false";
+  CHECK(world.run_until_state(id, State::kDownloaded, 60));
+}
+
+TEST_CASE(
+    "the month's data budget holds to a chunk, across restarts, and ends with the month "
+    "(P2.3)") {
+  World world;
+  constexpr std::uint64_t kBudget = 50'000;
+  world.options.network.data_budget_bytes = kBudget;
+  connect(world, "sim");
+  world.publish_function();  // a whole image: no delta makes it small
+  world.server.publish({.name = "software/hu-4/2.0.0.img",
+                        .bytes = noise(150'000, 77),
+                        .base = {},
+                        .release_counter = 2});
+  const auto id = world.server.order({"software/hu-4/2.0.0.img"});
+  std::uint64_t largest = 0;
+  world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+    largest = std::max(largest, range.length);
+  };
+  world.run(3600);
+  REQUIRE(world.state(id) == State::kDownloading);
+  CHECK(waits(world, id) == std::vector<std::string>{"data-budget"});
+  CHECK(world.vehicle.shows("data volume is used up"));
+  const std::uint64_t used = world.server.payload_bytes_sent;
+  CHECK(used >= kBudget);
+  CHECK(used <= kBudget + 20'000);  // one chunk
+  CHECK(world.agent->record().data_bytes == used);
+  CHECK(world.agent->record().data_month == format_utc(world.agent->trusted_now()).substr(0, 7));
+  world.start();
+  world.run(3600);
+  CHECK(world.server.payload_bytes_sent == used);
+  SECTION("Wi-Fi does not count") {
+    connect(world, "wifi");
+    REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+    CHECK(world.agent->record().data_bytes == used);
+  }
+  SECTION("the next month, in UTC") {
+    const std::string month = world.agent->record().data_month;
+    REQUIRE(world.run_days(32, [&] { return world.server.payload_bytes_sent > used; }));
+    CHECK(format_utc(world.clock.now()).substr(0, 7) > month);
+    CHECK(format_utc(world.clock.now()).substr(8, 2) == "01");
+    world.run(3600);
+    CHECK(world.agent->record().data_bytes <= kBudget + 20'000);
+    CHECK(world.server.payload_bytes_sent - used == world.agent->record().data_bytes);
+  }
+}
+
+TEST_CASE("what breaks off is counted as far as it came (P2.3)") {
+  World world;
+  world.options.network.data_budget_bytes = 10'000'000;
+  connect(world, "sim");
+  const auto id = order_software(world);
+  world.server.break_payload_after = 3'000;
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  CHECK(world.agent->record().data_bytes == world.server.payload_bytes_sent);
+  CHECK(world.agent->record().data_bytes == world.order(id)->bytes_received);
+}
+
+TEST_CASE("a car that falls silent is neither at home nor out of private mode (P2.2, P2.3)") {
+  World world;
+  connect(world, "sim", "true");
+  const auto id = order_software(world);
+  world.run(60);
+  world.vehicle.unreachable = true;
+  world.run(3600);
+  CHECK(world.state(id) == State::kOffered);
+  CHECK(world.server.payload_bytes_sent == 0);
+  world.vehicle.unreachable = false;
+  world.vehicle.signals[std::string(vss::kPrivateMode)] = "true";
+  world.run(60);
+  world.vehicle.unreachable = true;
+  world.start();
+  const auto asked = world.server.requests;
+  world.run_days(1);
+  CHECK(world.server.requests == asked);
+  CHECK(world.agent->record().private_mode);
+}

@@ -1,0 +1,227 @@
+// Terms in the car: renewals, their end without a connection, and what the head unit says of them
+// (P1.9, P1.13).
+#include <catch2/catch.hpp>
+
+#include "base/time_text.h"
+#include "tests/agent/world.h"
+
+using namespace layby;
+using namespace layby::agent;
+using namespace layby::tests;
+using manifest::LicenceState;
+
+namespace {
+
+constexpr const char* kFunction = "adaptive-cruise";
+constexpr UnixSeconds kFirstEnd = kStart + 10 * kDaySeconds;
+constexpr UnixSeconds kNextEnd = kStart + 40 * kDaySeconds;
+
+manifest::OrderId buy(World& world) {
+  world.server.licence_until = kFirstEnd;
+  world.publish_function();
+  return world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+}
+
+manifest::OrderId buy_and_activate(World& world) {
+  const auto id = buy(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 60));
+  return id;
+}
+
+bool is_on(World& world) {
+  return world.vehicle.functions.contains(kFunction);
+}
+
+const manifest::FunctionReport& told(World& world) {
+  REQUIRE(!world.server.reports().empty());
+  const auto& functions = world.server.reports().back().functions;
+  REQUIRE(functions.size() == 1);
+  return functions.begin()->second;
+}
+
+}  // namespace
+
+TEST_CASE("a renewal takes the older licence's place at once, while driving (P1.9)") {
+  World world;
+  const auto id = buy_and_activate(world);
+  world.vehicle.drive();
+  world.run(60);
+  const auto commands = world.vehicle.log.size();
+  SECTION("under an order of its own") {
+    world.server.cancel(id);
+    const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+    REQUIRE(world.run_until_state(renewal, State::kActive, 2 * 3600));
+    CHECK(world.order(renewal)->attempts == 0);
+  }
+  SECTION("under the order that it renews, also before the car has forgotten that") {
+    world.server.renew(id, kFunction, kNextEnd);
+    REQUIRE(world.run(2 * 3600, [&] {
+      return world.order(id)->action == manifest::OrderAction::kLicence &&
+             world.state(id) == State::kActive;
+    }));
+  }
+  world.run(60);
+  CHECK(world.vehicle.log.size() == commands);  // nothing was switched
+  CHECK(told(world).counter == 2);
+  CHECK(told(world).until == kNextEnd);
+  CHECK(told(world).state == manifest::FunctionState::kActive);
+  // The car learns the new end when it is left; that is no installation.
+  world.vehicle.park_locked();
+  world.run(60);
+  CHECK(world.vehicle.log.back() == "activate adaptive-cruise until " + format_utc(kNextEnd));
+  CHECK(world.vehicle.log.size() == commands + 1);
+  world.start();
+  world.run(60);
+  CHECK(world.vehicle.log.size() == commands + 1);
+  world.run_days(35);
+  CHECK(is_on(world));
+  world.run_days(6);
+  CHECK(!is_on(world));
+}
+
+TEST_CASE("a renewal that comes before its function waits for it (P1.9)") {
+  World world;
+  const auto id = buy(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  REQUIRE(world.order(id)->waiting_for == std::vector<std::string>{"exit-and-lock", "gear",
+                                                                   "parking-brake", "power",
+                                                                   "driver", "doors-locked"});
+  const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+  world.run(2 * 3600);
+  CHECK(world.state(renewal) == State::kOffered);
+  CHECK(world.order(renewal)->waiting_for == std::vector<std::string>{"function"});
+  CHECK(world.vehicle.shows("once the function is installed"));
+  CHECK(world.agent->record().attack.empty());
+  world.start();
+  world.run(60);
+  CHECK(world.state(renewal) == State::kOffered);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 60));
+  REQUIRE(world.run_until_state(renewal, State::kActive, 60));
+  world.run(60);
+  CHECK(told(world).counter == 2);
+  CHECK(told(world).until == kNextEnd);
+}
+
+TEST_CASE("a renewal for another car is refused once and named, and a right one counts (P1.3)") {
+  World world;
+  const auto id = buy_and_activate(world);
+  world.server.renew(id, kFunction, kNextEnd, "WVWZZZ1JZXW000025");
+  REQUIRE(world.run_until_state(id, State::kRefused, 2 * 3600));
+  world.run(60);
+  CHECK(told(world).counter == 1);
+  int named = 0;
+  for (const manifest::EcuReport& report : world.server.reports())
+    if (report.attack.starts_with("licence-refused")) ++named;
+  CHECK(named == 1);
+  const auto reports = world.server.reports().size();
+  world.run(4 * 3600);
+  CHECK(world.server.reports().size() <= reports + 1);  // the attack is told once
+  CHECK(is_on(world));
+  world.server.renew(id, kFunction, kNextEnd);
+  REQUIRE(world.run_until_state(id, State::kActive, 2 * 3600));
+  world.run(60);
+  CHECK(told(world).counter == 3);
+  CHECK(is_on(world));
+}
+
+TEST_CASE("a renewal of what is switched off already walks by exit-and-lock (P1.9)") {
+  World world;
+  buy_and_activate(world);
+  world.server.offline = true;
+  world.run_days(11);
+  REQUIRE(!is_on(world));
+  world.server.offline = false;
+  world.vehicle.drive();
+  const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+  world.run(3600);
+  CHECK(world.state(renewal) == State::kDownloaded);
+  CHECK(!is_on(world));
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(renewal, State::kActive, 60));
+  CHECK(is_on(world));
+}
+
+TEST_CASE("what never was installed is off already: the deactivation says so (P1.7, P1.9)") {
+  World world;
+  const auto id = buy(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  world.server.deactivate(id, kFunction);
+  REQUIRE(world.run_until_state(id, State::kDeactivated, 2 * 3600));
+  world.run(60);
+  CHECK(world.server.reported(id)->state == manifest::OrderState::kDeactivated);
+  world.exit_and_lock();
+  world.run(600);
+  CHECK(!is_on(world));
+  CHECK(world.disk.list("/car/inbox")->empty());
+}
+
+TEST_CASE(
+    "a term that is over switches off only when every condition holds, offline (P1.9, P4.1)") {
+  World world;
+  buy_and_activate(world);
+  world.server.offline = true;
+  world.vehicle.drive();
+  world.run_days(11);
+  REQUIRE(is_on(world));
+  world.vehicle.park_locked();
+  const std::pair<std::string_view, const char*> spoilt[] = {
+      {vss::kGear, "127"},
+      {vss::kParkingBrake, "false"},
+      {vss::kPower, "ON"},
+      {vss::kCable, "true"},
+      {vss::kDriver, "true"},
+      {vss::kLowVoltageBattery, "11.2"},
+      {"Vehicle.Cabin.Door.Row1.DriverSide.IsLocked", "false"}};
+  for (const auto& [name, value] : spoilt) {
+    const std::string before = std::exchange(world.vehicle.signals[std::string(name)], value);
+    world.run(120);
+    INFO(name);
+    CHECK(is_on(world));
+    world.vehicle.signals[std::string(name)] = before;
+    if (name == vss::kCable) world.start();
+    // No step between two of them sees the car as it should be.
+    world.vehicle.signals[std::string(vss::kSpeed)] = "3";
+  }
+  world.vehicle.signals[std::string(vss::kSpeed)] = "0";
+  world.vehicle.fail_activate = 0;
+  world.run(120);
+  CHECK(!is_on(world));
+  CHECK(world.vehicle.log.back() == "deactivate adaptive-cruise");
+}
+
+TEST_CASE("the head unit shows what remains of a term, in the driver's language (P1.13)") {
+  World world;
+  buy_and_activate(world);
+  world.vehicle.drive();
+  world.run(60);
+  const std::string end = format_utc(kFirstEnd).substr(0, 10);
+  CHECK(world.vehicle.shows("Active until " + end));
+  CHECK(world.vehicle.shows(": adaptive-cruise (9 days left)"));
+  world.run_days(8);
+  CHECK(world.vehicle.shows("(1 day left)"));
+  world.vehicle.signals[std::string(vss::kLanguage)] = "de";
+  world.run(60);
+  CHECK(world.vehicle.shows("Aktiv bis " + end));
+  CHECK(world.vehicle.shows("(noch 1 Tag)"));
+  world.vehicle.signals[std::string(vss::kLanguage)] = "fr";
+  CHECK(world.run(36 * 3600, [&] { return world.vehicle.shows("(encore 23 heures)"); }));
+  world.server.order_licence(kFunction, LicenceState::kActive, std::nullopt);
+  world.vehicle.signals[std::string(vss::kLanguage)] = "nl";
+  world.run(2 * 3600);
+  CHECK(world.vehicle.shows("Actief zonder tijdslimiet: adaptive-cruise"));
+}
+
+TEST_CASE("the expected duration is told in minutes, of one or of many (P4.4)") {
+  World world;
+  world.publish_software();
+  const auto id = world.server.order({"software/hu-4/2.0.0.img"});
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  CHECK(world.vehicle.shows("takes about 2 minutes."));
+}
