@@ -1,9 +1,10 @@
-// The shop under load: what a sweep costs while very many orders wait and none is due, and orders
-// per second, durable, beside bare synced writes into the same kind of store.
+// The shop under load: what a sweep costs while very many orders wait and none, some or many of
+// them are due, and orders per second, durable, beside bare synced writes into the same store.
 //
 //   shop_bench [--waiting-orders=N] [Google Benchmark's own flags]
 //
-// N is 1 000 000 unless told otherwise. RocksDB lies in a directory under $TMPDIR, or /tmp, that is
+// N is 100 000 unless told otherwise; `--waiting-orders=10000000 --benchmark_filter=sweep` is the
+// size of a large fleet. RocksDB lies in a directory under $TMPDIR, or /tmp, that is
 // removed at the end.
 #include <benchmark/benchmark.h>
 
@@ -35,7 +36,7 @@ namespace {
 
 using namespace layby::server;
 
-std::size_t waiting_orders = 1'000'000;
+std::size_t waiting_orders = 100'000;
 constexpr std::size_t kCars = 200'000;  // more than one run orders for
 constexpr std::string_view kImage = "functions/adaptive-cruise/1.0.pkg";
 
@@ -161,6 +162,7 @@ class Shop {
                     .model = "aurora",
                     .model_year = 2026,
                     .country = "DE",
+                    .time_zone = "Europe/Berlin",
                     .hardware = {"radar-front"},
                     .ecus = {{.serial = serial,
                               .hardware_id = must(manifest::HardwareId::parse("hu-4")),
@@ -182,15 +184,16 @@ Shop& shop() {
   return the_shop;
 }
 
+// Entries of orders that are due in ten years: as many as wait, and none of them is met.
 void fill_deadlines() {
   static std::size_t there = 0;
+  const UnixSeconds from = shop().clock.now() + 3650 * kDaySeconds;
   while (there < waiting_orders) {
     Batch batch;
     for (std::size_t i = 0; i < 10'000 && there < waiting_orders; ++i, ++there) {
       batch.writes.push_back(
-          {deadline_key({.at = shop().clock.now() + kDaySeconds +
-                               static_cast<UnixSeconds>(there % (27 * kDaySeconds)),
-                         .kind = DeadlineKind::kDownload,
+          {deadline_key({.at = from + static_cast<UnixSeconds>(there % (27 * kDaySeconds)),
+                         .kind = DeadlineKind::kOrder,
                          .subject = vin_of(there).text(),
                          .id = manifest::OrderId::generate(shop().clock.now()).text()}),
            ""});
@@ -205,6 +208,32 @@ void sweep_with_nothing_due(benchmark::State& state) {
     if (!must(sweep_due(shop().services, shop().clock.now()))) std::exit(1);
   }
   state.counters["waiting"] = static_cast<double>(waiting_orders);
+}
+
+// What is due is the reminder of 7 days before the window's end: a commit for each order.
+void sweep_with_some_due(benchmark::State& state) {
+  fill_deadlines();
+  Shop& here = shop();
+  const auto due = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    state.PauseTiming();
+    for (std::size_t n = 0; n < due; ++n) {
+      if (post_order(here.services, here.order_request(here.next_car++)).status != 201)
+        std::exit(1);
+    }
+    here.clock.advance(22 * kDaySeconds);
+    state.ResumeTiming();
+    (void)must(sweep_due(here.services, here.clock.now()));
+    state.PauseTiming();
+    here.clock.advance(20 * kDaySeconds);  // their windows end, and answers are forgotten
+    (void)must(sweep_due(here.services, here.clock.now()));
+    state.ResumeTiming();
+  }
+  state.counters["waiting"] = static_cast<double>(waiting_orders);
+  state.counters["due"] = static_cast<double>(due);
+  state.counters["per_due"] =
+      benchmark::Counter(static_cast<double>(due) * static_cast<double>(state.iterations()),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 // One order: 201 means that order, index entries, events, messages, audit and answer are on disk.
@@ -238,6 +267,13 @@ void bare_synced_writes(benchmark::State& state) {
 BENCHMARK(bare_synced_writes)->Threads(1)->Threads(8)->UseRealTime();
 BENCHMARK(durable_orders)->Threads(1)->Threads(8)->UseRealTime();
 BENCHMARK(sweep_with_nothing_due)->Unit(benchmark::kMicrosecond);
+BENCHMARK(sweep_with_some_due)
+    ->Arg(1)
+    ->Arg(100)
+    ->Arg(1'000)
+    ->Iterations(3)
+    ->Unit(benchmark::kMillisecond)
+    ->UseRealTime();
 
 }  // namespace
 

@@ -46,12 +46,15 @@ Result<void> erase_account(Session& session, const std::string& account);
 
 struct NewCar {
   std::string vin, model, country;
+  std::string time_zone;  // empty: the server's choice for the country
   std::uint64_t model_year = 0;
   std::vector<std::string> hardware;
   std::vector<std::string> ecus;  // SERIAL=HARDWARE_ID
 };
 Result<void> register_car(Session& session, const NewCar& car);
 Result<void> show_car(Session& session, const std::string& vin);
+Result<void> report_stolen(Session& session, const std::string& vin);
+Result<void> lift_stolen(Session& session, const std::string& vin);
 Result<void> create_pairing_code(Session& session);
 Result<void> list_own_cars(Session& session, const Page& page);
 Result<void> hand_over(Session& session, const std::string& vin);
@@ -77,6 +80,7 @@ Result<void> show_offers(Session& session, const std::string& vin);
 struct NewOrder {
   std::string vin;
   std::string product;               // of a function
+  std::string auto_renew;            // of a function: "on", "off" or empty
   std::vector<std::string> regions;  // of a map
   std::string idempotency_key;       // empty: a fresh one
 };
@@ -86,6 +90,11 @@ Result<void> show_order(Session& session, const std::string& id);
 Result<void> list_orders(Session& session, const std::string& vin, const Page& page);
 Result<void> cancel_order(Session& session, const std::string& id);
 Result<void> withdraw_order(Session& session, const std::string& id);
+Result<void> renew_order(Session& session, const std::string& id);
+struct RenewalSwitch {
+  std::string order, to;  // "on" or "off"
+};
+Result<void> switch_renewal(Session& session, const RenewalSwitch& wanted);
 Result<void> list_events(Session& session, const Page& page);
 // Of all the caller's cars where `vin` is empty.
 Result<void> list_messages(Session& session, const std::string& vin, const Page& page);

@@ -108,6 +108,8 @@ void add_car_commands(CLI::App& app, Program& program) {
   make->add_option("--model", car->model)->required();
   make->add_option("--model-year", car->model_year)->required();
   make->add_option("--country", car->country, "ISO 3166-1 alpha-2")->required();
+  make->add_option("--time-zone", car->time_zone,
+                   "IANA name; without it the first zone of the country");
   make->add_option("--hardware", car->hardware, "fitted hardware; repeatable");
   make->add_option("--ecu", car->ecus, "SERIAL=HARDWARE_ID; repeatable, the first is the primary")
       ->required();
@@ -120,6 +122,8 @@ void add_car_commands(CLI::App& app, Program& program) {
     on_chosen(program, sub, vin, function);
   };
   add("show", "one car", show_car);
+  add("stolen", "report it stolen (owner, partner, operator)", report_stolen);
+  add("found", "lift that report", lift_stolen);
   add("hand-over", "gives it up: all access ends, who pairs it next owns it (owner)", hand_over);
   add("revoke-certificate", "the car is shut out until it is paired again (operator)",
       revoke_certificate);
@@ -205,6 +209,8 @@ void add_placing_commands(CLI::App* orders, Program& program) {
   auto of_function = std::make_shared<NewOrder>();
   function->add_option("VIN", of_function->vin)->required();
   function->add_option("PRODUCT", of_function->product)->required();
+  function->add_option("--auto-renew", of_function->auto_renew, "on or off, for terms that renew")
+      ->check(CLI::IsMember({"on", "off"}));
   function->add_option("--idempotency-key", of_function->idempotency_key);
   on_chosen(program, function, of_function, order_function);
 
@@ -227,7 +233,16 @@ void add_order_commands(CLI::App& app, Program& program) {
   };
   add("show", "one order", show_order);
   add("cancel", "until the car has it downloaded (owner)", cancel_order);
-  add("withdraw", "from an unlimited function, within the window (owner)", withdraw_order);
+  add("withdraw", "within the product's window (owner)", withdraw_order);
+  add("renew", "a fixed term, within 14 days before its end (owner)", renew_order);
+
+  CLI::App* renewal = orders->add_subcommand("renewal", "whether it renews by itself (owner)");
+  auto wanted = std::make_shared<RenewalSwitch>();
+  renewal->add_option("ORDER", wanted->order)->required();
+  renewal->add_option("SWITCH", wanted->to, "on or off")
+      ->required()
+      ->check(CLI::IsMember({"on", "off"}));
+  on_chosen(program, renewal, wanted, switch_renewal);
 
   struct OfCar {
     std::string vin;

@@ -91,15 +91,25 @@ Result<void> create_account(Session& session, const NewAccount& account) {
 Result<void> register_car(Session& session, const NewCar& car) {
   Json ecus = Json::array();
   for (const std::string& ecu : car.ecus) ecus.push_back(TRY(ecu_from(ecu)));
-  const Json body{
-      {"vin", car.vin},         {"model", car.model},       {"model_year", car.model_year},
-      {"country", car.country}, {"hardware", car.hardware}, {"ecus", std::move(ecus)}};
+  Json body{{"vin", car.vin},         {"model", car.model},       {"model_year", car.model_year},
+            {"country", car.country}, {"hardware", car.hardware}, {"ecus", std::move(ecus)}};
+  if (!car.time_zone.empty()) body["time_zone"] = car.time_zone;
   print_thing(session, TRY(session.call("POST", "/v1/cars", body)));
   return {};
 }
 
 Result<void> show_car(Session& session, const std::string& vin) {
   print_thing(session, TRY(session.get(car_path(vin))));
+  return {};
+}
+
+Result<void> report_stolen(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call("POST", car_path(vin) + "/stolen", Json::object())));
+  return {};
+}
+
+Result<void> lift_stolen(Session& session, const std::string& vin) {
+  print_thing(session, TRY(session.call("DELETE", car_path(vin) + "/stolen", Json())));
   return {};
 }
 

@@ -87,7 +87,8 @@ Result<void> show_offers(Session& session, const std::string& vin) {
 }
 
 Result<void> order_function(Session& session, const NewOrder& order) {
-  const Json body{{"vin", order.vin}, {"kind", "function"}, {"product", order.product}};
+  Json body{{"vin", order.vin}, {"kind", "function"}, {"product", order.product}};
+  if (!order.auto_renew.empty()) body["auto_renew"] = order.auto_renew == "on";
   return place_order(session, body, order);
 }
 
@@ -121,6 +122,17 @@ Result<void> cancel_order(Session& session, const std::string& id) {
 
 Result<void> withdraw_order(Session& session, const std::string& id) {
   print_thing(session, TRY(session.call("POST", order_path(id) + "/withdraw", Json::object())));
+  return {};
+}
+
+Result<void> renew_order(Session& session, const std::string& id) {
+  print_thing(session, TRY(session.call("POST", order_path(id) + "/renew", Json::object())));
+  return {};
+}
+
+Result<void> switch_renewal(Session& session, const RenewalSwitch& wanted) {
+  print_thing(session, TRY(session.call("PUT", order_path(wanted.order) + "/renewal",
+                                        Json{{"auto", wanted.to == "on"}})));
   return {};
 }
 

@@ -107,6 +107,7 @@ std::string encode_car(const Car& car) {
             {"model", car.model},
             {"model_year", car.model_year},
             {"country", car.country},
+            {"time_zone", car.time_zone},
             {"hardware", car.hardware},
             {"ecus", std::move(ecus)},
             {"registered_at", format_utc(car.registered_at)}};
@@ -120,12 +121,14 @@ Result<Car> decode_car(std::string_view text) {
   auto model = TRY(manifest::text_field(json, "model"));
   auto model_year = TRY(manifest::uint_field(json, "model_year"));
   auto country = TRY(manifest::text_field(json, "country"));
+  auto time_zone = TRY(manifest::text_field(json, "time_zone"));
   auto hardware = TRY(texts_field(json, "hardware", 1000));
   auto registered_at = TRY(manifest::time_field(json, "registered_at"));
   Car car{.vin = std::move(vin),
           .model = std::move(model),
           .model_year = std::move(model_year),
           .country = std::move(country),
+          .time_zone = std::move(time_zone),
           .hardware = std::move(hardware),
           .ecus = {},
           .registered_at = std::move(registered_at),

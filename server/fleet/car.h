@@ -43,6 +43,7 @@ struct Car {
   std::string model;
   std::uint64_t model_year = 0;
   std::string country;                // ISO 3166-1 alpha-2
+  std::string time_zone = "Etc/UTC";  // of the IANA database: days and months count in it
   std::vector<std::string> hardware;  // fitted, as the catalogue's fit rules name it
   std::vector<CarEcu> ecus;           // at least one
   UnixSeconds registered_at = 0;

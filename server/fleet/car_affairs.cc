@@ -31,11 +31,18 @@ std::string_view to_string(Message message) {
     case Message::kFailed: return "failed";
     case Message::kPaired: return "paired";
     case Message::kWithdrawn: return "withdrawn";
+    case Message::kExpired: return "expired";
     case Message::kEnded: return "ended";
     case Message::kHandedOver: return "handed-over";
     case Message::kUserJoined: return "user-joined";
     case Message::kUserLeft: return "user-left";
     case Message::kCertificateRevoked: return "certificate-revoked";
+    case Message::kReminder: return "reminder";
+    case Message::kExpiring: return "expiring";
+    case Message::kRenewalOpen: return "renewal-open";
+    case Message::kRenewed: return "renewed";
+    case Message::kReportedStolen: return "reported-stolen";
+    case Message::kReportLifted: return "report-lifted";
   }
   LAYBY_ASSERT(false);
 }

@@ -28,11 +28,18 @@ enum class Message {
   kFailed,
   kPaired,
   kWithdrawn,
+  kExpired,
   kEnded,
   kHandedOver,
   kUserJoined,
   kUserLeft,
   kCertificateRevoked,
+  kReminder,     // the download window ends soon
+  kExpiring,     // the term ends soon and does not renew
+  kRenewalOpen,  // from now on it can be renewed
+  kRenewed,
+  kReportedStolen,
+  kReportLifted,
 };
 std::string_view to_string(Message message);
 
@@ -59,6 +66,7 @@ class CarAffairs {
   void emit(EventType type, std::string_view order, const manifest::Json& data);
   // Nobody is told where the car has no owner.
   void tell_owner(Message message, std::string_view order);
+  // `data` goes beside `message` in the event's data: an object.
   void tell_owner(Message message, std::string_view order, manifest::Json data);
 
   // The Director's metadata of this car no longer says what is true: it is signed anew at the next

@@ -9,7 +9,9 @@
 #include "server/fleet/consent.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/refusal.h"
+#include "server/fleet/stolen.h"
 #include "server/fleet/vehicle_state.h"
+#include "server/shop/local_time.h"
 
 namespace layby::server {
 
@@ -29,6 +31,16 @@ Result<std::string> read_country(const Json& body) {
   if (country.size() != 2 || !is_capital(country[0]) || !is_capital(country[1]))
     return fail(ErrorCode::kBadFormat, "\"country\": two capital letters of ISO 3166-1");
   return country;
+}
+
+// Where none is given, the first that the zone database lists for the country.
+Result<std::string> read_time_zone(const Json& body, const std::string& country) {
+  if (manifest::find_field(body, "time_zone") != nullptr)
+    return TRY(manifest::text_field(body, "time_zone").and_then(TimeZone::find)).name();
+  const Result<TimeZone> zone = TimeZone::of_country(country);
+  if (!zone)
+    return fail(ErrorCode::kInvalidArgument, "\"time_zone\" is needed: {}", zone.error().message());
+  return zone->name();
 }
 
 Result<std::vector<CarEcu>> read_ecus(const Json& body) {
@@ -54,18 +66,21 @@ Result<std::vector<CarEcu>> read_ecus(const Json& body) {
 
 Result<Car> read_car(const Request& request, UnixSeconds now) {
   const Json body = TRY(json_body(request));
-  TRY_VOID(check_fields(body, {"vin", "model", "model_year", "country", "hardware", "ecus"}));
+  TRY_VOID(check_fields(
+      body, {"vin", "model", "model_year", "country", "time_zone", "hardware", "ecus"}));
   const std::string country = TRY(read_country(body));
   const std::string vin = TRY(manifest::text_field(body, "vin"));
   auto checked_vin = TRY(manifest::Vin::parse_for_market(vin, country));
   auto model = TRY(manifest::text_field(body, "model"));
   auto model_year = TRY(manifest::uint_field(body, "model_year", kModelYearMax));
+  auto time_zone = TRY(read_time_zone(body, country));
   auto hardware = TRY(texts_field(body, "hardware", kHardwareMax));
   auto ecus = TRY(read_ecus(body));
   Car car{.vin = std::move(checked_vin),
           .model = std::move(model),
           .model_year = std::move(model_year),
           .country = country,
+          .time_zone = std::move(time_zone),
           .hardware = std::move(hardware),
           .ecus = std::move(ecus),
           .registered_at = now,
@@ -85,6 +100,7 @@ Json car_json(const Car& car, Standing standing) {
             {"model", car.model},
             {"model_year", car.model_year},
             {"country", car.country},
+            {"time_zone", car.time_zone},
             {"hardware", car.hardware},
             {"ecus", std::move(ecus)},
             {"registered", format_utc(car.registered_at)},
@@ -134,6 +150,7 @@ Response get_car(const Services& services, const Request& request) {
                         {"agent", state->agent},
                         {"attack", state->attack}};
     }
+    json["stolen"] = TRY(load_stolen(services.store, access.car.vin)).has_value();
     if (access.standing != Standing::kSecondary) {
       const std::optional<Consent> consent =
           TRY(load_software_consent(services.store, access.car.vin));

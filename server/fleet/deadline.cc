@@ -9,7 +9,7 @@ namespace {
 
 std::string_view to_string(DeadlineKind kind) {
   switch (kind) {
-    case DeadlineKind::kDownload: return "download";
+    case DeadlineKind::kOrder: return "order";
     case DeadlineKind::kForget: return "forget";
   }
   LAYBY_ASSERT(false);
@@ -34,10 +34,10 @@ Result<Deadline> parse_deadline(std::string_view key) {
   }
   auto at = TRY(parse_utc(parts[1]));
   Deadline deadline{.at = std::move(at),
-                    .kind = DeadlineKind::kDownload,
+                    .kind = DeadlineKind::kOrder,
                     .subject = std::string(parts[2]),
                     .id = std::string(parts[3])};
-  for (const DeadlineKind kind : {DeadlineKind::kDownload, DeadlineKind::kForget}) {
+  for (const DeadlineKind kind : {DeadlineKind::kOrder, DeadlineKind::kForget}) {
     deadline.kind = kind;
     if (parts[4] == to_string(kind)) return deadline;
   }

@@ -12,13 +12,13 @@
 namespace layby::server {
 
 enum class DeadlineKind {
-  kDownload,  // an order's download window; subject: VIN, id: order; the value is empty
-  kForget,    // a record that has had its time; the value is its key
+  kOrder,   // what is due next for an order; subject: VIN, id: order; the value is empty
+  kForget,  // a record that has had its time; the value is its key
 };
 
 struct Deadline {
   UnixSeconds at = 0;
-  DeadlineKind kind = DeadlineKind::kDownload;
+  DeadlineKind kind = DeadlineKind::kOrder;
   std::string subject;
   std::string id;
 };

@@ -68,6 +68,13 @@ Result<std::vector<std::string>> texts_field(const Json& object, std::string_vie
   return texts;
 }
 
+Result<std::optional<bool>> flag_field(const Json& object, std::string_view key) {
+  const Json* value = manifest::find_field(object, key);
+  if (value == nullptr) return std::nullopt;
+  if (!value->is_boolean()) return fail(ErrorCode::kBadFormat, "\"{}\": true or false", key);
+  return value->get<bool>();
+}
+
 Result<Page> read_page(const Request& request) {
   Page page{.after = {}, .limit = kPageLimitDefault};
   if (const auto after = request.query.find("after"); after != request.query.end())

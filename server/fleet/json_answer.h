@@ -1,6 +1,7 @@
 // JSON in and out of handlers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ std::string to_stored(const manifest::Json& value);
 // where the field is absent.
 Result<std::vector<std::string>> texts_field(const manifest::Json& object, std::string_view key,
                                              std::size_t count_max, std::size_t length_max = 100);
+
+// True or false, or nothing where the field is absent. kBadFormat.
+Result<std::optional<bool>> flag_field(const manifest::Json& object, std::string_view key);
 
 // `?after=` and `?limit=` of a list.
 struct Page {

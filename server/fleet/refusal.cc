@@ -14,10 +14,14 @@ std::string_view to_string(RefusalCode code) {
     case RefusalCode::kDoesNotFit: return "does-not-fit";
     case RefusalCode::kIdempotencyKeyRequired: return "idempotency-key-required";
     case RefusalCode::kIdempotencyKeyReused: return "idempotency-key-reused";
+    case RefusalCode::kInherited: return "inherited";
+    case RefusalCode::kNotRenewable: return "not-renewable";
     case RefusalCode::kNotWithdrawable: return "not-withdrawable";
     case RefusalCode::kOwnerOnly: return "owner-only";
     case RefusalCode::kPairingLocked: return "pairing-locked";
+    case RefusalCode::kReportedStolen: return "reported-stolen";
     case RefusalCode::kReplay: return "replay";
+    case RefusalCode::kTooEarly: return "too-early";
     case RefusalCode::kTooLate: return "too-late";
     case RefusalCode::kTooManyRegions: return "too-many-regions";
     case RefusalCode::kUnknownRegion: return "unknown-region";
@@ -37,8 +41,12 @@ int http_status(RefusalCode code) {
     case RefusalCode::kAlreadyActive:
     case RefusalCode::kAlreadyOrdered:
     case RefusalCode::kAlreadyPaired:
+    case RefusalCode::kInherited:
+    case RefusalCode::kNotRenewable:
     case RefusalCode::kNotWithdrawable:
+    case RefusalCode::kReportedStolen:
     case RefusalCode::kReplay:
+    case RefusalCode::kTooEarly:
     case RefusalCode::kTooLate:
     case RefusalCode::kUpToDate:
     case RefusalCode::kWrongState: return 409;

@@ -26,10 +26,14 @@ enum class RefusalCode {
   kDoesNotFit,      // P1.2; reasons name every rule
   kIdempotencyKeyRequired,
   kIdempotencyKeyReused,
-  kNotWithdrawable,  // only unlimited functions can be withdrawn from
+  kInherited,        // the order is that of an earlier owner
+  kNotRenewable,     // nothing that could be renewed
+  kNotWithdrawable,  // the product cannot be withdrawn from
   kOwnerOnly,        // P1.1
   kPairingLocked,    // too many wrong codes
+  kReportedStolen,   // P1.12
   kReplay,           // a manifest with a counter that was seen before
+  kTooEarly,         // to renew
   kTooLate,          // the car has it downloaded, or the window is over
   kTooManyRegions,   // P3.1
   kUnknownRegion,

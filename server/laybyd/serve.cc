@@ -29,6 +29,7 @@
 #include "server/rollout/rollout_walk.h"
 #include "server/rollout/routes.h"
 #include "server/shop/entitlement.h"
+#include "server/shop/owner_change.h"
 #include "server/shop/routes.h"
 #include "server/shop/sweep.h"
 #include "server/store/observed_store.h"
@@ -426,6 +427,7 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   Services services = make_services(config, base, tasks);
   const std::unique_ptr<OidcVerifier> oidc = TRY(open_oidc(config.oidc, base));
   services.oidc = oidc.get();
+  services.owner_leaves = owner_leaves;
   services.image_available = [&services](std::string_view image) {
     const Result<void> staged = stage_waiting_orders(services, image);
     if (!staged)

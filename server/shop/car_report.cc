@@ -4,6 +4,9 @@
 #include "manifest/json_value.h"
 #include "server/shop/desired.h"
 #include "server/shop/order_change.h"
+#include "server/shop/order_due.h"
+#include "server/shop/order_licence.h"
+#include "server/shop/order_money.h"
 
 namespace layby::server {
 
@@ -19,7 +22,7 @@ std::optional<OrderCause> cause_of(manifest::OrderState state) {
     case manifest::OrderState::kWaiting: return OrderCause::kReportedDownloaded;
     case manifest::OrderState::kInstalling:
     case manifest::OrderState::kActivating:
-    case manifest::OrderState::kConfirming: return OrderCause::kReportedInstalling;
+    case manifest::OrderState::kConfirming: return OrderCause::kReportedActivating;
     case manifest::OrderState::kRollingBack: return std::nullopt;
     case manifest::OrderState::kActive: return OrderCause::kReportedActive;
     case manifest::OrderState::kDeactivated: return OrderCause::kReportedDeactivated;
@@ -44,34 +47,46 @@ Result<void> check_active(const Order& order, const VehicleState& state) {
   }
   if (!order.function) return {};
   const manifest::FunctionReport* function = find_function(state, order);
-  if (function == nullptr || function->counter != order.licence_counter ||
+  if (function == nullptr || function->counter < order.licence_first ||
+      function->counter > order.licence_counter ||
       function->state == manifest::FunctionState::kRevoked)
-    return fail(ErrorCode::kLicenceRefused, "reported active, but not with licence {}",
-                order.licence_counter);
+    return fail(ErrorCode::kLicenceRefused, "reported active, but not with licence {} to {}",
+                order.licence_first, order.licence_counter);
   return {};
+}
+
+bool runs(const Order& order, const VehicleState& state) {
+  const manifest::FunctionReport* function = find_function(state, order);
+  return function != nullptr && function->state == manifest::FunctionState::kActive;
+}
+
+// A report names an order and not what is done for it. Of an order that is leaving it can still be
+// about the installation, unless that state of the car began later. A car cannot switch off what it
+// never switched on: it refuses the deactivation, or gives it up.
+std::optional<OrderCause> cause_of(const Order& order, const manifest::OrderReport& said,
+                                   const VehicleState& state) {
+  const std::optional<OrderCause> cause = cause_of(said.state);
+  if (!is_leaving(order.phase)) return cause;
+  const bool is_newer = said.since >= order.since;
+  const bool gives_up = said.state == manifest::OrderState::kRefused ||
+                        (said.state == manifest::OrderState::kFailed && is_newer);
+  if (gives_up && !runs(order, state)) return OrderCause::kReportedDeactivated;
+  if (cause == OrderCause::kReportedDownloaded && is_newer)
+    return OrderCause::kReportedDeactivating;
+  return cause;
 }
 
 // Whether the rest of the report bears out what it says of the order.
 Result<void> check_borne_out(const Order& order, OrderCause cause, const VehicleState& state) {
-  if (is_final(order.phase)) return {};  // nothing that it says moves it
+  if (cause == OrderCause::kReportedDeactivated && is_leaving(order.phase) && runs(order, state))
+    return fail(ErrorCode::kLicenceRefused, "reported deactivated, but the function runs");
+  if (!is_coming(order.phase)) return {};  // nothing else that it says moves it
   const bool installs =
-      cause == OrderCause::kReportedInstalling || cause == OrderCause::kReportedActive;
+      cause == OrderCause::kReportedActivating || cause == OrderCause::kReportedActive;
   if (installs && order.function && order.licence_counter == 0)
     return fail(ErrorCode::kLicenceRefused, "a function cannot be activated without a licence");
-  if (cause == OrderCause::kReportedActive && order.phase != OrderPhase::kWithdrawn)
-    return check_active(order, state);
-  if (cause == OrderCause::kReportedDeactivated) {
-    const manifest::FunctionReport* function = find_function(state, order);
-    if (function != nullptr && function->state == manifest::FunctionState::kActive)
-      return fail(ErrorCode::kLicenceRefused, "reported deactivated, but the function runs");
-  }
+  if (cause == OrderCause::kReportedActive) return check_active(order, state);
   return {};
-}
-
-// A car cannot switch off what it never switched on: it refuses the deactivation, and its report
-// says that the function does not run.
-bool has_nothing_to_end(const Order& order, const manifest::OrderReport& report) {
-  return order.phase == OrderPhase::kWithdrawn && report.state == manifest::OrderState::kRefused;
 }
 
 Json report_json(const manifest::OrderReport& report) {
@@ -94,7 +109,8 @@ bool same_error(const std::optional<manifest::ErrorReport>& a,
 // The car's code and text, also while the order goes on after a roll-back (P4.5).
 void note_error(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
                 std::optional<manifest::ErrorReport> error) {
-  if (is_final(order.phase) || same_error(order.error, error)) return;
+  const bool settled = !is_coming(order.phase) && !is_leaving(order.phase);
+  if (settled || same_error(order.error, error)) return;
   order.error = std::move(error);
   if (order.error) affairs.record("order-error", order.id.text(), report_json(report));
   save_order(affairs, order);
@@ -108,21 +124,17 @@ Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
                        report.state == manifest::OrderState::kRefused;
   if (!settles || !TRY(is_desired(affairs, order.id))) return {};
   const manifest::FunctionReport* function = find_function(state, order);
-  const bool runs = function != nullptr && function->state == manifest::FunctionState::kActive &&
-                    function->counter <= order.licence_counter;
-  if (runs) return {};
+  if (runs(order, state) && function->counter <= order.licence_counter) return {};
   affairs.record("licence-revoked", order.id.text(), report_json(report));
   return drop_desired(affairs, order.id);
 }
 
 Result<void> apply_to_order(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
                             const VehicleState& state) {
-  if (awaits_download(order.phase) && affairs.now() >= order.download_by)
-    TRY_VOID(apply_cause(affairs, order, OrderCause::kWindowOver, Json::object()));
-  TRY_VOID(renew_seal(affairs, order));
+  TRY_VOID(settle(affairs, order));
+  if (TRY(renew_seal(affairs, order)) == Sealed::kAnew) save_order(affairs, order);
   if (order.phase == OrderPhase::kFailed) return settle_revocation(affairs, order, report, state);
-  const std::optional<OrderCause> cause =
-      has_nothing_to_end(order, report) ? OrderCause::kReportedDeactivated : cause_of(report.state);
+  const std::optional<OrderCause> cause = cause_of(order, report, state);
   if (!cause) {
     note_error(affairs, order, report, report.error);
     return {};
@@ -136,7 +148,43 @@ Result<void> apply_to_order(CarAffairs& affairs, Order& order, const manifest::O
   return {};
 }
 
+// A renewal is billed when the car shows that it has its licence (P1.5).
+Result<void> confirm_licence(CarAffairs& affairs, const std::string& id,
+                             const manifest::FunctionReport& said) {
+  Order order = TRY(load_order(affairs.change(), affairs.car().vin, id));
+  if (order.phase != OrderPhase::kActive || said.state == manifest::FunctionState::kRevoked)
+    return {};
+  TRY_VOID(settle(affairs, order));
+  if (order.phase != OrderPhase::kActive) return {};
+  if (said.counter >= order.licence_counter) TRY_VOID(drop_desired(affairs, order.id));
+  bool billed = false;
+  for (Period& period : order.periods) {
+    if (period.money != Money::kAuthorised || said.counter < period.licence) continue;
+    bill(affairs, order, period);
+    affairs.record("renewal-billed", id, {{"period", period.number}, {"counter", said.counter}});
+    billed = true;
+  }
+  if (billed) save_order(affairs, order);
+  return {};
+}
+
 }  // namespace
+
+Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state) {
+  for (const auto& [function, said] : state.functions) {
+    const std::optional<std::string> id =
+        TRY(newest_licensed(affairs.change(), affairs.car().vin, function));
+    if (id) TRY_VOID(confirm_licence(affairs, *id, said));
+  }
+  return {};
+}
+
+Result<void> renew_seals(CarAffairs& affairs) {
+  for (Order& order : TRY(load_orders(affairs.change(), affairs.car().vin))) {
+    if (TRY(renew_seal(affairs, order)) == Sealed::kAnew) save_order(affairs, order);
+  }
+  return {};
+}
 
 Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report,
                           const VehicleState& state) {

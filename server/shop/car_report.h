@@ -17,4 +17,11 @@ constexpr UnixSeconds kReportBehindSecondsMax = 3600;
 Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report,
                           const VehicleState& state);
 
+// What the car says of its functions' licences: a renewed one that it has is billed, once, and is
+// wanted of it no more.
+Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state);
+
+// After the first report with new keys: licences that were sealed to the old ones are made anew.
+Result<void> renew_seals(CarAffairs& affairs);
+
 }  // namespace layby::server

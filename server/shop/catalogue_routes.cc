@@ -2,12 +2,15 @@
 
 #include <map>
 
+#include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/refusal.h"
+#include "server/fleet/stolen.h"
 #include "server/release/release_keys.h"
 #include "server/shop/ordering.h"
+#include "server/shop/owners_order.h"
 
 namespace layby::server {
 
@@ -76,26 +79,63 @@ Result<Json> map_offers(const Store& store, const Car& car, const VehicleState* 
   return maps;
 }
 
-Result<Json> product_offers(const Store& store, const Car& car, const VehicleState* state) {
-  Json offers = Json::array();
-  const std::string prefix = product_key("");
-  for (const KeyValue& entry : TRY(store.scan(prefix, after_prefix(prefix), kPageLimitMax))) {
-    const std::string id = product_id(entry);
-    Json stored = TRY(parse_stored(entry.key, entry.value));
-    const Product product = TRY(read_product(id, stored));
-    const std::optional<Image> published = TRY(image(store, product.image.text()));
-    const std::vector<Reason> reasons =
-        check_fit(product, car, state, published ? &*published : nullptr);
-    offers.push_back({{"product", product_json(id, std::move(stored))},
-                      {"fits", reasons.empty()},
-                      {"active", state != nullptr && state->has_active(product.function())},
-                      {"reasons", reasons_json(reasons)}});
+// What the car has of a product, or is about to have: no more of it than everybody in the car sees.
+void add_order(const std::vector<Order>& orders, const Product& product, Json& offer) {
+  for (const Order& order : orders) {
+    if (order.product != product.id || is_final(order.phase)) continue;
+    offer["order"] = {{"id", order.id.text()},
+                      {"state", std::string(to_string(order.phase))},
+                      {"since", format_utc(order.since)}};
+    if (order.active_until && order.phase == OrderPhase::kActive)
+      offer["active_until"] = format_utc(*order.active_until);
   }
-  return offers;
 }
 
-OrderView view_for(const CarAccess& access) {
-  return access.standing == Standing::kSecondary ? OrderView::kSecondary : OrderView::kFull;
+struct OfferFacts {
+  const Store& store;
+  const Car& car;
+  const VehicleState* state;
+  const std::vector<Order>& orders;
+  const std::vector<Product>& beside;
+  bool stolen;
+};
+
+Result<Json> product_offer(const OfferFacts& facts, const std::string& id, Json stored) {
+  const Product product = TRY(read_product(id, stored));
+  const std::optional<Image> published = TRY(image(facts.store, product.image.text()));
+  std::vector<Reason> reasons = check_fit(product, {.car = facts.car,
+                                                    .state = facts.state,
+                                                    .image = published ? &*published : nullptr,
+                                                    .orders = facts.orders,
+                                                    .beside = facts.beside});
+  if (facts.stolen && product.protects)
+    reasons.push_back({"stolen", "not sold while the car is reported stolen"});
+  const manifest::FunctionId function = product.function();
+  Json offer{{"product", product_json(id, std::move(stored))},
+             {"fits", reasons.empty()},
+             {"active", facts.state != nullptr && facts.state->has_active(function)},
+             {"reasons", reasons_json(reasons)}};
+  add_order(facts.orders, product, offer);
+  return offer;
+}
+
+Result<Json> product_offers(const Store& store, const Car& car, const VehicleState* state) {
+  Json offers = Json::array();
+  const std::vector<Order> orders = TRY(load_orders(store, car.vin));
+  const std::vector<Product> beside = TRY(products_beside(store, orders));
+  const bool stolen = TRY(load_stolen(store, car.vin)).has_value();
+  const OfferFacts facts{.store = store,
+                         .car = car,
+                         .state = state,
+                         .orders = orders,
+                         .beside = beside,
+                         .stolen = stolen};
+  const std::string prefix = product_key("");
+  for (const KeyValue& entry : TRY(store.scan(prefix, after_prefix(prefix), kPageLimitMax))) {
+    Json stored = TRY(parse_stored(entry.key, entry.value));
+    offers.push_back(TRY(product_offer(facts, product_id(entry), std::move(stored))));
+  }
+  return offers;
 }
 
 }  // namespace
@@ -151,7 +191,7 @@ Response get_order(const Services& services, const Request& request) {
       return fail(ErrorCode::kNotFound, "no order {}", id);
     if (!access) return fail(access.error());
     const Order order = TRY(load_order(services.store, vin, id));
-    return json_response(200, order_json(order, view_for(*access)));
+    return json_response(200, order_json(order, view_for(*access, order)));
   }());
 }
 
@@ -162,8 +202,11 @@ Response get_car_orders(const Services& services, const Request& request) {
     const std::string prefix = order_prefix(access.car.vin);
     const std::string begin = page.after.empty() ? prefix : prefix + page.after + '\0';
     Json orders = Json::array();
-    for (const KeyValue& entry : TRY(services.store.scan(begin, after_prefix(prefix), page.limit)))
-      orders.push_back(order_json(TRY(decode_order(entry.value)), view_for(access)));
+    for (const KeyValue& entry :
+         TRY(services.store.scan(begin, after_prefix(prefix), page.limit))) {
+      const Order order = TRY(decode_order(entry.value));
+      orders.push_back(order_json(order, view_for(access, order)));
+    }
     return json_response(200, {{"orders", std::move(orders)}});
   }());
 }

@@ -1,5 +1,6 @@
 #include "server/shop/desired.h"
 
+#include "manifest/director.h"
 #include "manifest/json_value.h"
 #include "server/fleet/json_answer.h"
 
@@ -50,6 +51,13 @@ Result<void> set(CarAffairs& affairs, const manifest::OrderId& id, const Json& e
   return {};
 }
 
+Json without_images(const Order& order, manifest::OrderAction action, const std::string& licence) {
+  return {{"id", order.id.text()},
+          {"action", std::string(manifest::to_string(action))},
+          {"images", Json::array()},
+          {"licence", licence}};
+}
+
 }  // namespace
 
 std::string desired_key(const manifest::Vin& vin) {
@@ -64,13 +72,13 @@ Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::
   return set(affairs, order.id, entry);
 }
 
+Result<void> desire_licence(CarAffairs& affairs, const Order& order, const std::string& licence) {
+  return set(affairs, order.id, without_images(order, manifest::OrderAction::kLicence, licence));
+}
+
 Result<void> desire_deactivation(CarAffairs& affairs, const Order& order,
                                  const std::string& licence) {
-  return set(affairs, order.id,
-             {{"id", order.id.text()},
-              {"action", "deactivate"},
-              {"images", Json::array()},
-              {"licence", licence}});
+  return set(affairs, order.id, without_images(order, manifest::OrderAction::kDeactivate, licence));
 }
 
 Result<void> drop_desired(CarAffairs& affairs, const manifest::OrderId& id) {

@@ -15,6 +15,8 @@ std::string desired_key(const manifest::Vin& vin);
 // Adds what the car is to do for this order, or puts it in the place of what it was to do. Each of
 // these makes the Director's metadata of the car out of date in the same commit.
 Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::string& licence);
+// A newer licence of a function that the car has already: nothing to download.
+Result<void> desire_licence(CarAffairs& affairs, const Order& order, const std::string& licence);
 Result<void> desire_deactivation(CarAffairs& affairs, const Order& order,
                                  const std::string& licence);
 // Fine where it is not in the list.

@@ -5,6 +5,7 @@
 #include "manifest/json_value.h"
 #include "server/fleet/car.h"
 #include "server/fleet/json_answer.h"
+#include "server/shop/order_due.h"
 
 namespace layby::server {
 
@@ -14,17 +15,6 @@ namespace {
 
 constexpr Money kMoneys[] = {Money::kNone, Money::kAuthorised, Money::kBilled, Money::kReturned,
                              Money::kRefunded};
-
-std::string_view to_string(Money money) {
-  switch (money) {
-    case Money::kNone: return "none";
-    case Money::kAuthorised: return "authorised";
-    case Money::kBilled: return "billed";
-    case Money::kReturned: return "returned";
-    case Money::kRefunded: return "refunded";
-  }
-  LAYBY_ASSERT(false);
-}
 
 Result<Money> parse_money(std::string_view text) {
   for (const Money money : kMoneys) {
@@ -41,6 +31,12 @@ Result<std::optional<UnixSeconds>> optional_time(const Json& json, std::string_v
 Result<Order> decode_loaded(const std::optional<std::string>& text, std::string_view id) {
   if (!text) return fail(ErrorCode::kNotFound, "no order {}", id);
   return decode_order(*text);
+}
+
+Result<std::vector<Order>> decode_all(const std::vector<KeyValue>& entries) {
+  std::vector<Order> orders;
+  for (const KeyValue& entry : entries) orders.push_back(TRY(decode_order(entry.value)));
+  return orders;
 }
 
 Json history_json(const Order& order, OrderView view) {
@@ -62,7 +58,16 @@ Json inner_json(const Order& order) {
   Json inner{{"account", order.account},
              {"digests", std::move(digests)},
              {"licence_counter", order.licence_counter},
-             {"licence_for", order.licence_for}};
+             {"licence_first", order.licence_first},
+             {"licence_issued", format_utc(order.licence_issued)},
+             {"licence_for", order.licence_for},
+             {"zone", order.zone.name()},
+             {"noted", format_utc(order.noted)},
+             {"held", order.held}};
+  Json licences = Json::array();
+  for (const Period& period : order.periods) licences.push_back(period.licence);
+  inner["period_licences"] = std::move(licences);
+  if (order.indexed) inner["indexed"] = format_utc(*order.indexed);
   if (order.function) inner["function"] = order.function->text();
   return inner;
 }
@@ -71,6 +76,20 @@ Result<void> decode_inner(const Json& json, Order& order) {
   order.account = TRY(manifest::text_field(json, "account"));
   order.licence_counter = TRY(manifest::uint_field(json, "licence_counter"));
   order.licence_for = TRY(manifest::text_field(json, "licence_for"));
+  order.licence_first = TRY(manifest::uint_field(json, "licence_first"));
+  order.licence_issued = TRY(manifest::time_field(json, "licence_issued"));
+  order.zone = TRY(manifest::text_field(json, "zone").and_then(TimeZone::find));
+  order.noted = TRY(manifest::time_field(json, "noted"));
+  order.held = TRY(flag_field(json, "held")).value_or(false);
+  order.indexed = TRY(optional_time(json, "indexed"));
+  const Json& licences = *TRY(manifest::array_field(json, "period_licences"));
+  if (licences.size() != order.periods.size())
+    return fail(ErrorCode::kCorrupt, "order {}: periods", order.id.text());
+  for (std::size_t i = 0; i < licences.size(); ++i) {
+    if (!licences[i].is_number_unsigned())
+      return fail(ErrorCode::kCorrupt, "order {}: periods", order.id.text());
+    order.periods[i].licence = licences[i].get<std::uint64_t>();
+  }
   if (manifest::find_field(json, "function"))
     order.function =
         TRY(manifest::text_field(json, "function").and_then(manifest::FunctionId::parse));
@@ -96,6 +115,19 @@ Result<void> decode_history(const Json& json, Order& order) {
   return {};
 }
 
+Result<void> decode_periods(const Json& json, Order& order) {
+  if (!manifest::find_field(json, "periods")) return {};
+  for (const Json& entry : *TRY(manifest::array_field(json, "periods"))) {
+    Period period;
+    period.number = TRY(manifest::uint_field(entry, "period"));
+    period.from = TRY(optional_time(entry, "from"));
+    period.until = TRY(optional_time(entry, "until"));
+    period.money = TRY(manifest::text_field(entry, "money").and_then(parse_money));
+    order.periods.push_back(std::move(period));
+  }
+  return {};
+}
+
 Result<void> decode_details(const Json& json, Order& order) {
   if (manifest::find_field(json, "product"))
     order.product = TRY(manifest::text_field(json, "product"));
@@ -107,7 +139,10 @@ Result<void> decode_details(const Json& json, Order& order) {
   order.price.cents = TRY(manifest::uint_field(json, "amount_cents"));
   if (manifest::find_field(json, "currency"))
     order.price.currency = TRY(manifest::text_field(json, "currency"));
-  order.money = TRY(manifest::text_field(json, "money").and_then(parse_money));
+  TRY_VOID(decode_periods(json, order));
+  order.renewable = TRY(flag_field(json, "renewable")).value_or(false);
+  order.auto_renew = TRY(flag_field(json, "auto_renew")).value_or(false);
+  order.protects = TRY(flag_field(json, "protects")).value_or(false);
   if (const Json* term = manifest::find_field(json, "term")) order.term = TRY(read_term(*term));
   order.downloaded = TRY(optional_time(json, "downloaded"));
   order.withdraw_by = TRY(optional_time(json, "withdraw_by"));
@@ -120,6 +155,31 @@ Result<void> decode_details(const Json& json, Order& order) {
         .code = std::move(code), .name = std::move(name), .text = std::move(text)};
   }
   return {};
+}
+
+Json period_json(const Period& period) {
+  Json json{{"period", period.number}, {"money", std::string(to_string(period.money))}};
+  if (period.from) json["from"] = format_utc(*period.from);
+  if (period.until) json["until"] = format_utc(*period.until);
+  return json;
+}
+
+void add_money(const Order& order, Json& json) {
+  json["amount_cents"] = order.price.cents;
+  json["money"] = std::string(to_string(money_of(order)));
+  if (!order.price.currency.empty()) json["currency"] = order.price.currency;
+  if (order.protects) json["protects"] = true;
+  if (order.periods.empty()) return;
+  Json periods = Json::array();
+  for (const Period& period : order.periods) periods.push_back(period_json(period));
+  json["periods"] = std::move(periods);
+  if (!order.renewable) return;
+  json["renewable"] = true;
+  json["auto_renew"] = order.auto_renew;
+  if (const std::optional<UnixSeconds> at = next_charge(order)) {
+    json["next_charge"] = {{"at", format_utc(*at)}, {"amount_cents", order.price.cents}};
+    if (!order.price.currency.empty()) json["next_charge"]["currency"] = order.price.currency;
+  }
 }
 
 }  // namespace
@@ -136,6 +196,25 @@ std::string order_lookup_key(std::string_view id) {
   return "o/" + std::string(id);
 }
 
+std::string_view to_string(Money money) {
+  switch (money) {
+    case Money::kNone: return "none";
+    case Money::kAuthorised: return "authorised";
+    case Money::kBilled: return "billed";
+    case Money::kReturned: return "returned";
+    case Money::kRefunded: return "refunded";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Money money_of(const Order& order) {
+  return order.periods.empty() ? Money::kNone : order.periods.back().money;
+}
+
+std::optional<UnixSeconds> contract_end(const Order& order) {
+  return order.periods.empty() ? std::nullopt : order.periods.back().until;
+}
+
 Json order_json(const Order& order, OrderView view) {
   Json images = Json::array();
   for (const OrderedImage& image : order.images) images.push_back(image.name.text());
@@ -143,22 +222,19 @@ Json order_json(const Order& order, OrderView view) {
             {"vin", order.vin.text()},
             {"kind", std::string(manifest::to_string(order.kind))},
             {"images", std::move(images)},
-            {"state", std::string(to_string(order.phase))},
-            {"since", format_utc(order.since)},
-            {"ordered", format_utc(order.ordered)},
-            {"download_by", format_utc(order.download_by)},
-            {"history", history_json(order, view)}};
+            {"state", std::string(to_string(order.phase))}};
   if (order.product) json["product"] = *order.product;
   if (!order.regions.empty()) json["regions"] = order.regions;
-  if (view == OrderView::kFull) {
-    json["amount_cents"] = order.price.cents;
-    json["money"] = std::string(to_string(order.money));
-    if (!order.price.currency.empty()) json["currency"] = order.price.currency;
-  }
   if (order.term) json["term"] = term_json(*order.term);
+  if (order.active_until) json["active_until"] = format_utc(*order.active_until);
+  if (view == OrderView::kInherited) return json;
+  json["since"] = format_utc(order.since);
+  json["ordered"] = format_utc(order.ordered);
+  json["download_by"] = format_utc(order.download_by);
+  json["history"] = history_json(order, view);
+  if (view == OrderView::kFull) add_money(order, json);
   if (order.downloaded) json["downloaded"] = format_utc(*order.downloaded);
   if (order.withdraw_by) json["withdraw_by"] = format_utc(*order.withdraw_by);
-  if (order.active_until) json["active_until"] = format_utc(*order.active_until);
   if (order.error)
     json["error"] = {
         {"code", order.error->code}, {"name", order.error->name}, {"text", order.error->text}};
@@ -193,13 +269,22 @@ Result<Order> decode_order(std::string_view text) {
               .ordered = std::move(ordered),
               .download_by = std::move(download_by),
               .downloaded = {},
+              .zone = TimeZone::utc(),
               .price = {},
-              .money = Money::kNone,
+              .periods = {},
               .term = {},
+              .renewable = false,
+              .auto_renew = false,
+              .protects = false,
+              .held = false,
               .withdraw_by = {},
               .active_until = {},
               .licence_counter = 0,
+              .licence_first = 0,
+              .licence_issued = 0,
               .licence_for = {},
+              .noted = 0,
+              .indexed = {},
               .error = {},
               .history = {}};
   TRY_VOID(decode_details(json, order));
@@ -225,10 +310,12 @@ Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id) {
 
 Result<std::vector<Order>> load_orders(Change& change, const manifest::Vin& vin) {
   const std::string prefix = order_prefix(vin);
-  std::vector<Order> orders;
-  for (const KeyValue& entry : TRY(change.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)))
-    orders.push_back(TRY(decode_order(entry.value)));
-  return orders;
+  return decode_all(TRY(change.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)));
+}
+
+Result<std::vector<Order>> load_orders(const Store& store, const manifest::Vin& vin) {
+  const std::string prefix = order_prefix(vin);
+  return decode_all(TRY(store.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)));
 }
 
 }  // namespace layby::server

@@ -9,15 +9,17 @@
 #include "manifest/names.h"
 #include "manifest/report.h"
 #include "manifest/vin.h"
+#include "server/shop/local_time.h"
 #include "server/shop/order_state.h"
 #include "server/shop/term.h"
 #include "server/store/change.h"
 
 namespace layby::server {
 
-constexpr UnixSeconds kDownloadWindowSeconds = 28 * kDaySeconds;  // P1.6
+constexpr std::int64_t kDownloadWindowDays = 28;  // P1.6; local ones
+constexpr std::size_t kPeriodsMax = 2400;         // of one order: 200 years of months
 
-// Where the amount of an order is. It only moves forward: none of the last three is ever left.
+// Where the amount of a period is. It only moves forward: none of the last three is ever left.
 enum class Money {
   kNone,        // costs nothing
   kAuthorised,  // from ordering on
@@ -29,6 +31,16 @@ enum class Money {
 struct Price {
   std::uint64_t cents = 0;
   std::string currency;  // ISO 4217; empty where it costs nothing
+};
+
+// What is paid for at a time: all of an unlimited order, one term or month of another. Exactly one
+// of billed, and returned or refunded, becomes of each that costs something.
+struct Period {
+  std::uint64_t number = 1;
+  std::optional<UnixSeconds> from;   // absent until the term has begun
+  std::optional<UnixSeconds> until;  // absent also for unlimited ones
+  Money money = Money::kNone;
+  std::uint64_t licence = 0;  // of a renewal: the counter by which the car shows that it has it
 };
 
 struct OrderedImage {
@@ -57,13 +69,22 @@ struct Order {
   UnixSeconds ordered = 0;
   UnixSeconds download_by = 0;
   std::optional<UnixSeconds> downloaded;
-  Price price;
-  Money money = Money::kNone;
-  std::optional<Term> term;                 // functions
+  TimeZone zone = TimeZone::utc();  // of the car
+  Price price;                      // of a period
+  std::vector<Period> periods;      // functions: at least one
+  std::optional<Term> term;         // functions
+  bool renewable = false;
+  bool auto_renew = false;
+  bool protects = false;                    // P1.12
+  bool held = false;                        // protects, and the car is reported stolen
   std::optional<UnixSeconds> withdraw_by;   // unlimited functions
   std::optional<UnixSeconds> active_until;  // from the licence; absent: unlimited or no licence yet
   std::uint64_t licence_counter = 0;        // of the newest licence issued for it; 0 for none
-  std::string licence_for;                  // seal key that it was sealed to
+  std::uint64_t licence_first = 0;          // the first one
+  UnixSeconds licence_issued = 0;           // the newest
+  std::string licence_for;  // seal key that it was sealed to; empty: the car was not paired
+  UnixSeconds noted = 0;    // reminders that were due until then need no saying any more
+  std::optional<UnixSeconds> indexed;  // where its one entry in the index of deadlines stands
   std::optional<manifest::ErrorReport> error;  // what the car said last
   std::vector<OrderHistory> history;
 };
@@ -76,8 +97,15 @@ std::string order_lookup_key(std::string_view id);
 std::string encode_order(const Order& order);
 Result<Order> decode_order(std::string_view text);
 
-// What callers see; `kSecondary` sees neither who nor amounts.
-enum class OrderView { kFull, kSecondary };
+// Of its newest period.
+Money money_of(const Order& order);
+std::string_view to_string(Money money);
+// When what was paid for or renewed ends; nothing where it does not, or has not begun.
+std::optional<UnixSeconds> contract_end(const Order& order);
+
+// What callers see; `kSecondary` sees neither who nor amounts. `kInherited` is what a new owner
+// sees of an order that somebody else placed: product, state and term (P1.10).
+enum class OrderView { kFull, kSecondary, kInherited };
 manifest::Json order_json(const Order& order, OrderView view);
 
 // kNotFound.
@@ -89,5 +117,6 @@ Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id);
 // unnoticed.
 constexpr std::size_t kOrdersPerCarMax = 10'000;
 Result<std::vector<Order>> load_orders(Change& change, const manifest::Vin& vin);
+Result<std::vector<Order>> load_orders(const Store& store, const manifest::Vin& vin);
 
 }  // namespace layby::server

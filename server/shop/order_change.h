@@ -25,9 +25,7 @@ Result<OrderStep::Kind> apply_cause(CarAffairs& affairs, Order& order, OrderCaus
 // sees the other.
 Result<void> stage_if_ready(CarAffairs& affairs, Order& order);
 
-// A function's licence for a car whose keys are new since it was sealed.
-Result<void> renew_seal(CarAffairs& affairs, Order& order);
-
-void save_order(CarAffairs& affairs, const Order& order);
+// With its one entry in the index of deadlines, which moves to what is due next.
+void save_order(CarAffairs& affairs, Order& order);
 
 }  // namespace layby::server

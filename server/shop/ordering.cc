@@ -7,7 +7,10 @@
 #include "manifest/json_value.h"
 #include "server/fleet/idempotency.h"
 #include "server/fleet/json_answer.h"
+#include "server/fleet/stolen.h"
 #include "server/shop/order_change.h"
+#include "server/shop/order_due.h"
+#include "server/shop/owners_order.h"
 
 namespace layby::server {
 
@@ -19,6 +22,7 @@ struct OrderRequest {
   manifest::Vin vin;
   manifest::ImageKind kind;
   std::string product;               // functions
+  std::optional<bool> auto_renew;    // functions with a term
   std::vector<std::string> regions;  // maps
 };
 
@@ -26,11 +30,16 @@ Result<OrderRequest> read_order(const Request& request) {
   const Json body = TRY(json_body(request));
   auto vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse));
   auto kind = TRY(manifest::text_field(body, "kind").and_then(manifest::parse_image_kind));
-  OrderRequest wanted{.vin = std::move(vin), .kind = std::move(kind), .product = {}, .regions = {}};
+  OrderRequest wanted{.vin = std::move(vin),
+                      .kind = std::move(kind),
+                      .product = {},
+                      .auto_renew = {},
+                      .regions = {}};
   switch (wanted.kind) {
     case manifest::ImageKind::kFunction:
-      TRY_VOID(check_fields(body, {"vin", "kind", "product"}));
+      TRY_VOID(check_fields(body, {"vin", "kind", "product", "auto_renew"}));
       wanted.product = TRY(manifest::text_field(body, "product"));
+      wanted.auto_renew = TRY(flag_field(body, "auto_renew"));
       return wanted;
     case manifest::ImageKind::kMap:
       TRY_VOID(check_fields(body, {"vin", "kind", "regions"}));
@@ -42,15 +51,17 @@ Result<OrderRequest> read_order(const Request& request) {
               "software is offered by the fleet and not ordered: give the consent to it");
 }
 
-// The function runs, or an order that is still good says that it does.
+// The function runs, or an order that is still good says that it does. A car that has not heard yet
+// that its term is over does not stand in the way of buying it again.
 Answer<void> check_not_active(const std::vector<Order>& orders, const VehicleState* state,
-                              const manifest::FunctionId& function, UnixSeconds now) {
-  const bool active = (state != nullptr && state->has_active(function)) ||
-                      std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
-                        return order.phase == OrderPhase::kActive && order.function == function &&
-                               (!order.active_until || *order.active_until > now);
-                      });
-  if (!active) return {};
+                              const manifest::FunctionId& function) {
+  const auto has = [&](OrderPhase phase) {
+    return std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
+      return order.phase == phase && order.function == function;
+    });
+  };
+  const bool runs = state != nullptr && state->has_active(function);
+  if (!has(OrderPhase::kActive) && (!runs || has(OrderPhase::kExpired))) return {};
   return refuse(RefusalCode::kAlreadyActive, "the car has this function already");
 }
 
@@ -62,26 +73,41 @@ Answer<Order> order_function(CarAffairs& affairs, const OrderRequest& wanted,
   const VehicleState* known = state ? &*state : nullptr;
   const std::optional<Image> published =
       TRY(image([&](std::string_view key) { return change.get(key); }, product.image.text()));
-  std::vector<Reason> reasons =
-      check_fit(product, affairs.car(), known, published ? &*published : nullptr);
+  std::vector<Order> orders = TRY(load_orders(change, wanted.vin));
+  for (Order& order : orders) TRY_VOID(settle(affairs, order));
+  const std::vector<Product> beside = TRY(products_beside(affairs.services().store, orders));
+  std::vector<Reason> reasons = check_fit(product, {.car = affairs.car(),
+                                                    .state = known,
+                                                    .image = published ? &*published : nullptr,
+                                                    .orders = orders,
+                                                    .beside = beside});
   if (!reasons.empty())
     return refuse(RefusalCode::kDoesNotFit, fmt::format("{} does not fit this car", product.id),
                   std::move(reasons));
-  const std::vector<Order> orders = TRY(load_orders(change, wanted.vin));
+  if (product.protects && TRY(load_stolen(change, wanted.vin)))
+    return refuse(RefusalCode::kReportedStolen,
+                  "the car is reported stolen: this is not sold until the report is lifted");
   const manifest::FunctionId function = product.function();
   if (Answer<void> fine = check_not_under_way(orders, product.image.slot()); !fine)
     return tl::unexpected(std::move(fine.error()));
-  if (Answer<void> fine = check_not_active(orders, known, function, affairs.now()); !fine)
+  if (Answer<void> fine = check_not_active(orders, known, function); !fine)
     return tl::unexpected(std::move(fine.error()));
+  if (wanted.auto_renew.value_or(false) && !product.renewable)
+    return refuse(RefusalCode::kNotRenewable, "this product has no term that could be renewed");
   Order order = make_order(affairs, wanted.kind, account);
   order.product = product.id;
   order.function = function;
   order.images = {{.name = product.image, .sha256 = published->entry.sha256}};
   order.price = product.price;
   order.term = product.term;
-  if (product.term.kind == Term::Kind::kUnlimited)
+  order.renewable = product.renewable;
+  order.auto_renew = wanted.auto_renew.value_or(product.term.kind == Term::Kind::kSubscription);
+  order.protects = product.protects;
+  if (product.withdrawal_days) {
+    const TimeZone zone = TRY(TimeZone::find(affairs.car().time_zone));
     order.withdraw_by =
-        affairs.now() + static_cast<UnixSeconds>(product.withdrawal_days) * kDaySeconds;
+        zone.days_later(affairs.now(), static_cast<std::int64_t>(*product.withdrawal_days));
+  }
   return TRY(place_order(affairs, std::move(order)));
 }
 
@@ -141,27 +167,6 @@ Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
   return TRY(place_order(affairs, std::move(order)));
 }
 
-// P1.1. One answer whether the car exists or not: a VIN must not be found out here.
-Refusal not_the_owner(bool secondary) {
-  if (secondary)
-    return {RefusalCode::kOwnerOnly,
-            "only the owner of the car can order; a secondary user cannot"};
-  return {RefusalCode::kOwnerOnly, "only the owner of the car can order for it"};
-}
-
-Answer<CarAffairs> begin_as_owner(const Services& services, Change& change,
-                                  const manifest::Vin& vin, const Caller& caller) {
-  Result<CarAffairs> affairs = CarAffairs::begin(services, change, vin, caller.account);
-  if (!affairs && affairs.error().code() == ErrorCode::kNotFound)
-    return refuse(not_the_owner(false));
-  if (!affairs) return fail(affairs.error());
-  if (!affairs->car().owned_by(caller.account)) {
-    const bool secondary = TRY(change.get(car_user_key(vin, caller.account))).has_value();
-    return refuse(not_the_owner(secondary));
-  }
-  return std::move(*affairs);
-}
-
 // Cancel and withdraw: the owner's word on an order that is there.
 Answer<Response> owner_says(const Services& services, const Request& request, OrderCause cause,
                             Answer<void> (*check)(const Order&, UnixSeconds)) {
@@ -169,12 +174,15 @@ Answer<Response> owner_says(const Services& services, const Request& request, Or
   const std::string& id = request.path_values.at("id");
   const manifest::Vin vin = TRY(find_order_vin(services.store, id));
   return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
-    Answer<CarAffairs> affairs = begin_as_owner(services, change, vin, caller);
-    if (!affairs) return tl::unexpected(std::move(affairs.error()));
-    Order order = TRY(load_order(change, vin, id));
-    if (Answer<void> fine = check(order, affairs->now()); !fine)
+    Answer<OwnersOrder> own = load_as_owner(services, change, vin, id, caller);
+    if (!own) return tl::unexpected(std::move(own.error()));
+    auto& [affairs, order] = *own;
+    if (Answer<void> fine = check(order, affairs.now()); !fine)
       return tl::unexpected(std::move(fine.error()));
-    switch (TRY(apply_cause(*affairs, order, cause, Json::object()))) {
+    if (order.held)
+      return refuse(RefusalCode::kReportedStolen,
+                    "the car is reported stolen: this stays until the report is lifted");
+    switch (TRY(apply_cause(affairs, order, cause, Json::object()))) {
       case OrderStep::Kind::kMove:
       case OrderStep::Kind::kStay: return json_response(200, order_json(order, OrderView::kFull));
       case OrderStep::Kind::kTooLate:
@@ -192,6 +200,7 @@ Answer<Order> order_regions(CarAffairs& affairs, const std::vector<std::string>&
   const OrderRequest wanted{.vin = affairs.car().vin,
                             .kind = manifest::ImageKind::kMap,
                             .product = {},
+                            .auto_renew = {},
                             .regions = names};
   return order_map(affairs, wanted, account);
 }
@@ -220,7 +229,7 @@ Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifes
     return fail(ErrorCode::kConflict, "the car has had {} orders; more are not kept",
                 orders.size());
   for (const Order& order : orders) {
-    if (is_final(order.phase)) continue;
+    if (!is_under_way(order.phase)) continue;
     for (const OrderedImage& image : order.images) {
       if (image.name.slot() == slot)
         return refuse(RefusalCode::kAlreadyOrdered,
@@ -258,9 +267,11 @@ Response post_cancel(const Services& services, const Request& request) {
 Response post_withdraw(const Services& services, const Request& request) {
   const auto check = [](const Order& order, UnixSeconds now) -> Answer<void> {
     if (!order.withdraw_by)
-      return refuse(RefusalCode::kNotWithdrawable, "only unlimited functions can be withdrawn");
+      return refuse(RefusalCode::kNotWithdrawable, "this product cannot be withdrawn from");
     // What was withdrawn in time stays so, also when the owner says it again later.
-    if (order.phase == OrderPhase::kWithdrawn || order.phase == OrderPhase::kCancelled) return {};
+    if (order.phase == OrderPhase::kCancelling || order.phase == OrderPhase::kDeactivating ||
+        order.phase == OrderPhase::kRefunded || order.phase == OrderPhase::kCancelled)
+      return {};
     if (now >= *order.withdraw_by)
       return refuse(RefusalCode::kTooLate, fmt::format("the time to withdraw ended at {}",
                                                        format_utc(*order.withdraw_by)));

@@ -104,6 +104,16 @@ std::string describe(const SlotRule& rule) {
                                                      rule.slot.text(), rule.release_counter_min);
 }
 
+// Ordered and on its way, or active as far as the server knows.
+bool is_bought(const SlotRule& rule, const std::vector<Order>& orders) {
+  return std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
+    if (!is_coming(order.phase) && order.phase != OrderPhase::kActive) return false;
+    return std::any_of(order.images.begin(), order.images.end(), [&](const OrderedImage& image) {
+      return order.function && image.name.slot() == rule.slot;
+    });
+  });
+}
+
 bool contains(const std::vector<std::string>& list, const std::string& text) {
   return std::find(list.begin(), list.end(), text) != list.end();
 }
@@ -123,6 +133,31 @@ void check_build(const FitRules& fit, const Car& car, std::vector<Reason>& reaso
     if (!contains(car.hardware, part))
       reasons.push_back({"hardware", fmt::format("the car has no {}", part)});
   }
+}
+
+Result<void> read_withdrawal(const Json& json, Product& product) {
+  if (product.term.kind == Term::Kind::kUnlimited) product.withdrawal_days = kWithdrawalDaysMin;
+  if (!manifest::find_field(json, "withdrawal_days")) return {};
+  const std::uint64_t days = TRY(manifest::uint_field(json, "withdrawal_days", kWithdrawalDaysMax));
+  if (days < kWithdrawalDaysMin || product.term.kind == Term::Kind::kInclusive)
+    return fail(ErrorCode::kBadFormat,
+                "\"withdrawal_days\": at least {}, for products that are paid for",
+                kWithdrawalDaysMin);
+  product.withdrawal_days = days;
+  return {};
+}
+
+Result<void> read_switches(const Json& json, Product& product) {
+  product.protects = TRY(flag_field(json, "protects")).value_or(false);
+  const std::optional<bool> renewable = TRY(flag_field(json, "renewable"));
+  if (!renewable) return {};
+  const bool fits = product.term.kind == Term::Kind::kFixed ||
+                    (product.term.kind == Term::Kind::kSubscription && *renewable);
+  if (!fits)
+    return fail(ErrorCode::kBadFormat,
+                "\"renewable\": a fixed term can be or not, a subscription always is");
+  product.renewable = *renewable;
+  return {};
 }
 
 void check_image(const Product& product, const Car& car, const Image* image,
@@ -147,7 +182,7 @@ manifest::FunctionId Product::function() const {
 
 Result<Product> read_product(std::string_view id, const Json& json) {
   TRY_VOID(check_fields(json, {"title", "description", "image", "price_cents", "currency", "term",
-                               "fit", "withdrawal_days"}));
+                               "fit", "withdrawal_days", "renewable", "protects"}));
   TRY_VOID(check_texts(json, "title"));
   if (manifest::find_field(json, "description")) TRY_VOID(check_texts(json, "description"));
   const Json& term_field = *TRY(manifest::object_field(json, "term"));
@@ -155,25 +190,23 @@ Result<Product> read_product(std::string_view id, const Json& json) {
   auto plain_id = TRY(manifest::parse_plain_name(id, "product"));
   auto image = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse));
   auto price = TRY(read_price(json, term));
-  Product product{.id = std::move(plain_id),
-                  .image = std::move(image),
-                  .price = std::move(price),
-                  .term = term,
-                  .fit = {},
-                  .withdrawal_days = kWithdrawalDaysMin};
+  Product product{
+      .id = std::move(plain_id),
+      .image = std::move(image),
+      .price = std::move(price),
+      .term = term,
+      .fit = {},
+      .withdrawal_days = {},
+      .renewable = term.kind == Term::Kind::kFixed || term.kind == Term::Kind::kSubscription,
+      .protects = false};
   if (product.image.kind() != manifest::ImageKind::kFunction)
     return fail(ErrorCode::kBadFormat, "\"image\": a product is a function");
   if (manifest::find_field(json, "fit")) {
     const Json& fit = *TRY(manifest::object_field(json, "fit"));
     product.fit = TRY_CONTEXT(read_fit(fit), "fit");
   }
-  if (manifest::find_field(json, "withdrawal_days")) {
-    product.withdrawal_days =
-        TRY(manifest::uint_field(json, "withdrawal_days", kWithdrawalDaysMax));
-    if (term.kind != Term::Kind::kUnlimited || product.withdrawal_days < kWithdrawalDaysMin)
-      return fail(ErrorCode::kBadFormat, "\"withdrawal_days\": at least {}, for unlimited products",
-                  kWithdrawalDaysMin);
-  }
+  TRY_VOID(read_withdrawal(json, product));
+  TRY_VOID(read_switches(json, product));
   return product;
 }
 
@@ -188,20 +221,37 @@ Result<Product> load_product(Change& change, std::string_view id) {
   return read_product(id, json);
 }
 
-std::vector<Reason> check_fit(const Product& product, const Car& car, const VehicleState* state,
-                              const Image* image) {
+std::vector<Reason> check_fit(const Product& product, const FitFacts& facts) {
   std::vector<Reason> reasons;
-  check_build(product.fit, car, reasons);
+  check_build(product.fit, facts.car, reasons);
   for (const SlotRule& rule : product.fit.needs) {
-    if (!installed(rule, state))
+    if (!installed(rule, facts.state))
       reasons.push_back({"needs", fmt::format("needs {}", describe(rule))});
   }
   for (const SlotRule& rule : product.fit.excludes) {
-    if (installed(rule, state))
+    if (installed(rule, facts.state) || is_bought(rule, facts.orders))
       reasons.push_back({"excludes", fmt::format("not together with {}", describe(rule))});
   }
-  check_image(product, car, image, reasons);
+  for (const Product& other : facts.beside) {
+    for (const SlotRule& rule : other.fit.excludes) {
+      if (rule.slot == product.image.slot())
+        reasons.push_back({"excludes", fmt::format("{} excludes it", other.id)});
+    }
+  }
+  check_image(product, facts.car, facts.image, reasons);
   return reasons;
+}
+
+Result<std::vector<Product>> products_beside(const Store& store, const std::vector<Order>& orders) {
+  std::vector<Product> products;
+  for (const Order& order : orders) {
+    if (!order.product || (!is_coming(order.phase) && order.phase != OrderPhase::kActive)) continue;
+    const std::optional<std::string> text = TRY(store.get(product_key(*order.product)));
+    if (!text) continue;
+    const Json json = TRY(parse_stored(product_key(*order.product), *text));
+    products.push_back(TRY(read_product(*order.product, json)));
+  }
+  return products;
 }
 
 }  // namespace layby::server

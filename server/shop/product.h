@@ -40,7 +40,9 @@ struct Product {
   Price price;
   Term term;
   FitRules fit;
-  std::uint64_t withdrawal_days = 14;  // unlimited products (P1.7)
+  std::optional<std::uint64_t> withdrawal_days;  // P1.7; absent: cannot be withdrawn from
+  bool renewable = false;                        // fixed terms and subscriptions
+  bool protects = false;                         // or tracks the car: P1.12
 
   manifest::FunctionId function() const;
 };
@@ -52,9 +54,21 @@ std::string product_key(std::string_view id);
 // kNotFound.
 Result<Product> load_product(Change& change, std::string_view id);
 
-// Every rule that the car does not fulfil; empty where it fits. Pure. `state` may be null: a car
-// that has not spoken yet has nothing installed. `image` may be null: not published.
-std::vector<Reason> check_fit(const Product& product, const Car& car, const VehicleState* state,
-                              const Image* image);
+// What a product has to fit.
+struct FitFacts {
+  const Car& car;
+  const VehicleState* state = nullptr;  // null: the car has not spoken yet, nothing is installed
+  const Image* image = nullptr;         // null: not published
+  const std::vector<Order>& orders;     // of the car
+  const std::vector<Product>& beside;   // the products of those that are on their way or active
+};
+
+// Every rule that the car does not fulfil; empty where it fits. Pure. What a product needs must be
+// installed; what it excludes, or what excludes it, may not even be ordered.
+std::vector<Reason> check_fit(const Product& product, const FitFacts& facts);
+
+// The products of orders that are on their way into the car or active in it. One that is in the
+// catalogue no more says nothing.
+Result<std::vector<Product>> products_beside(const Store& store, const std::vector<Order>& orders);
 
 }  // namespace layby::server

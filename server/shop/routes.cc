@@ -3,6 +3,8 @@
 #include "server/shop/catalogue_routes.h"
 #include "server/shop/map_request.h"
 #include "server/shop/ordering.h"
+#include "server/shop/renewal_routes.h"
+#include "server/shop/stolen_routes.h"
 
 namespace layby::server {
 
@@ -23,6 +25,10 @@ void add_shop_routes(Router& router, const Services& services) {
   add(Method::kPost, "/v1/orders/{id}/cancel", post_cancel);
   add(Method::kPost, "/v1/vehicle/map-requests", post_map_request);
   add(Method::kPost, "/v1/orders/{id}/withdraw", post_withdraw);
+  add(Method::kPut, "/v1/orders/{id}/renewal", put_renewal);
+  add(Method::kPost, "/v1/orders/{id}/renew", post_renew);
+  add(Method::kPost, "/v1/cars/{vin}/stolen", post_stolen);
+  add(Method::kDelete, "/v1/cars/{vin}/stolen", delete_stolen);
 }
 
 }  // namespace layby::server

@@ -1,27 +1,36 @@
 #include "server/shop/sweep.h"
 
-#include "manifest/json_value.h"
 #include "server/fleet/deadline.h"
 #include "server/release/release_keys.h"
 #include "server/shop/order_change.h"
+#include "server/shop/order_due.h"
 
 namespace layby::server {
-
-using manifest::Json;
 
 namespace {
 
 constexpr std::size_t kScanBatch = 256;
 
-Result<void> cancel_overdue(const Services& services, const Deadline& deadline,
-                            const std::string& key) {
+constexpr int kStepsMax = 100'000;  // of one order, each a commit of its own
+
+// Brings about what is due for an order, one thing after the other.
+Result<void> settle_order(const Services& services, const Deadline& deadline,
+                          const std::string& key) {
   const manifest::Vin vin = TRY(manifest::Vin::parse(deadline.subject));
+  for (int n = 0; n < kStepsMax; ++n) {
+    const Settled settled =
+        TRY(commit_with_retry(services.store, [&](Change& change) -> Result<Settled> {
+          CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
+          Order order = TRY(load_order(change, vin, deadline.id));
+          return settle_next(affairs, order);
+        }));
+    if (settled == Settled::kNothing) break;
+  }
+  // An entry that is not the order's would be met again by each sweep.
   return commit_with_retry(services.store, [&](Change& change) -> Result<void> {
-    if (!TRY(change.get(key))) return {};  // it was downloaded or cancelled in the meantime
-    CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
-    Order order = TRY(load_order(change, vin, deadline.id));
-    TRY_VOID(apply_cause(affairs, order, OrderCause::kWindowOver, Json::object()));
-    change.erase(key);
+    if (!TRY(change.get(key))) return {};
+    const Order order = TRY(load_order(change, vin, deadline.id));
+    if (!order.indexed || *order.indexed != deadline.at) change.erase(key);
     return {};
   });
 }
@@ -37,7 +46,7 @@ Result<void> forget(const Services& services, const std::string& key) {
 Result<void> do_due(const Services& services, const std::string& key) {
   const Deadline deadline = TRY(parse_deadline(key));
   switch (deadline.kind) {
-    case DeadlineKind::kDownload: return cancel_overdue(services, deadline, key);
+    case DeadlineKind::kOrder: return settle_order(services, deadline, key);
     case DeadlineKind::kForget: return forget(services, key);
   }
   return {};

@@ -1,7 +1,6 @@
 #include "server/shop/term.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/assert.h"
 #include "manifest/json_value.h"
@@ -18,15 +17,10 @@ bool counts_days(Term::Kind kind) {
   return kind == Term::Kind::kFixed || kind == Term::Kind::kInclusive;
 }
 
-UnixSeconds one_month_after(UnixSeconds from) {
-  using namespace std::chrono;
-  const sys_seconds time{seconds{from}};
-  const sys_days midnight = floor<days>(time);
-  const year_month_day date{midnight};
-  const year_month next = date.year() / date.month() + months{1};
-  const day last = (next / std::chrono::last).day();
-  const sys_days then{next / std::min(date.day(), last)};
-  return (then + (time - midnight)).time_since_epoch().count();
+Result<Term::From> parse_from(std::string_view text) {
+  if (text == "acceptance") return Term::From::kAcceptance;
+  if (text == "activation") return Term::From::kActivation;
+  return fail(ErrorCode::kBadFormat, "\"from\" of a term: \"acceptance\" or \"activation\"");
 }
 
 }  // namespace
@@ -42,34 +36,42 @@ std::string_view to_string(Term::Kind kind) {
 }
 
 Result<Term> read_term(const manifest::Json& json) {
-  TRY_VOID(check_fields(json, {"kind", "days"}));
+  TRY_VOID(check_fields(json, {"kind", "days", "from"}));
   const std::string kind = TRY(manifest::text_field(json, "kind"));
   const auto* found = std::find_if(std::begin(kKinds), std::end(kKinds),
                                    [&](Term::Kind known) { return to_string(known) == kind; });
   if (found == std::end(kKinds))
     return fail(ErrorCode::kBadFormat,
                 "\"kind\" of a term: \"unlimited\", \"fixed\", \"subscription\" or \"inclusive\"");
-  Term term{.kind = *found, .days = 0};
+  Term term{.kind = *found, .days = 0, .from = Term::From::kActivation};
   const bool has_days = manifest::find_field(json, "days") != nullptr;
   if (has_days != counts_days(term.kind))
     return fail(ErrorCode::kBadFormat, "\"days\" belongs to the terms fixed and inclusive");
   if (has_days) term.days = TRY(manifest::uint_field(json, "days", kTermDaysMax));
   if (has_days && term.days == 0) return fail(ErrorCode::kBadFormat, "\"days\": at least 1");
+  if (!manifest::find_field(json, "from")) return term;
+  if (!term.ends()) return fail(ErrorCode::kBadFormat, "\"from\" belongs to terms that end");
+  term.from = TRY(manifest::text_field(json, "from").and_then(parse_from));
   return term;
 }
 
 manifest::Json term_json(const Term& term) {
   manifest::Json json{{"kind", std::string(to_string(term.kind))}};
   if (counts_days(term.kind)) json["days"] = term.days;
+  if (term.ends())
+    json["from"] = term.from == Term::From::kAcceptance ? "acceptance" : "activation";
   return json;
 }
 
-std::optional<UnixSeconds> term_end(const Term& term, UnixSeconds from) {
+std::optional<UnixSeconds> term_end(const Term& term, const TimeZone& zone, UnixSeconds anchor,
+                                    std::uint64_t count) {
+  const auto periods = static_cast<std::int64_t>(count);
   switch (term.kind) {
     case Term::Kind::kUnlimited: return std::nullopt;
     case Term::Kind::kFixed:
-    case Term::Kind::kInclusive: return from + static_cast<UnixSeconds>(term.days) * kDaySeconds;
-    case Term::Kind::kSubscription: return one_month_after(from);
+    case Term::Kind::kInclusive:
+      return zone.days_later(anchor, static_cast<std::int64_t>(term.days) * periods);
+    case Term::Kind::kSubscription: return zone.months_later(anchor, periods);
   }
   LAYBY_ASSERT(false);
 }

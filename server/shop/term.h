@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "manifest/json.h"
+#include "server/shop/local_time.h"
 
 namespace layby::server {
 
@@ -14,22 +15,30 @@ struct Term {
   enum class Kind {
     kUnlimited,     // one payment
     kFixed,         // so many days
-    kSubscription,  // a calendar month at a time
+    kSubscription,  // a month at a time
     kInclusive,     // so many days, costs nothing
+  };
+  enum class From {
+    kAcceptance,  // the order: the owner has accepted the terms of use
+    kActivation,  // the car's report that it is active
   };
   Kind kind = Kind::kUnlimited;
   std::uint64_t days = 0;  // kFixed and kInclusive
+  From from = From::kActivation;
+
+  bool ends() const { return kind != Kind::kUnlimited; }
 };
 
 constexpr std::uint64_t kTermDaysMax = 3660;
 
 std::string_view to_string(Term::Kind kind);
-// kBadFormat: also for days where they mean nothing, or none where they are needed.
+// kBadFormat: also for days or a beginning where they mean nothing, or none where they are needed.
 Result<Term> read_term(const manifest::Json& json);
 manifest::Json term_json(const Term& term);
 
-// When a term that begins at `from` ends; nothing for an unlimited one. A month later is the same
-// day and time of the next month, or that month's last day where there is no such day.
-std::optional<UnixSeconds> term_end(const Term& term, UnixSeconds from);
+// When the `count`th period of a term that began at `anchor` ends, in local time (local_time.h);
+// nothing for an unlimited one. Always from the anchor: a month that was short shortens no other.
+std::optional<UnixSeconds> term_end(const Term& term, const TimeZone& zone, UnixSeconds anchor,
+                                    std::uint64_t count = 1);
 
 }  // namespace layby::server

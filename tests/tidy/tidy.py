@@ -38,6 +38,7 @@ LIBRARIES = {
     "boost/": "boost",
     "curl/": "curl",
     "cjose/": "cjose",
+    "date/": "date",
     "sqlite3": "sqlite3",
     "catch2/": "catch2",
     "rapidcheck": "rapidcheck",

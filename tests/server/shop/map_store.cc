@@ -34,6 +34,7 @@ Result<void> MapStore::commit(const server::Batch& batch) {
 }
 
 Result<void> MeddlingStore::commit(const server::Batch& batch) {
+  if (!batch.writes.empty()) ++commits;
   if (!batch.writes.empty() && before_commit) std::exchange(before_commit, nullptr)();
   if (batch.writes.empty()) return inner_.commit(batch);
   switch (std::exchange(crash, Crash::kNone)) {

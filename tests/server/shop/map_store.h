@@ -35,6 +35,7 @@ class MeddlingStore final : public server::Store {
   // caller sees of a crash.
   enum class Crash { kNone, kBefore, kAfter };
   Crash crash = Crash::kNone;
+  std::size_t commits = 0;  // that wrote, or would have
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
     return inner_.get(key);

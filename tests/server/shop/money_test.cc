@@ -125,7 +125,8 @@ TEST_CASE("P1.6: not downloaded within 28 days, it cancels itself, with one refu
   REQUIRE(world.events("refund", id).size() == 1);
   CHECK(world.events("refund", id)[0]["data"]["amount_cents"] == 49900);
   CHECK(world.events("refund", id)[0]["data"]["of"] == "authorisation");
-  CHECK(world.messages(id) == std::vector<std::string>{"ordered", "cancelled", "refunded"});
+  CHECK(world.messages(id) ==
+        std::vector<std::string>{"ordered", "reminder", "cancelled", "refunded"});
   CHECK(world.car.desired().empty());
   // The car that comes back later gets nothing, whatever it says.
   say(world, id, State::kDownloaded);
@@ -213,10 +214,18 @@ TEST_CASE("a failure ends the order with the car's code and gives the money back
   CHECK(order["error"]["code"] == 404);
   CHECK(order["money"] == "returned");
   CHECK(world.events("refund").size() == 1);
+  // Its licence had gone out: the car is told to switch off what may be there of it.
+  REQUIRE(world.car.desired().size() == 1);
+  CHECK(world.car.desired()[0]["action"] == "deactivate");
   CHECK(cancel(world, id).code() == "wrong-state");
   CHECK(world.messages(id) ==
         std::vector<std::string>{"ordered", "downloaded", "failed", "refunded"});
-  CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 201);
+  // A new order's licence takes the place of that.
+  const Answered again = world.order_function("adaptive-cruise", world.owner_token);
+  REQUIRE(again.status == 201);
+  say(world, again.body["id"], State::kDownloaded);
+  REQUIRE(world.car.desired().size() == 1);
+  CHECK(world.car.desired()[0]["id"] == again.body["id"]);
 }
 
 TEST_CASE("P1.5: an order that failed after it had its licence: that licence is revoked") {
@@ -283,7 +292,7 @@ TEST_CASE("P1.7: withdrawn before the activation, the car has nothing to switch 
   say(world, id, State::kDownloaded);
   REQUIRE(withdraw(world, id).status == 200);
   say(world, id, State::kRefused);  // of the deactivation: no such function runs
-  CHECK(world.order_state(id) == "ended");
+  CHECK(world.order_state(id) == "refunded");
   CHECK(world.car.desired().empty());
   CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 201);
 }
@@ -326,7 +335,7 @@ TEST_CASE("P1.7: an active function is withdrawn within 14 days and deactivated 
   world.base.clock.advance(14 * kDaySeconds - 1);
   REQUIRE(withdraw(world, id).status == 200);
   CHECK(withdraw(world, id).status == 200);
-  CHECK(world.order_state(id) == "withdrawn");
+  CHECK(world.order_state(id) == "cancelling");
   REQUIRE(world.events("refund", id).size() == 1);
   CHECK(world.events("refund", id)[0]["data"]["of"] == "billing");
   const auto revoking = world.car.open(id);
@@ -334,9 +343,9 @@ TEST_CASE("P1.7: an active function is withdrawn within 14 days and deactivated 
   CHECK((*revoking)->state == manifest::LicenceState::kRevoked);
   CHECK((*revoking)->counter == 2);
   say(world, id, State::kDeactivated);  // it still runs: not believed
-  CHECK(world.order_state(id) == "withdrawn");
+  CHECK(world.order_state(id) == "cancelling");
   world.car.obey();
-  CHECK(world.order_state(id) == "ended");
+  CHECK(world.order_state(id) == "refunded");
   CHECK(world.events("refund").size() == 1);
   CHECK(world.events("billing").size() == 1);
   // Bought again, the next licence is above all of before.
@@ -360,10 +369,10 @@ TEST_CASE("P1.7: withdrawn before the activation, it is never billed, even if th
                                                .state = manifest::FunctionState::kActive,
                                                .until = std::nullopt};
   say(world, id, State::kActive);  // it was faster than the news
-  CHECK(world.order_state(id) == "withdrawn");
+  CHECK(world.order_state(id) == "cancelling");
   CHECK(world.events("billing").empty());
   world.car.obey();
-  CHECK(world.order_state(id) == "ended");
+  CHECK(world.order_state(id) == "refunded");
   CHECK(world.events("billing").empty());
   CHECK(world.events("refund").size() == 1);
 }
@@ -398,7 +407,7 @@ TEST_CASE("P1.4: a fixed term and a month end in the licence; an inclusive perio
   };
   CHECK(until_of({{"kind", "fixed"}, {"days", 365}}, 100) == "2028-01-31T06:00:00Z");
   CHECK(until_of({{"kind", "subscription"}}, 100) == "2027-02-28T06:00:00Z");
-  CHECK(until_of({{"kind", "inclusive"}, {"days", 90}}, 0) == "2027-05-01T06:00:00Z");
+  CHECK(until_of({{"kind", "inclusive"}, {"days", 90}}, 0) == "2027-05-01T05:00:00Z");
   CHECK(world
             .put("/v1/catalogue/products/gift", world.operator_token,
                  {{"title", {{"en", "x"}}},

@@ -13,6 +13,7 @@
 #include "server/release/image.h"
 #include "server/release/release_keys.h"
 #include "server/rollout/routes.h"
+#include "server/shop/owner_change.h"
 #include "server/shop/routes.h"
 #include "server/shop/sweep.h"
 
@@ -144,7 +145,7 @@ Result<manifest::VerifiedLicence> SimCar::open(const std::string& order) const {
   const Json wanted = desired();
   for (const Json& entry : wanted) {
     if (entry["id"] != order || !entry.contains("licence")) continue;
-    const Json details = world.get("/v1/orders/" + order, world.owner_token).body;
+    const Json details = world.get("/v1/orders/" + order, world.operator_token).body;
     const std::string image = details["images"][0];
     return manifest::open_licence(
         must(from_base64(entry["licence"].get<std::string>())), seal_keys.secret_key,
@@ -155,6 +156,13 @@ Result<manifest::VerifiedLicence> SimCar::open(const std::string& order) const {
          .newest = std::nullopt});
   }
   return fail(ErrorCode::kNotFound, "no licence for {}", order);
+}
+
+void SimCar::take_licence(const std::string& order) {
+  const auto licence = must(open(order));
+  functions[licence->function] = {.counter = licence->counter,
+                                  .state = manifest::FunctionState::kActive,
+                                  .until = licence->until};
 }
 
 void SimCar::obey() {
@@ -172,15 +180,13 @@ void SimCar::obey() {
                                         .state = manifest::FunctionState::kRevoked,
                                         .until = std::nullopt};
         say(id, manifest::OrderState::kDeactivated);
+      } else if (entry["action"] == "licence") {
+        take_licence(id);
+        say(id, manifest::OrderState::kActive);
       } else if (function && !entry.contains("licence")) {
         say(id, manifest::OrderState::kDownloaded);
       } else {
-        if (function) {
-          const auto licence = must(open(id));
-          functions[licence->function] = {.counter = licence->counter,
-                                          .state = manifest::FunctionState::kActive,
-                                          .until = licence->until};
-        }
+        if (function) take_licence(id);
         for (const Json& image : entry["images"]) install(image, 2);
         say(id, manifest::OrderState::kActive);
       }
@@ -194,6 +200,7 @@ ShopWorld::ShopWorld(server::Store* store, const Clock* clock)
     : services(make_services(base, store, clock)) {
   events_sequence = must(server::EventSequence::open(services.store));
   services.events = events_sequence.get();
+  services.owner_leaves = server::owner_leaves;
   server::add_fleet_routes(router, services);
   server::add_shop_routes(router, services);
   server::add_rollout_routes(router, services);
@@ -343,7 +350,18 @@ std::vector<std::string> ShopWorld::messages(const std::string& order) {
 }
 
 std::string ShopWorld::order_state(const std::string& order) {
-  return get("/v1/orders/" + order, owner_token).body["state"];
+  return this->order(order)["state"];
+}
+
+Json ShopWorld::order(const std::string& id) {
+  return get("/v1/orders/" + id, operator_token).body;
+}
+
+std::size_t ShopWorld::deadlines_of(const std::string& order) {
+  std::size_t count = 0;
+  for (const auto& entry : must(services.store.scan("d/", "d0", 100'000)))
+    count += entry.key.find("/" + order + "/") != std::string::npos ? 1 : 0;
+  return count;
 }
 
 void ShopWorld::check_audit(const std::string& vin) {
@@ -367,6 +385,13 @@ std::string ShopWorld::all_stored() {
 
 void ShopWorld::sweep() {
   REQUIRE(server::sweep_due(services, services.clock.now()));
+}
+
+void ShopWorld::go_to(const std::string& utc) {
+  const UnixSeconds at = must(parse_utc(utc));
+  REQUIRE(at >= base.clock.now());
+  base.clock.advance(at - base.clock.now());
+  sweep();
 }
 
 ReadyWorld::ReadyWorld(server::Store* store, const Clock* clock)

@@ -51,6 +51,7 @@ class SimCar {
   manifest::Json desired() const;
   // The licence of that order's entry, opened with the car's key.
   Result<manifest::VerifiedLicence> open(const std::string& order) const;
+  void take_licence(const std::string& order);
   // Downloads, activates or deactivates everything that it is told to, with a report for each.
   void obey();
 
@@ -109,11 +110,14 @@ class ShopWorld {
   std::vector<manifest::Json> events(const std::string& type, const std::string& order = "");
   std::vector<std::string> messages(const std::string& order = "");
   std::string order_state(const std::string& order);
+  manifest::Json order(const std::string& id);  // as the operator sees it
+  std::size_t deadlines_of(const std::string& order);
   // All of the store as one text: for what must not be in it.
   std::string all_stored();
   // The audit trail of the car is whole.
   void check_audit(const std::string& vin = kVin);
   void sweep();
+  void go_to(const std::string& utc);  // and sweeps there; by base.clock
 
   TestServices base;
   std::unique_ptr<server::EventSequence> events_sequence;

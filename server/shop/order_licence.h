@@ -1,0 +1,29 @@
+// The licences of a function's order: each has the next counter of the function in this car, and
+// goes to the car with what it is to do. A car that is not paired gets none; it is made when the
+// car has keys again (renew_seal). Whoever calls saves the order in the same change.
+#pragma once
+
+#include "server/fleet/car_affairs.h"
+#include "server/shop/order.h"
+
+namespace layby::server {
+
+// The package, with an active licence once the order is downloaded.
+Result<void> offer(CarAffairs& affairs, Order& order);
+
+// A deactivation with a revoking licence; where no licence had gone out there is nothing to do.
+Result<void> switch_off(CarAffairs& affairs, Order& order);
+
+// For an active order: a licence until `order.active_until`, and no package with it.
+Result<void> relicense(CarAffairs& affairs, Order& order);
+
+// The order that the newest licence of a function in a car was for.
+Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,
+                                                   const manifest::FunctionId& function);
+
+// Makes what the car is to have anew, where its keys are not those that the licence was sealed to.
+// Gives whether it did.
+enum class Sealed { kAnew, kAsBefore };
+Result<Sealed> renew_seal(CarAffairs& affairs, Order& order);
+
+}  // namespace layby::server

@@ -1,0 +1,69 @@
+#include "server/shop/owners_order.h"
+
+#include <algorithm>
+
+#include "server/shop/order_due.h"
+
+namespace layby::server {
+
+namespace {
+
+Refusal not_the_owner(bool secondary) {
+  if (secondary)
+    return {RefusalCode::kOwnerOnly,
+            "only the owner of the car can order; a secondary user cannot"};
+  return {RefusalCode::kOwnerOnly, "only the owner of the car can order for it"};
+}
+
+// Software is ordered by nobody.
+bool placed_by(const Order& order, const std::string& account) {
+  return order.account == account || order.account == "system";
+}
+
+// Whether somebody else's name stands in it.
+bool has_foreign_history(const Order& order, const std::string& account) {
+  return std::any_of(order.history.begin(), order.history.end(), [&](const OrderHistory& step) {
+    return step.who != account && step.who != "system" && step.who != order.vin.text();
+  });
+}
+
+}  // namespace
+
+Answer<CarAffairs> begin_as_owner(const Services& services, Change& change,
+                                  const manifest::Vin& vin, const Caller& caller) {
+  Result<CarAffairs> affairs = CarAffairs::begin(services, change, vin, caller.account);
+  if (!affairs && affairs.error().code() == ErrorCode::kNotFound)
+    return refuse(not_the_owner(false));
+  if (!affairs) return fail(affairs.error());
+  if (!affairs->car().owned_by(caller.account)) {
+    const bool secondary = TRY(change.get(car_user_key(vin, caller.account))).has_value();
+    return refuse(not_the_owner(secondary));
+  }
+  return std::move(*affairs);
+}
+
+Answer<OwnersOrder> load_as_owner(const Services& services, Change& change,
+                                  const manifest::Vin& vin, const std::string& id,
+                                  const Caller& caller) {
+  Answer<CarAffairs> affairs = begin_as_owner(services, change, vin, caller);
+  if (!affairs) return tl::unexpected(std::move(affairs.error()));
+  Order order = TRY(load_order(change, vin, id));
+  if (!placed_by(order, caller.account))
+    return refuse(RefusalCode::kInherited, "an earlier owner of the car ordered it");
+  TRY_VOID(settle(*affairs, order));
+  return OwnersOrder{.affairs = std::move(*affairs), .order = std::move(order)};
+}
+
+OrderView view_for(const CarAccess& access, const Order& order) {
+  switch (access.standing) {
+    case Standing::kSecondary: return OrderView::kSecondary;
+    case Standing::kPartner:
+    case Standing::kOperator: return OrderView::kFull;
+    case Standing::kOwner: break;
+  }
+  const std::string& account = access.caller.account;
+  if (placed_by(order, account) && !has_foreign_history(order, account)) return OrderView::kFull;
+  return OrderView::kInherited;
+}
+
+}  // namespace layby::server
