@@ -215,6 +215,9 @@ void sweep_with_some_due(benchmark::State& state) {
   fill_deadlines();
   Shop& here = shop();
   const auto due = static_cast<std::size_t>(state.range(0));
+  // What other benches ordered is out of the way first.
+  here.clock.advance(42 * kDaySeconds);
+  (void)must(sweep_due(here.services, here.clock.now()));
   for (auto _ : state) {
     state.PauseTiming();
     for (std::size_t n = 0; n < due; ++n) {
@@ -225,7 +228,7 @@ void sweep_with_some_due(benchmark::State& state) {
     state.ResumeTiming();
     (void)must(sweep_due(here.services, here.clock.now()));
     state.PauseTiming();
-    here.clock.advance(20 * kDaySeconds);  // their windows end, and answers are forgotten
+    here.clock.advance(14 * kDaySeconds);  // their windows end, and answers are forgotten
     (void)must(sweep_due(here.services, here.clock.now()));
     state.ResumeTiming();
   }
@@ -271,7 +274,7 @@ BENCHMARK(sweep_with_some_due)
     ->Arg(1)
     ->Arg(100)
     ->Arg(1'000)
-    ->Iterations(3)
+    ->Iterations(2)
     ->Unit(benchmark::kMillisecond)
     ->UseRealTime();
 
