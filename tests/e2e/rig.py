@@ -236,18 +236,21 @@ class Car:
         self.set(**PARKED)
 
     def wait_for_active(self, person, orders, seconds=90):
-        """Lives on, with an exit-and-lock every few seconds, until the server has all orders as active."""
+        self.wait_for(person, orders, "active", seconds)
+
+    def wait_for(self, person, orders, state, seconds=90):
+        """Lives on, with an exit-and-lock every few seconds, until the server has all orders in this state."""
         limit = time.monotonic() + seconds * PATIENCE
         while True:
             self.exit_and_lock()
             pause = time.monotonic() + 3
             while time.monotonic() < pause:
                 states = {self.rig.order_state(person, order) for order in orders}
-                if states == {"active"}:
+                if states == {state}:
                     return
                 check("failed" not in states, f"an order has failed: {self.status()['orders']}")
                 time.sleep(0.1)
-            check(time.monotonic() < limit, f"not active after {seconds * PATIENCE:.0f} s: {self.status()['orders']}")
+            check(time.monotonic() < limit, f"not {state} after {seconds * PATIENCE:.0f} s: {self.status()['orders']}")
 
     def show(self):
         return json.loads(run(os.path.join(BIN, "layby-car"), "show", "--socket", self.socket, "--json"))
