@@ -4,7 +4,7 @@
 #   demo.sh
 #
 # From a clean clone on Debian 12, as root or with sudo: installs what is missing, builds, fetches real map data and
-# a real 97 MB executable, starts the server and two cars on loopback, and walks ten steps. Every step says what it
+# a real 97 MB executable, starts the server and two cars on loopback, and walks thirteen steps. Every step says what it
 # does and checks what came of it; exit status 0 only if all of them did what they should. Everything it writes is
 # below build/; LAYBY_DEMO_KEEP=1 keeps the state of a good run too, a failed one is always kept.
 set -euo pipefail
@@ -40,7 +40,7 @@ state=$(mktemp -d "$PWD/build/demo/run.XXXXXX")
 data=$state/server
 
 step 3 "The server: keys, authorities, roots and tokens; TLS 1.3 on loopback"
-run "$bin/laybyd" init "$data" --simulation # step 9 needs a clock that can be moved
+run "$bin/laybyd" init "$data" --simulation # step 9 and those after it need a clock that can be moved
 start_server
 offline=$data/offline
 say "offline keys would now be moved to a safe; this demo signs images with $(basename "$offline")/image-targets.key"
@@ -48,12 +48,12 @@ expect_refused 401 "a call without a token" layby_as /dev/null product list
 ok "the server is ready on $server"
 
 step 4 "The operator publishes; the server makes the deltas; a car is registered and paired"
-for product in adaptive-cruise trailer-assist; do
+for product in adaptive-cruise trailer-assist trailer-assist-monthly; do
   operator product put "$product" --file "samples/catalogue/$product.product.json" >/dev/null
 done
-[ "$(operator product list | jq '.products | length')" -eq 2 ] ||
-  die "the catalogue does not hold two products"
-ok "catalogue: adaptive-cruise, trailer-assist"
+[ "$(operator product list | jq '.products | length')" -eq 3 ] ||
+  die "the catalogue does not hold three products"
+ok "catalogue: adaptive-cruise, trailer-assist, trailer-assist-monthly"
 image_list 1 $old_map $old_software functions >"$state/first.json"
 image_list 2 $new_map $new_software >"$state/second.json"
 publish "$state/first.json"
@@ -199,7 +199,77 @@ sleep 3
 [ "$(events_of "$late_order" refund)" -eq 1 ] || die "refunded more than once"
 ok "the car that comes back gets nothing"
 
-step 10 "Timeline and bytes"
+step 10 "A withdrawal: the money goes back at once, the function when the car is left"
+trial_order=$(order anna function $vin2 trailer-assist)
+wait_until 60 "the car has it downloaded" waits_for_condition two exit-and-lock
+exit_and_lock two
+wait_until 60 "order $trial_order is active at the server" order_is "$trial_order" active
+function_is_on two trailer-assist || die "trailer-assist is not on"
+[ "$(events_of "$trial_order" billing)" -eq 1 ] || die "not exactly one billing event"
+ok "trailer-assist is active and billed"
+drive two
+anna order withdraw "$trial_order" >/dev/null
+[ "$(events_of "$trial_order" refund)" -eq 1 ] || die "not exactly one refund event"
+wait_until 60 "the car is told to switch it off" is_to_switch_off two "$trial_order"
+sleep 2
+function_is_on two trailer-assist || die "the function went off while driving"
+ok "refunded at once; while the car drives the function stays on"
+park two
+wait_until 60 "order $trial_order is refunded" order_is "$trial_order" refunded
+! function_is_on two trailer-assist || die "the function is still on"
+[ "$(events_of "$trial_order" refund)" -eq 1 ] || die "refunded more than once"
+ok "left and locked, it is off; one billing event, one refund event"
+
+step 11 "A subscription: the second month comes as a licence alone, while the car drives"
+month_order=$(order anna function $vin2 trailer-assist-monthly)
+wait_until 60 "the car has it downloaded" waits_for_condition two exit-and-lock
+exit_and_lock two
+wait_until 60 "order $month_order is active at the server" order_is "$month_order" active
+anna order show "$month_order" >"$state/month.json"
+first_end=$(jq -er .active_until "$state/month.json")
+wait_until 30 "the car has the licence for the month" licence_runs_until two trailer-assist "$first_end"
+ok "active until $first_end; next charge $(jq -r '.next_charge | "\(.amount_cents) cents at \(.at)"' "$state/month.json")"
+wait_until 30 "the head unit shows it" head_unit_says two "Active until ${first_end%T*}"
+say "the head unit says: $(head_unit two)"
+drive two
+switched=$(vehicle_show two | jq .activations)
+say "on the server's simulated clock it is a day before the month's end"
+server_goes_to "$(date -u -d "$first_end - 1 day + 1 minute" +%s)"
+wait_until 30 "it is renewed" periods_are "$month_order" 2
+second_end=$(anna order show "$month_order" | jq -er .active_until)
+wait_until 30 "the car has the licence for the next month" licence_runs_until two trailer-assist "$second_end"
+wait_until 30 "the second month is billed" billing_events_are "$month_order" 2
+[ "$(vehicle_show two | jq .activations)" -eq "$switched" ] || die "something was activated while the car drove"
+function_is_on two trailer-assist || die "the function stopped between two months"
+ok "renewed until $second_end; nothing was switched, and each month is billed once"
+
+step 12 "The car is sold: the term runs on for the new owner, and renews no more"
+anna car hand-over $vin2 >/dev/null
+expect_refused 404 "the old owner looks at the car" anna car show $vin2
+stop_agent two
+pair_car two bert
+start_agent two
+bert order show "$month_order" >"$state/inherited.json"
+jq -e '.state == "active" and (has("amount_cents") or has("history") | not)' "$state/inherited.json" >/dev/null ||
+  die "the new owner does not see the running term, or sees more than that"
+jq -e '.events | all(.data.message == "paired")' <(bert messages $vin2) >/dev/null ||
+  die "the new owner sees messages of the old one"
+expect_refused 409 "the new owner withdraws from the old one's order" bert order withdraw "$month_order"
+ok "the new owner sees the running term, and nothing of the old owner's"
+say "on the server's simulated clock the second month ends"
+server_goes_to "$(date -u -d "$second_end + 1 minute" +%s)"
+wait_until 30 "the term is over" order_is "$month_order" expired
+wait_until 60 "the car is told to switch it off" is_to_switch_off two "$month_order"
+function_is_on two trailer-assist || die "the function went off while driving"
+park two
+wait_until 60 "order $month_order has ended" order_is "$month_order" ended
+! function_is_on two trailer-assist || die "the function is still on"
+[ "$(events_of "$month_order" billing)" -eq 2 ] || die "the old owner paid for a third month"
+[ "$(events_of "$month_order" refund)" -eq 0 ] || die "a month that was used was refunded"
+operator audit $vin2 --check --limit 1000 >/dev/null
+ok "it ended with its month: two months, two bills"
+
+step 13 "Timeline and bytes"
 operator audit $vin --check --limit 1000 >"$state/audit.json"
 operator order list $vin >"$state/orders.json"
 operator image list --image-root "$data/provision/image-root.json" >"$state/images.json"

@@ -15,7 +15,7 @@ SECONDS=0
 timeline=()
 
 step() {
-  printf '\n%s[%2d/10] %s%s\n' "$bold" "$1" "$2" "$plain"
+  printf '\n%s[%2d/13] %s%s\n' "$bold" "$1" "$2" "$plain"
   timeline+=("$(printf '%4d s  step %2d: %s' "$SECONDS" "$1" "$2")")
 }
 say() { printf '        %s\n' "$*"; }
@@ -219,6 +219,18 @@ events_of() {
 }
 billing_events_are() { [ "$(events_of "$1" billing)" -eq "$2" ]; }
 
+# periods_are ORDER N: for which money was asked or paid so far.
+periods_are() { [ "$(operator order show "$1" | jq '.periods | length')" -eq "$2" ]; }
+
+# server_goes_to SECONDS: since 1970, on the server's simulated clock. Cars ask for the time by themselves.
+server_goes_to() {
+  local now
+  now=$(operator simulation advance --seconds 1 | jq -er .now)
+  now=$(date -u -d "$now" +%s)
+  [ "$1" -gt "$now" ] || die "the server's clock does not go back"
+  operator simulation advance --seconds $(($1 - now)) >/dev/null
+}
+
 # transfers_settled VIN: the server has written down what it had sent when the car went away.
 transfers_settled() {
   local before
@@ -286,6 +298,13 @@ park() {
   vehicle_set "$name" "${arguments[@]}" "locked=${signals[locked]}"
 }
 
+# exit_and_lock NAME: somebody comes to a parked car, leaves again and locks.
+exit_and_lock() {
+  vehicle_set "$1" driver=in locked=no
+  sleep 1
+  park "$1"
+}
+
 start_agent() {
   local name=$1
   shift
@@ -344,6 +363,16 @@ waits_for() {
 
 licence_is() {
   agent_status "$1" | jq -e --arg id "$2" --arg state "$3" 'any(.functions[]; .id == $id and .state == $state)' >/dev/null
+}
+
+# licence_runs_until NAME FUNCTION TIME
+licence_runs_until() {
+  agent_status "$1" | jq -e --arg id "$2" --arg until "$3" 'any(.functions[]; .id == $id and .until == $until)' >/dev/null
+}
+function_is_on() { vehicle_show "$1" | jq -e --arg id "$2" 'any(.functions[]; .id == $id)' >/dev/null; }
+# is_to_switch_off NAME ORDER: the agent knows that it is to.
+is_to_switch_off() {
+  agent_status "$1" | jq -e --arg id "$2" 'any(.orders[]; .id == $id and .action == "deactivate")' >/dev/null
 }
 
 last_poll() { agent_status "$1" | jq -r '.poll.last // ""'; }
