@@ -12,18 +12,12 @@
 #include <string_view>
 
 #include "base/assert.h"
+#include "base/deleter.h"
 #include "crypto/random.h"
 
 namespace layby::crypto {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
 using Request = std::unique_ptr<X509_REQ, Deleter<X509_REQ_free>>;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/deleter.h"
 #include "manifest/json_value.h"
 
 namespace layby::server {
@@ -18,13 +19,6 @@ constexpr std::size_t kRsaBitsMax = 8192;
 constexpr std::string_view kBase64Url =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-template <auto Release>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Release(object);
-  }
-};
 using JwkPtr = std::unique_ptr<cjose_jwk_t, Deleter<cjose_jwk_release>>;
 using JwsPtr = std::unique_ptr<cjose_jws_t, Deleter<cjose_jws_release>>;
 

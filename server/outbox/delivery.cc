@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/assert.h"
+#include "base/deleter.h"
 #include "crypto/random.h"
 #include "manifest/json_value.h"
 #include "server/fleet/event_sequence.h"
@@ -31,13 +32,6 @@ constexpr std::size_t kEventsUnstored = 32;  // delivered before the state is st
 constexpr std::int64_t kSleepMsMax = 60'000;
 constexpr std::int64_t kSleepMsAfterFailure = 5'000;  // of the store
 
-template <auto Release>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const {
-    Release(object);
-  }
-};
 using EasyPtr = std::unique_ptr<CURL, Deleter<curl_easy_cleanup>>;
 using MultiPtr = std::unique_ptr<CURLM, Deleter<curl_multi_cleanup>>;
 using HeadersPtr = std::unique_ptr<curl_slist, Deleter<curl_slist_free_all>>;
