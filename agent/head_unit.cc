@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/map_wish.h"
 #include "base/time_text.h"
 
 namespace layby::agent {
@@ -147,12 +148,22 @@ class Lines {
     }
   }
 
+  // P3.2; an order for maps says more.
+  void announced(const std::vector<manifest::RegionId>& regions) {
+    std::string names;
+    for (const manifest::RegionId& region : regions)
+      names += (names.empty() ? "" : ", ") + region.text();
+    if (!names.empty()) add(Text::kMapsToOrder, names);
+  }
+
   // P1.13
   void active(const manifest::FunctionId& id, const LicenceVerdict& verdict) {
     const auto known = view_.record.functions.find(id);
     const bool is_on = known != view_.record.functions.end() && known->second.on;
     if (!is_on) return;  // the order says what it waits for
     if (!verdict.until) return add(Text::kActiveUnlimited, id.text());
+    if (*verdict.until <= view_.now)
+      return add(Text::kGrace, id.text() + " (" + moment(*verdict.ends) + ")");
     push(text_with(Text::kActiveUntil, language_, moment(*verdict.until) + ": " + id.text()) +
          " (" +
          text_with(Text::kRemaining, language_, remaining(*verdict.until - view_.now, language_)) +
@@ -176,6 +187,7 @@ std::vector<std::string> head_unit_lines(const HeadUnitView& view, Language lang
   Lines lines(view, language);
   if (view.record.private_mode) lines.add(Text::kPrivateMode);
   for (const OrderRecord& order : view.record.orders) lines.order(order);
+  if (!has_map_order(view.record)) lines.announced(view.record.maps_announced);
   for (const auto& [id, verdict] : view.licences) lines.function(id, verdict);
   return lines.take();
 }

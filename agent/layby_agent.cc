@@ -112,8 +112,11 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
   network.data_budget_bytes = options.data_budget_bytes;
   if (options.map_wifi_wait_seconds != 0)
     network.map_wifi_wait_seconds = std::max<std::int64_t>(0, options.map_wifi_wait_seconds);
-  MapPolicy maps;
-  if (options.maps_auto != 0) maps.choice = MapPolicy::Choice::kAuto;
+  const auto choice =
+      map_choice_from(options.map_regions == nullptr ? "owner" : options.map_regions);
+  if (!choice)
+    return fail(ErrorCode::kInvalidArgument, "unknown map_regions {}", options.map_regions);
+  MapPolicy maps{.choice = *choice};
   if (options.home_region != nullptr)
     maps.home = TRY(manifest::RegionId::parse(options.home_region));
   crypto::initialize();

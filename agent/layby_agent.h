@@ -65,7 +65,7 @@ typedef struct layby_options {
   const char* roaming;           /* "nothing", "news" (default), "payloads" */
   uint64_t data_budget_bytes;    /* a month over metered bearers; 0: no limit */
   int64_t map_wifi_wait_seconds; /* 0: a day; negative: maps do not wait for Wi-Fi */
-  int maps_auto;                 /* not 0: the car asks for the regions that matter by itself */
+  const char* map_regions;       /* "owner" (default), "announce", "auto" */
   const char* home_region;       /* "DE"; NULL: none */
 } layby_options;
 

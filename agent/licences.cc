@@ -70,6 +70,7 @@ LicenceVerdict Licences::judge(const manifest::FunctionId& id, const Record& rec
   LicenceVerdict verdict;
   verdict.counter = (*licence)->counter;
   verdict.until = (*licence)->until;
+  verdict.ends = (*licence)->ends();
   switch (manifest::state_at(**licence, now)) {
     case manifest::FunctionState::kActive: verdict.state = LicenceVerdict::State::kActive; break;
     case manifest::FunctionState::kExpired: verdict.state = LicenceVerdict::State::kExpired; break;

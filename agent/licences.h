@@ -18,7 +18,8 @@ struct LicenceVerdict {
   enum class State { kActive, kRevoked, kExpired, kRefused } state = State::kRefused;
   std::uint64_t counter = 0;
   std::optional<UnixSeconds> until;
-  std::string reason;  // why it is refused
+  std::optional<UnixSeconds> ends;  // when it is off: `until` and the licence's grace
+  std::string reason;               // why it is refused
 };
 std::string_view to_string(LicenceVerdict::State state);
 

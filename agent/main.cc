@@ -224,12 +224,11 @@ Result<NetworkPolicy> network_of(const Options& options) {
 }
 
 Result<MapPolicy> maps_of(const Options& options) {
-  MapPolicy maps;
-  if (options.map_regions == "auto")
-    maps.choice = MapPolicy::Choice::kAuto;
-  else if (options.map_regions != "owner")
-    return fail(ErrorCode::kInvalidArgument, "--map-regions {}: owner or auto",
+  const auto choice = map_choice_from(options.map_regions);
+  if (!choice)
+    return fail(ErrorCode::kInvalidArgument, "--map-regions {}: owner, announce or auto",
                 options.map_regions);
+  MapPolicy maps{.choice = *choice};
   if (!options.home_region.empty()) maps.home = TRY(manifest::RegionId::parse(options.home_region));
   return maps;
 }
@@ -340,8 +339,9 @@ int main(int argc, char** argv) {
   run_command
       ->add_option("--map-wifi-wait-hours", options.map_wifi_wait_hours, "then over any bearer")
       ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{24} * 366));
-  run_command->add_option("--map-regions", options.map_regions, "owner or auto");
-  run_command->add_option("--home-region", options.home_region, "for --map-regions auto");
+  run_command->add_option("--map-regions", options.map_regions, "owner, announce or auto");
+  run_command->add_option("--home-region", options.home_region,
+                          "for --map-regions announce and auto");
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
   CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
   status_command->add_flag("--json", options.json);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/region_list.h"
 #include "base/limits.h"
 #include "manifest/json_value.h"
 
@@ -15,18 +16,40 @@ constexpr std::int64_t kVisitStepSeconds = kDaySeconds;
 constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
 constexpr std::int64_t kAskDeadlineMs = 60'000;
 
-// The id of the order that the server made; nothing where all is as new as can be.
-Result<std::optional<manifest::OrderId>> read_answer(const std::string& body) {
+struct FoundMaps {
+  std::optional<manifest::OrderId> order;     // that the server made
+  std::vector<manifest::RegionId> regions{};  // of which there is news
+};
+
+Result<FoundMaps> read_answer(const std::string& body) {
   const manifest::Json json =
       TRY(manifest::parse_strict(as_bytes(body), {.bytes_max = kAnswerBytesMax}));
-  if (manifest::find_field(json, "id") == nullptr) return std::optional<manifest::OrderId>{};
-  return std::optional(TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id")))));
+  FoundMaps found;
+  if (manifest::find_field(json, "regions") != nullptr)
+    found.regions = TRY(region_list_field(json, "regions", kWishedRegionsMax));
+  if (manifest::find_field(json, "id") != nullptr)
+    found.order = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
+  return found;
 }
 
 }  // namespace
 
+std::optional<MapPolicy::Choice> map_choice_from(std::string_view name) {
+  if (name == "owner") return MapPolicy::Choice::kOwner;
+  if (name == "announce") return MapPolicy::Choice::kAnnounce;
+  if (name == "auto") return MapPolicy::Choice::kAuto;
+  return std::nullopt;
+}
+
+bool has_map_order(const Record& record) {
+  return std::any_of(record.orders.begin(), record.orders.end(), [](const OrderRecord& order) {
+    return !is_final(order.state) && !order.images.empty() &&
+           order.images.front().slot.kind() == manifest::ImageKind::kMap;
+  });
+}
+
 Result<void> MapWish::note(const Facts& facts, UnixSeconds now) {
-  if (policy_.choice != MapPolicy::Choice::kAuto || is_private(facts)) return {};
+  if (policy_.choice == MapPolicy::Choice::kOwner || is_private(facts)) return {};
   const auto said = facts.text(vss::kRegion, clock_.now() * 1000);
   const std::string* name = std::get_if<std::string>(&said);
   if (name == nullptr) return {};
@@ -55,31 +78,35 @@ std::vector<manifest::RegionId> MapWish::regions(UnixSeconds now) const {
     return a.first > b.first || (a.first == b.first && a.second < b.second);
   });
   for (const auto& visit : visits) wished.push_back(visit.second);
+  for (const auto& [slot, held] : journal_.record().slots) {
+    if (slot.kind() != manifest::ImageKind::kMap) continue;
+    const auto region = manifest::RegionId::parse(slot.id());
+    if (region && std::find(wished.begin(), wished.end(), *region) == wished.end())
+      wished.push_back(*region);
+  }
   if (wished.size() > kWishedRegionsMax)
     wished.erase(wished.begin() + static_cast<long>(kWishedRegionsMax), wished.end());
   return wished;
 }
 
 UnixSeconds MapWish::next_due() const {
-  return policy_.choice == MapPolicy::Choice::kAuto ? journal_.record().map_ask_next : 0;
+  return policy_.choice == MapPolicy::Choice::kOwner ? 0 : journal_.record().map_ask_next;
 }
 
 bool MapWish::is_due(UnixSeconds now) const {
   const Record& record = journal_.record();
-  if (policy_.choice != MapPolicy::Choice::kAuto || regions(now).empty()) return false;
+  if (policy_.choice == MapPolicy::Choice::kOwner || regions(now).empty()) return false;
   // A wall clock that was set back must not put it off for ever.
   const bool is_far = record.map_ask_next > clock_.now() + kAskSeconds;
   if (record.map_ask_next > clock_.now() && !is_far) return false;
-  return std::none_of(record.orders.begin(), record.orders.end(), [](const OrderRecord& order) {
-    return !is_final(order.state) && !order.images.empty() &&
-           order.images.front().slot.kind() == manifest::ImageKind::kMap;
-  });
+  return !has_map_order(record);
 }
 
 Result<MapWish::Found> MapWish::ask(UnixSeconds now) {
   Record& record = journal_.record();
-  manifest::Json wish = {{"regions", manifest::Json::array()}};
-  for (const manifest::RegionId& region : regions(now)) wish["regions"].push_back(region.text());
+  const bool announces = policy_.choice == MapPolicy::Choice::kAnnounce;
+  const manifest::Json wish = {{"regions", region_list_json(regions(now))},
+                               {"start", announces ? "announce" : "order"}};
   const std::string body = TRY(manifest::to_wire(wish));
   // Before it is asked: a car that dies of the answer must not ask for ever.
   record.map_ask_next = clock_.now() + kRetrySeconds;
@@ -101,11 +128,16 @@ Result<MapWish::Found> MapWish::ask(UnixSeconds now) {
   }
   record.map_ask_next = clock_.now() + kAskSeconds;
   Found found = Found::kNothing;
-  if (response->status == 200 || response->status == 201) {
-    const auto order = read_answer(response->body);
-    if (order && *order) {
-      record.map_found = (*order)->text();
+  record.maps_announced.clear();
+  const bool is_good = response->status == 200 || response->status == 201;
+  const Result<FoundMaps> maps = is_good ? read_answer(response->body) : FoundMaps{};
+  if (maps) {
+    if (maps->order) {
+      record.map_found = maps->order->text();
       found = Found::kOrder;
+    } else if (!maps->regions.empty()) {
+      record.maps_announced = maps->regions;
+      found = Found::kAnnounced;
     }
   }
   TRY_VOID(journal_.save());

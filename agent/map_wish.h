@@ -1,8 +1,10 @@
-// The car asks by itself for the map regions that matter to it: home, and where it was lately
-// (P3.2). Off unless the host switches it on. In private mode nothing is noted of where it is.
+// The car asks by itself for the map regions that matter to it: home, where it was lately if it
+// says where it is, and what is installed (P3.2). Off unless the host switches it on. In private
+// mode nothing is noted of where it is.
 #pragma once
 
 #include <optional>
+#include <string_view>
 #include <vector>
 
 #include "agent/facts.h"
@@ -13,15 +15,23 @@
 namespace layby::agent {
 
 struct MapPolicy {
-  enum class Choice { kOwner, kAuto } choice = Choice::kOwner;
+  enum class Choice {
+    kOwner,     // the owner looks for maps
+    kAnnounce,  // the car looks, the head unit says what there is, the owner orders
+    kAuto,      // the car looks and orders
+  } choice = Choice::kOwner;
   std::optional<manifest::RegionId> home{};
 };
+std::optional<MapPolicy::Choice> map_choice_from(std::string_view name);  // owner, announce, auto
 
-// In one request (P3.1).
-constexpr std::size_t kWishedRegionsMax = 3;
+// Named in one request; the server takes the first three of which there is news (P3.1).
+constexpr std::size_t kWishedRegionsMax = 16;
 // What is remembered of where the car was, and how long.
 constexpr std::size_t kVisitsMax = 16;
 constexpr std::int64_t kVisitSecondsMax = 30 * kDaySeconds;
+
+// A map order is on its way.
+bool has_map_order(const Record& record);
 
 class MapWish {
  public:
@@ -32,7 +42,7 @@ class MapWish {
   // Notes the region that the car says it is in; `now` in trusted time. Saves only what is news.
   Result<void> note(const Facts& facts, UnixSeconds now);
 
-  // Home first, then the regions visited last.
+  // Home first, then the regions visited last, then the other installed ones.
   std::vector<manifest::RegionId> regions(UnixSeconds now) const;
 
   // It is time to ask: once a day, and at once for a new region, with no map order under way.
@@ -41,7 +51,7 @@ class MapWish {
   UnixSeconds next_due() const;
   // One request. An error is the journal's; what the server says, or that it is silent, decides
   // only when it is asked next.
-  enum class Found { kNothing, kOrder };
+  enum class Found { kNothing, kOrder, kAnnounced };
   Result<Found> ask(UnixSeconds now);
 
  private:

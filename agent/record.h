@@ -138,6 +138,7 @@ struct Record {
   std::map<manifest::RegionId, UnixSeconds> visits;  // where the car was, when last (P3.2)
   UnixSeconds map_ask_next = 0;                      // wall clock
   std::string map_found;  // id of the order that the car asked for by itself; empty: none
+  std::vector<manifest::RegionId> maps_announced;  // newer ones, for the owner to order
 
   OrderRecord* order(const manifest::OrderId& id);
 };

@@ -2,7 +2,9 @@
 #include <algorithm>
 
 #include "agent/journal.h"
+#include "agent/map_wish.h"
 #include "agent/record.h"
+#include "agent/region_list.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 
@@ -261,6 +263,8 @@ Result<void> decode_network_part(const Json& json, Record& record) {
   const Json& visits = *TRY(manifest::object_field(json, "visits"));
   for (auto at = visits.begin(); at != visits.end(); ++at)
     record.visits.emplace(TRY(manifest::RegionId::parse(at.key())), TRY(seconds(visits, at.key())));
+  if (manifest::find_field(json, "mapsAnnounced") == nullptr) return {};
+  record.maps_announced = TRY(region_list_field(json, "mapsAnnounced", kWishedRegionsMax));
   return {};
 }
 
@@ -290,6 +294,7 @@ Result<Bytes> encode_record(const Record& record) {
                {"dataMonth", record.data_month},
                {"dataBytes", record.data_bytes},
                {"visits", encode_visits(record.visits)},
+               {"mapsAnnounced", region_list_json(record.maps_announced)},
                {"mapAskNext", record.map_ask_next},
                {"mapFound", record.map_found}};
   for (const OrderRecord& order : record.orders) json["orders"].push_back(encode(order));

@@ -150,6 +150,12 @@ constexpr Row kTable[] = {
         "Votre véhicule a trouvé des cartes plus récentes : {}",
         "La sua vettura ha trovato mappe più recenti: {}",
         "Uw auto heeft nieuwere kaarten gevonden: {}"}},
+    {Text::kMapsToOrder, {
+        "Neuere Karten sind da und können bestellt werden: {}",
+        "Newer maps are there and can be ordered: {}",
+        "Des cartes plus récentes peuvent être commandées : {}",
+        "Sono disponibili mappe più recenti da ordinare: {}",
+        "Er zijn nieuwere kaarten te bestellen: {}"}},
     {Text::kDownloading, {
         "Wird geladen: {} %",
         "Downloading: {} %",
@@ -210,6 +216,12 @@ constexpr Row kTable[] = {
         "encore {}",
         "ancora {}",
         "nog {}"}},
+    {Text::kGrace, {
+        "Laufzeit abgelaufen, wird nach der Frist beim Ausschalten abgeschaltet: {}",
+        "Term is over; off at the first power-off after the grace: {}",
+        "Durée écoulée ; désactivée au premier arrêt après le délai : {}",
+        "Periodo scaduto; disattivata al primo spegnimento dopo la proroga: {}",
+        "Looptijd voorbij; uit bij de eerste keer uitschakelen na de respijttermijn: {}"}},
     {Text::kDeactivated, {
         "Ausgeschaltet: {}",
         "Switched off: {}",

@@ -45,6 +45,7 @@ enum class Text : std::uint8_t {
   // states; the argument is the name of what is ordered
   kOffered,
   kFoundMaps,    // what the car asked for by itself
+  kMapsToOrder,  // names of regions
   kDownloading,  // name and percent in one: "cities DE 45 %"
   kDownloaded,
   kDuration,  // "2 minutes"
@@ -55,6 +56,7 @@ enum class Text : std::uint8_t {
   kActiveUntil,  // name and date in one
   kActiveUnlimited,
   kRemaining,  // "10 days"
+  kGrace,      // name, and in brackets when it will be off
   kDeactivated,
   kExpired,
   kNotLicensed,

@@ -56,6 +56,13 @@ bool is_of_network(ErrorCode code) {
          code == ErrorCode::kSlowRetrieval || code == ErrorCode::kUnauthenticated;
 }
 
+// A term that is over needs no lock and no unplugging: whoever never locks would keep it for ever.
+bool is_powered_off(const Verdict& verdict) {
+  return std::none_of(verdict.reasons.begin(), verdict.reasons.end(), [](const Reason& reason) {
+    return reason.condition == Condition::kGear || reason.condition == Condition::kPower;
+  });
+}
+
 std::vector<std::string> names(const std::vector<Reason>& reasons) {
   std::vector<std::string> out;
   for (const Reason& reason : reasons) out.emplace_back(to_string(reason.condition));
@@ -285,7 +292,8 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
     const UnixSeconds until = verdict.until.value_or(0);
     const bool is_told = !wanted || function.told_until == until;
     if ((wanted == function.on && is_told) || clock_.monotonic_ms() < next_term_ms_) continue;
-    if (evaluate(facts, {}, std::nullopt, clock_.now() * 1000).answer != Verdict::Answer::kYes)
+    const Verdict verdict_now = evaluate(facts, {}, std::nullopt, clock_.now() * 1000);
+    if (wanted ? verdict_now.answer != Verdict::Answer::kYes : !is_powered_off(verdict_now))
       continue;
     auto done = wanted ? installer_.check_function(id, record) : Result<void>{};
     if (done)

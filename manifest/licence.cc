@@ -18,6 +18,7 @@ Json encode(const Licence& licence) {
               {"state", licence.state == LicenceState::kActive ? "active" : "revoked"},
               {"issued", format_utc(licence.issued)}};
   if (licence.until) object["until"] = format_utc(*licence.until);
+  if (licence.grace_seconds > 0) object["grace"] = licence.grace_seconds;
   return object;
 }
 
@@ -42,6 +43,10 @@ Result<Licence> decode(const Json& object) {
   else if (state != "active")
     return fail(ErrorCode::kBadFormat, "\"state\" is {}", state);
   if (find_field(object, "until")) licence.until = TRY(time_field(object, "until"));
+  if (!find_field(object, "grace")) return licence;
+  if (!licence.until) return fail(ErrorCode::kBadFormat, "\"grace\" without \"until\"");
+  licence.grace_seconds = static_cast<std::int64_t>(
+      TRY(uint_field(object, "grace", static_cast<std::uint64_t>(kGraceSecondsMax))));
   return licence;
 }
 
@@ -127,9 +132,15 @@ Result<FunctionState> parse_function_state(std::string_view text) {
   return fail(ErrorCode::kInvalidArgument, "a function is active, expired or revoked");
 }
 
+std::optional<UnixSeconds> Licence::ends() const {
+  if (!until) return std::nullopt;
+  return *until + grace_seconds;
+}
+
 FunctionState state_at(const Licence& licence, UnixSeconds now) {
   if (licence.state == LicenceState::kRevoked) return FunctionState::kRevoked;
-  return licence.until && now >= *licence.until ? FunctionState::kExpired : FunctionState::kActive;
+  const std::optional<UnixSeconds> end = licence.ends();
+  return end && now >= *end ? FunctionState::kExpired : FunctionState::kActive;
 }
 
 }  // namespace layby::manifest

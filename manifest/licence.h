@@ -26,7 +26,13 @@ struct Licence {
   LicenceState state = LicenceState::kActive;
   UnixSeconds issued = 0;
   std::optional<UnixSeconds> until;  // absent: unlimited
+  // How long after `until` a car that hears nothing lets it run; 0 without `until`.
+  std::int64_t grace_seconds = 0;
+
+  // When the function is off; absent: never.
+  std::optional<UnixSeconds> ends() const;
 };
+constexpr std::int64_t kGraceSecondsMax = 31 * kDaySeconds;
 
 // Signed and sealed to the car: what travels, and what the car keeps.
 Result<Bytes> make_licence(const Licence& licence, const crypto::Signer& licence_key,
@@ -77,7 +83,7 @@ enum class FunctionState { kActive, kExpired, kRevoked };
 std::string_view to_string(FunctionState state);  // "active", "expired", "revoked"
 Result<FunctionState> parse_function_state(std::string_view text);
 
-// A term ends at `until`: at that second the function is off.
+// Active until it ends: at that second, the grace over, the function is off.
 FunctionState state_at(const Licence& licence, UnixSeconds now);
 
 }  // namespace layby::manifest

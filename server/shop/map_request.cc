@@ -14,13 +14,28 @@ using manifest::Json;
 
 namespace {
 
-// Far above what is allowed, so that too many are refused as such.
-constexpr std::size_t kNamedRegionsMax = 1000;
+// What a car thinks matters to it; of these at most kMapRegionsMax are ordered.
+constexpr std::size_t kWishedRegionsMax = 16;
 
-Result<std::vector<std::string>> read_wish(const Request& request) {
+struct Wish {
+  std::vector<std::string> regions;  // what matters most first
+  enum class Start { kOrder, kAnnounce } start = Start::kOrder;
+};
+
+Result<Wish> read_wish(const Request& request) {
   const Json body = TRY(json_body(request));
-  TRY_VOID(check_fields(body, {"regions"}));
-  return texts_field(body, "regions", kNamedRegionsMax);
+  TRY_VOID(check_fields(body, {"regions", "start"}));
+  Wish wish;
+  wish.regions = TRY(texts_field(body, "regions", kWishedRegionsMax));
+  if (wish.regions.empty())
+    return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to {} of them", kWishedRegionsMax);
+  if (!manifest::find_field(body, "start")) return wish;
+  const std::string start = TRY(manifest::text_field(body, "start"));
+  if (start == "announce")
+    wish.start = Wish::Start::kAnnounce;
+  else if (start != "order")
+    return fail(ErrorCode::kInvalidArgument, "\"start\": \"order\" or \"announce\"");
+  return wish;
 }
 
 bool is_under_way(const Order& order) {
@@ -28,9 +43,13 @@ bool is_under_way(const Order& order) {
          !is_final(order.phase);
 }
 
-// A car may be where there is no map yet: that is no reason to refuse the other regions.
-Answer<std::vector<std::string>> with_news(CarAffairs& affairs,
-                                           const std::vector<std::string>& wished) {
+// The first ones of which there is news; the car's home country is wished for last. A car may be
+// where there is no map yet: that is no reason to refuse the other regions.
+Answer<std::vector<std::string>> with_news(CarAffairs& affairs, std::vector<std::string> wished) {
+  const std::string& home = affairs.car().country;
+  if (manifest::RegionId::parse(home) &&
+      std::find(wished.begin(), wished.end(), home) == wished.end())
+    wished.push_back(home);
   const std::optional<VehicleState> state =
       TRY(load_vehicle_state(affairs.change(), affairs.car().vin));
   std::vector<std::string> regions;
@@ -39,12 +58,13 @@ Answer<std::vector<std::string>> with_news(CarAffairs& affairs,
     const std::optional<Image> newest =
         TRY(newest_for_car(affairs.services().store, affairs.car(), slot));
     if (newest && is_newer(*newest, state ? &*state : nullptr)) regions.push_back(name);
+    if (regions.size() == kMapRegionsMax) break;
   }
   return regions;
 }
 
 Answer<Response> take(const Services& services, Change& change, const manifest::Vin& vin,
-                      const std::vector<std::string>& wished) {
+                      const Wish& wish) {
   CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, vin.text()));
   if (!affairs.car().pairing) return fail(ErrorCode::kForbidden, "the car has no owner");
   const std::vector<Order> orders = TRY(load_orders(change, vin));
@@ -52,9 +72,10 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
   if (under_way != orders.end())
     return refuse(RefusalCode::kAlreadyOrdered,
                   fmt::format("map order {} is under way", under_way->id.text()));
-  const Answer<std::vector<std::string>> regions = with_news(affairs, wished);
+  const Answer<std::vector<std::string>> regions = with_news(affairs, wish.regions);
   if (!regions) return tl::unexpected(regions.error());
   if (regions->empty()) return json_response(200, Json::object());
+  if (wish.start == Wish::Start::kAnnounce) return json_response(200, {{"regions", *regions}});
   const Answer<Order> order = order_regions(affairs, *regions, affairs.car().pairing->owner);
   if (!order) return tl::unexpected(order.error());
   return json_response(201, {{"id", order->id.text()}, {"regions", order->regions}});
@@ -65,14 +86,10 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
 Response post_map_request(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const manifest::Vin vin = TRY(require_vehicle(services, request));
-    const std::vector<std::string> wished = TRY(read_wish(request));
-    if (wished.empty()) return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to 3 of them");
-    if (wished.size() > kMapRegionsMax)
-      return refuse(RefusalCode::kTooManyRegions,
-                    fmt::format("at most {} regions in one update", kMapRegionsMax));
+    const Wish wish = TRY(read_wish(request));
     Answer<Response> answer = commit_with_retry(
         services.store,
-        [&](Change& change) -> Answer<Response> { return take(services, change, vin, wished); });
+        [&](Change& change) -> Answer<Response> { return take(services, change, vin, wish); });
     if (answer) services.wake_sweeper();
     return answer;
   }());

@@ -42,6 +42,10 @@ Result<void> supersede(CarAffairs& affairs, const std::string& id) {
   return {};
 }
 
+std::int64_t grace_seconds(const Order& order) {
+  return static_cast<std::int64_t>(order.term->grace_days) * kDaySeconds;
+}
+
 // Empty where the car is not paired.
 Result<std::string> next_licence(CarAffairs& affairs, Order& order, manifest::LicenceState state) {
   const Car& car = affairs.car();
@@ -65,7 +69,8 @@ Result<std::string> next_licence(CarAffairs& affairs, Order& order, manifest::Li
                                   .counter = order.licence_counter,
                                   .state = state,
                                   .issued = affairs.now(),
-                                  .until = order.active_until};
+                                  .until = order.active_until,
+                                  .grace_seconds = order.active_until ? grace_seconds(order) : 0};
   order.licence_for = to_hex(car.pairing->seal_key);
   return issue_licence(affairs.services(), licence, car.pairing->seal_key);
 }

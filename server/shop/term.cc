@@ -36,30 +36,36 @@ std::string_view to_string(Term::Kind kind) {
 }
 
 Result<Term> read_term(const manifest::Json& json) {
-  TRY_VOID(check_fields(json, {"kind", "days", "from"}));
+  TRY_VOID(check_fields(json, {"kind", "days", "from", "grace_days"}));
   const std::string kind = TRY(manifest::text_field(json, "kind"));
   const auto* found = std::find_if(std::begin(kKinds), std::end(kKinds),
                                    [&](Term::Kind known) { return to_string(known) == kind; });
   if (found == std::end(kKinds))
     return fail(ErrorCode::kBadFormat,
                 "\"kind\" of a term: \"unlimited\", \"fixed\", \"subscription\" or \"inclusive\"");
-  Term term{.kind = *found, .days = 0, .from = Term::From::kActivation};
+  Term term{.kind = *found};
   const bool has_days = manifest::find_field(json, "days") != nullptr;
   if (has_days != counts_days(term.kind))
     return fail(ErrorCode::kBadFormat, "\"days\" belongs to the terms fixed and inclusive");
   if (has_days) term.days = TRY(manifest::uint_field(json, "days", kTermDaysMax));
   if (has_days && term.days == 0) return fail(ErrorCode::kBadFormat, "\"days\": at least 1");
-  if (!manifest::find_field(json, "from")) return term;
-  if (!term.ends()) return fail(ErrorCode::kBadFormat, "\"from\" belongs to terms that end");
-  term.from = TRY(manifest::text_field(json, "from").and_then(parse_from));
+  for (const char* field : {"from", "grace_days"})
+    if (!term.ends() && manifest::find_field(json, field))
+      return fail(ErrorCode::kBadFormat, "\"{}\" belongs to terms that end", field);
+  if (manifest::find_field(json, "from"))
+    term.from = TRY(manifest::text_field(json, "from").and_then(parse_from));
+  if (term.kind == Term::Kind::kSubscription) term.grace_days = kSubscriptionGraceDays;
+  if (manifest::find_field(json, "grace_days"))
+    term.grace_days = TRY(manifest::uint_field(json, "grace_days", kGraceDaysMax));
   return term;
 }
 
 manifest::Json term_json(const Term& term) {
   manifest::Json json{{"kind", std::string(to_string(term.kind))}};
   if (counts_days(term.kind)) json["days"] = term.days;
-  if (term.ends())
-    json["from"] = term.from == Term::From::kAcceptance ? "acceptance" : "activation";
+  if (!term.ends()) return json;
+  json["grace_days"] = term.grace_days;
+  json["from"] = term.from == Term::From::kAcceptance ? "acceptance" : "activation";
   return json;
 }
 

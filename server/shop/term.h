@@ -25,11 +25,17 @@ struct Term {
   Kind kind = Kind::kUnlimited;
   std::uint64_t days = 0;  // kFixed and kInclusive
   From from = From::kActivation;
+  // How long after its end a car that hears nothing lets the function run: a month that was paid
+  // for in time must not stop because the car stood in a tunnel.
+  std::uint64_t grace_days = 0;
 
   bool ends() const { return kind != Kind::kUnlimited; }
 };
 
 constexpr std::uint64_t kTermDaysMax = 3660;
+constexpr std::uint64_t kGraceDaysMax = 31;
+// Of a subscription, where the catalogue does not say; of other terms none.
+constexpr std::uint64_t kSubscriptionGraceDays = 3;
 
 std::string_view to_string(Term::Kind kind);
 // kBadFormat: also for days or a beginning where they mean nothing, or none where they are needed.

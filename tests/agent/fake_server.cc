@@ -179,7 +179,8 @@ Bytes FakeServer::issue_licence(const std::string& function, const manifest::Ord
                                   .counter = ++licence_counters_[function],
                                   .state = state,
                                   .issued = clock_.now(),
-                                  .until = until};
+                                  .until = until,
+                                  .grace_seconds = until ? licence_grace_seconds : 0};
   return manifest::make_licence(licence, *licence_key_, seal_key_).value();
 }
 
@@ -261,12 +262,17 @@ HttpResponse FakeServer::take_wish(const std::string& body) {
   std::vector<std::string> regions, images;
   for (const auto& region : json->at("regions")) regions.push_back(region.get<std::string>());
   map_wishes.push_back(regions);
+  std::string found;
   for (const std::string& region : regions)
-    if (const auto newest = newest_maps.find(region); newest != newest_maps.end()) {
+    if (const auto newest = newest_maps.find(region);
+        newest != newest_maps.end() && images.size() < 3) {
       images.push_back(newest->second);
-      newest_maps.erase(newest);  // ordered once
+      found += (found.empty() ? "\"" : ",\"") + region + "\"";
     }
   if (images.empty()) return response(200, "{}");
+  if (json->at("start") == "announce") return response(200, "{\"regions\":[" + found + "]}");
+  for (const std::string& image : images)  // ordered once
+    std::erase_if(newest_maps, [&](const auto& newest) { return newest.second == image; });
   return response(201, "{\"id\":\"" + order(images).text() + "\"}");
 }
 

@@ -74,6 +74,7 @@ class FakeServer final : public agent::Transport {
   // Settings.
   bool issues_licences = true;
   std::optional<UnixSeconds> licence_until;
+  std::int64_t licence_grace_seconds = 0;  // of those with an end
   std::string director_vin;  // whom the Director's metadata names; the car's own unless a test lies
 
   // Faults.

@@ -39,7 +39,7 @@ TEST_CASE("off by default: nothing is asked, nothing is noted (P3.2)") {
   CHECK(visited(world).empty());
 }
 
-TEST_CASE("home and where it was lately: three at most, and it says what it found (P3.2)") {
+TEST_CASE("home and where it was lately, and it says what it found (P3.2)") {
   World world;
   ask_by_itself(world);
   world.publish_maps();
@@ -47,7 +47,7 @@ TEST_CASE("home and where it was lately: three at most, and it says what it foun
   be_in(world, "FR");
   world.run(60);
   REQUIRE(world.server.map_wishes.size() == 1);
-  CHECK(world.server.map_wishes[0] == std::vector<std::string>{"DE", "FR"});
+  CHECK(world.server.map_wishes[0] == std::vector<std::string>{"DE", "FR", "NL"});
   REQUIRE(world.agent->record().orders.size() == 1);
   const auto id = world.agent->record().orders[0].id;
   CHECK(world.agent->record().map_found == id.text());
@@ -61,7 +61,7 @@ TEST_CASE("home and where it was lately: three at most, and it says what it foun
   be_in(world, "AT");
   world.run(600);
   REQUIRE(world.server.map_wishes.size() == 2);
-  CHECK(world.server.map_wishes[1] == std::vector<std::string>{"DE", "AT", "NL"});
+  CHECK(world.server.map_wishes[1] == std::vector<std::string>{"DE", "AT", "NL", "FR"});
 }
 
 TEST_CASE("what the car found by itself is announced as such (P3.2)") {
@@ -75,6 +75,51 @@ TEST_CASE("what the car found by itself is announced as such (P3.2)") {
   world.vehicle.signals[std::string(vss::kLanguage)] = "it";
   world.run(60);
   CHECK(world.vehicle.shows("La sua vettura ha trovato mappe più recenti: DE 2"));
+}
+
+TEST_CASE("where it only announces, the owner orders (P3.2)") {
+  World world;
+  ask_by_itself(world);
+  world.options.maps.choice = MapPolicy::Choice::kAnnounce;
+  world.publish_maps();
+  world.server.newest_maps = {{"DE", "maps/DE/2.tar"}, {"FR", "maps/FR/2.tar"}};
+  be_in(world, "FR");
+  world.run(60);
+  CHECK(world.agent->record().orders.empty());
+  CHECK(world.vehicle.shows("Newer maps are there and can be ordered: DE, FR"));
+  world.start();
+  world.vehicle.signals[std::string(vss::kLanguage)] = "de";
+  world.run(60);
+  CHECK(world.vehicle.shows("können bestellt werden: DE, FR"));
+  const auto id = world.server.order({"maps/DE/2.tar"});
+  world.run(2 * 3600);
+  CHECK(!world.vehicle.shows("können bestellt werden"));
+  world.server.newest_maps.clear();
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 600));
+  world.run_days(2);
+  CHECK(!world.vehicle.shows("können bestellt werden"));
+}
+
+TEST_CASE("what is installed is asked for too, after home and where it was (P3.2)") {
+  World world;
+  world.publish_maps();
+  const auto id = world.server.order({"maps/DE/2.tar", "maps/FR/2.tar"});
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 600));
+  world.options.maps = {.choice = MapPolicy::Choice::kAuto, .home = region("NL")};
+  be_in(world, "FR");
+  world.start();
+  world.vehicle.drive();
+  world.run(60);
+  REQUIRE(!world.server.map_wishes.empty());
+  const auto& wish = world.server.map_wishes.back();
+  REQUIRE(wish.size() >= 3);
+  CHECK(wish[0] == "NL");
+  CHECK(wish[1] == "FR");
+  CHECK(wish[2] == "DE");
 }
 
 TEST_CASE("it asks once a day, at once for a new region, and again after a failure (P3.2)") {
@@ -121,5 +166,5 @@ TEST_CASE("where the car was is kept, bounded, and not in private mode (P2.2, P3
     world.server.sign_director();
     world.run_days(7);
   }
-  CHECK(world.server.map_wishes.back() == std::vector<std::string>{"DE", "NL"});
+  CHECK(world.server.map_wishes.back() == std::vector<std::string>{"DE", "NL", "FR"});
 }

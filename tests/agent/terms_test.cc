@@ -161,8 +161,7 @@ TEST_CASE("what never was installed is off already: the deactivation says so (P1
   CHECK(world.disk.list("/car/inbox")->empty());
 }
 
-TEST_CASE(
-    "a term that is over switches off only when every condition holds, offline (P1.9, P4.1)") {
+TEST_CASE("a term that is over ends at the next power-off, offline, never while driving (P1.9)") {
   World world;
   buy_and_activate(world);
   world.server.offline = true;
@@ -170,29 +169,62 @@ TEST_CASE(
   world.run_days(11);
   REQUIRE(is_on(world));
   world.vehicle.park_locked();
-  const std::pair<std::string_view, const char*> spoilt[] = {
-      {vss::kGear, "127"},
-      {vss::kParkingBrake, "false"},
-      {vss::kPower, "ON"},
-      {vss::kCable, "true"},
-      {vss::kDriver, "true"},
-      {vss::kLowVoltageBattery, "11.2"},
-      {"Vehicle.Cabin.Door.Row1.DriverSide.IsLocked", "false"}};
-  for (const auto& [name, value] : spoilt) {
-    const std::string before = std::exchange(world.vehicle.signals[std::string(name)], value);
+  world.vehicle.signals["Vehicle.Cabin.Door.Row1.DriverSide.IsLocked"] = "false";
+  world.vehicle.signals[std::string(vss::kCable)] = "true";
+  world.vehicle.signals[std::string(vss::kDriver)] = "true";
+  const std::pair<std::string_view, const char*> driving[] = {
+      {vss::kSpeed, "3"}, {vss::kGear, "127"}, {vss::kPower, "ON"}, {vss::kPower, ""}};
+  // No step between two of them sees a car that stands and is switched off.
+  for (const auto& [name, value] : driving) {
+    world.vehicle.signals[std::string(name)] = value;
+    if (name != vss::kSpeed) world.vehicle.signals[std::string(vss::kSpeed)] = "0";
     world.run(120);
-    INFO(name);
+    INFO(name << " " << value);
     CHECK(is_on(world));
-    world.vehicle.signals[std::string(name)] = before;
-    if (name == vss::kCable) world.start();
-    // No step between two of them sees the car as it should be.
     world.vehicle.signals[std::string(vss::kSpeed)] = "3";
+    world.vehicle.signals[std::string(vss::kGear)] = "126";
+    world.vehicle.signals[std::string(vss::kPower)] = "OFF";
   }
   world.vehicle.signals[std::string(vss::kSpeed)] = "0";
-  world.vehicle.fail_activate = 0;
   world.run(120);
   CHECK(!is_on(world));
   CHECK(world.vehicle.log.back() == "deactivate adaptive-cruise");
+}
+
+TEST_CASE("a car that hears nothing goes on for the grace that the licence names (P1.9)") {
+  World world;
+  world.server.licence_grace_seconds = 3 * kDaySeconds;
+  buy_and_activate(world);
+  world.server.offline = true;
+  world.vehicle.park_locked();
+  world.run_days(10);
+  CHECK(is_on(world));
+  CHECK(world.vehicle.shows("off at the first power-off after the grace: adaptive-cruise"));
+  SECTION("and a renewal in it stops nothing") {
+    world.server.offline = false;
+    const auto commands = world.vehicle.log.size();
+    const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+    REQUIRE(world.run_until_state(renewal, State::kActive, 7 * 3600));
+    world.run_days(4);
+    CHECK(is_on(world));
+    for (std::size_t i = commands; i < world.vehicle.log.size(); ++i)
+      CHECK(world.vehicle.log[i].starts_with("activate"));
+  }
+  SECTION("and no longer; while it is driven it runs") {
+    world.run_days(2);
+    CHECK(is_on(world));
+    world.vehicle.drive();
+    world.run_days(2);
+    CHECK(is_on(world));
+    world.vehicle.park_locked();
+    world.run(60);
+    CHECK(!is_on(world));
+    world.server.offline = false;
+    world.vehicle.drive();
+    world.run(3600);
+    CHECK(told(world).state == manifest::FunctionState::kExpired);
+    CHECK(told(world).until == kFirstEnd);
+  }
 }
 
 TEST_CASE("the head unit shows what remains of a term, in the driver's language (P1.13)") {

@@ -83,13 +83,18 @@ def test(r):
         car.start_agent()
         wait_until("the order is known", lambda: car.order(small))
         car.wait_for_active(anna, [small])
-    with step("P3.2 the car asks by itself for home and where it was, and announces what it found"):
+    with step("P3.2 the car looks by itself and only announces what it found: the owner orders"):
+        car.agent.stop()
+        car.start_agent("--map-regions", "announce", "--home-region", "DE")
+        wait_until("it says what there is", lambda: "can be ordered: DE, " in car.head_unit())
+        check_equal([o for o in anna("order", "list", VIN)["orders"] if o["kind"] == "map"], [], "map orders")
+    with step("P3.2 the car asks by itself for home, where it was and what it has, and announces what it found"):
         car.agent.stop()
         car.set(region="FR", bearer="sim")
         car.start_agent("--map-regions", "auto", "--home-region", "DE")
         wait_until("it says what it found", lambda: "found newer maps: DE, FR" in car.head_unit())
         found = [o for o in anna("order", "list", VIN)["orders"] if o["kind"] == "map"]
-        check_equal([o["regions"] for o in found], [["DE", "FR"]], "map orders")
+        check_equal([o["regions"] for o in found], [["DE", "FR", "IT"]], "map orders")
         messages = [m for m in anna("messages", VIN)["events"] if m.get("order") == found[0]["id"]]
         check_equal([m["data"]["message"] for m in messages], ["ordered"], "messages to the owner")
         trail = [a for a in r.operator("audit", VIN)["records"] if a.get("order") == found[0]["id"]]

@@ -106,7 +106,16 @@ TEST_CASE("P1.9 a term ends by itself, a revocation at once") {
   CHECK(state(kNow) == FunctionState::kActive);
   CHECK(state(kNow + kDaySeconds - 1) == FunctionState::kActive);
   CHECK(state(kNow + kDaySeconds) == FunctionState::kExpired);
+  world.licence.grace_seconds = 3 * kDaySeconds;
+  CHECK(must(world.open(world.make()))->until == kNow + kDaySeconds);
+  CHECK(state(kNow + 4 * kDaySeconds - 1) == FunctionState::kActive);
+  CHECK(state(kNow + 4 * kDaySeconds) == FunctionState::kExpired);
+  world.licence.grace_seconds = kGraceSecondsMax + 1;
+  CHECK(code_of(world.open(world.make())) == ErrorCode::kBadFormat);
+  world.licence.grace_seconds = 1;
   world.licence.until.reset();
+  CHECK(code_of(world.open(world.make())) == ErrorCode::kBadFormat);
+  world.licence.grace_seconds = 0;
   CHECK(state(kNow + 10'000 * kDaySeconds) == FunctionState::kActive);
   world.licence.state = LicenceState::kRevoked;
   CHECK(state(kNow) == FunctionState::kRevoked);

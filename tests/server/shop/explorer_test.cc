@@ -224,7 +224,7 @@ class Explorer {
       return;
     }
     const auto licence = *car.open(order_);
-    if (licence->until && *licence->until <= clock_.now()) {
+    if (manifest::state_at(*licence, clock_.now()) == manifest::FunctionState::kExpired) {
       if (entry["action"] == "install") car.say(order_, State::kFailed);
       return;
     }

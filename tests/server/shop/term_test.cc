@@ -73,6 +73,7 @@ TEST_CASE(
   CHECK(wanted["images"].empty());
   CHECK(from_base64(wanted["licence"].get<std::string>())->size() < 1024);
   CHECK(*(*world.car.open(id))->until == *parse_utc("2027-01-22T06:00:00Z"));
+  CHECK((*world.car.open(id))->grace_seconds == 3 * kDaySeconds);
   REQUIRE(world.car.report().status == 200);  // it does not have it yet: nothing is billed
   CHECK(world.events("billing", id).size() == 1);
   world.car.obey();
