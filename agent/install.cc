@@ -35,6 +35,20 @@ std::string software_path(const OrderRecord& order, const Record& record) {
   return Layout::spare_software_path(record);
 }
 
+// After a kill all of it may be there, and none of it on the medium.
+Result<void> sync_tree(Disk& disk, const std::string& directory) {
+  for (const std::string& name : TRY(disk.list(directory))) {
+    const std::string path = directory + "/" + name;
+    if (TRY(disk.status(path)).kind == FileStatus::Kind::kDirectory) {
+      TRY_VOID(sync_tree(disk, path));
+    } else {
+      const auto file = TRY(disk.open_write(path));
+      TRY_VOID(file->sync());
+    }
+  }
+  return disk.sync_dir(directory);
+}
+
 std::string until_text(const std::optional<UnixSeconds>& until) {
   return until ? format_utc(*until) : std::string{};
 }
@@ -115,8 +129,10 @@ Result<void> Installer::place_region(const OrderRecord& order, std::size_t index
     const auto packed = TRY_CONTEXT(disk_.open_read(archive), image.name.text());
     TRY_VOID(manifest::unpack_region_image(*packed, disk_, directory));
     TRY_VOID(matches());  // read back from where it will be used
-    TRY_VOID(disk_.sync_dir(layout_.regions()));
+  } else {
+    TRY_VOID(sync_tree(disk_, directory));
   }
+  TRY_VOID(disk_.sync_dir(layout_.regions()));
   return disk_.remove(archive);  // the directory is the one copy from now on
 }
 
@@ -141,10 +157,8 @@ Result<void> Installer::place_package(const OrderRecord& order, std::size_t inde
   const std::string path = layout_.absolute(Layout::package_path(image));
   const std::string staged = layout_.staging(order, index, record);
   TRY_VOID(disk_.make_dirs(layout_.functions()));
-  if (disk_.status(staged)) {
-    TRY_VOID(disk_.rename(staged, path));
-    TRY_VOID(disk_.sync_dir(layout_.functions()));
-  }
+  if (disk_.status(staged)) TRY_VOID(disk_.rename(staged, path));
+  TRY_VOID(disk_.sync_dir(layout_.functions()));  // also what a kill left unsynced
   return check_image(*TRY_CONTEXT(disk_.open_read(path), image.name.text()), image, path);
 }
 
@@ -328,7 +342,7 @@ Result<void> Installer::sweep(const Record& record) {
   for (const auto& [slot, held] : record.slots) needed.insert(held.path);
   for (const OrderRecord& order : record.orders) {
     if (is_final(order.state)) continue;
-    on_their_way.insert(order.id.text());
+    if (!order.images.empty()) on_their_way.insert(order.id.text());
     if (is_past_no_return(order.state))
       needed.insert("maps/sets/" + std::to_string(record.map_set + 1));
     for (const ImageProgress& image : order.images) {

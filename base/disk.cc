@@ -90,6 +90,17 @@ class RealFile final : public File {
     return {};
   }
 
+  Result<void> reserve(std::uint64_t bytes) override {
+    if (bytes == 0) return {};
+    while (::fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes)) != 0) {
+      if (errno == EINTR) continue;
+      if (errno == EOPNOTSUPP || errno == ENOSYS || errno == ENODEV)
+        return fail(ErrorCode::kUnsupported, "{}: room cannot be reserved here", path_);
+      return fail_errno("reserving room for", path_, errno);
+    }
+    return {};
+  }
+
   Result<void> sync() override {
     if (::fsync(fd_.get()) != 0) return fail_errno("syncing", path_, errno);
     return {};
@@ -204,6 +215,10 @@ Result<std::uint64_t> RealDisk::free_bytes(const std::string& path) {
   struct statvfs st {};
   if (::statvfs(path.c_str(), &st) != 0) return fail_errno("measuring free space at", path, errno);
   return std::uint64_t{st.f_bavail} * st.f_frsize;
+}
+
+Result<void> File::reserve(std::uint64_t) {
+  return fail(ErrorCode::kUnsupported, "room cannot be reserved here");
 }
 
 std::string parent_dir(const std::string& path) {

@@ -30,6 +30,10 @@ class File : public ReadAt {
  public:
   virtual Result<void> write_at(std::uint64_t offset, ByteSpan bytes) = 0;
   virtual Result<void> truncate(std::uint64_t size) = 0;
+  // Takes the room for the first `bytes` bytes now, so that writing them does not fail for want of
+  // it; size() stays as it is, and a truncate or the removal of the file gives it back. kDiskFull
+  // where it is not there; kUnsupported where the medium cannot promise it (the default).
+  virtual Result<void> reserve(std::uint64_t bytes);
   // After it the contents and the size survive a power cut.
   virtual Result<void> sync() = 0;
 };

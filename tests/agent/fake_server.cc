@@ -44,7 +44,7 @@ HttpResponse response(int status, std::string body = {}) {
 
 FakeServer::FakeServer(const Clock& clock, std::string vin, std::string ecu, std::string hardware)
     : director_vin(vin),
-      clock_(clock),
+      clock_(&clock),
       vin_(std::move(vin)),
       ecu_(std::move(ecu)),
       hardware_(std::move(hardware)),
@@ -58,6 +58,12 @@ FakeServer::FakeServer(const Clock& clock, std::string vin, std::string ecu, std
   sign_director();
 }
 
+FakeServer::FakeServer(const FakeServer& other, const Clock& clock) : FakeServer(other) {
+  clock_ = &clock;
+  tamper = {};
+  at_payload = {};
+}
+
 void FakeServer::know_car(const crypto::Ed25519PublicKey& ecu, const crypto::SealPublicKey& seal) {
   ecu_key_ = ecu;
   seal_key_ = seal;
@@ -68,7 +74,7 @@ void FakeServer::know_car(const crypto::Ed25519PublicKey& ecu, const crypto::Sea
 void FakeServer::sign_images() {
   manifest::Targets targets;
   targets.version = ++images_.version;
-  targets.expires = clock_.now() + kMetadataSeconds;
+  targets.expires = clock_->now() + kMetadataSeconds;
   targets.targets = targets_;
   const crypto::Signer* signers[] = {image_key_.get()};
   const Bytes bytes = manifest::make_targets(targets, signers).value();
@@ -85,7 +91,7 @@ void FakeServer::sign_director() {
   manifest::DirectorContent content{
       .vin = manifest::Vin::parse(director_vin).value(), .orders = orders_, .images = {}};
   content.version = ++director_.version;
-  content.expires = clock_.now() + kMetadataSeconds;
+  content.expires = clock_->now() + kMetadataSeconds;
   for (const manifest::Order& order : orders_)
     for (const std::string& name : order.images)
       content.images.push_back({.name = name,
@@ -109,7 +115,7 @@ void FakeServer::rotate_director_key() {
   online_key_ = crypto::MemorySigner::generate();
   const manifest::Version version = ++director_root_version_;
   director_.files[std::to_string(version) + ".root.json"] =
-      make_root(*root_key_, *online_key_, clock_.now(), version);
+      make_root(*root_key_, *online_key_, clock_->now(), version);
   sign_director();
 }
 
@@ -162,7 +168,7 @@ void FakeServer::publish(const ImageSpec& spec) {
 }
 
 manifest::OrderId FakeServer::order(const std::vector<std::string>& images) {
-  orders_.push_back({.id = manifest::OrderId::generate(clock_.now()),
+  orders_.push_back({.id = manifest::OrderId::generate(clock_->now()),
                      .action = manifest::OrderAction::kInstall,
                      .images = images,
                      .licence = {}});
@@ -178,7 +184,7 @@ Bytes FakeServer::issue_licence(const std::string& function, const manifest::Ord
                                   .order = order,
                                   .counter = ++licence_counters_[function],
                                   .state = state,
-                                  .issued = clock_.now(),
+                                  .issued = clock_->now(),
                                   .until = until,
                                   .grace_seconds = until ? licence_grace_seconds : 0};
   return manifest::make_licence(licence, *licence_key_, seal_key_).value();
@@ -187,7 +193,7 @@ Bytes FakeServer::issue_licence(const std::string& function, const manifest::Ord
 manifest::OrderId FakeServer::order_licence(const std::string& function,
                                             manifest::LicenceState state,
                                             std::optional<UnixSeconds> until) {
-  const auto id = manifest::OrderId::generate(clock_.now());
+  const auto id = manifest::OrderId::generate(clock_->now());
   orders_.push_back({.id = id,
                      .action = state == manifest::LicenceState::kRevoked
                                    ? manifest::OrderAction::kDeactivate
@@ -234,6 +240,7 @@ HttpResponse FakeServer::take_report(const std::string& body) {
   car.ecus.emplace(serial, manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu_key_.value()),
                                               report_counter_});
   const auto verified = manifest::verify_vehicle_manifest(as_bytes(body), car);
+  if (!verified && verified.error().code() == ErrorCode::kReplay) ++conflicts;
   if (!verified)
     return response(verified.error().code() == ErrorCode::kReplay ? 409 : 400,
                     verified.error().message());
@@ -322,7 +329,7 @@ HttpResponse FakeServer::answer(const HttpRequest& request) {
                                                                   : online_key_.get()};
     return response(
         200, std::string(as_text(
-                 manifest::make_server_time(nonce, clock_.now() + time_ahead, signers).value())));
+                 manifest::make_server_time(nonce, clock_->now() + time_ahead, signers).value())));
   }
   if (path.starts_with(director)) return metadata(director_, path.substr(director.size()), request);
   if (path.starts_with(image)) return metadata(images_, path.substr(image.size()), request);

@@ -32,6 +32,8 @@ struct ImageSpec {
 class FakeServer final : public agent::Transport {
  public:
   FakeServer(const Clock& clock, std::string vin, std::string ecu, std::string hardware);
+  // The same server in another world; its hooks (`tamper`, `at_payload`) stay behind.
+  FakeServer(const FakeServer& other, const Clock& clock);
 
   const Bytes& director_root() const { return director_root_; }
   const Bytes& image_root() const { return image_root_; }
@@ -60,6 +62,7 @@ class FakeServer final : public agent::Transport {
   bool sign_time_with_a_stray_key = false;
 
   // What cars have said.
+  int conflicts = 0;  // reports under a counter that another report had
   const std::vector<manifest::EcuReport>& reports() const { return reports_; }
   std::optional<manifest::OrderReport> reported(const manifest::OrderId& id) const;
   int count_reported(const manifest::OrderId& id, manifest::OrderState state) const;
@@ -118,9 +121,9 @@ class FakeServer final : public agent::Transport {
   Result<agent::HttpResponse> send_payload(const agent::HttpRequest& request,
                                            const agent::BodySink& sink);
 
-  const Clock& clock_;
+  const Clock* clock_;
   std::string vin_, ecu_, hardware_;
-  std::unique_ptr<crypto::MemorySigner> root_key_, online_key_, image_key_, licence_key_;
+  std::shared_ptr<crypto::MemorySigner> root_key_, online_key_, image_key_, licence_key_;
   std::optional<crypto::Ed25519PublicKey> ecu_key_;
   crypto::SealPublicKey seal_key_{};
   Bytes director_root_, image_root_;

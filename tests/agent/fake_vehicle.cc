@@ -6,13 +6,20 @@ namespace layby::tests {
 
 namespace vss = agent::vss;
 
-FakeVehicle::FakeVehicle(const Clock& clock, Disk& disk) : clock_(clock), disk_(disk) {
+FakeVehicle::FakeVehicle(const Clock& clock, Disk& disk) : clock_(&clock), disk_(&disk) {
   signals[std::string(vss::kTractionBattery)] = "80";
   signals[std::string(vss::kLowVoltageBattery)] = "12.6";
   signals[std::string(vss::kCable)] = "false";
   signals[std::string(vss::kPrivateMode)] = "false";
   signals[std::string(vss::kLanguage)] = "en";
   drive();
+}
+
+FakeVehicle::FakeVehicle(const FakeVehicle& other, const Clock& clock, Disk& disk)
+    : FakeVehicle(other) {
+  clock_ = &clock;
+  disk_ = &disk;
+  at_command = {};
 }
 
 void FakeVehicle::drive() {
@@ -43,7 +50,7 @@ void FakeVehicle::park_locked() {
 }
 
 const agent::Facts& FakeVehicle::facts() {
-  if (!frozen) stamp_ms_ = clock_.now() * 1000;
+  if (!frozen) stamp_ms_ = clock_->now() * 1000;
   facts_.clear();
   if (unreachable) return facts_;
   for (const auto& [name, value] : signals) facts_.set(name, {value, stamp_ms_});
@@ -64,7 +71,7 @@ Result<void> FakeVehicle::activate_function(const std::string& id, const std::st
     --fail_activate;
     return fail(ErrorCode::kActivationFailed, "the control unit does not answer");
   }
-  TRY_VOID(disk_.status(package_path).map([](const FileStatus&) {}));
+  TRY_VOID(disk_->status(package_path).map([](const FileStatus&) {}));
   functions[id] = package_path;
   return {};
 }
@@ -110,8 +117,8 @@ Result<void> FakeVehicle::reload_maps(const std::string& set_path) {
     --fail_reload;
     return fail(ErrorCode::kActivationFailed, "the navigation does not come up");
   }
-  for (const std::string& region : TRY(disk_.list(set_path)))
-    TRY_VOID(disk_.open_read(set_path + "/" + region + "/data.json").map([](const auto&) {}));
+  for (const std::string& region : TRY(disk_->list(set_path)))
+    TRY_VOID(disk_->open_read(set_path + "/" + region + "/data.json").map([](const auto&) {}));
   map_set = set_path;
   return {};
 }

@@ -16,6 +16,8 @@ namespace layby::tests {
 class FakeVehicle final : public agent::Vehicle {
  public:
   FakeVehicle(const Clock& clock, Disk& disk);
+  // The same car in another world; its hook stays behind.
+  FakeVehicle(const FakeVehicle& other, const Clock& clock, Disk& disk);
 
   // Signals are stamped anew whenever they are read, unless frozen.
   std::map<std::string, std::string> signals;
@@ -59,8 +61,8 @@ class FakeVehicle final : public agent::Vehicle {
  private:
   Result<void> enter(const std::string& command);
 
-  const Clock& clock_;
-  Disk& disk_;
+  const Clock* clock_;
+  Disk* disk_;
   agent::Facts facts_;
   std::int64_t stamp_ms_ = 0;
 };

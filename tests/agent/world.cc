@@ -72,6 +72,20 @@ World::World()
   vehicle.booted = vehicle.confirmed = layout.absolute("software/a.img");
 }
 
+World::World(const World& other)
+    : clock(other.clock.now()),
+      disk(other.disk),
+      server(other.server, clock),
+      vehicle(other.vehicle, clock, disk),
+      options(other.options),
+      old_regions(other.old_regions),
+      new_regions(other.new_regions),
+      old_software(other.old_software),
+      new_software(other.new_software),
+      package(other.package) {
+  clock.advance_ms(other.clock.monotonic_ms() - clock.monotonic_ms());
+}
+
 void World::write_region(const std::string& directory, const std::string& region,
                          std::uint32_t seed, bool is_new) {
   must(disk.make_dirs(directory + "/tiles"));
@@ -166,6 +180,7 @@ std::optional<agent::State> World::state(const manifest::OrderId& id) const {
 }
 
 std::string World::live_maps() {
+  const MemoryDisk::Quiet quiet(disk);
   const std::string current = std::string(kState) + "/maps/current";
   std::set<std::string> seen;
   for (const char* region : kRegions) {
@@ -181,6 +196,7 @@ std::string World::live_maps() {
 }
 
 std::string World::kept_software() {
+  const MemoryDisk::Quiet quiet(disk);
   const auto bytes = read_file(disk, vehicle.confirmed, 1 << 20);
   if (!bytes) return "missing";
   return *bytes == old_software ? "old" : *bytes == new_software ? "new" : "damaged";

@@ -27,6 +27,8 @@ class World {
  public:
   // Provisioned and paired: regions DE, FR, NL in their first version, software in slot A.
   World();
+  // The same moment in another world: disk, server and car as they are, no agent.
+  World(const World& other);
 
   ManualClock clock{kStart};
   MemoryDisk disk;

@@ -54,6 +54,20 @@ TEST_CASE("a tree is removed without following links out of it") {
   CHECK(disk.remove_tree(dir / "tree").has_value());
 }
 
+TEST_CASE("reserved room changes no size, and what is not there is refused") {
+  const tests::TempDir dir;
+  RealDisk disk;
+  const auto file = disk.open_write(dir / "f").value();
+  REQUIRE(file->write_at(0, as_bytes("12345")));
+  const auto reserved = file->reserve(1 << 20);
+  if (code_of(reserved) == ErrorCode::kUnsupported) return;  // a file system without it
+  REQUIRE(reserved);
+  CHECK(file->size() == 5);
+  CHECK(disk.status(dir / "f")->size == 5);
+  CHECK(code_of(file->reserve(1ull << 60)).has_value());
+  CHECK(as_text(read_file(disk, dir / "f", 100).value()) == "12345");
+}
+
 TEST_CASE("a directory is no file, and a file no directory") {
   const tests::TempDir dir;
   RealDisk disk;

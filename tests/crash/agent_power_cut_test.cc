@@ -1,142 +1,143 @@
-// Power cuts at the k-th operation on the disk of a whole update, for many k: after each the car
-// has what it had or what it was getting, never a mixture; it goes on by itself; no marked chunk
-// comes again; and in the end everything is active, reported once (P4.7). LAYBY_LONG=1 takes every
-// k.
+// Power cuts at every operation on the disk of whole updates of every kind, then while the car
+// recovers from that, then while it recovers from the recovery: after each it has what it had or
+// what it was getting, goes on by itself, and comes to its end (P4.7).
+//
+// One update is driven; at each operation a copy of the world is taken, its power cut, and driven
+// on. The normal run takes a sample, with the seed that it prints (LAYBY_SEED replays it);
+// LAYBY_LONG=1 takes every operation.
 #include <catch2/catch.hpp>
 #include <cstdlib>
+#include <iostream>
+#include <set>
 
-#include "delta/payload.h"
-#include "tests/agent/world.h"
+#include "tests/crash/whole_update.h"
 
 using namespace layby;
-using namespace layby::agent;
 using namespace layby::tests;
 using Survives = MemoryDisk::Survives;
 
 namespace {
-
-struct Orders {
-  manifest::OrderId function, maps, software;
-};
-
-Orders place(World& world) {
-  world.publish_function();
-  world.publish_maps();
-  world.publish_software();
-  return {world.server.order({"functions/adaptive-cruise/1.0.0.pkg"}),
-          world.server.order({"maps/DE/2.tar", "maps/FR/2.tar", "maps/NL/2.tar"}),
-          world.server.order({"software/hu-4/2.0.0.img"})};
-}
-
-bool all_active(const World& world, const Orders& orders) {
-  for (const auto& id : {orders.function, orders.maps, orders.software})
-    if (world.state(id) != State::kActive) return false;
-  return true;
-}
-
-// The whole update; throws PowerCut when the disk does.
-void drive_update(World& world, const Orders& orders) {
-  world.start();
-  for (int i = 0; i < 4 && !all_active(world, orders); ++i) {
-    world.vehicle.drive();
-    world.run(60);
-    world.exit_and_lock();
-    world.run(60);
-  }
-  world.run(10);  // the last word to the server
-}
-
-// From now on the server accepts no request for bytes of chunks that the journal has marked.
-void forbid_marked_chunks(World& world, int& broken) {
-  const auto record = Journal::read(world.disk, kState);
-  if (!record) return;
-  std::map<std::string, std::uint64_t> floors;
-  for (const OrderRecord& order : record->orders)
-    for (const ImageProgress& image : order.images)
-      if (const manifest::Payload* payload = image.payload(); payload && image.chunk_count > 0)
-        floors[to_hex(payload->sha256)] = image.bytes_done;
-  world.server.at_payload = [floors, &broken](const std::string& sha256, const ByteRange& range) {
-    const auto floor = floors.find(sha256);
-    if (floor != floors.end() && range.offset < floor->second) ++broken;
-  };
-}
-
-void check_sound(World& world) {
-  const std::string maps = world.live_maps();
-  CHECK((maps == "old" || maps == "new"));
-  const std::string software = world.kept_software();
-  CHECK((software == "old" || software == "new"));
-}
-
-void survive(std::uint64_t first_cut, std::uint64_t second_cut, Survives survives,
-             std::uint32_t seed) {
-  World world;
-  const Orders orders = place(world);
-  int broken = 0;
-  for (const std::uint64_t cut : {first_cut, second_cut}) {
-    if (cut == 0) continue;
-    world.disk.cut_power_at(world.disk.operations() + cut);
-    try {
-      drive_update(world, orders);
-    } catch (const PowerCut&) {
-    }
-    world.agent.reset();
-    world.disk.restart(survives, seed);
-    world.vehicle.power_cut();
-    check_sound(world);
-    forbid_marked_chunks(world, broken);
-  }
-  drive_update(world, orders);
-  for (const auto& id : {orders.function, orders.maps, orders.software}) {
-    const OrderRecord* order = world.order(id);
-    REQUIRE(order != nullptr);
-    INFO(order->images[0].name.text()
-         << " " << to_string(order->state) << " " << (order->error ? order->error->message() : ""));
-    CHECK(order->state == State::kActive);
-  }
-  CHECK(world.live_maps() == "new");
-  CHECK(world.kept_software() == "new");
-  CHECK(world.vehicle.functions.contains("adaptive-cruise"));
-  CHECK(broken == 0);
-  for (const auto& id : {orders.function, orders.maps, orders.software})
-    CHECK(world.server.count_reported(id, manifest::OrderState::kActive) == 1);
-  CHECK(world.disk.list("/car/inbox")->empty());
-  CHECK(world.disk.list("/car/maps/regions")->size() == 3);
-}
-
-std::uint64_t operations_of_an_update() {
-  World world;
-  const Orders orders = place(world);
-  const std::uint64_t before = world.disk.operations();
-  drive_update(world, orders);
-  REQUIRE(all_active(world, orders));
-  return world.disk.operations() - before;
-}
 
 bool is_long() {
   const char* value = std::getenv("LAYBY_LONG");
   return value != nullptr && std::string(value) == "1";
 }
 
+std::uint32_t seed_of_run() {
+  static const std::uint32_t seed = [] {
+    const char* value = std::getenv("LAYBY_SEED");
+    return value != nullptr ? static_cast<std::uint32_t>(std::strtoul(value, nullptr, 10))
+                            : std::random_device()();
+  }();
+  return seed;
+}
+
+constexpr int kDepths = 3;
+
+struct Explorer {
+  std::mt19937 random{seed_of_run()};
+  std::uint64_t operations = 0;  // of one undisturbed update
+  std::uint64_t cuts[kDepths] = {};
+  std::vector<std::string> violations;
+
+  bool chance(std::uint32_t one_in) { return random() % one_in == 0; }
+  // Operations, counted from a restart, at which the next cut comes.
+  std::set<std::uint64_t> next_cuts(int depth);
+  void cut(const WholeUpdate& update, Survives survives, int depth, const std::string& trail);
+  void cut_each_way(const WholeUpdate& update, int depth, const std::string& trail);
+};
+
+// The first operations of a recovery are those that nothing else goes through.
+std::set<std::uint64_t> Explorer::next_cuts(int depth) {
+  std::set<std::uint64_t> moments;
+  if (depth >= kDepths) return moments;
+  const int count = chance(is_long() && depth == 1 ? 1 : depth + 1) ? 1 : 0;
+  for (int i = 0; i < count; ++i) moments.insert(1 + random() % (chance(3) ? 200 : 15));
+  return moments;
+}
+
+std::string to_string(Survives survives) {
+  switch (survives) {
+    case Survives::kEverything: return "killed";
+    case Survives::kOnlySynced: return "only what was synced is left";
+    case Survives::kPerhaps: return "some of what was not synced is left";
+  }
+  return {};
+}
+
+void Explorer::cut(const WholeUpdate& update, Survives survives, int depth,
+                   const std::string& trail) {
+  WholeUpdate fork(update);
+  const std::uint32_t seed = random();
+  const std::string here = fmt::format("{}cut at operation {} ({}, {}); ", trail,
+                                       fork.world.disk.operations() + 1, to_string(survives), seed);
+  ++cuts[depth];
+  fork.restart(survives, seed);
+  const std::uint64_t begin = fork.world.disk.operations();
+  const std::set<std::uint64_t> next = next_cuts(depth + 1);
+  fork.world.disk.observer = [&](const std::string& path) {
+    fork.look_at_change(path);
+    if (next.contains(fork.world.disk.operations() - begin)) cut_each_way(fork, depth + 1, here);
+  };
+  fork.drive();
+  fork.check_end();
+  if (fork.world.server.conflicts > 0) violations.push_back(here + "a report was doubled");
+  if (fork.errors_of_agent > 0) violations.push_back(here + "the agent reported an error");
+  for (const std::string& what : fork.violations) violations.push_back(here + what);
+}
+
+void Explorer::cut_each_way(const WholeUpdate& update, int depth, const std::string& trail) {
+  if (depth == 0 && is_long()) {
+    for (const Survives survives :
+         {Survives::kEverything, Survives::kOnlySynced, Survives::kPerhaps, Survives::kPerhaps})
+      cut(update, survives, depth, trail);
+    return;
+  }
+  const Survives one_of[] = {Survives::kEverything, Survives::kOnlySynced, Survives::kPerhaps};
+  cut(update, one_of[random() % 3], depth, trail);
+}
+
+std::uint64_t operations_of(const WholeUpdate& before) {
+  WholeUpdate update(before);
+  const std::uint64_t begin = update.world.disk.operations();
+  const bool ended = update.drive();
+  update.check_end();
+  for (const std::string& what : update.violations) UNSCOPED_INFO("undisturbed: " << what);
+  REQUIRE((ended && update.violations.empty()));
+  return update.world.disk.operations() - begin;
+}
+
+void explore(const UpdateKind& kind, std::uint64_t sample) {
+  Explorer explorer;
+  const WholeUpdate before(kind);
+  explorer.operations = operations_of(before);
+  std::set<std::uint64_t> chosen;
+  if (!is_long())
+    while (chosen.size() < std::min(sample, explorer.operations))
+      chosen.insert(1 + explorer.random() % explorer.operations);
+  WholeUpdate update(before);
+  const std::uint64_t begin = update.world.disk.operations();
+  update.world.disk.observer = [&](const std::string& path) {
+    update.look_at_change(path);
+    const std::uint64_t operation = update.world.disk.operations() - begin;
+    if (is_long() || chosen.contains(operation)) explorer.cut_each_way(update, 0, {});
+  };
+  update.drive();
+  update.check_end();
+  for (const std::string& what : update.violations) explorer.violations.push_back(what);
+  std::cout << fmt::format(
+                   "power cuts, {}: {} operations; {} cuts, {} in a recovery, {} in its recovery; "
+                   "{} violations; LAYBY_SEED={}",
+                   kind.name, explorer.operations, explorer.cuts[0], explorer.cuts[1],
+                   explorer.cuts[2], explorer.violations.size(), seed_of_run())
+            << std::endl;
+  for (std::size_t i = 0; i < std::min<std::size_t>(8, explorer.violations.size()); ++i)
+    UNSCOPED_INFO(explorer.violations[i]);
+  CHECK(explorer.violations.empty());
+}
+
 }  // namespace
 
 TEST_CASE("a power cut at any operation leaves old or new, and the update ends (P4.7)") {
-  const std::uint64_t total = operations_of_an_update();
-  const std::uint64_t stride = is_long() ? 1 : std::max<std::uint64_t>(1, total / 40);
-  INFO(total << " operations");
-  for (const Survives survives : {Survives::kOnlySynced, Survives::kEverything, Survives::kPerhaps})
-    for (std::uint64_t cut = 1; cut < total; cut += stride) {
-      INFO("cut at " << cut << " of " << total << ", survives " << static_cast<int>(survives));
-      survive(cut, 0, survives, static_cast<std::uint32_t>(cut));
-    }
-}
-
-TEST_CASE("a second power cut while it recovers from the first (P4.7)") {
-  const std::uint64_t total = operations_of_an_update();
-  const std::uint64_t stride = is_long() ? 7 : std::max<std::uint64_t>(1, total / 12);
-  for (std::uint64_t cut = 3; cut < total; cut += stride)
-    for (const std::uint64_t again : {2u, 11u, 40u}) {
-      INFO("cuts at " << cut << " and " << again << " of " << total);
-      survive(cut, again, Survives::kPerhaps, static_cast<std::uint32_t>(cut + again));
-    }
+  for (const UpdateKind& kind : update_kinds()) explore(kind, 10);
 }
