@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/kept_file.h"
 #include "crypto/certificate.h"
 #include "manifest/json_value.h"
 
@@ -14,7 +15,7 @@ constexpr std::uint64_t kPollSecondsMax = 7 * kDaySeconds;
 
 template <std::size_t N>
 Result<std::array<std::uint8_t, N>> read_key(Disk& disk, const std::string& path) {
-  const Bytes bytes = TRY(read_file(disk, path, N));
+  const Bytes bytes = TRY(read_kept(disk, path, N));
   if (bytes.size() != N)
     return fail(ErrorCode::kCorrupt, "{} has {} bytes, a key has {}", path, bytes.size(), N);
   std::array<std::uint8_t, N> key;
@@ -25,7 +26,7 @@ Result<std::array<std::uint8_t, N>> read_key(Disk& disk, const std::string& path
 }  // namespace
 
 Result<CarIdentity> read_identity(Disk& disk, const Layout& layout) {
-  const Bytes bytes = TRY(read_file(disk, layout.identity(), kIdentityBytesMax));
+  const Bytes bytes = TRY(read_kept(disk, layout.identity(), kIdentityBytesMax));
   const manifest::Json json = TRY_CONTEXT(
       manifest::parse_strict(bytes, {.bytes_max = kIdentityBytesMax}), layout.identity());
   auto vin = TRY(manifest::Vin::parse(TRY(manifest::text_field(json, "vin"))));
@@ -44,14 +45,14 @@ Result<void> write_identity(Disk& disk, const Layout& layout, const CarIdentity&
       {"hardware", identity.hardware.text()},
       {"server", identity.server_url},
       {"pollSeconds", std::clamp<std::uint64_t>(identity.poll_seconds, 1, kPollSecondsMax)}};
-  return replace_file(disk, layout.identity(), as_bytes(TRY(manifest::to_wire(json))));
+  return write_kept(disk, layout.identity(), as_bytes(TRY(manifest::to_wire(json))));
 }
 
 Result<void> make_keys(Disk& disk, const Layout& layout) {
   TRY_VOID(disk.make_dirs(layout.keys()));
   const auto ecu = crypto::MemorySigner::generate();
-  TRY_VOID(replace_file(disk, layout.ecu_key(), ecu->seed()));
-  TRY_VOID(replace_file(disk, layout.seal_key(), crypto::generate_seal_keys().secret_key));
+  TRY_VOID(write_kept(disk, layout.ecu_key(), ecu->seed()));
+  TRY_VOID(write_kept(disk, layout.seal_key(), crypto::generate_seal_keys().secret_key));
   return replace_file(disk, layout.tls_key(), as_bytes(crypto::generate_tls_key()));
 }
 

@@ -25,6 +25,10 @@ constexpr std::int64_t kHeadDeadlineMs = 5 * 60 * 1000;
 // Damaged chunks or images of one order before it fails; there is a backoff between them.
 constexpr std::uint32_t kDamagesMax = 16;
 
+// A medium that does not read or write a file: so often in a row it is tried again, then the file
+// is made anew.
+constexpr std::uint32_t kMediumFailuresMax = 3;
+
 // What an order may cost in bytes: its payloads twice, and a little for heads and broken chunks.
 constexpr std::uint64_t kBudgetFactor = 2;
 constexpr std::uint64_t kBudgetExtraBytes = 16 * kMiB;
@@ -249,6 +253,9 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
 // lay in its place before must not look like progress.
 Result<void> Downloads::start_staging(const OrderRecord& order, std::size_t index) {
   const std::string path = layout_.staging(order, index, journal_.record());
+  // A file that the medium does not give back is left behind.
+  if (const auto old = disk_.status(path); old && old->kind == FileStatus::Kind::kFile)
+    TRY_VOID(disk_.remove(path));
   const auto target = TRY(disk_.open_write(path));
   TRY_VOID(target->truncate(0));
   TRY_VOID(target->sync());
@@ -312,12 +319,10 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
     open_.reset();
     if (code == ErrorCode::kCorrupt || code == ErrorCode::kWrongBase ||
         code == ErrorCode::kNotFound) {
-      image.chosen.reset();
-      image.chunk_count = image.chunks_done = 0;
-      image.bytes_done = 0;
+      image.forget();
       return damaged(order, opened.error());
     }
-    return later(order, opened.error());
+    return unreadable(order, image, opened.error());
   }
   if (image.chunks_done == image.chunk_count) return {};
 
@@ -358,6 +363,10 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
   if (received > 0)
     order.bytes_per_second = (order.bytes_per_second + 3 * (received * 1000 / elapsed_ms)) / 4;
+  if (!response && response.error().code() == ErrorCode::kIo) {
+    open_.reset();
+    return unreadable(order, image, response.error());
+  }
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) {
     open_.reset();
@@ -403,13 +412,11 @@ DownloadOutcome Downloads::read_back(OrderRecord& order, std::size_t index) {
   open_.reset();
   const std::string path = layout_.staging(order, index, journal_.record());
   const auto file = disk_.open_read(path);
-  if (!file) return later(order, file.error());
+  if (!file) return unreadable(order, image, file.error());
   const auto digests = crypto::hash_all(**file, crypto::Hasher::With::kSha256);
-  if (!digests) return later(order, digests.error());
+  if (!digests) return unreadable(order, image, digests.error());
   if (digests->sha256 != image.sha256 || digests->length != image.length) {
-    image.chosen.reset();
-    image.chunk_count = image.chunks_done = 0;
-    image.bytes_done = 0;
+    image.forget();
     return damaged(order, Error(ErrorCode::kWrongImage,
                                 fmt::format("{}: what was written to {} does not have the signed "
                                             "digest and length",
@@ -458,10 +465,20 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
 DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
   open_.reset();
   ++order.damages;
-  journal_.record().attack =
-      fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
+  if (error.code() != ErrorCode::kIo)  // the medium is no attacker
+    journal_.record().attack =
+        fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
   if (order.damages >= kDamagesMax) return {.kind = Kind::kGiveUp, .error = error};
   return later(order, error);
+}
+
+DownloadOutcome Downloads::unreadable(OrderRecord& order, ImageProgress& image,
+                                      const Error& error) {
+  if (order.failures_in_row + 1 < kMediumFailuresMax) return later(order, error);
+  image.forget();
+  DownloadOutcome outcome = damaged(order, error);
+  order.failures_in_row = 0;
+  return outcome;
 }
 
 DownloadOutcome Downloads::later(OrderRecord& order, const Error& error) {

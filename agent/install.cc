@@ -117,13 +117,18 @@ Result<void> Installer::prepare(const OrderRecord& order, Record& record) {
 Result<void> Installer::place_region(const OrderRecord& order, std::size_t index,
                                      const Record& record) {
   const ImageProgress& image = order.images[index];
-  const std::string directory = layout_.absolute(Layout::region_path(image));
+  const std::string image_path = Layout::region_path(image);
+  const std::string directory = layout_.absolute(image_path);
   const std::string archive = layout_.staging(order, index, record);
   const auto matches = [&]() -> Result<void> {
     const auto view = TRY(manifest::RegionImage::open(disk_, directory));
     return check_image(*view, image, directory);
   };
-  if (!disk_.status(directory) || !matches()) {
+  const auto live = record.slots.find(image.slot);
+  const bool is_live = live != record.slots.end() && live->second.path == image_path;
+  if (is_live) {
+    TRY_VOID(matches());  // never from under a reader's feet
+  } else if (!disk_.status(directory) || !matches()) {
     TRY_VOID(disk_.remove_tree(directory));
     TRY_VOID(disk_.make_dirs(layout_.regions()));
     const auto packed = TRY_CONTEXT(disk_.open_read(archive), image.name.text());
@@ -134,6 +139,32 @@ Result<void> Installer::place_region(const OrderRecord& order, std::size_t index
   }
   TRY_VOID(disk_.sync_dir(layout_.regions()));
   return disk_.remove(archive);  // the directory is the one copy from now on
+}
+
+bool Installer::is_here(const OrderRecord& order, std::size_t index, const Record& record) const {
+  const ImageProgress& image = order.images[index];
+  const auto holds = [&](const std::string& path) {
+    const auto file = disk_.open_read(path);
+    return file && check_image(**file, image, path);
+  };
+  switch (image.slot.kind()) {
+    case ImageKind::kSoftware: return holds(layout_.absolute(software_path(order, record)));
+    case ImageKind::kFunction:
+      return holds(layout_.absolute(Layout::package_path(image))) ||
+             holds(layout_.staging(order, index, record));
+    case ImageKind::kMap: {
+      const std::string directory = layout_.absolute(Layout::region_path(image));
+      const auto view = manifest::RegionImage::open(disk_, directory);
+      return (view && check_image(**view, image, directory)) ||
+             holds(layout_.staging(order, index, record));
+    }
+  }
+  LAYBY_ASSERT(false);
+}
+
+void Installer::forget_damaged(OrderRecord& order, const Record& record) const {
+  for (std::size_t i = 0; i < order.images.size(); ++i)
+    if (!is_here(order, i, record)) order.images[i].forget();
 }
 
 Result<void> Installer::prepare_map_set(const OrderRecord& order, const Record& record) {

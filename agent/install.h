@@ -24,6 +24,9 @@ class Installer {
 
   // kInstalling: puts what is to become live beside what is live, and reads it back from there.
   Result<void> prepare(const OrderRecord& order, Record& record);
+  // After `prepare` failed: images whose bytes the disk does not hold any more, neither where they
+  // came in nor where they were put, are marked as to be fetched again.
+  void forget_damaged(OrderRecord& order, const Record& record) const;
   // kActivating: the switch. Maps: one rename. Software: boots the slot on trial. Function: the
   // car is told.
   Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now);
@@ -52,6 +55,7 @@ class Installer {
 
  private:
   manifest::ImageKind kind(const OrderRecord& order) const;
+  bool is_here(const OrderRecord& order, std::size_t index, const Record& record) const;
   Result<void> prepare_map_set(const OrderRecord& order, const Record& record);
   Result<void> place_region(const OrderRecord& order, std::size_t index, const Record& record);
   Result<void> place_package(const OrderRecord& order, std::size_t index, const Record& record);

@@ -11,9 +11,14 @@ constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kHeaderBytes = 8 + 4 + 4 + 8 + 32;
 // A reader beside a writer may meet both records half written; the next look finds one whole.
 constexpr int kReadTries = 20;
+constexpr int kReadsOfRecord = 3;
 
 std::string path_of(const std::string& directory, std::uint64_t sequence) {
   return directory + "/journal." + std::to_string(sequence % 2);
+}
+
+std::string copy_path_of(const std::string& directory) {
+  return directory + "/journal.kept";
 }
 
 crypto::Digest256 digest_of(std::uint64_t sequence, ByteSpan body) {
@@ -42,42 +47,88 @@ std::optional<Found> parse(ByteSpan bytes) {
   return Found{sequence, Bytes(body.begin(), body.end())};
 }
 
-Result<Found> newest(Disk& disk, const std::string& directory) {
-  std::optional<Found> best;
-  int present = 0;
-  for (std::uint64_t i = 0; i < 2; ++i) {
-    const Result<Bytes> bytes = read_file(disk, path_of(directory, i), kJournalBytesMax);
-    if (!bytes && bytes.error().code() == ErrorCode::kNotFound) continue;
-    ++present;
-    if (!bytes) continue;  // an unreadable record is no record; the other one may do
-    auto found = parse(*bytes);
-    if (found && found->sequence % 2 == i && (!best || found->sequence > best->sequence))
-      best = std::move(found);
+// A record that cannot be read, or is not what was written: the medium gets another chance, since
+// what comes next overwrites the older record.
+Result<std::optional<Found>> read_record(Disk& disk, const std::string& path) {
+  Result<Bytes> bytes = read_file(disk, path, kJournalBytesMax);
+  for (int i = 1; i < kReadsOfRecord; ++i) {
+    if (bytes && parse(*bytes)) break;
+    if (!bytes && bytes.error().code() == ErrorCode::kNotFound) break;
+    bytes = read_file(disk, path, kJournalBytesMax);
   }
-  if (best) return *best;
-  if (present == 0) return fail(ErrorCode::kNotFound, "there is no journal in {}", directory);
-  return fail(ErrorCode::kCorrupt, "neither record of the journal in {} is whole", directory);
+  if (!bytes) return fail(bytes.error());
+  return parse(*bytes);
+}
+
+struct Search {
+  std::optional<Found> best;
+  std::vector<std::string> unreadable;  // paths
+  int present = 0;
+};
+
+Search search(Disk& disk, const std::string& directory) {
+  Search search;
+  for (const std::string& path :
+       {path_of(directory, 0), path_of(directory, 1), copy_path_of(directory)}) {
+    auto found = read_record(disk, path);
+    if (!found && found.error().code() == ErrorCode::kNotFound) continue;
+    ++search.present;
+    if (!found) {
+      search.unreadable.push_back(path);  // no record; another one may do
+      continue;
+    }
+    const bool is_in_place = *found && (path == copy_path_of(directory) ||
+                                        path == path_of(directory, (*found)->sequence));
+    if (is_in_place && (!search.best || (*found)->sequence > search.best->sequence))
+      search.best = std::move(*found);
+  }
+  return search;
+}
+
+Result<Found> newest(const Search& search, const std::string& directory) {
+  if (search.best) return *search.best;
+  if (search.present == 0)
+    return fail(ErrorCode::kNotFound, "there is no journal in {}", directory);
+  return fail(ErrorCode::kCorrupt,
+              "neither the records of the journal in {} nor their copy are whole: a partner has to "
+              "provision and pair the car anew",
+              directory);
+}
+
+// What must not be forgotten when both records are lost.
+crypto::Digest256 what_asks_for_a_copy(const Record& record) {
+  std::string text = std::to_string(record.map_set);
+  for (const OrderRecord& order : record.orders)
+    text += fmt::format("\n{} {} {}", order.id.text(), to_string(order.state), order.attempts);
+  for (const auto& [slot, held] : record.slots)
+    text += fmt::format("\n{} {} {}", slot.text(), to_hex(held.sha256), held.path);
+  for (const auto& [id, function] : record.functions)
+    text += fmt::format("\n{} {} {}", id.text(), function.newest.counter, function.on);
+  return crypto::blake2b_256(as_bytes(text));
 }
 
 }  // namespace
 
 Result<Journal> Journal::open(Disk& disk, const std::string& directory) {
-  const Found found = TRY(newest(disk, directory));
+  const Search searched = search(disk, directory);
+  const Found found = TRY(newest(searched, directory));
+  for (const std::string& path : searched.unreadable) TRY_VOID(disk.remove(path));
   Record record = TRY_CONTEXT(decode_record(found.body), "the journal in " + directory);
   return Journal(disk, directory, std::move(record), found.sequence);
 }
 
 Result<Journal> Journal::create(Disk& disk, const std::string& directory, Record record) {
   std::uint64_t sequence = 0;
-  if (const auto found = newest(disk, directory)) sequence = found->sequence;
+  if (const auto found = search(disk, directory).best) sequence = found->sequence;
   Journal journal(disk, directory, std::move(record), sequence);
   TRY_VOID(journal.save());
+  TRY_VOID(journal.save());  // from the first day on there are two
   return journal;
 }
 
 Result<Record> Journal::read(Disk& disk, const std::string& directory) {
   for (int i = 1;; ++i) {
-    const Result<Found> found = newest(disk, directory);
+    const Result<Found> found = newest(search(disk, directory), directory);
     if (found) return decode_record(found->body);
     if (found.error().code() == ErrorCode::kNotFound || i == kReadTries) return fail(found.error());
   }
@@ -107,6 +158,8 @@ Result<void> Journal::save() {
   TRY_VOID(file->write_at(0, bytes));
   TRY_VOID(file->sync());
   sequence_ = sequence;
+  const crypto::Digest256 asks = what_asks_for_a_copy(record_);
+  if (asks != kept_ && replace_file(*disk_, copy_path_of(directory_), bytes)) kept_ = asks;
   return {};
 }
 

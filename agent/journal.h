@@ -1,8 +1,11 @@
-// The journal: the agent's record, in two alternating files.
+// The journal: the agent's record, in two alternating files, and a copy.
 //
 // Each holds one whole record with a sequence number and a digest; a new record overwrites the
 // older of the two. A write that is torn by a power cut destroys the record that nobody needs any
-// more. Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
+// more. Whenever an order's state, a slot, a function or the live set changed, the record is
+// written a third time, as the copy `journal.kept`: a car whose two records are damaged goes on
+// from there, a few marks of chunks and a report behind at most, which repeat themselves without
+// harm. Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
 // BLAKE2b-256 of sequence and body (32), body. Bytes behind the body are left over from longer
 // records.
 #pragma once
@@ -22,8 +25,9 @@ constexpr std::uint64_t kJournalBytesMax = 16 * kMiB;
 
 class Journal {
  public:
-  // Reads the newest record that is whole. kNotFound if there are no files, kCorrupt if neither
-  // record is whole. `disk` must outlive it.
+  // Reads the newest record that is whole, the copy included; what cannot be read is removed, so
+  // that it is written anew. kNotFound if there are no files, kCorrupt if none of them is whole.
+  // `disk` must outlive it.
   static Result<Journal> open(Disk& disk, const std::string& directory);
   // Starts with this record; what was there is overwritten.
   static Result<Journal> create(Disk& disk, const std::string& directory, Record record);
@@ -34,7 +38,8 @@ class Journal {
   const Record& record() const { return record_; }
   std::uint64_t sequence() const { return sequence_; }
 
-  // Makes `record()` durable. On an error the last saved record still stands on the disk.
+  // Makes `record()` durable. On an error the last saved record still stands on the disk. That the
+  // copy could not be written is none: it is tried again with the next record.
   Result<void> save();
 
  private:
@@ -49,6 +54,7 @@ class Journal {
   Record record_;
   std::uint64_t sequence_;
   std::unique_ptr<File> files_[2];
+  crypto::Digest256 kept_{};  // of what of the record asks for a copy; of the last one
 };
 
 }  // namespace layby::agent

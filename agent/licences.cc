@@ -8,6 +8,7 @@ namespace layby::agent {
 namespace {
 
 constexpr std::string_view kSuffix = ".licence";
+constexpr int kReadsOfLicence = 3;
 
 LicenceVerdict refused(std::string reason) {
   LicenceVerdict verdict;
@@ -77,6 +78,38 @@ LicenceVerdict Licences::judge(const manifest::FunctionId& id, const Record& rec
     case manifest::FunctionState::kRevoked: verdict.state = LicenceVerdict::State::kRevoked; break;
   }
   return verdict;
+}
+
+LicenceVerdict Licences::judge_or_restore(const manifest::FunctionId& id, const Record& record,
+                                          UnixSeconds now) {
+  LicenceVerdict verdict = judge(id, record, now);
+  // One bad read does not take from the owner what is paid for.
+  for (int i = 1; i < kReadsOfLicence && verdict.state == LicenceVerdict::State::kRefused; ++i)
+    verdict = judge(id, record, now);
+  const auto known = record.functions.find(id);
+  if (verdict.state != LicenceVerdict::State::kRefused || known == record.functions.end())
+    return verdict;
+  for (const OrderRecord& order : record.orders) {
+    if (order.licence.empty() ||
+        !open(order.licence, id, known->second.licence_key, &known->second) ||
+        !store(id, order.licence))
+      continue;
+    return judge(id, record, now);
+  }
+  return verdict;
+}
+
+bool Licences::catch_up(Record& record) const {
+  bool changed = false;
+  for (auto& [id, function] : record.functions) {
+    const auto sealed = read_file(disk_, layout_.licence(id), kLicenceBytesMax);
+    if (!sealed) continue;
+    const auto licence = open(*sealed, id, function.licence_key, &function);
+    if (!licence || licence->mark().counter <= function.newest.counter) continue;
+    function.newest = licence->mark();
+    changed = true;
+  }
+  return changed;
 }
 
 std::map<manifest::FunctionId, LicenceVerdict> Licences::judge_all(const Record& record,

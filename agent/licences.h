@@ -50,6 +50,15 @@ class Licences {
   // What the kept licence of this function is worth at `now`.
   LicenceVerdict judge(const manifest::FunctionId& id, const Record& record, UnixSeconds now) const;
 
+  // The same; a licence that is lost, unreadable or damaged is first put back from the order that
+  // brought it, as long as the record has that.
+  LicenceVerdict judge_or_restore(const manifest::FunctionId& id, const Record& record,
+                                  UnixSeconds now);
+
+  // A record that is older than the kept licences (the newer one was lost) takes over their
+  // counters: they never go back. True if it changed.
+  bool catch_up(Record& record) const;
+
   // Of every function that is installed, or of which a licence lies in the directory.
   std::map<manifest::FunctionId, LicenceVerdict> judge_all(const Record& record,
                                                            UnixSeconds now) const;

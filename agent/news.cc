@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "agent/kept_file.h"
 #include "base/limits.h"
 #include "manifest/server_time.h"
 
@@ -12,6 +13,7 @@ namespace {
 constexpr std::int64_t kMetadataDeadlineMs = 60'000;
 constexpr std::uint64_t kTimeBytesMax = 16 * kKiB;
 constexpr std::size_t kEtagMax = 256;
+constexpr int kReadsOfRole = 3;
 
 std::string file_of(manifest::Role role) {
   return std::string(manifest::to_string(role)) + ".json";
@@ -19,16 +21,20 @@ std::string file_of(manifest::Role role) {
 
 Result<std::optional<Bytes>> read_role(Disk& disk, const std::string& directory,
                                        manifest::Role role) {
-  auto bytes = read_file(disk, directory + "/" + file_of(role), kTargetsBytesMax);
-  if (bytes) return std::optional<Bytes>(std::move(*bytes));
-  if (bytes.error().code() == ErrorCode::kNotFound) return std::optional<Bytes>{};
-  return fail(bytes.error());
+  const std::string path = directory + "/" + file_of(role);
+  for (int i = 0; i < kReadsOfRole; ++i) {
+    auto bytes = read_file(disk, path, kTargetsBytesMax);
+    if (bytes) return std::optional<Bytes>(std::move(*bytes));
+    if (bytes.error().code() == ErrorCode::kNotFound) return std::optional<Bytes>{};
+  }
+  // As damaged ones, which the engine leaves out: they are fetched again.
+  return std::optional<Bytes>{};
 }
 
 Result<manifest::TrustedRepository> load(Disk& disk, const std::string& directory) {
   manifest::StoredRoles stored;
   stored.root =
-      TRY(read_file(disk, directory + "/" + file_of(manifest::Role::kRoot), kRootBytesMax));
+      TRY(read_kept(disk, directory + "/" + file_of(manifest::Role::kRoot), kRootBytesMax));
   stored.timestamp = TRY(read_role(disk, directory, manifest::Role::kTimestamp));
   stored.snapshot = TRY(read_role(disk, directory, manifest::Role::kSnapshot));
   stored.targets = TRY(read_role(disk, directory, manifest::Role::kTargets));
@@ -99,7 +105,9 @@ Result<void> News::take_time(TrustedTime& time, Record& record) {
 Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
   for (const manifest::Refresh::Change& change : refresh.take_changes()) {
     const std::string path = source.directory + "/" + file_of(change.role);
-    if (change.bytes) {
+    if (change.bytes && change.role == manifest::Role::kRoot) {
+      TRY_VOID(write_kept(*disk_, path, *change.bytes));
+    } else if (change.bytes) {
       TRY_VOID(replace_file(*disk_, path, *change.bytes));
     } else {
       TRY_VOID(disk_->remove(path));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/journal.h"
+#include "agent/kept_file.h"
 #include "base/limits.h"
 #include "manifest/region_image.h"
 #include "manifest/repository.h"
@@ -37,7 +38,7 @@ Result<void> install_root(Disk& disk, const std::string& from, const std::string
   stored.root = root;
   TRY_CONTEXT(manifest::TrustedRepository::load(stored), from);
   TRY_VOID(disk.make_dirs(directory));
-  return replace_file(disk, directory + "/root.json", root);
+  return write_kept(disk, directory + "/root.json", root);
 }
 
 Result<SlotRecord> install_region(Disk& disk, const Layout& layout,

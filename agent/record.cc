@@ -28,6 +28,13 @@ std::string_view to_string(Wait wait) {
   LAYBY_ASSERT(false);
 }
 
+void ImageProgress::forget() {
+  chosen.reset();
+  chunk_count = chunks_done = 0;
+  bytes_done = 0;
+  complete = false;
+}
+
 std::uint64_t OrderRecord::bytes_done() const {
   std::uint64_t sum = 0;
   for (const ImageProgress& image : images) sum += image.bytes_done;

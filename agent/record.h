@@ -60,6 +60,9 @@ struct ImageProgress {
   std::uint64_t bytes_done = 0;   // payload bytes of those chunks, and of the head
   bool complete = false;          // read back as a whole: length and SHA-256 are right
 
+  // It has to come anew, from whatever the slot holds then.
+  void forget();
+
   const manifest::Payload* payload() const { return chosen ? &payloads[*chosen] : nullptr; }
 };
 

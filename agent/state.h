@@ -48,8 +48,9 @@ enum class Event : std::uint8_t {
   kDrop,          // the Director does not list it any more
   kRenewed,       // a newer licence of a function that is on: taken at once, nothing is switched
   kNothingOn,     // to be switched off, and it never was installed
+  kDamaged,       // as before; what was to be installed is damaged and has to come again
 };
-constexpr std::size_t kEventCount = 17;
+constexpr std::size_t kEventCount = 18;
 
 // Empty: this event means nothing in this state, and nothing happens.
 constexpr std::optional<State> next_state(State state, Event event);
@@ -96,20 +97,20 @@ enum class Cell : std::uint8_t {
 using enum Cell;
 // clang-format off
 constexpr Cell kTable[kStateCount][kEventCount + 1] = {
-  //                Ofr Ftc Non Ftd Arm Beg Pre Swi On  Off Fai Rlb Giv Ref Drp Rnw Not
-  /* idle        */{ofr,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end},
-  /* offered     */{xx_,lod,ful,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,on_,off,end},
-  /* downloading */{xx_,xx_,xx_,ful,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,end},
-  /* downloaded  */{xx_,xx_,xx_,xx_,wai,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,end},
-  /* waiting     */{xx_,xx_,xx_,xx_,xx_,ins,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,end},
-  /* installing  */{xx_,xx_,xx_,xx_,xx_,xx_,act,xx_,xx_,xx_,bck,xx_,xx_,xx_,xx_,xx_,xx_,end},
-  /* activating  */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,cnf,xx_,xx_,bck,xx_,xx_,xx_,xx_,xx_,xx_,end},
-  /* confirming  */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,on_,off,bck,xx_,xx_,xx_,xx_,xx_,xx_,end},
-  /* rolling back*/{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,ful,fai,xx_,xx_,xx_,xx_,end},
-  /* failed      */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,end},
-  /* active      */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,end},
-  /* deactivated */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,end},
-  /* refused     */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,end},
+  //                Ofr Ftc Non Ftd Arm Beg Pre Swi On  Off Fai Rlb Giv Ref Drp Rnw Not Dmg
+  /* idle        */{ofr,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end},
+  /* offered     */{xx_,lod,ful,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,on_,off,xx_,end},
+  /* downloading */{xx_,xx_,xx_,ful,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,xx_,end},
+  /* downloaded  */{xx_,xx_,xx_,xx_,wai,xx_,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,xx_,end},
+  /* waiting     */{xx_,xx_,xx_,xx_,xx_,ins,xx_,xx_,xx_,xx_,xx_,xx_,fai,ref,idl,xx_,xx_,xx_,end},
+  /* installing  */{xx_,xx_,xx_,xx_,xx_,xx_,act,xx_,xx_,xx_,bck,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end},
+  /* activating  */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,cnf,xx_,xx_,bck,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end},
+  /* confirming  */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,on_,off,bck,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end},
+  /* rolling back*/{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,ful,fai,xx_,xx_,xx_,xx_,lod,end},
+  /* failed      */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,xx_,end},
+  /* active      */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,xx_,end},
+  /* deactivated */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,xx_,end},
+  /* refused     */{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,idl,xx_,xx_,xx_,end},
 };
 // clang-format on
 

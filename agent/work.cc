@@ -111,6 +111,7 @@ Result<void> Work::resume() {
     }
   }
   step_began_ms_ = clock_.monotonic_ms();
+  changed = licences_.catch_up(journal_.record()) || changed;
   if (changed) TRY_VOID(journal_.save());
   return installer_.sweep(journal_.record());
 }
@@ -190,6 +191,7 @@ Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
     return Did::kNothing;
   }
   order.error = recordable(error);
+  if (order.state == State::kInstalling) installer_.forget_damaged(order, journal_.record());
   TRY_VOID(move(order, Event::kStepFailed));
   return Did::kSomething;
 }
@@ -210,7 +212,10 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
   if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
   const bool again = order.attempts < kAttemptsMax;
   order.seen_open = false;  // tried again after a later exit-and-lock (P4.5)
-  TRY_VOID(move(order, again ? Event::kRolledBack : Event::kGiveUp));
+  const bool is_whole = std::all_of(order.images.begin(), order.images.end(),
+                                    [](const auto& image) { return image.complete; });
+  const Event retry = is_whole ? Event::kRolledBack : Event::kDamaged;
+  TRY_VOID(move(order, again ? retry : Event::kGiveUp));
   if (!again) {
     TRY_VOID(downloads_.discard(order));
     TRY_VOID(installer_.sweep(journal_.record()));
@@ -287,7 +292,7 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
   for (auto& [id, function] : record.functions) {
     const auto slot = record.slots.find(manifest::Slot::function(id));
     if (slot == record.slots.end()) continue;  // never was installed as a whole
-    const LicenceVerdict verdict = licences_.judge(id, record, time_.now());
+    const LicenceVerdict verdict = licences_.judge_or_restore(id, record, time_.now());
     const bool wanted = verdict.state == LicenceVerdict::State::kActive;
     const UnixSeconds until = verdict.until.value_or(0);
     const bool is_told = !wanted || function.told_until == until;

@@ -120,7 +120,8 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   // First the journal: it never speaks of files that are gone.
   TRY_VOID(journal_.save());
   for (const OrderRecord& order : dropped) TRY_VOID(downloads_.discard(order));
-  return {};
+  if (dropped.empty()) return {};
+  return installer_.sweep(record);  // what a try that failed had put beside what is live
 }
 
 }  // namespace layby::agent

@@ -108,7 +108,7 @@ TEST_CASE("after a torn record the next save goes into its place") {
   auto journal = Journal::create(disk, "/s", sample(1)).value();
   journal.record().report_counter = 2;
   REQUIRE(journal.save());
-  REQUIRE(replace_file(disk, "/s/journal.0", as_bytes("rubbish")));
+  REQUIRE(replace_file(disk, "/s/journal.1", as_bytes("rubbish")));
   auto again = Journal::open(disk, "/s").value();
   CHECK(again.record().report_counter == 1);
   again.record().report_counter = 9;

@@ -41,7 +41,7 @@ class MemoryFile final : public File {
       return fail(ErrorCode::kIo, "reading {}: past its end", path_);
     TRY_VOID(disk_.begin_read(*node_, path_));
     std::copy_n(node_->data.begin() + static_cast<long>(offset), out.size(), out.begin());
-    disk_.spoil(*node_, offset, out);
+    disk_.spoil(*node_, path_, offset, out);
     return {};
   }
 
@@ -180,6 +180,7 @@ Result<void> MemoryDisk::begin_read(Node& node, const std::string& path) {
     const bool is_for_ever = armed.fault.lasts == Fault::Lasts::kForEver;
     if (armed.fault.kind == Fault::Kind::kReadError) {
       has_struck_ = true;
+      struck_path_ = path;
       node.is_unreadable = is_for_ever;
       return fail(ErrorCode::kIo, "{}: cannot be read", path);
     }
@@ -191,7 +192,8 @@ Result<void> MemoryDisk::begin_read(Node& node, const std::string& path) {
 }
 
 // The bit is somewhere in what is being read; where depends on how much has been read so far.
-void MemoryDisk::spoil(Node& node, std::uint64_t offset, MutableByteSpan out) {
+void MemoryDisk::spoil(Node& node, const std::string& path, std::uint64_t offset,
+                       MutableByteSpan out) {
   if (quiet_ > 0 || out.empty() || !(flips_next_read_ || rots_next_read_)) return;
   const std::uint64_t place = (reads_ * 2654435761u) % (out.size() * 8);
   const auto mask = static_cast<std::uint8_t>(1u << (place % 8));
@@ -202,6 +204,7 @@ void MemoryDisk::spoil(Node& node, std::uint64_t offset, MutableByteSpan out) {
   }
   flips_next_read_ = rots_next_read_ = false;
   has_struck_ = true;
+  struck_path_ = path;
 }
 
 std::uint64_t MemoryDisk::taken() const {

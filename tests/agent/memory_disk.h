@@ -60,6 +60,8 @@ class MemoryDisk final : public Disk {
 
   void inject(const Fault& fault);
   bool has_struck() const { return has_struck_; }
+  // What a kReadError or kBitFlip struck last; empty: nothing.
+  const std::string& struck_path() const { return struck_path_; }
   // The medium is well again and has room. What was lost or flipped stays so.
   void heal();
 
@@ -129,7 +131,7 @@ class MemoryDisk final : public Disk {
   // Counts, and fails where it is time to; cuts the power too.
   Result<void> begin_change(const std::string& path, std::uint64_t bytes_taken = 0);
   Result<void> begin_read(Node& node, const std::string& path);
-  void spoil(Node& node, std::uint64_t offset, MutableByteSpan out);
+  void spoil(Node& node, const std::string& path, std::uint64_t offset, MutableByteSpan out);
 
   enum class Last { kFollow, kStay };
   Result<NodePtr> find(const std::string& path, Last last) const;
@@ -153,6 +155,7 @@ class MemoryDisk final : public Disk {
   std::uint64_t capacity_ = 1ull << 40;
   std::vector<Armed> faults_;
   bool has_struck_ = false;
+  std::string struck_path_;
   bool is_dead_ = false;  // writes fail for ever
   bool flips_next_read_ = false, rots_next_read_ = false;
   int quiet_ = 0;

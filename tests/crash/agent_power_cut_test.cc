@@ -6,10 +6,10 @@
 // on. The normal run takes a sample, with the seed that it prints (LAYBY_SEED replays it);
 // LAYBY_LONG=1 takes every operation.
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <iostream>
 #include <set>
 
+#include "tests/crash/sample.h"
 #include "tests/crash/whole_update.h"
 
 using namespace layby;
@@ -17,20 +17,6 @@ using namespace layby::tests;
 using Survives = MemoryDisk::Survives;
 
 namespace {
-
-bool is_long() {
-  const char* value = std::getenv("LAYBY_LONG");
-  return value != nullptr && std::string(value) == "1";
-}
-
-std::uint32_t seed_of_run() {
-  static const std::uint32_t seed = [] {
-    const char* value = std::getenv("LAYBY_SEED");
-    return value != nullptr ? static_cast<std::uint32_t>(std::strtoul(value, nullptr, 10))
-                            : std::random_device()();
-  }();
-  return seed;
-}
 
 constexpr int kDepths = 3;
 
@@ -51,7 +37,7 @@ struct Explorer {
 std::set<std::uint64_t> Explorer::next_cuts(int depth) {
   std::set<std::uint64_t> moments;
   if (depth >= kDepths) return moments;
-  const int count = chance(is_long() && depth == 1 ? 1 : depth + 1) ? 1 : 0;
+  const int count = chance(is_long_run() && depth == 1 ? 1 : depth + 1) ? 1 : 0;
   for (int i = 0; i < count; ++i) moments.insert(1 + random() % (chance(3) ? 200 : 15));
   return moments;
 }
@@ -87,7 +73,7 @@ void Explorer::cut(const WholeUpdate& update, Survives survives, int depth,
 }
 
 void Explorer::cut_each_way(const WholeUpdate& update, int depth, const std::string& trail) {
-  if (depth == 0 && is_long()) {
+  if (depth == 0 && is_long_run()) {
     for (const Survives survives :
          {Survives::kEverything, Survives::kOnlySynced, Survives::kPerhaps, Survives::kPerhaps})
       cut(update, survives, depth, trail);
@@ -111,16 +97,13 @@ void explore(const UpdateKind& kind, std::uint64_t sample) {
   Explorer explorer;
   const WholeUpdate before(kind);
   explorer.operations = operations_of(before);
-  std::set<std::uint64_t> chosen;
-  if (!is_long())
-    while (chosen.size() < std::min(sample, explorer.operations))
-      chosen.insert(1 + explorer.random() % explorer.operations);
+  const auto chosen = sample_of(explorer.operations, sample, seed_of_run());
   WholeUpdate update(before);
   const std::uint64_t begin = update.world.disk.operations();
   update.world.disk.observer = [&](const std::string& path) {
     update.look_at_change(path);
     const std::uint64_t operation = update.world.disk.operations() - begin;
-    if (is_long() || chosen.contains(operation)) explorer.cut_each_way(update, 0, {});
+    if (chosen.contains(operation)) explorer.cut_each_way(update, 0, {});
   };
   update.drive();
   update.check_end();
@@ -139,5 +122,7 @@ void explore(const UpdateKind& kind, std::uint64_t sample) {
 }  // namespace
 
 TEST_CASE("a power cut at any operation leaves old or new, and the update ends (P4.7)") {
-  for (const UpdateKind& kind : update_kinds()) explore(kind, 10);
+  for (const UpdateKind& kind : update_kinds()) DYNAMIC_SECTION(kind.name) {
+      explore(kind, 12);
+    }
 }

@@ -15,7 +15,6 @@ using agent::State;
 using manifest::OrderId;
 
 constexpr const char* kCruise = "adaptive-cruise";
-constexpr int kRoundsMax = 14;
 constexpr int kStepsMax = 20'000;
 
 // ---- the kinds ----------------------------------------------------------------------------------
@@ -246,8 +245,8 @@ void WholeUpdate::step_until_idle(std::int64_t seconds) {
   }
 }
 
-bool WholeUpdate::drive() {
-  for (int round = 0; round < kRoundsMax && !has_ended(); ++round) {
+bool WholeUpdate::drive(int rounds_max) {
+  for (int round = 0; round < rounds_max && !has_ended(); ++round) {
     const std::int64_t seconds = round < 3 ? 40 : 1200;  // a backoff may be a quarter of an hour
     world.vehicle.drive();
     step_until_idle(seconds);
@@ -258,6 +257,7 @@ bool WholeUpdate::drive() {
   }
   if (!has_ended()) return false;
   for (int i = 0; i < 3; ++i) step_once();  // what is left to tidy up, and nothing else happens
+  step_until_idle(600);
   return has_ended();
 }
 
@@ -362,6 +362,22 @@ void WholeUpdate::check_functions(const std::map<std::string, Bytes>& wanted) {
     if (!wanted.contains(id)) violate(id + " is on in the end");
 }
 
+// A medium that keeps its damage: what is installed may be hit, and names may stay that cannot be
+// removed.
+void WholeUpdate::check_end_or_before() {
+  const std::string& path = world.disk.struck_path();
+  bool is_installed = false;  // what lay there before or lies there now, seen by its reader too
+  for (const char* folder : {"/maps", "/software/", "/functions/"})
+    is_installed = is_installed || path.starts_with(kState + std::string(folder));
+  if (!is_installed) look();
+  if (!has_ended()) return;
+  check_reports();
+  check_functions(ends_.functions);
+  if (!is_installed && world.live_maps() != ends_.maps) violate("the maps are not of the end");
+  if (!is_installed && world.kept_software() != ends_.software)
+    violate("the software is not of the end");
+}
+
 void WholeUpdate::check_end() {
   if (!has_ended()) {
     std::string states;
@@ -371,6 +387,14 @@ void WholeUpdate::check_end() {
                               order.error ? order.error->message() : "");
     if (world.agent && world.agent->record().poll_error)
       states += " poll: " + world.agent->record().poll_error->message();
+    if (world.agent)
+      states += fmt::format(" report {} of {}", world.agent->record().report_acknowledged,
+                            world.agent->record().report_counter);
+    for (const auto& [id, counter] : ends_.licence_counters)
+      if (const auto id_ = manifest::FunctionId::parse(id).value();
+          world.agent && world.agent->record().functions.contains(id_))
+        states += fmt::format(" {} {} of {}", id,
+                              world.agent->record().functions.at(id_).newest.counter, counter);
     violate("it does not come to its end:" + states);
     return;
   }

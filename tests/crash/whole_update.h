@@ -27,6 +27,8 @@ struct UpdateKind {
 };
 const std::vector<UpdateKind>& update_kinds();
 
+constexpr int kRoundsMax = 14;  // of leaving and coming back
+
 class WholeUpdate {
  public:
   explicit WholeUpdate(const UpdateKind& kind);
@@ -41,7 +43,7 @@ class WholeUpdate {
   void restart(MemoryDisk::Survives survives, std::uint32_t seed);
   // Somebody drives, leaves, comes back, until every order has ended and the server has heard of
   // it; false if that never happens.
-  bool drive();
+  bool drive(int rounds_max = kRoundsMax);
   bool has_ended() const;
   // What must hold at every moment.
   void look();
