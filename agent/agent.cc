@@ -1,6 +1,7 @@
 #include "agent/agent.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/certificate_renewal.h"
 #include "agent/download.h"
@@ -21,6 +22,9 @@ constexpr std::int64_t kWaitMsMax = 60'000;
 constexpr std::int64_t kWaitMsMaxWithOrders = 5'000;
 constexpr std::int64_t kWaitMsMaxWithoutDescriptor = 500;
 constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
+// So long after a start the server waits for the car's first word: it may be roaming, or private.
+constexpr std::int64_t kSilenceAfterStartMs = 60'000;
+constexpr std::size_t kSaidCharactersMax = 32;
 
 // The server's interval, a tenth more or less, so that cars do not come all at once.
 UnixSeconds with_jitter(std::uint64_t seconds) {
@@ -51,7 +55,7 @@ struct Agent::State {
         outbox(disk_in, transport, layout, identity, keys, licences),
         budget(time, options.network.data_budget_bytes),
         downloads(disk_in, transport, clock, layout, journal, budget,
-                  [this] { return wants_to_stop_downloading(); }),
+                  [this] { return wants_to_stop_talking(); }),
         installer(disk_in, layout, vehicle, licences),
         work(clock, layout, journal, time, vehicle, licences, downloads, installer, options.network,
              budget),
@@ -84,21 +88,24 @@ struct Agent::State {
   std::vector<std::string> shown;
   bool shown_once = false;
 
+  const std::int64_t started_ms = clock.monotonic_ms();
+  bool has_spoken = false;  // the car, since the start
   // As this step began; a chunk later it may be another one, and everything counts anew.
   Connection network;
 
-  bool wants_to_stop_downloading() {
+  bool wants_to_stop_talking() {
     return (options.interrupted && options.interrupted()) ||
            connection_now(vehicle.facts()) != network;
   }
-  // A car that fell silent is as it was: neither at home nor out of private mode for that.
-  Connection connection_now(const Facts& facts) const {
-    if (!facts.signals().empty()) return connection(facts);
-    Connection last = network;
-    last.is_private = journal.record().private_mode;
-    return last;
+  // What the car does not say is as it said it last, also before a restart: neither at home nor out
+  // of private mode for that.
+  Connection connection_now(const Facts& facts) const;
+  // After a start the car gets the time to say where it is.
+  bool may_talk_yet() const {
+    return has_spoken || clock.monotonic_ms() >= started_ms + kSilenceAfterStartMs;
   }
-  bool can_talk() const { return !bar_to_news(network, options.network); }
+  bool can_talk() const { return may_talk_yet() && !bar_to_news(network, options.network); }
+  Result<void> note_connection(const Facts& facts);
 
   // A state directory that was carried into another car does nothing there (P1.3).
   bool is_our_car(const Facts& facts) const {
@@ -128,6 +135,7 @@ Result<std::unique_ptr<Agent>> Agent::open(Disk& disk, const Clock& clock, Trans
   auto state = std::make_unique<State>(disk, clock, transport, vehicle, std::move(options),
                                        std::move(identity), std::move(keys), std::move(journal));
   state->news.emplace(TRY(News::open(disk, transport, state->layout, state->identity)));
+  state->news->stop_when([raw = state.get()] { return raw->wants_to_stop_talking(); });
   TRY_VOID(state->work.resume());
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
 }
@@ -156,17 +164,45 @@ void Agent::State::try_everything_now() {
 }
 
 Result<void> Agent::State::look_for_changes(const Facts& facts) {
-  const bool powered_on = is_powered_on(facts, clock.now() * 1000);
+  // In doubt it is as it was: a bus that falls silent for a moment is no power-on.
+  const bool powered_on = is_powered_on(facts, clock.now() * 1000).value_or(was_powered_on);
   if (powered_on && !was_powered_on) {
     report_wanted = true;
     try_everything_now();
   }
   was_powered_on = powered_on;
+  return note_connection(facts);
+}
+
+Result<void> Agent::State::note_connection(const Facts& facts) {
+  if (facts.signals().empty()) return {};
+  has_spoken = true;
+  Record& record = journal.record();
   const bool is_private_now = connection_now(facts).is_private;
-  if (is_private_now == journal.record().private_mode) return {};
-  journal.record().private_mode = is_private_now;
-  if (!is_private_now) try_everything_now();
-  return journal.save();
+  const bool was_private = std::exchange(record.private_mode, is_private_now);
+  bool changed = was_private != is_private_now;
+  for (const auto& [name, kept] :
+       {std::pair(vss::kBearer, &record.bearer), std::pair(vss::kRoaming, &record.roaming)}) {
+    const auto said = facts.signals().find(std::string(name));
+    if (said == facts.signals().end()) continue;
+    const std::string value = printable(said->second.value, kSaidCharactersMax);
+    changed = changed || value != *kept;
+    *kept = value;
+  }
+  if (was_private && !is_private_now) try_everything_now();
+  return changed ? journal.save() : Result<void>{};
+}
+
+Connection Agent::State::connection_now(const Facts& facts) const {
+  const Record& record = journal.record();
+  Facts known = facts;
+  const auto as_before = [&](std::string_view name, const std::string& value) {
+    if (!value.empty() && !facts.signals().contains(std::string(name))) known.set(name, {value, 0});
+  };
+  as_before(vss::kPrivateMode, record.private_mode ? "true" : "");
+  as_before(vss::kBearer, record.bearer);
+  as_before(vss::kRoaming, record.roaming);
+  return connection(known);
 }
 
 // ---- talking to the server ----------------------------------------------------------------------
@@ -178,7 +214,8 @@ Result<Work::Did> Agent::State::send_report() {
     TRY_VOID(outbox.make(journal, time.now()));
     report_wanted = false;
   }
-  if (report_retry > clock.now()) return Work::Did::kNothing;
+  const bool is_far = report_retry > clock.now() + kRetryAfterSecondsMax;  // the clock went back
+  if (report_retry > clock.now() && !is_far) return Work::Did::kNothing;
   std::optional<std::int64_t> wish;
   const auto sent = outbox.send(journal, wish);
   if (sent || sent.error().code() == ErrorCode::kForbidden) {
@@ -274,6 +311,8 @@ Agent::Next Agent::State::wait(Work::Did did) const {
                   [](const OrderRecord& order) { return !is_final(order.state); });
   std::int64_t wait_ms = orders_open ? kWaitMsMaxWithOrders : kWaitMsMax;
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
+  if (!may_talk_yet())
+    wait_ms = std::min(wait_ms, started_ms + kSilenceAfterStartMs - clock.monotonic_ms());
   // What asks for the server is not due before there is a way to it.
   const bool talks = can_talk();
   const UnixSeconds ask_next = map_wish.next_due() > clock.now() ? map_wish.next_due() : 0;
@@ -298,10 +337,11 @@ Result<Agent::Next> Agent::step() {
   const bool is_our_car = s.is_our_car(facts);
   Work::Did did = Work::Did::kNothing;
   if (is_our_car) did = TRY(s.work.advance_started(facts));
+  if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.take_licences());
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
   if (did == Work::Did::kNothing) did = TRY(s.talk());
-  if (did == Work::Did::kNothing) did = TRY(s.work.download(s.network));
+  if (did == Work::Did::kNothing && s.may_talk_yet()) did = TRY(s.work.download(s.network));
   s.show(s.vehicle.facts());
   return s.wait(did);
 }

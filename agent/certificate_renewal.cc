@@ -54,8 +54,17 @@ void CertificateRenewal::look_at_certificate() {
   due_ = validity.not_before + (validity.not_after - validity.not_before) / 2;
 }
 
+// What cannot be used is made anew the next time: one damaged request must not last until the
+// certificate has expired.
 Result<void> CertificateRenewal::renew(UnixSeconds now) {
   next_try_ = now + kDaySeconds;
+  bool is_useless = false;
+  const Result<void> renewed = try_to_renew(is_useless);
+  if (is_useless) TRY_VOID(disk_.remove(layout_.renewal()));
+  return renewed;
+}
+
+Result<void> CertificateRenewal::try_to_renew(bool& is_useless) {
   const Request request = TRY(load_or_make_request(disk_, layout_, identity_));
   const manifest::Json json = {{"certificate_request", request.request_pem}};
   std::string body = TRY(manifest::to_wire(json));
@@ -65,6 +74,7 @@ Result<void> CertificateRenewal::renew(UnixSeconds now) {
                                .headers = {{"Content-Type", "application/json"}},
                                .body = std::move(body),
                                .bytes_max = kAnswerBytesMax}));
+  is_useless = response.status == 400 || response.status == 422;
   if (response.status != 200)
     return fail(ErrorCode::kUnavailable, "the server answered {} to the request for a certificate",
                 response.status);
@@ -76,7 +86,9 @@ Result<void> CertificateRenewal::renew(UnixSeconds now) {
     return fail(ErrorCode::kBadFormat, "the certificate is for {} and not for {}",
                 facts.common_name, identity_.vin.text());
   // With one for another key the car would never reach the server again.
-  TRY_VOID(crypto::check_key_of_certificate(certificate, request.key_pem));
+  const auto fits = crypto::check_key_of_certificate(certificate, request.key_pem);
+  is_useless = !fits;
+  TRY_VOID(fits);
   TRY_VOID(replace_file(disk_, layout_.certificate(), as_bytes(certificate + request.key_pem)));
   look_at_certificate();
   TRY_VOID(disk_.remove(layout_.renewal()));

@@ -17,11 +17,13 @@ class CertificateRenewal {
   bool is_due(UnixSeconds now) const { return due_ != 0 && now >= due_ && now >= next_try_; }
 
   // One exchange with the server. kUnavailable and the like: tried again another day, with the same
-  // key and request, to which the server gives the same answer.
+  // key and request, to which the server gives the same answer; with new ones if it refused these.
   Result<void> renew(UnixSeconds now);
 
  private:
   void look_at_certificate();
+  // `is_useless`: key and request will never lead to a certificate.
+  Result<void> try_to_renew(bool& is_useless);
 
   Disk& disk_;
   Transport& transport_;

@@ -6,13 +6,10 @@
 #include "base/time_text.h"
 
 namespace layby::agent {
-namespace {
 
 std::string month_of(UnixSeconds time) {
-  return format_utc(time).substr(0, 7);  // "2026-11": sorts as time does
+  return format_utc(time).substr(0, 7);
 }
-
-}  // namespace
 
 // A time that went back begins no month anew.
 std::uint64_t DataBudget::used(const Record& record) const {

@@ -9,6 +9,9 @@
 
 namespace layby::agent {
 
+// "2026-11", UTC: sorts as time does.
+std::string month_of(UnixSeconds time);
+
 class DataBudget {
  public:
   // Both must outlive it. `bytes_a_month` 0: no limit; it is counted all the same.

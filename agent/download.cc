@@ -44,6 +44,21 @@ bool is_final(int status) {
   return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
+// What an exchange has cost of the `asked` bytes: also an answer that nobody can use came over the
+// air.
+std::uint64_t cost_of(const Result<HttpResponse>& response, std::uint64_t taken,
+                      std::uint64_t asked) {
+  if (!response && response.error().code() == ErrorCode::kEndlessData) return asked;
+  return response ? std::max(taken, std::min(asked, response->bytes_received)) : taken;
+}
+
+bool is_damage(const Result<HttpResponse>& response) {
+  if (response) return false;
+  const ErrorCode code = response.error().code();
+  return code == ErrorCode::kWrongChunk || code == ErrorCode::kBadPayload ||
+         code == ErrorCode::kEndlessData;
+}
+
 std::string payload_path(const manifest::Payload& payload) {
   return "/v1/payloads/" + to_hex(payload.sha256);
 }
@@ -59,12 +74,22 @@ struct Downloads::Open {
   std::optional<delta::Applier> applier;
 };
 
+// Of a chunk that is not whole yet.
+struct Downloads::Begun {
+  manifest::OrderId order;
+  std::size_t index;
+  std::uint32_t chunk;
+  Bytes bytes;
+};
+
 struct Downloads::Run {
   ImageProgress& image;
   const std::string what;  // for messages: which payload
-  std::uint32_t next;      // chunk that is coming in
+  const Meter meter;
+  std::uint32_t next;  // chunk that is coming in
   std::uint32_t end;
-  Bytes buffer;
+  std::uint64_t counted = 0;  // bytes; of the chunks that came and of the one that is coming
+  Bytes buffer{};
 };
 
 std::int64_t backoff_seconds(std::uint32_t failures_in_row) {
@@ -170,6 +195,13 @@ DownloadOutcome Downloads::check_room(OrderRecord& order) {
   return {.kind = Kind::kFetch};
 }
 
+bool Downloads::needs_bytes(const OrderRecord& order) {
+  return std::any_of(order.images.begin(), order.images.end(), [](const ImageProgress& image) {
+    const bool has_all = image.chunk_count > 0 && image.chunks_done == image.chunk_count;
+    return !image.complete && !has_all;
+  });
+}
+
 // ---- fetching -----------------------------------------------------------------------------------
 
 DownloadOutcome Downloads::step(OrderRecord& order, Meter meter) {
@@ -184,8 +216,14 @@ DownloadOutcome Downloads::step(OrderRecord& order, Meter meter) {
   return {.kind = Kind::kComplete};
 }
 
-// Counted before it is tried: a car that dies in every download must not do so for ever, nor at the
-// owner's cost.
+// Counted before it comes: a car that dies in every download must not do so for ever, nor at the
+// owner's cost. A chunk at a time, with the mark of the one before: a power cut costs one.
+Result<void> Downloads::count_chunk(OrderRecord& order, Run& run) {
+  const std::uint64_t bytes = open_->applier->head().chunk(run.next).payload_bytes;
+  run.counted += bytes;
+  return count(order, bytes, run.meter);
+}
+
 Result<void> Downloads::count(OrderRecord& order, std::uint64_t bytes, Meter meter) {
   order.bytes_received += bytes;
   if (meter == Meter::kCounted) budget_.count(journal_.record(), bytes);
@@ -221,7 +259,9 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
                                               head.insert(head.end(), bytes.begin(), bytes.end());
                                               return {};
                                             });
-  give_back(order, payload.head_length - std::min<std::uint64_t>(payload.head_length, head.size()),
+  give_back(order,
+            payload.head_length -
+                std::min(payload.head_length, cost_of(response, head.size(), payload.head_length)),
             meter);
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) return outcome;
@@ -330,8 +370,14 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
   std::uint64_t wanted =
       std::clamp(order.bytes_per_second * kRunSeconds, kRunBytesMin, kRunBytesMax);
   if (meter == Meter::kCounted) wanted = std::min(wanted, budget_.left(journal_.record()));
-  Run run{image, "payload " + to_hex(payload.sha256), image.chunks_done, image.chunks_done, {}};
+  Run run{.image = image,
+          .what = "payload " + to_hex(payload.sha256),
+          .meter = meter,
+          .next = image.chunks_done,
+          .end = image.chunks_done};
+  run.buffer = take_begun(order, index, run.next);
   run.buffer.reserve(head.largest_chunk_payload_bytes());
+  const std::uint64_t have = run.buffer.size();
   std::uint64_t run_bytes = 0;
   while (run.end < image.chunk_count &&
          (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))
@@ -342,23 +388,23 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
                            fmt::format("{}: {} bytes were received for this order, no more than "
                                        "{} are allowed",
                                        run.what, order.bytes_received, order.bytes_budget))};
-  if (const auto counted = count(order, run_bytes, meter); !counted)
-    return later(order, counted.error());
+  if (const auto counted = count_chunk(order, run); !counted) return later(order, counted.error());
 
   const std::int64_t started_ms = clock_.monotonic_ms();
   std::uint64_t received = 0;
-  const auto response =
-      transport_.exchange({.path = payload_path(payload),
-                           .range = ByteRange{head.chunk(run.next).payload_offset, run_bytes},
-                           .bytes_max = run_bytes,
-                           .deadline_ms = kRunDeadlineMs,
-                           .bytes_per_second_min = kPayloadBytesPerSecondMin,
-                           .rate_window_seconds = 60},
-                          [&](ByteSpan bytes) {
-                            received += bytes.size();
-                            return take_bytes(order, run, bytes);
-                          });
-  give_back(order, run_bytes - std::min(run_bytes, received), meter);
+  const auto response = transport_.exchange(
+      {.path = payload_path(payload),
+       .range = ByteRange{head.chunk(run.next).payload_offset + have, run_bytes - have},
+       .bytes_max = run_bytes - have,
+       .deadline_ms = kRunDeadlineMs,
+       .bytes_per_second_min = kPayloadBytesPerSecondMin,
+       .rate_window_seconds = 60},
+      [&](ByteSpan bytes) {
+        received += bytes.size();
+        return take_bytes(order, run, bytes);
+      });
+  const std::uint64_t cost = cost_of(response, received, run_bytes - have);
+  give_back(order, run.counted - std::min(run.counted, cost), meter);
   const std::uint64_t elapsed_ms =
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
   if (received > 0)
@@ -367,14 +413,27 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
     open_.reset();
     return unreadable(order, image, response.error());
   }
+  // A whole chunk that could not be written has another story.
+  const bool is_broken_off = run.next < run.end && (!response || response->status == 206) &&
+                             run.buffer.size() < head.chunk(run.next).payload_bytes;
   DownloadOutcome outcome = judge(order, response, 206);
-  if (outcome.kind != Kind::kMore) {
-    open_.reset();
-    return outcome;
-  }
+  if (outcome.kind != Kind::kMore) open_.reset();
+  // After damage nothing of it is believed; what a network or the host broke off goes on.
+  if (is_broken_off && outcome.kind != Kind::kGiveUp && !is_damage(response))
+    begun_ = std::make_unique<Begun>(Begun{order.id, index, run.next, std::move(run.buffer)});
+  if (outcome.kind != Kind::kMore) return outcome;
   if (run.next != run.end)
     return later(order, Error(ErrorCode::kUnavailable, run.what + ": the answer was too short"));
   return {};
+}
+
+// The bytes of this chunk that came before the connection broke off: they are not fetched again.
+Bytes Downloads::take_begun(const OrderRecord& order, std::size_t index, std::uint32_t chunk) {
+  Bytes bytes;
+  if (begun_ && begun_->order == order.id && begun_->index == index && begun_->chunk == chunk)
+    bytes = std::move(begun_->bytes);
+  begun_.reset();
+  return bytes;
 }
 
 Result<void> Downloads::take_bytes(OrderRecord& order, Run& run, ByteSpan bytes) {
@@ -387,6 +446,9 @@ Result<void> Downloads::take_bytes(OrderRecord& order, Run& run, ByteSpan bytes)
     bytes = bytes.subspan(count);
     if (run.buffer.size() == size) TRY_VOID(take_chunk(order, run));
   }
+  // Private mode, a border or a call does not wait for the end of a chunk (P2.2, P2.3).
+  if (run.next < run.end && interrupted_ && interrupted_())
+    return fail(ErrorCode::kCancelled, "{}: interrupted", run.what);
   return {};
 }
 
@@ -401,10 +463,7 @@ Result<void> Downloads::take_chunk(OrderRecord& order, Run& run) {
   run.buffer.clear();
   order.failures_in_row = 0;
   order.error.reset();
-  TRY_VOID(journal_.save());
-  if (interrupted_ && interrupted_())
-    return fail(ErrorCode::kCancelled, "interrupted after a chunk");
-  return {};
+  return run.next == run.end ? journal_.save() : count_chunk(order, run);
 }
 
 DownloadOutcome Downloads::read_back(OrderRecord& order, std::size_t index) {
@@ -436,10 +495,8 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
                                  int wanted) {
   if (!response) {
     const Error& error = response.error();
+    if (is_damage(response)) return damaged(order, error);
     switch (error.code()) {
-      case ErrorCode::kWrongChunk:
-      case ErrorCode::kBadPayload:
-      case ErrorCode::kEndlessData: return damaged(order, error);
       case ErrorCode::kCancelled:
       case ErrorCode::kPrivateMode: return {.kind = Kind::kInterrupted, .error = error};
       case ErrorCode::kDiskFull: {
@@ -464,6 +521,7 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
 
 DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
   open_.reset();
+  begun_.reset();
   ++order.damages;
   if (error.code() != ErrorCode::kIo)  // the medium is no attacker
     journal_.record().attack =
@@ -488,14 +546,14 @@ DownloadOutcome Downloads::later(OrderRecord& order, const Error& error) {
           .retry_seconds = backoff_seconds(order.failures_in_row)};
 }
 
-Result<void> Downloads::discard(const OrderRecord& order) {
+void Downloads::discard(const OrderRecord& order) {
   open_.reset();
+  begun_.reset();
   const auto names = disk_.list(layout_.inbox());
-  if (!names) return {};  // no inbox, nothing to discard
+  if (!names) return;  // no inbox, nothing to discard
   for (const std::string& name : *names)
     if (name.starts_with(order.id.text() + "."))
-      TRY_VOID(disk_.remove(layout_.inbox() + "/" + name));
-  return {};
+      static_cast<void>(disk_.remove(layout_.inbox() + "/" + name));
 }
 
 }  // namespace layby::agent

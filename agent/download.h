@@ -40,7 +40,7 @@ enum class Meter { kFree, kCounted };
 
 class Downloads {
  public:
-  // All must outlive it. `interrupted` is asked after each chunk.
+  // All must outlive it. `interrupted` is asked while bytes come in.
   Downloads(Disk& disk, Transport& transport, const Clock& clock, const Layout& layout,
             Journal& journal, const DataBudget& budget, std::function<bool()> interrupted);
   ~Downloads();
@@ -52,23 +52,29 @@ class Downloads {
   // reading back of one image. Counted, it fetches no more than the budget has left, rounded up to
   // one head or chunk.
   DownloadOutcome step(OrderRecord& order, Meter meter);
-  // Deletes what an order left in the inbox, and forgets what is open.
-  Result<void> discard(const OrderRecord& order);
+  // The order cannot go on without bytes from the server.
+  static bool needs_bytes(const OrderRecord& order);
+  // Deletes what an order left in the inbox, and forgets what is open. What a sick medium does not
+  // let go of is Installer::sweep's at the next start.
+  void discard(const OrderRecord& order);
 
  private:
   struct Open;
   struct Run;
+  struct Begun;
   DownloadOutcome decide(OrderRecord& order, std::size_t index);
   DownloadOutcome check_room(OrderRecord& order);
   DownloadOutcome fetch_head(OrderRecord& order, std::size_t index, Meter meter);
   DownloadOutcome fetch_run(OrderRecord& order, std::size_t index, Meter meter);
   Result<void> count(OrderRecord& order, std::uint64_t bytes, Meter meter);
+  Result<void> count_chunk(OrderRecord& order, Run& run);
   void give_back(OrderRecord& order, std::uint64_t bytes, Meter meter);
   DownloadOutcome read_back(OrderRecord& order, std::size_t index);
   Result<void> start_staging(const OrderRecord& order, std::size_t index);
   Result<void> open_image(OrderRecord& order, std::size_t index);
   static Result<void> check_staged(const Open& open, const ImageProgress& image);
   Result<void> skip_chunks_on_disk(ImageProgress& image);
+  Bytes take_begun(const OrderRecord& order, std::size_t index, std::uint32_t chunk);
   Result<void> take_bytes(OrderRecord& order, Run& run, ByteSpan bytes);
   Result<void> take_chunk(OrderRecord& order, Run& run);
   DownloadOutcome judge(OrderRecord& order, const Result<HttpResponse>& response, int wanted);
@@ -84,6 +90,7 @@ class Downloads {
   const DataBudget& budget_;
   std::function<bool()> interrupted_;
   std::unique_ptr<Open> open_;
+  std::unique_ptr<Begun> begun_;
 };
 
 // Seconds until the n-th try in a row (from 1), with jitter: exponential, bounded.

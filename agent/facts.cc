@@ -117,9 +117,9 @@ bool is_entered(const Facts& facts, std::int64_t now_ms) {
          (is_known(door) && std::get<DoorState>(door) != DoorState::kClosedAndLocked);
 }
 
-bool is_powered_on(const Facts& facts, std::int64_t now_ms) {
+std::optional<bool> is_powered_on(const Facts& facts, std::int64_t now_ms) {
   const auto power = facts.text(vss::kPower, now_ms);
-  if (!is_known(power)) return false;
+  if (!is_known(power)) return std::nullopt;
   const std::string& value = std::get<std::string>(power);
   return value == "ON" || value == "START";
 }

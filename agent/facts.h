@@ -90,8 +90,8 @@ bool is_left_and_locked(const Facts& facts, std::int64_t now_ms);
 // doubt: no.
 bool is_entered(const Facts& facts, std::int64_t now_ms);
 
-// Drive readiness is on. In doubt: no.
-bool is_powered_on(const Facts& facts, std::int64_t now_ms);
+// Drive readiness is on; nothing in doubt.
+std::optional<bool> is_powered_on(const Facts& facts, std::int64_t now_ms);
 
 // Private mode (P2.2). A car that says nothing of it has none; a stale "on" is still on: privacy
 // needs no fresh proof.

@@ -44,6 +44,7 @@ constexpr std::pair<Wait, Text> kWhyNothingComes[] = {
     {Wait::kCall, Text::kCallOn2g},
     {Wait::kDataBudget, Text::kDataBudgetSpent},
     {Wait::kFunction, Text::kWaitsForFunction},
+    {Wait::kEarlierOrder, Text::kWaitsForEarlier},
 };
 
 // "2026-12-02 10:00 UTC"
@@ -109,6 +110,7 @@ class Lines {
   }
 
   void waiting(const OrderRecord& order) {
+    if (waits_for(order, Wait::kLicence)) return add(Text::kWaitsForLicence);
     add(Text::kDownloaded, title(order));
     duration(order);
     const Verdict verdict =

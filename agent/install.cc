@@ -69,8 +69,7 @@ ImageKind Installer::kind(const OrderRecord& order) const {
   return order.images.front().slot.kind();
 }
 
-Result<void> Installer::check(const OrderRecord& order, const Record& record,
-                              UnixSeconds now) const {
+Result<void> Installer::check(const OrderRecord& order, const Record& record) const {
   if (order.action == OrderAction::kInstall) {
     if (order.images.empty()) return fail(ErrorCode::kBadFormat, "the order names no images");
     const ImageKind first = kind(order);
@@ -85,8 +84,8 @@ Result<void> Installer::check(const OrderRecord& order, const Record& record,
     const auto licence =
         TRY(licences_.open(order.licence, function_of(image), image.licence_key,
                            known == record.functions.end() ? nullptr : &known->second));
-    if (manifest::state_at(*licence, now) != manifest::FunctionState::kActive)
-      return fail(ErrorCode::kLicenceRefused, "the licence is revoked or its term is over");
+    if (licence->state == manifest::LicenceState::kRevoked)
+      return fail(ErrorCode::kLicenceRefused, "the licence is revoked");
     return {};
   }
   if (order.licence.empty()) return fail(ErrorCode::kBadFormat, "the order has no licence");
@@ -95,6 +94,26 @@ Result<void> Installer::check(const OrderRecord& order, const Record& record,
   if (is_revoked != (order.action == OrderAction::kDeactivate))
     return fail(ErrorCode::kLicenceRefused, "the licence does not fit the order's action");
   return {};
+}
+
+bool Installer::is_lapsed(const OrderRecord& order, const Record& record, UnixSeconds now) const {
+  if (order.action != OrderAction::kInstall || order.licence.empty()) return false;
+  const ImageProgress& image = order.images.front();
+  const auto known = record.functions.find(function_of(image));
+  const auto licence = licences_.open(order.licence, function_of(image), image.licence_key,
+                                      known == record.functions.end() ? nullptr : &known->second);
+  return licence && manifest::state_at(**licence, now) == manifest::FunctionState::kExpired;
+}
+
+std::optional<manifest::FunctionId> Installer::function_in(const OrderRecord& order,
+                                                           const Record& record) const {
+  if (order.action == OrderAction::kInstall) {
+    if (kind(order) != ImageKind::kFunction) return std::nullopt;
+    return function_of(order.images.front());
+  }
+  const auto opened = licences_.open_for_installed(order.licence, record);
+  if (!opened) return std::nullopt;
+  return opened->function;
 }
 
 // ---- installing ---------------------------------------------------------------------------------
@@ -201,7 +220,11 @@ Result<void> Installer::check_software(const OrderRecord& order, const Record& r
 
 Result<void> Installer::renew(const OrderRecord& order, Record& record) {
   LAYBY_ASSERT(order.action == OrderAction::kLicence);
-  return keep_licence(order, record);
+  TRY_VOID(keep_licence(order, record));
+  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
+  FunctionRecord& function = record.functions.at(opened.function);
+  function.proven_counter = function.newest.counter;
+  return {};
 }
 
 Result<Installer::Runs> Installer::function_runs(const OrderRecord& order,
@@ -288,6 +311,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
     const bool on = order.action == OrderAction::kLicence;
     FunctionRecord& function = record.functions.at(opened.function);
     function.on = on;
+    if (on) function.proven_counter = function.newest.counter;
     function.told_until = opened.licence->until.value_or(0);
     return on ? Event::kConfirmedOn : Event::kConfirmedOff;
   }
@@ -311,6 +335,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
       record.slots.insert_or_assign(image.slot, slot_record(image, Layout::package_path(image)));
       FunctionRecord& function = record.functions.at(function_of(image));
       function.on = true;
+      function.proven_counter = function.newest.counter;
       function.told_until =
           licences_.judge(function_of(image), record, /*now=*/0).until.value_or(0);
       return Event::kConfirmedOn;
@@ -364,11 +389,11 @@ Result<void> Installer::check_function(const manifest::FunctionId& id, const Rec
 
 // ---- what nobody needs --------------------------------------------------------------------------
 
-Result<void> Installer::sweep(const Record& record) {
+void Installer::sweep(const Record& record) {
   std::set<std::string> needed = {"maps/sets/" + std::to_string(record.map_set)};
   // Never from under a reader's feet, whatever the record says.
   const auto live = disk_.read_symlink(layout_.current_set());
-  if (live && *live != "sets/" + std::to_string(record.map_set)) return {};
+  if (live && *live != "sets/" + std::to_string(record.map_set)) return;
   std::set<std::string> on_their_way;  // orders with something in the inbox
   for (const auto& [slot, held] : record.slots) needed.insert(held.path);
   for (const OrderRecord& order : record.orders) {
@@ -387,10 +412,9 @@ Result<void> Installer::sweep(const Record& record) {
     for (const std::string& name : *names) {
       const bool keep = folder == "inbox" ? on_their_way.contains(name.substr(0, name.find('.')))
                                           : needed.contains(folder + "/" + name);
-      if (!keep) TRY_VOID(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
+      if (!keep) static_cast<void>(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
     }
   }
-  return {};
 }
 
 }  // namespace layby::agent

@@ -20,7 +20,13 @@ class Installer {
 
   // What can be known before it begins: kinds that do not mix, a licence that does not open.
   // Changes nothing.
-  Result<void> check(const OrderRecord& order, const Record& record, UnixSeconds now) const;
+  Result<void> check(const OrderRecord& order, const Record& record) const;
+  // The licence of an installation is over at `now`: the Director issues it anew, and time may only
+  // be guessed, so it is waited for and not refused.
+  bool is_lapsed(const OrderRecord& order, const Record& record, UnixSeconds now) const;
+  // Which function an order is about, where it is about one that this car knows.
+  std::optional<manifest::FunctionId> function_in(const OrderRecord& order,
+                                                  const Record& record) const;
 
   // kInstalling: puts what is to become live beside what is live, and reads it back from there.
   Result<void> prepare(const OrderRecord& order, Record& record);
@@ -51,7 +57,9 @@ class Installer {
   Result<void> check_function(const manifest::FunctionId& id, const Record& record) const;
 
   // Deletes what neither the record nor an order on its way needs: old regions, sets, packages.
-  Result<void> sweep(const Record& record);
+  // What a sick medium does not let go of stays until the next time: no reason to keep a car from
+  // working.
+  void sweep(const Record& record);
 
  private:
   manifest::ImageKind kind(const OrderRecord& order) const;

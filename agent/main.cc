@@ -104,6 +104,9 @@ int run_pair(const Options& options) {
   const Layout layout(options.state);
   const auto identity = read_identity(disk, layout);
   if (!identity) return report(identity.error(), exit_of(identity.error()));
+  const auto lock = StateLock::take(layout.lock());
+  if (!lock)
+    return report(lock.error(), lock.error().code() == ErrorCode::kConflict ? kBusy : kFailed);
   std::string partner_token;
   if (!options.partner_token_file.empty()) {
     const auto token = read_file(disk, options.partner_token_file, kTokenBytesMax);

@@ -70,6 +70,8 @@ Result<News> News::open(Disk& disk, Transport& transport, const Layout& layout,
 }
 
 Result<HttpResponse> News::get(HttpRequest request) {
+  if (interrupted_ && interrupted_())
+    return fail(ErrorCode::kCancelled, "{}: the connection is not what it was", request.path);
   request.deadline_ms = kMetadataDeadlineMs;
   auto response = TRY(transport_->exchange(request));
   if (response.status == 429 || response.status >= 500)

@@ -22,6 +22,9 @@ class News {
   static Result<News> open(Disk& disk, Transport& transport, const Layout& layout,
                            const CarIdentity& identity);
 
+  // Asked between two requests of a look: true ends it with kCancelled.
+  void stop_when(std::function<bool()> interrupted) { interrupted_ = std::move(interrupted); }
+
   // One look, a handful of requests. Takes signed time into `time` and the journal's record, which
   // the caller saves, also after an error. `retry_after_seconds` is set where the server asked for
   // patience.
@@ -61,6 +64,7 @@ class News {
   const CarIdentity* identity_;
   manifest::TrustedRepository director_;
   manifest::TrustedRepository image_;
+  std::function<bool()> interrupted_;
   std::optional<std::int64_t> retry_after_seconds_;
   bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
 };

@@ -1,5 +1,6 @@
 #include "agent/pairing.h"
 
+#include "agent/journal.h"
 #include "base/limits.h"
 #include "crypto/certificate.h"
 #include "manifest/json_value.h"
@@ -36,6 +37,18 @@ std::string reason_of(const HttpResponse& response) {
   return text;
 }
 
+// Where the car was, and what it found for that, was the business of who had it before (P1.10).
+Result<void> forget_where_it_was(Disk& disk, const Layout& layout) {
+  Journal journal = TRY(Journal::open(disk, layout.directory()));
+  Record& record = journal.record();
+  if (record.visits.empty() && record.map_found.empty() && record.maps_announced.empty()) return {};
+  record.visits.clear();
+  record.map_found.clear();
+  record.maps_announced.clear();
+  record.map_ask_next = 0;
+  return journal.save();
+}
+
 }  // namespace
 
 Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code,
@@ -65,6 +78,7 @@ Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const 
   const Bytes key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
   const std::string key_pem(as_text(key));
   TRY_VOID(crypto::check_key_of_certificate(certificate, key_pem));
+  TRY_VOID(forget_where_it_was(disk, layout));
   TRY_VOID(disk.remove(layout.renewal()));
   // The mark: last. With its key, so that a renewed one changes both at once.
   return replace_file(disk, layout.certificate(), as_bytes(certificate + key_pem));

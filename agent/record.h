@@ -105,8 +105,9 @@ struct SlotRecord {
 
 struct FunctionRecord {
   manifest::LicenceMark newest;
-  std::string licence_key{};  // canonical KEY, from the signed mustMatch
-  bool on = false;            // what the car was told last
+  std::string licence_key{};         // canonical KEY, from the signed mustMatch
+  std::uint64_t proven_counter = 0;  // of the licence with which it last came on, or went on
+  bool on = false;                   // what the car was told last
   // The end of term that it was told with it; 0: none. Empty: not known.
   std::optional<UnixSeconds> told_until{};
 };
@@ -132,8 +133,10 @@ struct Record {
   std::optional<Error> poll_error;
   std::string director_etag;  // of the timestamps that are trusted now
   std::string image_etag;
-  std::string attack;  // "name: text" of the last refused metadata or payload
-  bool private_mode = false;
+  std::string attack;         // "name: text" of the last refused metadata or payload
+  bool private_mode = false;  // as the car said it last, and so the next two; empty: it never did
+  std::string bearer;
+  std::string roaming;
 
   std::string data_month;        // "2026-11", UTC, by trusted time; empty: none yet
   std::uint64_t data_bytes = 0;  // of payloads over metered bearers in it

@@ -89,6 +89,7 @@ Json encode(const FunctionRecord& function) {
   Json json = {{"counter", function.newest.counter},
                {"content", to_hex(function.newest.content)},
                {"licenceKey", function.licence_key},
+               {"provenCounter", function.proven_counter},
                {"on", function.on}};
   if (function.told_until) json["toldUntil"] = *function.told_until;
   return json;
@@ -224,6 +225,9 @@ Result<FunctionRecord> decode_function(const Json& json) {
   function.newest.content = TRY(manifest::digest_field(json, "content"));
   function.licence_key = TRY(manifest::text_field(json, "licenceKey"));
   function.on = TRY(manifest::bool_field(json, "on"));
+  function.proven_counter = function.newest.counter;
+  if (manifest::find_field(json, "provenCounter") != nullptr)
+    function.proven_counter = TRY(manifest::uint_field(json, "provenCounter"));
   if (manifest::find_field(json, "toldUntil") != nullptr)
     function.told_until = TRY(seconds(json, "toldUntil"));
   return function;
@@ -264,6 +268,8 @@ Result<void> decode_network_part(const Json& json, Record& record) {
   for (auto at = visits.begin(); at != visits.end(); ++at)
     record.visits.emplace(TRY(manifest::RegionId::parse(at.key())), TRY(seconds(visits, at.key())));
   if (manifest::find_field(json, "mapsAnnounced") == nullptr) return {};
+  record.bearer = TRY(manifest::text_field(json, "bearer"));
+  record.roaming = TRY(manifest::text_field(json, "roaming"));
   record.maps_announced = TRY(region_list_field(json, "mapsAnnounced", kWishedRegionsMax));
   return {};
 }
@@ -294,6 +300,8 @@ Result<Bytes> encode_record(const Record& record) {
                {"dataMonth", record.data_month},
                {"dataBytes", record.data_bytes},
                {"visits", encode_visits(record.visits)},
+               {"bearer", record.bearer},
+               {"roaming", record.roaming},
                {"mapsAnnounced", region_list_json(record.maps_announced)},
                {"mapAskNext", record.map_ask_next},
                {"mapFound", record.map_found}};

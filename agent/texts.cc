@@ -120,6 +120,12 @@ constexpr Row kTable[] = {
         "La prolongation s'appliquera dès que la fonction sera installée.",
         "Il rinnovo varrà non appena la funzione sarà installata.",
         "De verlenging geldt zodra de functie is geïnstalleerd."}},
+    {Text::kWaitsForEarlier, {
+        "Beginnt, wenn die vorige Aktualisierung abgeschlossen ist.",
+        "Starts when the update before it is done.",
+        "Commence une fois la mise à jour précédente terminée.",
+        "Inizia al termine dell'aggiornamento precedente.",
+        "Begint zodra de vorige update klaar is."}},
     {Text::kWaitsForLicence, {
         "Download fertig. Die Freischaltung wird vorbereitet.",
         "Download complete. The activation is being prepared.",

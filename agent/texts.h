@@ -39,6 +39,7 @@ enum class Text : std::uint8_t {
   kCallOn2g,
   kDataBudgetSpent,
   kWaitsForFunction,
+  kWaitsForEarlier,
   kWaitsForLicence,
   kExitAndLock,
   kSignalMissing,  // name of the condition's text follows in the next line

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/data_budget.h"
+
 namespace layby::agent {
 namespace {
 
@@ -10,6 +12,17 @@ constexpr UnixSeconds kSignedTimeStepBackMax = 300;
 // What a power cut may take from the count. Each poll notes a signed time: only a car without a
 // connection writes for the count's sake.
 constexpr UnixSeconds kCountedStepMin = 600;
+
+// Time was ahead, and now it is right again: what was noted in that future would otherwise keep a
+// month, a wait for Wi-Fi or a visit for years.
+void bring_back(Record& record, UnixSeconds now) {
+  if (!record.data_month.empty()) record.data_month = std::min(record.data_month, month_of(now));
+  for (OrderRecord& order : record.orders) {
+    order.offered_at = std::min(order.offered_at, now);
+    order.since = std::min(order.since, now);
+  }
+  for (auto& visit : record.visits) visit.second = std::min(visit.second, now);
+}
 
 bool same_keys(const crypto::Digest256& then, const crypto::Digest256& now) {
   return then == crypto::Digest256{} || then == now;
@@ -40,6 +53,7 @@ Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest25
     return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
                 signed_time, floor);
   const UnixSeconds taken = std::max(signed_time, floor);
+  if (taken + kDaySeconds < now()) bring_back(record, taken);
   base_ = counted_ = taken;
   base_monotonic_ms_ = clock_->monotonic_ms();
   record.time_signed = record.time_counted = taken;

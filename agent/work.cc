@@ -63,6 +63,24 @@ bool is_powered_off(const Verdict& verdict) {
   });
 }
 
+// Known to be driven, not merely in doubt: what has started must come to its end in a car whose
+// signals are gone, too.
+bool is_driven(const Facts& facts, std::int64_t now_ms) {
+  const Verdict verdict = evaluate(facts, {}, std::nullopt, now_ms);
+  return std::any_of(verdict.reasons.begin(), verdict.reasons.end(), [](const Reason& reason) {
+    return reason.why == Why::kNotFulfilled &&
+           (reason.condition == Condition::kGear || reason.condition == Condition::kPower);
+  });
+}
+
+// What the step that comes now does, the driver would notice: a map that is loaded anew, a head
+// unit that boots, a function that goes off.
+bool shows_to_driver(const OrderRecord& order) {
+  if (order.state == State::kRollingBack) return true;
+  return order.state == State::kConfirming && !order.images.empty() &&
+         order.images.front().slot.kind() == manifest::ImageKind::kMap;
+}
+
 std::vector<std::string> names(const std::vector<Reason>& reasons) {
   std::vector<std::string> out;
   for (const Reason& reason : reasons) out.emplace_back(to_string(reason.condition));
@@ -113,25 +131,30 @@ Result<void> Work::resume() {
   step_began_ms_ = clock_.monotonic_ms();
   changed = licences_.catch_up(journal_.record()) || changed;
   if (changed) TRY_VOID(journal_.save());
-  return installer_.sweep(journal_.record());
+  installer_.sweep(journal_.record());
+  return {};
 }
 
 // ---- past the point of no return ----------------------------------------------------------------
 
-bool Work::has_started_order() const {
-  const auto& orders = journal_.record().orders;
-  return std::any_of(orders.begin(), orders.end(),
-                     [](const OrderRecord& order) { return is_past_no_return(order.state); });
-}
-
-Result<Work::Did> Work::advance_started(const Facts& facts) {
+OrderRecord* Work::started_order() const {
   auto& orders = journal_.record().orders;
   const auto found = std::find_if(orders.begin(), orders.end(), [](const OrderRecord& order) {
     return is_past_no_return(order.state);
   });
-  if (found == orders.end()) return Did::kNothing;
-  OrderRecord& order = *found;
+  return found == orders.end() ? nullptr : &*found;
+}
+
+Result<Work::Did> Work::advance_started(const Facts& facts) {
+  OrderRecord* started = started_order();
+  if (started == nullptr) return Did::kNothing;
+  OrderRecord& order = *started;
   Record& record = journal_.record();
+  if (shows_to_driver(order) && is_driven(facts, clock_.now() * 1000)) {
+    step_began_ms_ = clock_.monotonic_ms();  // the car's silence is not counted while it drives
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
   switch (order.state) {
     case State::kInstalling: {
       const auto prepared = installer_.prepare(order, record);
@@ -145,8 +168,8 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
       if (!event) return step_failed(order, event.error());
       order.error.reset();
       TRY_VOID(move(order, *event));
-      TRY_VOID(downloads_.discard(order));
-      TRY_VOID(installer_.sweep(record));
+      downloads_.discard(order);
+      installer_.sweep(record);
       return Did::kSomething;
     }
     case State::kRollingBack: return roll_back(order);
@@ -171,8 +194,10 @@ Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
   for (const Reason& reason : verdict.reasons)
     if (had_to_wait || is_of_standing(reason.condition))
       waits.emplace_back(to_string(reason.condition));
-  // A car that says nothing is asked all the same: it answers, or its silence has a limit.
-  if (!waits.empty() && !facts.signals().empty()) {
+  // A car that says nothing may be driven: nothing is switched, and its silence has a limit.
+  if (facts.signals().empty())
+    return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
+  if (!waits.empty()) {
     TRY_VOID(note_waits(order, std::move(waits)));
     step_began_ms_ = clock_.monotonic_ms();
     due_at(clock_.now() + kVehicleRetrySeconds);
@@ -217,8 +242,8 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
   const Event retry = is_whole ? Event::kRolledBack : Event::kDamaged;
   TRY_VOID(move(order, again ? retry : Event::kGiveUp));
   if (!again) {
-    TRY_VOID(downloads_.discard(order));
-    TRY_VOID(installer_.sweep(journal_.record()));
+    downloads_.discard(order);
+    installer_.sweep(journal_.record());
   }
   return Did::kSomething;
 }
@@ -240,11 +265,15 @@ Result<Work::Did> Work::look_at_car(const Facts& facts) {
   return Did::kNothing;
 }
 
+bool Work::waits_for_licence(const OrderRecord& order) const {
+  return needs_licence(order) &&
+         (order.licence.empty() || installer_.is_lapsed(order, journal_.record(), time_.now()));
+}
+
 Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bool is_locked) {
   if (order.state == State::kDownloaded) {
     std::vector<std::string> waits;
-    if (needs_licence(order) && order.licence.empty())
-      waits.emplace_back(to_string(Wait::kLicence));
+    if (waits_for_licence(order)) waits.emplace_back(to_string(Wait::kLicence));
     if (!(order.seen_open && is_locked)) {
       waits.emplace_back(to_string(Wait::kExitAndLock));
       // What else is missing is named from the beginning (P4.3), not only once the car is locked.
@@ -260,7 +289,11 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     return Did::kSomething;
   }
   // One at a time: what has started may have to wait for a car that does not answer.
-  if (order.state != State::kWaiting || has_started_order()) return Did::kNothing;
+  if (order.state != State::kWaiting || started_order() != nullptr) return Did::kNothing;
+  if (waits_for_licence(order)) {
+    TRY_VOID(note_waits(order, {std::string(to_string(Wait::kLicence))}));
+    return Did::kNothing;
+  }
   const Verdict verdict =
       evaluate(facts, order.requirements(), owner_time(facts), clock_.now() * 1000);
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
@@ -270,7 +303,7 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
 }
 
 Result<Work::Did> Work::begin(OrderRecord& order) {
-  const auto checked = installer_.check(order, journal_.record(), time_.now());
+  const auto checked = installer_.check(order, journal_.record());
   if (!checked) {
     order.error = recordable(checked.error());
     TRY_VOID(move(order, Event::kRefuse));
@@ -296,7 +329,9 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
     const bool wanted = verdict.state == LicenceVerdict::State::kActive;
     const UnixSeconds until = verdict.until.value_or(0);
     const bool is_told = !wanted || function.told_until == until;
-    if ((wanted == function.on && is_told) || clock_.monotonic_ms() < next_term_ms_) continue;
+    if ((wanted == function.on && is_told) || clock_.monotonic_ms() < next_term_ms_[id]) continue;
+    // What a failed installation brought is not switched on behind its back (P4.5).
+    if (wanted && !function.on && function.newest.counter != function.proven_counter) continue;
     const Verdict verdict_now = evaluate(facts, {}, std::nullopt, clock_.now() * 1000);
     if (wanted ? verdict_now.answer != Verdict::Answer::kYes : !is_powered_off(verdict_now))
       continue;
@@ -306,7 +341,7 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
                                                  verdict.until ? format_utc(*verdict.until) : "")
                     : vehicle_.deactivate_function(id.text());
     if (!done) {
-      next_term_ms_ = clock_.monotonic_ms() + kTermRetrySeconds * 1000;
+      next_term_ms_[id] = clock_.monotonic_ms() + kTermRetrySeconds * 1000;
       due_at(clock_.now() + kTermRetrySeconds);
       continue;
     }
@@ -336,7 +371,7 @@ bool Work::is_blocked(const OrderRecord& order) const {
 Result<Work::Did> Work::take_licence(OrderRecord& order) {
   Record& record = journal_.record();
   const bool is_renewal = order.action == manifest::OrderAction::kLicence;
-  const auto checked = installer_.check(order, record, time_.now());
+  const auto checked = installer_.check(order, record);
   const auto runs = checked ? installer_.function_runs(order, record)
                             : Result<Installer::Runs>(tl::unexpected(checked.error()));
   if (!runs && runs.error().code() == ErrorCode::kNotFound) {
@@ -353,11 +388,23 @@ Result<Work::Did> Work::take_licence(OrderRecord& order) {
   }
   if (!is_renewal || *runs == Installer::Runs::kNo)
     return settle(order, {.kind = DownloadOutcome::Kind::kComplete});
-  if (has_started_order()) return Did::kNothing;  // one at a time: it may be about this function
+  const OrderRecord* started = started_order();
+  if (started != nullptr &&
+      installer_.function_in(*started, record) == installer_.function_in(order, record))
+    return Did::kNothing;  // what it does to this function comes first
   TRY_VOID(installer_.renew(order, record));
   order.error.reset();
   TRY_VOID(move(order, Event::kRenewed));
   return Did::kSomething;
+}
+
+Result<Work::Did> Work::take_licences() {
+  for (OrderRecord& order : journal_.record().orders) {
+    if (order.state != State::kOffered || order.action == manifest::OrderAction::kInstall) continue;
+    const Did did = TRY(take_licence(order));
+    if (did == Did::kSomething) return did;
+  }
+  return Did::kNothing;
 }
 
 Result<void> Work::wait_for(OrderRecord& order, const Bar& bar) {
@@ -371,12 +418,9 @@ Result<Work::Did> Work::download(const Connection& connection) {
   for (OrderRecord& order : journal_.record().orders) {
     const bool offered = order.state == State::kOffered;
     if (!offered && order.state != State::kDownloading) continue;
-    if (offered && order.action != manifest::OrderAction::kInstall) {
-      if (TRY(take_licence(order)) == Did::kSomething) return Did::kSomething;
-      continue;
-    }
+    if (order.action != manifest::OrderAction::kInstall) continue;
     if (offered) {
-      const auto checked = installer_.check(order, journal_.record(), time_.now());
+      const auto checked = installer_.check(order, journal_.record());
       if (!checked)
         return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = checked.error()});
     }
@@ -386,7 +430,7 @@ Result<Work::Did> Work::download(const Connection& connection) {
     }
     const auto bar =
         bar_to_payload(connection, network_, order, time_.now(), budget_.left(journal_.record()));
-    if (bar) {
+    if (bar && !offered && Downloads::needs_bytes(order)) {
       TRY_VOID(wait_for(order, *bar));
       continue;
     }
@@ -394,8 +438,13 @@ Result<Work::Did> Work::download(const Connection& connection) {
       due_at(order.next_try);
       continue;
     }
+    const auto prepared = offered ? downloads_.prepare(order) : DownloadOutcome{};
+    if (bar && prepared.kind == DownloadOutcome::Kind::kFetch) {
+      TRY_VOID(wait_for(order, *bar));
+      continue;
+    }
     order.waiting_for.clear();
-    return settle(order, offered ? downloads_.prepare(order) : downloads_.step(order, meter));
+    return settle(order, offered ? prepared : downloads_.step(order, meter));
   }
   return Did::kNothing;
 }
@@ -429,7 +478,7 @@ Result<Work::Did> Work::settle(OrderRecord& order, const DownloadOutcome& outcom
     case DownloadOutcome::Kind::kRefuse:
       TRY_VOID(move(
           order, outcome.kind == DownloadOutcome::Kind::kRefuse ? Event::kRefuse : Event::kGiveUp));
-      TRY_VOID(downloads_.discard(order));
+      downloads_.discard(order);
       break;
   }
   return Did::kSomething;

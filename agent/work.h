@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -54,6 +55,9 @@ class Work {
   // Switches functions off whose term is over, and on again where time was only guessed; tells the
   // car of a term that was renewed. All of it while it is parked and left (P1.9, P4.1).
   Result<Did> keep_terms(const Facts& facts);
+  // Takes licences that came: renewals of what runs, what is to be switched off. Needs no network,
+  // and waits for no download.
+  Result<Did> take_licences();
   // Takes the first order that is on its way into the car one step further, as far as the
   // connection lets it (P2.2, P2.3).
   Result<Did> download(const Connection& connection);
@@ -66,9 +70,10 @@ class Work {
   Result<void> move(OrderRecord& order, Event event);
   Result<void> note_waits(OrderRecord& order, std::vector<std::string> waits);
   Result<Did> look_at_order(OrderRecord& order, const Facts& facts, bool is_locked);
+  bool waits_for_licence(const OrderRecord& order) const;
   Result<Did> begin(OrderRecord& order);
   Result<Did> activate(OrderRecord& order, const Facts& facts);
-  bool has_started_order() const;
+  OrderRecord* started_order() const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
   Result<Did> roll_back(OrderRecord& order);
@@ -90,7 +95,9 @@ class Work {
   const DataBudget& budget_;
   UnixSeconds next_due_ = 0;
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
-  std::int64_t next_term_ms_ = 0;   // monotonic; of keep_terms, after a failure
+  // Monotonic; of keep_terms, after a failure. For each by itself: one that fails for ever must not
+  // keep the others on.
+  std::map<manifest::FunctionId, std::int64_t> next_term_ms_;
 };
 
 }  // namespace layby::agent

@@ -70,7 +70,7 @@ void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
     if (!order.images[i].chosen) order.images[i].payloads = planned.images[i].payloads;
   if (planned.licence.empty() || planned.licence == order.licence) return;
   const Bytes before = std::exchange(order.licence, planned.licence);
-  const auto checked = installer_.check(order, journal_.record(), time_.now());
+  const auto checked = installer_.check(order, journal_.record());
   if (checked) return;
   const bool is_install = order.action == manifest::OrderAction::kInstall;
   // It came before its function, which Work::take_licence waits for.
@@ -119,9 +119,10 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   record.orders = std::move(merged);
   // First the journal: it never speaks of files that are gone.
   TRY_VOID(journal_.save());
-  for (const OrderRecord& order : dropped) TRY_VOID(downloads_.discard(order));
-  if (dropped.empty()) return {};
-  return installer_.sweep(record);  // what a try that failed had put beside what is live
+  for (const OrderRecord& order : dropped) downloads_.discard(order);
+  // What a try that failed had put beside what is live.
+  if (!dropped.empty()) installer_.sweep(record);
+  return {};
 }
 
 }  // namespace layby::agent

@@ -11,9 +11,10 @@ UnixSeconds SystemClock::now() const {
   return std::time(nullptr);
 }
 
+// A head unit is parked asleep: what is counted must count that too, or a term lasts for years.
 std::int64_t SystemClock::monotonic_ms() const {
   timespec now{};
-  const int status = clock_gettime(CLOCK_MONOTONIC, &now);
+  const int status = clock_gettime(CLOCK_BOOTTIME, &now);
   LAYBY_ASSERT(status == 0);
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }

@@ -351,13 +351,12 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
   Bytes body(begin, begin + static_cast<long>(range.length));
   if (tamper) tamper(sha256, range.offset, body);
   std::size_t sent = 0;
-  constexpr std::size_t kPiece = 5000;  // as a network would cut it
   while (sent < body.size()) {
     if (break_payload_after && *break_payload_after <= sent) {
       break_payload_after.reset();
       return fail(ErrorCode::kUnavailable, "the connection broke");
     }
-    const std::size_t count = std::min(kPiece, body.size() - sent);
+    const std::size_t count = std::min(piece_bytes, body.size() - sent);
     payload_bytes_sent += count;
     TRY_VOID(sink(ByteSpan(body).subspan(sent, count)));
     sent += count;

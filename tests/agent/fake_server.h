@@ -95,6 +95,7 @@ class FakeServer final : public agent::Transport {
 
   // Counters.
   std::uint64_t payload_bytes_sent = 0;
+  std::size_t piece_bytes = 5000;  // of a body, as a network would cut it
   std::map<std::string, int> requests;  // by path up to the third slash
 
   const std::map<std::string, Bytes>& payloads() const { return payloads_; }
