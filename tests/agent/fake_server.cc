@@ -215,6 +215,14 @@ void FakeServer::renew(const manifest::OrderId& id, const std::string& function,
   sign_director();
 }
 
+void FakeServer::relicense(const manifest::OrderId& id, const std::string& function,
+                           std::optional<UnixSeconds> until) {
+  for (manifest::Order& order : orders_)
+    if (order.id == id)
+      order.licence = issue_licence(function, id, manifest::LicenceState::kActive, until);
+  sign_director();
+}
+
 void FakeServer::cancel(const manifest::OrderId& id) {
   std::erase_if(orders_, [&](const manifest::Order& order) { return order.id == id; });
   sign_director();
@@ -342,7 +350,11 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
                                               const agent::BodySink& sink) {
   const std::string sha256 = request.path.substr(std::string("/v1/payloads/").size());
   const auto found = payloads_.find(sha256);
-  if (payload_status != 0) return response(payload_status);
+  if (payload_status != 0) {
+    HttpResponse refusal = response(payload_status);
+    refusal.bytes_received = payload_refusal_bytes;
+    return refusal;
+  }
   if (found == payloads_.end() || !request.range) return response(404);
   const agent::ByteRange range = *request.range;
   if (at_payload) at_payload(sha256, range);

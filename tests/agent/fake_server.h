@@ -49,6 +49,9 @@ class FakeServer final : public agent::Transport {
   // The same order is now a newer licence of its function.
   void renew(const manifest::OrderId& id, const std::string& function,
              std::optional<UnixSeconds> until, std::optional<std::string> vin = std::nullopt);
+  // The same order, still to be installed, with a newer licence.
+  void relicense(const manifest::OrderId& id, const std::string& function,
+                 std::optional<UnixSeconds> until);
   // The same order is now one to deactivate, as after a withdrawal.
   void deactivate(const manifest::OrderId& id, const std::string& function);
   Bytes issue_licence(const std::string& function, const manifest::OrderId& order,
@@ -95,8 +98,9 @@ class FakeServer final : public agent::Transport {
 
   // Counters.
   std::uint64_t payload_bytes_sent = 0;
-  std::size_t piece_bytes = 5000;  // of a body, as a network would cut it
-  std::map<std::string, int> requests;  // by path up to the third slash
+  std::uint64_t payload_refusal_bytes = 0;  // of the body of an answer with payload_status
+  std::size_t piece_bytes = 5000;           // of a body, as a network would cut it
+  std::map<std::string, int> requests;      // by path up to the third slash
 
   const std::map<std::string, Bytes>& payloads() const { return payloads_; }
   const std::vector<manifest::Payload>& payloads_of(const std::string& image) const {

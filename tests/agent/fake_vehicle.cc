@@ -67,8 +67,8 @@ Result<void> FakeVehicle::enter(const std::string& command) {
 Result<void> FakeVehicle::activate_function(const std::string& id, const std::string& package_path,
                                             const std::string& until) {
   TRY_VOID(enter("activate " + id + (until.empty() ? "" : " until " + until)));
-  if (fail_activate > 0) {
-    --fail_activate;
+  if (fail_activate > 0 || id == dead_function) {
+    fail_activate = std::max(0, fail_activate - 1);
     return fail(ErrorCode::kActivationFailed, "the control unit does not answer");
   }
   TRY_VOID(disk_->status(package_path).map([](const FileStatus&) {}));
@@ -78,6 +78,7 @@ Result<void> FakeVehicle::activate_function(const std::string& id, const std::st
 
 Result<void> FakeVehicle::deactivate_function(const std::string& id) {
   TRY_VOID(enter("deactivate " + id));
+  if (id == dead_function) return fail(ErrorCode::kActivationFailed, "no answer");
   functions.erase(id);
   return {};
 }

@@ -438,6 +438,7 @@ Result<void> MemoryDisk::remove(const std::string& path) {
 Result<void> MemoryDisk::remove_tree(const std::string& path) {
   const auto node = find(path, Last::kStay);
   if (!node) return {};
+  if (path == undeletable) return fail(ErrorCode::kIo, "{}: a bad block", path);
   if ((*node)->kind == Kind::kDirectory)
     for (const std::string& name : TRY(list(path))) TRY_VOID(remove_tree(path + "/" + name));
   return remove(path);

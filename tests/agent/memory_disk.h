@@ -57,6 +57,7 @@ class MemoryDisk final : public Disk {
   void set_free_bytes(std::uint64_t bytes);
   // Called before each operation that changes something, with its path.
   std::function<void(const std::string& path)> observer;
+  std::string undeletable;  // a path that sits on a bad block
 
   void inject(const Fault& fault);
   bool has_struck() const { return has_struck_; }

@@ -290,3 +290,113 @@ TEST_CASE("a car that falls silent is neither at home nor out of private mode (P
   CHECK(world.server.requests == asked);
   CHECK(world.agent->record().private_mode);
 }
+
+TEST_CASE("after a start nothing is asked before the car has said where it is (P2.2, P2.3)") {
+  World world;
+  connect(world, "sim", "true");
+  world.options.network.roaming = RoamingUse::kNothing;
+  const auto id = order_software(world);
+  world.vehicle.unreachable = true;
+  world.start();
+  for (int i = 0; i < 50; ++i) {
+    REQUIRE(world.agent->step().has_value());
+    world.clock.advance(1);
+  }
+  CHECK(world.server.requests.empty());
+  world.vehicle.unreachable = false;
+  world.run(3600);
+  CHECK(world.server.requests.empty());
+  // And what it said holds in the next start, for as long as it is silent.
+  world.vehicle.unreachable = true;
+  world.start();
+  world.run(3600);
+  CHECK(world.server.requests.empty());
+  world.vehicle.unreachable = false;
+  connect(world, "wifi");
+  CHECK(world.run_until_state(id, State::kDownloaded, 600));
+}
+
+TEST_CASE("a signal that is missing among others is as it was (P2.2, P2.3)") {
+  World world;
+  connect(world, "sim", "true");
+  const auto id = order_software(world);
+  world.run(60);
+  REQUIRE(waits(world, id) == std::vector<std::string>{"roaming"});
+  world.vehicle.signals.erase(std::string(vss::kBearer));
+  world.vehicle.signals.erase(std::string(vss::kRoaming));
+  world.start();
+  world.run(600);
+  CHECK(world.server.payload_bytes_sent == 0);
+  world.vehicle.signals[std::string(vss::kPrivateMode)] = "true";
+  world.run(60);
+  world.vehicle.signals.erase(std::string(vss::kPrivateMode));
+  world.start();
+  const auto asked = world.server.requests;
+  world.run(3600);
+  CHECK(world.server.requests == asked);
+}
+
+TEST_CASE("what needs no byte waits for no connection (P1.6, P2.3)") {
+  World world;
+  connect(world, "wifi");
+  SECTION("the package is in the car already") {
+    world.publish_function();
+    const auto first = world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+    REQUIRE(world.run_until_state(first, State::kDownloaded, 600));
+    world.run(5);
+    world.exit_and_lock();
+    REQUIRE(world.run_until_state(first, State::kActive, 60));
+    world.server.cancel(first);
+    connect(world, "sim", "true");
+    const auto again = world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+    CHECK(world.run_until_state(again, State::kDownloaded, 7 * 3600));
+  }
+  SECTION("only the reading back is left") {
+    const auto id = order_software(world);
+    world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+      if (range.offset > 0) world.vehicle.signals[std::string(vss::kBearer)] = "none";
+    };
+    CHECK(world.run_until_state(id, State::kDownloaded, 3600));
+  }
+}
+
+TEST_CASE("an answer that nobody can use has its price all the same (P2.3)") {
+  World world;
+  connect(world, "sim");
+  const auto id = order_software(world);
+  world.server.payload_status = 503;
+  world.server.payload_refusal_bytes = 700;
+  world.run(600);
+  REQUIRE(world.state(id) == State::kDownloading);
+  CHECK(world.agent->record().data_bytes > 0);
+  CHECK(world.agent->record().data_bytes % 700 == 0);
+}
+
+TEST_CASE("a power cut costs the budget one chunk, not a run (P2.3, P4.7)") {
+  World world;
+  world.options.network.data_budget_bytes = 100'000'000;
+  connect(world, "sim");
+  const auto id = order_software(world);
+  std::uint64_t chunks_seen = 0;
+  world.server.piece_bytes = 8;
+  world.disk.observer = [&](const std::string& path) {
+    const auto* order = world.order(id);
+    if (order == nullptr || order->images.empty() || path.find("journal") == std::string::npos)
+      return;
+    if (order->images[0].chunks_done > 3 && chunks_seen++ == 0) throw PowerCut{};
+  };
+  try {
+    world.run(600);
+  } catch (const PowerCut&) {
+  }
+  world.disk.observer = nullptr;
+  REQUIRE(chunks_seen == 1);
+  world.agent.reset();
+  world.disk.restart(MemoryDisk::Survives::kEverything, 1);
+  const Record record = Journal::read(world.disk, kState).value();
+  const auto& image = record.orders.at(0).images.at(0);
+  REQUIRE(image.chunks_done < image.chunk_count - 2);
+  CHECK(record.data_bytes < image.payload()->length);
+  world.start();
+  CHECK(world.run_until_state(id, State::kDownloaded, 600));
+}

@@ -87,3 +87,22 @@ TEST_CASE("who is signed in makes no difference to a download or an activation (
   CHECK(live({"guest"}) == nobody);
   CHECK(live({"owner", "", "second", "guest"}) == nobody);
 }
+
+TEST_CASE("a bus that falls silent for a moment is no power-on (P2.4)") {
+  World world;
+  world.vehicle.drive();
+  world.run(600);
+  const auto reports = world.server.reports().size();
+  for (int i = 0; i < 20; ++i) {
+    const auto power = world.vehicle.signals.extract(std::string(vss::kPower));
+    world.run(20);
+    world.vehicle.signals[std::string(vss::kPower)] = power.mapped();
+    world.run(20);
+  }
+  CHECK(world.server.reports().size() == reports);
+  world.vehicle.park_locked();
+  world.run(60);
+  world.vehicle.drive();
+  world.run(60);
+  CHECK(world.server.reports().size() == reports + 1);
+}

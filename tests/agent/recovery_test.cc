@@ -352,3 +352,63 @@ TEST_CASE("a wall clock that was set back does not put a retry off for years") {
   world.vehicle.park_locked();  // nobody switches it on meanwhile
   CHECK(world.run_until_state(id, State::kDownloaded, 3600));
 }
+
+// ---- found by reading ---------------------------------------------------------------------------
+
+TEST_CASE("nothing that a driver would notice is undone or loaded while the car is driven (P4.1)") {
+  World world;
+  const auto id = order_maps(world);
+  download(world, id);
+  SECTION("maps that wait to be loaded") {
+    world.vehicle.refuses_commands = true;
+    world.exit_and_lock();
+    world.run(30);
+    REQUIRE(world.state(id) == State::kConfirming);
+    world.vehicle.drive();
+    world.vehicle.refuses_commands = false;
+    const auto commands = world.vehicle.log.size();
+    world.run(3600);
+    CHECK(world.vehicle.log.size() == commands);
+    world.vehicle.park_locked();
+    world.run(60);
+    CHECK(world.state(id) == State::kActive);
+  }
+  SECTION("a power cut before the switch, and a car that is silent at first") {
+    world.disk.observer = [&](const std::string& path) {
+      if (path.find("maps/current") != std::string::npos) throw PowerCut{};
+    };
+    try {
+      world.exit_and_lock();
+      world.run(60);
+    } catch (const PowerCut&) {
+    }
+    world.disk.observer = nullptr;
+    world.agent.reset();
+    world.disk.restart(MemoryDisk::Survives::kOnlySynced, 1);
+    world.vehicle.drive();
+    world.vehicle.unreachable = true;
+    world.start();
+    world.run(120);
+    CHECK(world.live_maps() == "old");
+    world.vehicle.unreachable = false;
+    world.run(3600);
+    CHECK(world.live_maps() == "old");
+    world.vehicle.park_locked();
+    world.run(60);
+    CHECK(world.live_maps() == "new");
+  }
+}
+
+TEST_CASE("a leftover that cannot be deleted keeps nothing from working") {
+  World world;
+  REQUIRE(world.disk.make_dirs("/car/maps/regions/stale-1"));
+  world.disk.undeletable = "/car/maps/regions/stale-1";
+  world.start();
+  const auto id = order_maps(world);
+  download(world, id);
+  world.exit_and_lock();
+  CHECK(world.run_until_state(id, State::kActive, 600));
+  world.disk.undeletable.clear();
+  world.start();
+  CHECK(!world.disk.status("/car/maps/regions/stale-1").has_value());
+}

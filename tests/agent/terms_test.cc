@@ -257,3 +257,85 @@ TEST_CASE("the expected duration is told in minutes, of one or of many (P4.4)") 
   world.run(5);
   CHECK(world.vehicle.shows("takes about 2 minutes."));
 }
+
+TEST_CASE("a function that cannot be switched keeps no other from ending (P1.9)") {
+  World world;
+  const auto first = buy_and_activate(world);
+  world.server.publish(
+      {.name = "functions/trailer-assist/1.0.0.pkg", .bytes = world.package, .base = {}});
+  const auto second = world.server.order({"functions/trailer-assist/1.0.0.pkg"});
+  world.vehicle.drive();
+  REQUIRE(world.run_until_state(second, State::kDownloaded, 2 * 3600));
+  world.run(5);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(second, State::kActive, 60));
+  REQUIRE(world.state(first) == State::kActive);
+  REQUIRE(world.vehicle.functions.size() == 2);
+  world.server.offline = true;
+  world.vehicle.dead_function = kFunction;
+  world.run_days(11);
+  CHECK(world.vehicle.functions.contains(kFunction));
+  CHECK(!world.vehicle.functions.contains("trailer-assist"));
+  world.vehicle.dead_function.clear();
+  world.run(3600);
+  CHECK(world.vehicle.functions.empty());
+}
+
+TEST_CASE("what a failed installation brought is not switched on behind its back (P4.5)") {
+  World world;
+  const auto first = buy_and_activate(world);
+  world.server.cancel(first);
+  world.run_days(11);
+  REQUIRE(!is_on(world));
+  world.server.licence_until = kNextEnd;
+  const auto again = world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+  world.vehicle.drive();
+  REQUIRE(world.run_until_state(again, State::kDownloaded, 7 * 3600));
+  world.run(5);
+  world.vehicle.fail_activate = 1;
+  world.exit_and_lock();
+  world.run(3600);
+  CHECK(world.state(again) == State::kDownloaded);
+  CHECK(!is_on(world));  // only after a later exit-and-lock
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(again, State::kActive, 60));
+  CHECK(is_on(world));
+}
+
+TEST_CASE("a licence that is over before the activation is waited for, not refused (P1.6)") {
+  World world;
+  const auto id = buy(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(5);
+  world.server.offline = true;
+  world.run_days(11);
+  world.exit_and_lock();
+  world.run(60);
+  CHECK(world.state(id) == State::kDownloaded);
+  CHECK(world.order(id)->waiting_for.front() == "licence");
+  CHECK(!is_on(world));
+  world.server.offline = false;
+  world.server.relicense(id, kFunction, kNextEnd);
+  world.vehicle.drive();
+  world.run(7 * 3600);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 600));
+  CHECK(is_on(world));
+}
+
+TEST_CASE("a renewal waits for no download (P1.9)") {
+  World world;
+  const auto id = buy_and_activate(world);
+  world.publish_maps();
+  const auto maps = world.server.order({"maps/DE/2.tar"});
+  world.vehicle.drive();
+  world.server.at_payload = [&](const std::string&, const ByteRange&) {
+    world.server.break_payload_after = 0;  // a slow day: nothing ever comes
+  };
+  world.run(3 * 3600);
+  REQUIRE(world.state(maps) == State::kDownloading);
+  world.server.renew(id, kFunction, kNextEnd);
+  world.run(3 * 3600);
+  CHECK(world.state(maps) == State::kDownloading);
+  CHECK(told(world).counter == 2);
+}

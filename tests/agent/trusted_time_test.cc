@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "agent/data_budget.h"
 #include "tests/agent/world.h"
 
 using namespace layby;
@@ -142,4 +143,21 @@ TEST_CASE("a time that a thief set ahead ends with his key, power cuts or not") 
   world.start();
   CHECK(world.run_until_state(id, State::kDownloaded, 4 * 3600));
   CHECK(world.agent->trusted_now() < kStart + kDaySeconds);
+}
+
+TEST_CASE("a time that was ahead leaves no month, no wait and no visit behind (P2.3, P3.2)") {
+  ManualClock clock(kStart);
+  Record record;
+  TrustedTime time(clock, record);
+  REQUIRE(time.accept(kStart + kTenYears, keys("stolen"), record));
+  record.data_month = month_of(time.now());
+  record.data_bytes = 1'000;
+  record.orders.push_back({.id = manifest::OrderId::generate(kStart)});
+  record.orders[0].offered_at = time.now();
+  record.visits[manifest::RegionId::parse("FR").value()] = time.now();
+  REQUIRE(time.accept(kStart, keys("new"), record));
+  CHECK(record.data_month == month_of(kStart));
+  CHECK(record.data_bytes == 1'000);
+  CHECK(record.orders[0].offered_at == kStart);
+  CHECK(record.visits.begin()->second == kStart);
 }
