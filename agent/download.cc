@@ -29,13 +29,6 @@ constexpr std::uint32_t kDamagesMax = 16;
 // is made anew.
 constexpr std::uint32_t kMediumFailuresMax = 3;
 
-// What an order may cost in bytes: its payloads twice, and a little for heads and broken chunks.
-constexpr std::uint64_t kBudgetFactor = 2;
-constexpr std::uint64_t kBudgetExtraBytes = 16 * kMiB;
-
-// Left free for the journal, reports and metadata.
-constexpr std::uint64_t kRoomReserveBytes = 16 * kMiB;
-
 constexpr std::int64_t kBackoffFirstSeconds = 2;
 constexpr std::int64_t kBackoffSecondsMax = 15 * 60;
 constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
@@ -161,40 +154,6 @@ DownloadOutcome Downloads::decide(OrderRecord& order, std::size_t index) {
   return {};
 }
 
-DownloadOutcome Downloads::check_room(OrderRecord& order) {
-  std::uint64_t in_inbox = 0, in_software = 0, unpacked_max = 0, payload_bytes = 0;
-  for (const ImageProgress& image : order.images) {
-    if (image.complete) continue;
-    payload_bytes += image.payload()->length;
-    switch (image.slot.kind()) {
-      case manifest::ImageKind::kSoftware: in_software += image.length; break;
-      case manifest::ImageKind::kMap:
-        unpacked_max += image.length;  // all regions lie unpacked before the inbox is emptied
-        in_inbox += image.length;
-        break;
-      case manifest::ImageKind::kFunction: in_inbox += image.length; break;
-    }
-  }
-  if (in_software > 0)  // the spare slot is overwritten
-    if (const auto spare =
-            disk_.status(layout_.absolute(Layout::spare_software_path(journal_.record()))))
-      in_software -= std::min(in_software, spare->size);
-  const std::uint64_t needed = in_inbox + in_software + unpacked_max + kRoomReserveBytes;
-  const auto free = disk_.free_bytes(layout_.directory());
-  if (!free) return later(order, free.error());
-  if (*free < needed) {
-    DownloadOutcome outcome =
-        later(order, Error(ErrorCode::kNotEnoughSpace,
-                           fmt::format("{} bytes are needed in {}, {} are free, {} are missing",
-                                       needed, layout_.directory(), *free, needed - *free)));
-    outcome.kind = Kind::kNoSpace;
-    return outcome;
-  }
-  if (order.bytes_budget == 0)
-    order.bytes_budget = kBudgetFactor * payload_bytes + kBudgetExtraBytes;
-  return {.kind = Kind::kFetch};
-}
-
 bool Downloads::needs_bytes(const OrderRecord& order) {
   return std::any_of(order.images.begin(), order.images.end(), [](const ImageProgress& image) {
     const bool has_all = image.chunk_count > 0 && image.chunks_done == image.chunk_count;
@@ -280,26 +239,13 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
                            what + ": its head says other than the metadata that names it")};
   auto stored = replace_file(disk_, layout_.head(order, index), head);
   if (stored) stored = start_staging(order, index);
-  if (!stored) return later(order, stored.error());
+  if (!stored) return no_room_or_later(order, stored.error());
   image.chunk_count = parsed->chunk_count();
   image.chunks_done = 0;
   image.bytes_done = payload.head_length;
   order.failures_in_row = 0;
   if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
   return {};
-}
-
-// An empty file, whose name survives a power cut as the marks do that will refer to it: whatever
-// lay in its place before must not look like progress.
-Result<void> Downloads::start_staging(const OrderRecord& order, std::size_t index) {
-  const std::string path = layout_.staging(order, index, journal_.record());
-  // A file that the medium does not give back is left behind.
-  if (const auto old = disk_.status(path); old && old->kind == FileStatus::Kind::kFile)
-    TRY_VOID(disk_.remove(path));
-  const auto target = TRY(disk_.open_write(path));
-  TRY_VOID(target->truncate(0));
-  TRY_VOID(target->sync());
-  return disk_.sync_dir(parent_dir(path));
 }
 
 Result<void> Downloads::open_image(OrderRecord& order, std::size_t index) {
@@ -499,12 +445,7 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
     switch (error.code()) {
       case ErrorCode::kCancelled:
       case ErrorCode::kPrivateMode: return {.kind = Kind::kInterrupted, .error = error};
-      case ErrorCode::kDiskFull: {
-        DownloadOutcome outcome = later(order, error);
-        outcome.kind = Kind::kNoSpace;
-        return outcome;
-      }
-      default: return later(order, error);
+      default: return no_room_or_later(order, error);
     }
   }
   if (response->status == wanted) return {};

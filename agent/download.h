@@ -70,6 +70,8 @@ class Downloads {
   Result<void> count_chunk(OrderRecord& order, Run& run);
   void give_back(OrderRecord& order, std::uint64_t bytes, Meter meter);
   DownloadOutcome read_back(OrderRecord& order, std::size_t index);
+  Result<void> reserve_room(const OrderRecord& order, std::uint64_t unpacked_bytes);
+  Result<void> remove_staging(const OrderRecord& order, std::size_t index);
   Result<void> start_staging(const OrderRecord& order, std::size_t index);
   Result<void> open_image(OrderRecord& order, std::size_t index);
   static Result<void> check_staged(const Open& open, const ImageProgress& image);
@@ -81,6 +83,7 @@ class Downloads {
   DownloadOutcome damaged(OrderRecord& order, const Error& error);
   DownloadOutcome unreadable(OrderRecord& order, ImageProgress& image, const Error& error);
   DownloadOutcome later(OrderRecord& order, const Error& error);
+  DownloadOutcome no_room_or_later(OrderRecord& order, const Error& error);
 
   Disk& disk_;
   Transport& transport_;

@@ -122,6 +122,7 @@ Result<void> Installer::prepare(const OrderRecord& order, Record& record) {
   if (order.action != OrderAction::kInstall) return keep_licence(order, record);
   switch (kind(order)) {
     case ImageKind::kMap:
+      TRY_VOID(disk_.remove(layout_.room(order)));  // it was kept free for this
       for (std::size_t i = 0; i < order.images.size(); ++i)
         TRY_VOID(place_region(order, i, record));
       return prepare_map_set(order, record);

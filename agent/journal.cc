@@ -12,6 +12,7 @@ constexpr std::size_t kHeaderBytes = 8 + 4 + 4 + 8 + 32;
 // A reader beside a writer may meet both records half written; the next look finds one whole.
 constexpr int kReadTries = 20;
 constexpr int kReadsOfRecord = 3;
+constexpr std::uint64_t kReservedBytes = 128 * kKiB;  // of each record
 
 std::string path_of(const std::string& directory, std::uint64_t sequence) {
   return directory + "/journal." + std::to_string(sequence % 2);
@@ -153,6 +154,9 @@ Result<void> Journal::save() {
     const std::string path = path_of(directory_, sequence);
     const bool is_new = !disk_->status(path).has_value();
     file = TRY(disk_->open_write(path));
+    // So that a full disk does not keep the car from noting where it is. What cannot be reserved is
+    // written all the same.
+    static_cast<void>(file->reserve(kReservedBytes));
     if (is_new) TRY_VOID(disk_->sync_dir(directory_));
   }
   TRY_VOID(file->write_at(0, bytes));

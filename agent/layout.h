@@ -47,6 +47,11 @@ class Layout {
   std::string head(const OrderRecord& order, std::size_t image) const;
   std::string staging(const OrderRecord& order, std::size_t image, const Record& record) const;
 
+  // Holds the room that an order's maps need to be unpacked.
+  std::string room(const OrderRecord& order) const {
+    return absolute("inbox/" + order.id.text() + ".room");
+  }
+
   // Paths as they stand in a record, where an image lies once it is installed. Names carry the
   // digest, so that old and new lie side by side.
   static std::string region_path(const ImageProgress& image);
