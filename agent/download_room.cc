@@ -65,7 +65,8 @@ std::string what_may_go(const Record& record, const OrderRecord& order) {
 
 DownloadOutcome Downloads::check_room(OrderRecord& order) {
   // What an earlier try took, and the spare slot, which is written anew.
-  auto cleared = discard(order);
+  discard(order);
+  Result<void> cleared;
   for (std::size_t i = 0; i < order.images.size() && cleared; ++i)
     if (!order.images[i].complete) cleared = remove_staging(order, i);
   if (!cleared) return later(order, cleared.error());
@@ -80,7 +81,7 @@ DownloadOutcome Downloads::check_room(OrderRecord& order) {
                                  layout_.directory(), *free, needed - *free,
                                  what_may_go(journal_.record(), order))));
   if (const auto reserved = reserve_room(order, needs.unpacked); !reserved) {
-    static_cast<void>(discard(order));  // it is tried again all the same
+    discard(order);
     return no_room_or_later(order, reserved.error());
   }
   if (order.bytes_budget == 0)
