@@ -46,21 +46,31 @@ Result<Envelope> Envelope::from_json(Json document) {
   return envelope;
 }
 
-Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Signer* const> by) {
-  const std::string canonical = TRY(to_canonical(signed_part));
+Result<Bytes> sign_canonical(std::string_view canonical,
+                             std::span<const crypto::Signer* const> by) {
   Json signatures = Json::array();
   for (const crypto::Signer* signer : by) {
     const crypto::Ed25519Signature signature = TRY(signer->sign(as_bytes(canonical)));
     signatures.push_back(Json{{"keyid", PublicKey::from_ed25519(signer->public_key()).id()},
                               {"sig", to_hex(signature)}});
   }
-  // Without control characters the wire form is the canonical one.
-  const bool same =
-      std::ranges::none_of(canonical, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
-  std::string wire = "{\"signatures\":" + TRY(to_wire(signatures)) + ",\"signed\":";
-  wire += same ? canonical : TRY(to_wire(signed_part));
-  wire += '}';
-  return to_bytes(wire);
+  const std::string head = "{\"signatures\":" + TRY(to_wire(signatures)) + ",\"signed\":";
+  Bytes document;
+  document.reserve(head.size() + canonical.size() + 1);
+  document.insert(document.end(), head.begin(), head.end());
+  // The wire form is the canonical one with control characters escaped: they stand in texts only.
+  for (const char c : canonical) {
+    if (static_cast<unsigned char>(c) >= 0x20)
+      document.push_back(static_cast<std::uint8_t>(c));
+    else
+      fmt::format_to(std::back_inserter(document), "\\u{:04x}", static_cast<unsigned>(c));
+  }
+  document.push_back('}');
+  return document;
+}
+
+Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Signer* const> by) {
+  return sign_canonical(TRY(to_canonical(signed_part)), by);
 }
 
 Result<Bytes> sign_envelope(const Json& signed_part, const crypto::Signer& by) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -41,6 +42,9 @@ class Envelope {
 
 // Signs the canonical form with each signer, in this order; the bytes of the whole document.
 Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Signer* const> by);
+
+// The same for what already is the canonical form of an object.
+Result<Bytes> sign_canonical(std::string_view canonical, std::span<const crypto::Signer* const> by);
 
 // The same for one signer.
 Result<Bytes> sign_envelope(const Json& signed_part, const crypto::Signer& by);

@@ -274,5 +274,12 @@ operator audit $vin --check --limit 1000 >"$state/audit.json"
 operator order list $vin >"$state/orders.json"
 operator image list --image-root "$data/provision/image-root.json" >"$state/images.json"
 ok "the audit chain of $vin is unbroken"
+operator audit export $vin -o "$state/audit-export.json" --key "$data/provision/audit-key.json" >/dev/null
+env -u LAYBY_SERVER -u LAYBY_CA -u LAYBY_TOKEN "$bin/layby" audit verify "$state/audit-export.json" \
+  --key "$data/provision/audit-key.json" --vin $vin || die "the export of the audit trail does not verify"
+sed '0,/"seq":7,/s//"seq":8,/' "$state/audit-export.json" >"$state/audit-altered.json"
+! "$bin/layby" audit verify "$state/audit-altered.json" --key "$data/provision/audit-key.json" 2>/dev/null ||
+  die "an altered export of the audit trail verifies"
+ok "exported as one signed file it verifies with no server, and altered it does not"
 python3 samples/report.py "$state" "$vin"
 finish

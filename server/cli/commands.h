@@ -99,12 +99,29 @@ Result<void> list_events(Session& session, const Page& page);
 // Of all the caller's cars where `vin` is empty.
 Result<void> list_messages(Session& session, const std::string& vin, const Page& page);
 
+// audit_commands.cc
 struct AuditOptions {
   std::string vin;
   Page page;
   enum class Chain { kShow, kCheck } chain = Chain::kShow;  // kCheck: compute the hash chain anew
 };
 Result<void> show_audit(Session& session, const AuditOptions& options);
+
+struct AuditExport {
+  std::string vin, out, after;
+  std::vector<std::string> keys;  // files; none: the server's own word for its key
+};
+Result<void> export_audit(Session& session, const AuditExport& options);
+Result<void> fetch_audit_key(Session& session, const std::string& out);
+
+// Needs no server.
+struct AuditVerification {
+  std::string file;
+  std::vector<std::string> keys;  // files; one of them must have signed
+  std::string vin;                // empty: of whichever car
+  std::string earlier;            // file; empty: none to go on from
+};
+ExitStatus verify_audit(const AuditVerification& options, OutputForm form);
 
 // webhook_commands.cc
 struct NewWebhook {

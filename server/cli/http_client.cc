@@ -18,13 +18,14 @@ struct HttpClient::State {
 namespace {
 
 struct Receiving {
-  HttpAnswer answer;
+  std::uint64_t bytes_max;
+  HttpAnswer answer = {};
   bool too_much = false;
 };
 
 std::size_t take_body(char* bytes, std::size_t size, std::size_t count, void* into) {
   auto& receiving = *static_cast<Receiving*>(into);
-  if (receiving.answer.body.size() + size * count > kAnswerBytesMax) {
+  if (receiving.answer.body.size() + size * count > receiving.bytes_max) {
     receiving.too_much = true;
     return 0;
   }
@@ -108,7 +109,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
   CURL* handle = state_->handle;
   curl_easy_reset(handle);  // keeps the connection
   char text[CURL_ERROR_SIZE] = "";
-  Receiving receiving;
+  Receiving receiving{.bytes_max = request.answer_bytes_max};
   HeaderList headers;
   for (const auto& [name, value] : request.headers) headers.add(name + ": " + value);
   headers.add("Expect:");  // no round trip before the body
@@ -133,7 +134,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
   const CURLcode code = curl_easy_perform(handle);
   if (receiving.too_much)
     return fail(ErrorCode::kEndlessData, "{} {}: an answer of more than {} bytes", request.method,
-                request.path, kAnswerBytesMax);
+                request.path, request.answer_bytes_max);
   if (code != CURLE_OK) return fail(to_error(code, text, state_->config.server));
   long status = 0;
   curl_easy_getinfo(handle, CURLINFO_RESPONSE_CODE, &status);

@@ -11,11 +11,15 @@
 
 namespace layby::cli {
 
+// What an answer may weigh where nothing else is said; more is kEndlessData.
+constexpr std::uint64_t kAnswerBytesMax = 64 * kMiB;
+
 struct HttpRequest {
   std::string method = "GET";
   std::string path;                            // "/v1/cars/…", encoded, with query
   std::map<std::string, std::string> headers;  // as they are to be sent
   std::string_view body;                       // sent as it is where the method is not GET or HEAD
+  std::uint64_t answer_bytes_max = kAnswerBytesMax;
 };
 
 struct HttpAnswer {
@@ -23,9 +27,6 @@ struct HttpAnswer {
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;
 };
-
-// What one answer may weigh; more is kEndlessData.
-constexpr std::uint64_t kAnswerBytesMax = 64 * kMiB;
 
 // One thread at a time.
 class HttpClient {

@@ -18,6 +18,7 @@ using Command = std::function<Result<void>(Session&)>;
 struct Program {
   SessionConfig config;
   Command chosen;
+  std::function<ExitStatus()> chosen_offline;  // instead, for what needs no server
 };
 
 // When `sub` was given on the command line, `function(session, *options)` is what runs.
@@ -41,9 +42,7 @@ void add_page(CLI::App* sub, Page& page) {
 }
 
 void add_global_options(CLI::App& app, Program& program) {
-  app.add_option("--server", program.config.server, "https://HOST:PORT")
-      ->envname("LAYBY_SERVER")
-      ->required();
+  app.add_option("--server", program.config.server, "https://HOST:PORT")->envname("LAYBY_SERVER");
   app.add_option("--ca", program.config.ca_file, "PEM file of the server's authority")
       ->envname("LAYBY_CA");
   app.add_option("--token-file", program.config.token_file,
@@ -275,19 +274,58 @@ void add_record_commands(CLI::App& app, Program& program) {
     return list_messages(session, given.vin, given.page);
   });
 
-  CLI::App* audit = app.add_subcommand("audit", "who did what to a car, and when");
-  auto options = std::make_shared<AuditOptions>();
-  audit->add_option("VIN", options->vin)->required();
-  add_page(audit, options->page);
-  audit->add_flag_callback(
-      "--check", [options] { options->chain = AuditOptions::Chain::kCheck; },
-      "compute the hash chain anew");
-  on_chosen(program, audit, options, show_audit);
-
   CLI::App* transfers = app.add_subcommand("transfers", "payload bytes that were sent to a car");
   auto vin = std::make_shared<std::string>();
   transfers->add_option("VIN", *vin)->required();
   on_chosen(program, transfers, vin, list_transfers);
+}
+
+void add_audit_verification(CLI::App* audit, Program& program) {
+  CLI::App* verify = audit->add_subcommand("verify", "proves an export, with no server");
+  auto options = std::make_shared<AuditVerification>();
+  verify->add_option("FILE", options->file)->required();
+  verify->add_option("--key", options->keys, "audit-key.json; repeatable, one of them must fit")
+      ->required()
+      ->expected(1)
+      ->take_all();
+  verify->add_option("--vin", options->vin, "that it is of this car");
+  verify->add_option("--after", options->earlier, "an earlier export, which this one goes on from");
+  verify->callback([&program, options] {
+    program.chosen_offline = [&program, options] {
+      return verify_audit(*options, program.config.form);
+    };
+  });
+}
+
+void add_audit_commands(CLI::App& app, Program& program) {
+  CLI::App* audit = app.add_subcommand("audit", "who did what to a car, and when");
+  audit->require_subcommand(0, 1);
+  auto options = std::make_shared<AuditOptions>();
+  audit->add_option("VIN", options->vin, "whose trail is listed");
+  add_page(audit, options->page);
+  audit->add_flag_callback(
+      "--check", [options] { options->chain = AuditOptions::Chain::kCheck; },
+      "compute the hash chain anew");
+  audit->callback([&program, audit, options] {
+    if (!audit->get_subcommands().empty()) return;
+    if (options->vin.empty())
+      throw CLI::ValidationError("audit", "a VIN, export, key or verify is needed");
+    program.chosen = [options](Session& session) { return show_audit(session, *options); };
+  });
+
+  CLI::App* exporting = audit->add_subcommand("export", "the trail as one signed file");
+  auto given = std::make_shared<AuditExport>();
+  exporting->add_option("VIN", given->vin)->required();
+  exporting->add_option("-o,--out", given->out, "the file")->required();
+  exporting->add_option("--after", given->after, "only what comes behind this record");
+  exporting->add_option("--key", given->keys, "audit-key.json to believe")->expected(1);
+  on_chosen(program, exporting, given, export_audit);
+
+  CLI::App* key = audit->add_subcommand("key", "the public key that exports are signed with");
+  auto out = std::make_shared<std::string>();
+  key->add_option("-o,--out", *out, "the file")->required();
+  on_chosen(program, key, out, fetch_audit_key);
+  add_audit_verification(audit, program);
 }
 
 void add_dead_letter_commands(CLI::App* webhooks, Program& program) {
@@ -446,6 +484,7 @@ ExitStatus run(int argc, char** argv) {
   add_catalogue_commands(app, program);
   add_order_commands(app, program);
   add_record_commands(app, program);
+  add_audit_commands(app, program);
   add_webhook_commands(app, program);
   add_image_commands(app, program);
   add_job_commands(app, program);
@@ -457,6 +496,11 @@ ExitStatus run(int argc, char** argv) {
   }
 
   crypto::initialize();
+  if (program.chosen_offline) return program.chosen_offline();
+  if (program.config.server.empty()) {
+    fmt::print(stderr, "layby: --server (or LAYBY_SERVER) is required\n");
+    return ExitStatus::kUsage;
+  }
   auto session = Session::open(program.config);
   if (!session) {
     fmt::print(stderr, "layby: {}\n", session.error().message());

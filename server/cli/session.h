@@ -17,7 +17,7 @@ using manifest::Json;
 // Exit statuses; README.md describes them for people.
 enum class ExitStatus {
   kDone = 0,
-  kRefused = 1,       // the server said no; every reason is printed
+  kRefused = 1,       // the server said no, every reason is printed; or an export does not verify
   kUsage = 2,         // the command line is wrong
   kNoConnection = 3,  // no connection, no trust in the server's certificate, or a deadline passed
   kServerFailed = 4,  // the server failed (5xx) or answered what is no answer

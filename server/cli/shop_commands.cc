@@ -1,4 +1,3 @@
-#include "crypto/digest.h"
 #include "manifest/json_value.h"
 #include "server/cli/commands.h"
 #include "server/cli/idempotency.h"
@@ -20,31 +19,6 @@ std::string order_path(const std::string& id) {
 Result<void> place_order(Session& session, const Json& body, const NewOrder& order) {
   print_thing(session,
               TRY(session.call_once("/v1/orders", body, key_or_fresh(order.idempotency_key))));
-  return {};
-}
-
-// Each record holds the SHA-256 of the canonical form of the one before it (docs/formats.md,
-// "Audit record"). A page that does not begin with the first record is checked from its second on.
-// The server's `head` is the end of the chain; a page that reaches it must end there.
-Result<void> check_chain(const Json& list) {
-  std::string previous(64, '0');
-  std::uint64_t expected = 0;
-  for (const Json& record : *TRY(manifest::array_field(list, "records"))) {
-    const std::uint64_t seq = TRY(manifest::uint_field(record, "seq"));
-    const std::string names = TRY(manifest::text_field(record, "previous"));
-    const bool first_of_page = expected == 0;
-    if (!first_of_page && seq != expected)
-      return fail(ErrorCode::kCorrupt, "audit: record {} is missing", expected);
-    if ((!first_of_page || seq == 1) && names != previous)
-      return fail(ErrorCode::kCorrupt, "audit: the chain is broken before record {}", seq);
-    previous = to_hex(crypto::sha256(as_bytes(TRY(manifest::to_canonical(record)))));
-    expected = seq + 1;
-  }
-  const Json* head = TRY(manifest::object_field(list, "head"));
-  const std::uint64_t last = TRY(manifest::uint_field(*head, "seq"));
-  const std::string digest = TRY(manifest::text_field(*head, "digest"));
-  if (expected == last + 1 && digest != previous)
-    return fail(ErrorCode::kCorrupt, "audit: the last record is not the end of the chain");
   return {};
 }
 
@@ -151,19 +125,6 @@ Result<void> list_messages(Session& session, const std::string& vin, const Page&
   const std::string path = vin.empty() ? "/v1/messages" : car_path(vin) + "/events";
   print_list(session, TRY(session.get(with_page(path, page))),
              {{"ID", "id"}, {"AT", "at"}, {"MESSAGE", "data/message"}, {"ORDER", "order"}});
-  return {};
-}
-
-Result<void> show_audit(Session& session, const AuditOptions& options) {
-  const Json list = TRY(session.get(with_page(car_path(options.vin) + "/audit", options.page)));
-  if (options.chain == AuditOptions::Chain::kCheck) TRY_VOID(check_chain(list));
-  print_list(session, list,
-             {{"SEQ", "seq"},
-              {"AT", "at"},
-              {"WHO", "who"},
-              {"WHAT", "what"},
-              {"ORDER", "order"},
-              {"DATA", "data"}});
   return {};
 }
 

@@ -9,6 +9,7 @@
 #include "manifest/metadata_json.h"
 #include "server/director/director_keys.h"
 #include "server/director/online_keys.h"
+#include "server/fleet/car_affairs.h"
 #include "server/fleet/json_answer.h"
 #include "server/release/image_repository.h"
 #include "server/release/release_keys.h"
@@ -103,6 +104,7 @@ void update_wants(Change& change, const manifest::Vin& vin, const std::vector<st
 struct Signing {
   const Services& services;
   Change& change;
+  CarAffairs& affairs;
   const Car& car;
   UnixSeconds now;
   DirectorState& state;
@@ -113,6 +115,34 @@ struct SignedTargets {
   Bytes bytes;
   enum class Age { kNew, kKept } age;
 };
+
+Json images_json(const manifest::Order& order, const DirectorPlan& plan) {
+  Json images = Json::array();
+  for (const manifest::AssignedImage& image : plan.images) {
+    if (std::ranges::find(order.images, image.name) == order.images.end()) continue;
+    Json entry{{"name", image.name}, {"length", image.image_target.length}};
+    if (const auto& sha256 = image.image_target.hashes.sha256) entry["sha256"] = to_hex(*sha256);
+    images.push_back(std::move(entry));
+  }
+  return images;
+}
+
+// What the car is offered from now on, and by which document (P5.4).
+void record_offer(const Signing& signing, const DirectorPlan& plan, const Bytes& targets) {
+  Json orders = Json::array();
+  for (const manifest::Order& order : plan.orders) {
+    Json entry{{"id", order.id.text()},
+               {"action", std::string(manifest::to_string(order.action))},
+               {"images", images_json(order, plan)}};
+    if (!order.licence.empty()) entry["licence_sha256"] = to_hex(crypto::sha256(order.licence));
+    orders.push_back(std::move(entry));
+  }
+  signing.affairs.record("offered", "",
+                         {{"targets_version", signing.state.targets},
+                          {"targets_sha256", to_hex(crypto::sha256(targets))},
+                          {"expires", format_utc(signing.state.targets_expires)},
+                          {"orders", std::move(orders)}});
+}
 
 Result<SignedTargets> sign_targets(const Signing& signing, const DirectorPlan& plan) {
   DirectorState& state = signing.state;
@@ -135,6 +165,7 @@ Result<SignedTargets> sign_targets(const Signing& signing, const DirectorPlan& p
   state.targets = targets.version;
   state.targets_expires = targets.expires;
   state.content = content;
+  record_offer(signing, plan, bytes);
   signing.change.put(director_targets_key(vin, state.targets), as_text(bytes));
   if (state.targets > 2) signing.change.erase(director_targets_key(vin, state.targets - 2));
   return SignedTargets{std::move(bytes), SignedTargets::Age::kNew};
@@ -181,7 +212,8 @@ Result<CachedDocument> sign_timestamp(const Signing& signing, const Bytes& snaps
 Result<CachedDocument> sign_all(const Services& services, Change& change,
                                 const manifest::Vin& vin) {
   const UnixSeconds now = services.clock.now();
-  const Car car = TRY(load_car(change, vin));
+  CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
+  const Car& car = affairs.car();
   if (!car.pairing) return fail(ErrorCode::kNotFound, "car {} is not paired", vin.text());
   if (const auto present = TRY(change.get(director_timestamp_key(vin.text())))) {
     CachedDocument document = TRY(decode_cached(*present));
@@ -189,7 +221,7 @@ Result<CachedDocument> sign_all(const Services& services, Change& change,
   }
   DirectorState state = TRY(load_state(change, vin));
   const DirectorPlan plan = TRY(plan_for(change, car));
-  const Signing signing{services, change, car, now, state};
+  const Signing signing{services, change, affairs, car, now, state};
   const SignedTargets targets = TRY(sign_targets(signing, plan));
   const Bytes snapshot = TRY(sign_snapshot(signing, targets));
   CachedDocument timestamp = TRY(sign_timestamp(signing, snapshot));

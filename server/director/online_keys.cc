@@ -9,16 +9,27 @@ struct NamedKey {
   const char* file;
 };
 
-constexpr std::array<NamedKey, 6> kKeys = {{
+constexpr const char* kAuditKeyFile = "audit.key";
+
+constexpr std::array<NamedKey, 7> kKeys = {{
     {&OnlineKeys::director_targets, "director-targets.key"},
     {&OnlineKeys::director_snapshot, "director-snapshot.key"},
     {&OnlineKeys::director_timestamp, "director-timestamp.key"},
     {&OnlineKeys::image_snapshot, "image-snapshot.key"},
     {&OnlineKeys::image_timestamp, "image-timestamp.key"},
     {&OnlineKeys::licence, "licence.key"},
+    {&OnlineKeys::audit, kAuditKeyFile},
 }};
 
 constexpr std::uint64_t kPassphraseBytesMax = 1024;
+
+Result<std::unique_ptr<crypto::Signer>> create_key(Disk& disk, const std::string& path,
+                                                   std::string_view passphrase) {
+  auto signer = crypto::MemorySigner::generate();
+  TRY_VOID(
+      crypto::write_key_file(disk, path, *signer, passphrase, crypto::KeyFileCost::kInteractive));
+  return signer;
+}
 
 }  // namespace
 
@@ -31,12 +42,8 @@ OnlineKeys generate_online_keys() {
 Result<OnlineKeys> create_online_keys(Disk& disk, const std::string& keys_dir,
                                       std::string_view passphrase) {
   OnlineKeys keys;
-  for (const NamedKey& key : kKeys) {
-    auto signer = crypto::MemorySigner::generate();
-    TRY_VOID(crypto::write_key_file(disk, keys_dir + "/" + key.file, *signer, passphrase,
-                                    crypto::KeyFileCost::kInteractive));
-    keys.*key.member = std::move(signer);
-  }
+  for (const NamedKey& key : kKeys)
+    keys.*key.member = TRY(create_key(disk, keys_dir + "/" + key.file, passphrase));
   return keys;
 }
 
@@ -45,9 +52,19 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
   OnlineKeys keys;
   for (const NamedKey& key : kKeys) {
     const std::string path = keys_dir + "/" + key.file;
-    keys.*key.member = TRY_CONTEXT(crypto::read_key_file(disk, path, passphrase), path);
+    auto signer = crypto::read_key_file(disk, path, passphrase);
+    const bool is_absent = !signer && signer.error().code() == ErrorCode::kNotFound;
+    if (is_absent && key.member == &OnlineKeys::audit) continue;
+    if (!signer) return fail(std::move(signer.error()).with_context(path));
+    keys.*key.member = std::move(*signer);
   }
   return keys;
+}
+
+Result<void> add_audit_key(Disk& disk, const std::string& keys_dir, std::string_view passphrase,
+                           OnlineKeys& keys) {
+  keys.audit = TRY(create_key(disk, keys_dir + "/" + kAuditKeyFile, passphrase));
+  return {};
 }
 
 Result<std::string> read_passphrase(Disk& disk, const std::string& path) {

@@ -12,7 +12,7 @@
 
 namespace layby::server {
 
-// Six signers; none is null once `load_online_keys` or `generate_online_keys` has returned it.
+// Seven signers; none is null, but `audit` where a directory of before there was one was loaded.
 struct OnlineKeys {
   std::unique_ptr<crypto::Signer> director_targets;
   std::unique_ptr<crypto::Signer> director_snapshot;
@@ -20,19 +20,25 @@ struct OnlineKeys {
   std::unique_ptr<crypto::Signer> image_snapshot;
   std::unique_ptr<crypto::Signer> image_timestamp;
   std::unique_ptr<crypto::Signer> licence;
+  std::unique_ptr<crypto::Signer> audit;  // exports of audit trails; no car knows it
 };
 
-// Six new keys in memory.
+// Seven new keys in memory.
 OnlineKeys generate_online_keys();
 
-// Makes six new keys and writes them as `keys_dir`/{director-targets,director-snapshot,
-// director-timestamp,image-snapshot,image-timestamp,licence}.key. The directory must exist.
+// Makes seven new keys and writes them as `keys_dir`/{director-targets,director-snapshot,
+// director-timestamp,image-snapshot,image-timestamp,licence,audit}.key. The directory must exist.
 Result<OnlineKeys> create_online_keys(Disk& disk, const std::string& keys_dir,
                                       std::string_view passphrase);
 
-// Reads them again: kUnauthenticated for a wrong passphrase, kNotFound for a missing file.
+// Reads them again: kUnauthenticated for a wrong passphrase, kNotFound for a missing file, unless
+// it is audit.key.
 Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
                                     std::string_view passphrase);
+
+// Makes the audit key that is not there yet, and its file.
+Result<void> add_audit_key(Disk& disk, const std::string& keys_dir, std::string_view passphrase,
+                           OnlineKeys& keys);
 
 // The passphrase in a file: its first line. kBadFormat if that is empty or longer than 1 KiB.
 Result<std::string> read_passphrase(Disk& disk, const std::string& path);

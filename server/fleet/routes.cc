@@ -1,6 +1,7 @@
 #include "server/fleet/routes.h"
 
 #include "server/fleet/account_routes.h"
+#include "server/fleet/audit_routes.h"
 #include "server/fleet/car_routes.h"
 #include "server/fleet/invitation.h"
 #include "server/fleet/ownership.h"
@@ -40,6 +41,8 @@ void add_fleet_routes(Router& router, const Services& services) {
   add(Method::kPost, "/v1/pairing-codes", post_pairing_code);
   add(Method::kPost, "/v1/pair", post_pair);
   add(Method::kGet, "/v1/cars/{vin}/audit", get_audit);
+  add(Method::kGet, "/v1/cars/{vin}/audit/export", get_audit_export);
+  add(Method::kGet, "/v1/audit-key", get_audit_export_key);
   add(Method::kGet, "/v1/cars/{vin}/events", get_car_messages);
   add(Method::kGet, "/v1/messages", get_messages);
   add(Method::kGet, "/v1/events", get_events);

@@ -1,11 +1,8 @@
 #include "server/fleet/trail_routes.h"
 
-#include <algorithm>
-#include <charconv>
-
 #include "base/assert.h"
 #include "manifest/json_value.h"
-#include "server/fleet/audit.h"
+#include "server/fleet/after_number.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/car_affairs.h"
 #include "server/fleet/event_sequence.h"
@@ -17,17 +14,6 @@ namespace layby::server {
 using manifest::Json;
 
 namespace {
-
-// `?after=` as a number; 0 where it is absent.
-Result<std::uint64_t> after_number(const Page& page) {
-  std::uint64_t after = 0;
-  if (page.after.empty()) return after;
-  const char* end = page.after.data() + page.after.size();
-  const auto [read, error] = std::from_chars(page.after.data(), end, after);
-  if (error != std::errc{} || read != end || after >= manifest::kJsonIntegerMax)
-    return fail(ErrorCode::kInvalidArgument, "after: a number from an earlier answer");
-  return after;
-}
 
 Result<Json> list_between(const Store& store, const std::string& begin, const std::string& end,
                           std::size_t limit) {
@@ -60,26 +46,6 @@ Answer<Response> message_page(const Services& services, const Request& request,
 }
 
 }  // namespace
-
-Response get_audit(const Services& services, const Request& request) {
-  return to_response([&]() -> Answer<Response> {
-    const CarAccess access = TRY(access_car(services, request));
-    if (access.standing == Standing::kSecondary)
-      return refuse(RefusalCode::kOwnerOnly, "secondary users do not see the audit trail");
-    const Page page = TRY(read_page(request));
-    const manifest::Vin& vin = access.car.vin;
-    // The end first: records only grow, so what it names is in the list or after this page.
-    const AuditHead head = TRY(load_audit_head(services.store, vin));
-    std::uint64_t after = TRY(after_number(page));
-    // Who has the car now does not see who did what with it before (P1.10).
-    if (access.standing == Standing::kOwner)
-      after = std::max(after, access.car.pairing->owned_from);
-    Json records = TRY(list_between(services.store, audit_key(vin, after + 1),
-                                    audit_key(vin, head.seq + 1), page.limit));
-    return json_response(200, {{"records", std::move(records)},
-                               {"head", {{"seq", head.seq}, {"digest", to_hex(head.digest)}}}});
-  }());
-}
 
 Response get_car_messages(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {

@@ -1,4 +1,5 @@
-// What can be read back: the audit trail of a car, the messages to its owner, all outgoing events.
+// What can be read back besides the audit trail (audit_routes.h): the messages to the owner of a
+// car, all outgoing events.
 #pragma once
 
 #include "server/http/message.h"
@@ -6,7 +7,6 @@
 
 namespace layby::server {
 
-Response get_audit(const Services& services, const Request& request);
 // Of one car, for its owner; of all cars, for the account that they went to.
 Response get_car_messages(const Services& services, const Request& request);
 Response get_messages(const Services& services, const Request& request);

@@ -72,6 +72,20 @@ Result<OnlineKeys> read_keys(Disk& disk, const Config::Keys& keys) {
   return load_online_keys(disk, keys.directory, passphrase);
 }
 
+// A data directory of before there was an audit key gets one; its public part is always there.
+Result<void> complete_keys(Disk& disk, const Config& config, OnlineKeys& keys, const Log& log) {
+  if (!keys.audit) {
+    const std::string passphrase = TRY(read_passphrase(disk, config.keys.passphrase_file));
+    TRY_VOID(add_audit_key(disk, config.keys.directory, passphrase, keys));
+    log(LogLevel::kWarning, "audit key made: there was none",
+        {{"directory", config.keys.directory}});
+  }
+  const std::string part = config.data.directory + "/" + kAuditKeyPart;
+  if (disk.status(part)) return {};
+  TRY_VOID(disk.make_dirs(parent_dir(part)));
+  return write_audit_key_part(disk, part, *keys.audit);
+}
+
 HttpsOptions https_options(const Config& config, const TlsTexts& tls) {
   const auto seconds = [](std::uint64_t count) { return milliseconds(1000 * count); };
   HttpsOptions options;
@@ -245,6 +259,7 @@ struct Foundation {
   Result<void> open(const Config& config, Metrics& metrics) {
     tls = TRY(read_tls(disk, config.tls));
     keys = TRY(read_keys(disk, config.keys));
+    TRY_VOID(complete_keys(disk, config, keys, log));
     const std::string& data = config.data.directory;
     rocksdb = TRY(RocksDbStore::open(data + "/" + kStoreDir));
     store = std::make_unique<ObservedStore>(*rocksdb, commit_observer(metrics));

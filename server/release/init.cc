@@ -126,7 +126,8 @@ Result<void> make_provision(const Making& making, const FirstDocuments& first,
   TRY_VOID(making.write("provision/image-root.json", as_text(first.image_root)));
   TRY_VOID(making.write("provision/director-root.json", as_text(first.director_root)));
   const auto licence = manifest::PublicKey::from_ed25519(online.licence->public_key());
-  return making.write("provision/licence-key.json", to_stored(licence.to_json()));
+  TRY_VOID(making.write("provision/licence-key.json", to_stored(licence.to_json())));
+  return write_audit_key_part(making.disk, making.dir + "/" + kAuditKeyPart, *online.audit);
 }
 
 Result<void> make_store(const Making& making, const FirstDocuments& first,
@@ -160,6 +161,11 @@ Result<void> check_absent(Disk& disk, const std::string& path, std::string_view 
 }
 
 }  // namespace
+
+Result<void> write_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer& key) {
+  const auto part = manifest::PublicKey::from_ed25519(key.public_key());
+  return replace_file(disk, path, as_bytes(to_stored(part.to_json())));
+}
 
 Result<void> init_data_dir(Disk& disk, const Clock& clock, const InitOptions& options) {
   std::string target = options.data_dir;

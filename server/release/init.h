@@ -18,6 +18,7 @@ inline constexpr const char* kStoreDir = "store";
 inline constexpr const char* kPayloadsDir = "payloads";
 inline constexpr const char* kKeysDir = "keys";
 inline constexpr const char* kKeysPassphraseFile = "keys/passphrase";
+inline constexpr const char* kAuditKeyPart = "provision/audit-key.json";  // the public part
 
 struct InitOptions {
   std::string data_dir;     // must not exist; its parent must
@@ -43,5 +44,8 @@ struct InitOptions {
 // Files have mode 0600, directories 0700. kAlreadyExists if data_dir is there, kInvalidArgument for
 // a name that cannot stand in a certificate or a threshold that the keys cannot reach.
 Result<void> init_data_dir(Disk& disk, const Clock& clock, const InitOptions& options);
+
+// Writes `path` anew: the public part of the key that signs exports of audit trails.
+Result<void> write_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer& key);
 
 }  // namespace layby::server

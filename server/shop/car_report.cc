@@ -89,14 +89,16 @@ Result<void> check_borne_out(const Order& order, OrderCause cause, const Vehicle
   return {};
 }
 
+Json error_json(const manifest::ErrorReport& error) {
+  return {{"code", error.code}, {"name", error.name}, {"text", error.text}};
+}
+
 Json report_json(const manifest::OrderReport& report) {
   Json json{{"reported", std::string(manifest::to_string(report.state))},
             {"bytes_done", report.bytes_done},
             {"bytes_total", report.bytes_total}};
   if (!report.conditions.empty()) json["conditions"] = report.conditions;
-  if (report.error)
-    json["error"] = {
-        {"code", report.error->code}, {"name", report.error->name}, {"text", report.error->text}};
+  if (report.error) json["error"] = error_json(*report.error);
   return json;
 }
 
@@ -106,14 +108,37 @@ bool same_error(const std::optional<manifest::ErrorReport>& a,
   return !a || (a->code == b->code && a->name == b->name && a->text == b->text);
 }
 
+// Whether what the car said, with its conditions, went into a record.
+enum class Recorded { kNo, kYes };
+
 // The car's code and text, also while the order goes on after a roll-back (P4.5).
-void note_error(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
-                std::optional<manifest::ErrorReport> error) {
+Recorded note_error(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
+                    std::optional<manifest::ErrorReport> error) {
   const bool settled = !is_coming(order.phase) && !is_leaving(order.phase);
-  if (settled || same_error(order.error, error)) return;
+  if (settled || same_error(order.error, error)) return Recorded::kNo;
   order.error = std::move(error);
-  if (order.error) affairs.record("order-error", order.id.text(), report_json(report));
+  if (order.error) {
+    Json data = report_json(report);
+    data["error"] = error_json(*order.error);  // ours, where the car's word was not believed
+    affairs.record("order-error", order.id.text(), data);
+  }
   save_order(affairs, order);
+  return order.error ? Recorded::kYes : Recorded::kNo;
+}
+
+// A second try begins under other facts than the first, and its order need not change its state for
+// it: the trail has them all the same (P5.4).
+Result<void> note_conditions(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
+                             Recorded recorded) {
+  if (report.conditions.empty()) return {};
+  const std::string text = TRY(manifest::to_canonical(report.conditions));
+  std::string digest = to_hex(crypto::sha256(as_bytes(text)));
+  if (digest == order.conditions) return {};
+  order.conditions = std::move(digest);
+  if (recorded == Recorded::kNo)
+    affairs.record("order-conditions", order.id.text(), report_json(report));
+  save_order(affairs, order);
+  return {};
 }
 
 // The order stays failed; what ends is the revoking of its licence. `failed` is what the car said
@@ -129,23 +154,24 @@ Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
   return drop_desired(affairs, order.id);
 }
 
-Result<void> apply_to_order(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
-                            const VehicleState& state) {
+Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
+                                const manifest::OrderReport& report, const VehicleState& state) {
+  const std::optional<OrderCause> cause = cause_of(order, report, state);
+  if (!cause) return note_error(affairs, order, report, report.error);
+  if (const Result<void> fine = check_borne_out(order, *cause, state); !fine)
+    return note_error(affairs, order, report, manifest::describe_error(fine.error()));
+  const Recorded error = note_error(affairs, order, report, report.error);
+  const OrderStep::Kind step = TRY(apply_cause(affairs, order, *cause, report_json(report)));
+  return step == OrderStep::Kind::kMove ? Recorded::kYes : error;
+}
+
+Result<void> take_word(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
+                       const VehicleState& state) {
   TRY_VOID(settle(affairs, order));
   if (TRY(renew_seal(affairs, order)) == Sealed::kAnew) save_order(affairs, order);
   if (order.phase == OrderPhase::kFailed) return settle_revocation(affairs, order, report, state);
-  const std::optional<OrderCause> cause = cause_of(order, report, state);
-  if (!cause) {
-    note_error(affairs, order, report, report.error);
-    return {};
-  }
-  if (const Result<void> fine = check_borne_out(order, *cause, state); !fine) {
-    note_error(affairs, order, report, manifest::describe_error(fine.error()));
-    return {};
-  }
-  note_error(affairs, order, report, report.error);
-  TRY_VOID(apply_cause(affairs, order, *cause, report_json(report)));
-  return {};
+  const Recorded recorded = TRY(apply_to_order(affairs, order, report, state));
+  return note_conditions(affairs, order, report, recorded);
 }
 
 // A renewal is billed when the car shows that it has its licence (P1.5).
@@ -199,7 +225,7 @@ Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report
       note_error(affairs, *order, said, manifest::describe_error(early));
       continue;
     }
-    TRY_VOID(apply_to_order(affairs, *order, said, state));
+    TRY_VOID(take_word(affairs, *order, said, state));
   }
   return {};
 }

@@ -69,6 +69,7 @@ Json inner_json(const Order& order) {
   inner["period_licences"] = std::move(licences);
   if (order.indexed) inner["indexed"] = format_utc(*order.indexed);
   if (order.function) inner["function"] = order.function->text();
+  if (!order.conditions.empty()) inner["conditions"] = order.conditions;
   return inner;
 }
 
@@ -93,6 +94,8 @@ Result<void> decode_inner(const Json& json, Order& order) {
   if (manifest::find_field(json, "function"))
     order.function =
         TRY(manifest::text_field(json, "function").and_then(manifest::FunctionId::parse));
+  if (manifest::find_field(json, "conditions"))
+    order.conditions = TRY(manifest::text_field(json, "conditions"));
   const std::vector<std::string> digests = TRY(texts_field(json, "digests", 1000));
   if (digests.size() != order.images.size())
     return fail(ErrorCode::kCorrupt, "order {}: digests", order.id.text());
@@ -286,6 +289,7 @@ Result<Order> decode_order(std::string_view text) {
               .noted = 0,
               .indexed = {},
               .error = {},
+              .conditions = {},
               .history = {}};
   TRY_VOID(decode_details(json, order));
   TRY_VOID(decode_history(json, order));

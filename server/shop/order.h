@@ -86,6 +86,7 @@ struct Order {
   UnixSeconds noted = 0;    // reminders that were due until then need no saying any more
   std::optional<UnixSeconds> indexed;  // where its one entry in the index of deadlines stands
   std::optional<manifest::ErrorReport> error;  // what the car said last
+  std::string conditions;  // SHA-256 of the conditions in the audit trail last; empty for none
   std::vector<OrderHistory> history;
 };
 

@@ -156,6 +156,7 @@ Order make_order(CarAffairs& affairs, manifest::ImageKind kind, const std::strin
           .noted = 0,
           .indexed = {},
           .error = {},
+          .conditions = {},
           .history = {}};
 }
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The main job: function, three map regions and software, from the order to active in the car, with a kill in between."""
 import hashlib
+import json
 import os
+import subprocess
 import sys
 
 import rig
@@ -45,6 +47,66 @@ def asked_later(before, after):
     check(now_offset == offset and now_length >= length, "the record of what was sent before has changed")
     grown = [(offset + length, now_length - length)] if now_length > length else []
     return grown + after[len(before):]
+
+
+def audit_export(r, anna, orders):
+    """The file, after a look at what is in it."""
+    file = os.path.join(r.directory, "audit.json")
+    with step("P5.4 the trail is exported as one signed file that names all of it"):
+        anna("audit", "export", VIN, "-o", file, "--key", r.server.provision("audit-key.json"))
+        fetched = os.path.join(r.directory, "fetched-key.json")
+        anna("audit", "key", "-o", fetched)
+        with open(fetched, encoding="utf-8") as one, open(r.server.provision("audit-key.json"), encoding="utf-8") as other:
+            check_equal(json.load(one), json.load(other), "the key by the server and the one that init wrote")
+        with open(file, encoding="utf-8") as stream:
+            trail = json.load(stream)["signed"]["records"]
+
+        def said(what, order=None):
+            found = [x["data"] for x in trail if x["what"] == what and order in (None, x.get("order"))]
+            check(found, f"no record `{what}` of {order or 'the car'}")
+            return found
+        consent = said("consent-given")[0]
+        check_equal((consent["who"], consent["language"], consent["text_version"]), (anna.id, "en", "1"), "the consent")
+        offered = {o["id"]: o for x in said("offered") for o in x["orders"]}
+        for order in orders:
+            said("order-ordered", order)
+            check(all(image["sha256"] for image in offered[order]["images"]), f"{order} was offered without its images")
+            check_equal(said("order-downloaded", order)[0]["cause"], "reported-downloaded", f"the download of {order}")
+            active = said("order-active", order)[0]["details"]
+            check_equal(active["reported"], "active", f"the result of {order}")
+            check("Vehicle.Powertrain.Transmission.SelectedGear" in active["conditions"], f"no conditions of {order}")
+        software = [x for x in said("installed") if x["before"]["installed"].get("software") != x["after"]["installed"]["software"]]
+        check_equal([software[-1][when]["installed"]["software"]["sha256"] for when in ("before", "after")],
+                    [digest_of(rig.software(v)) for v in (rig.OLD_SOFTWARE, rig.NEW_SOFTWARE)], "software before and after")
+    return file
+
+
+def audit_offline(r, file, count):
+    with step("P5.4 with no server the export verifies; a flipped byte, a dropped record and another key are found"):
+        def verify(name, *more, key=r.server.provision("audit-key.json")):
+            done = subprocess.run([os.path.join(rig.BIN, "layby"), "audit", "verify", name, "--key", key, *more],
+                                  capture_output=True, text=True, check=False, timeout=60)
+            return done.returncode, done.stdout + done.stderr
+        status, text = verify(file, "--vin", VIN)
+        check_equal(status, 0, f"exit status of audit verify: {text}")
+        check(text.startswith(f"{VIN}: records 1 to ") and int(text.split()[4].rstrip(",")) >= count, text)
+        check_equal(verify(file, "--after", file)[0], 0, "an export goes on from itself")
+        check_equal(verify(file, "--vin", "WVWZZZ1JZXW000025")[0], 1, "another car")
+        check_equal(verify(file, key=r.server.provision("licence-key.json"))[0], 1, "another key")
+        check_equal(verify(file + ".missing")[0], 5, "no such file")
+        with open(file, "rb") as stream:
+            whole = stream.read()
+        changed = os.path.join(r.directory, "changed.json")
+        for at in (whole.index(b'"language":"en"') + 12, len(whole) // 2, len(whole) - 30):
+            with open(changed, "wb") as out:
+                out.write(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:])
+            check_equal(verify(changed)[0], 1, f"byte {at} was flipped")
+        document = json.loads(whole)
+        gone = document["signed"]["records"].pop(4)["seq"]
+        with open(changed, "w", encoding="utf-8") as out:
+            json.dump(document, out)
+        status, text = verify(changed)
+        check(status == 1 and f"record {gone} is missing" in text and "not signed" in text, text)
 
 
 def test(r):
@@ -134,9 +196,11 @@ def test(r):
         for order in orders:
             check(any(x.get("order") == order for x in records), f"order {order} is not in the audit trail")
         check("Vehicle." in str(records), "no conditions of the installation in the audit trail")
+    export = audit_export(r, anna, orders)
     with step("an agent with nothing to do ends on SIGTERM with 0, and so does the server"):
         check_equal(car.agent.stop(), 0, "exit status of layby-agent")
         check_equal(r.server.process.stop(), 0, "exit status of laybyd")
+    audit_offline(r, export, len(records))
 
 
 if __name__ == "__main__":

@@ -13,21 +13,13 @@ T value_of(Result<T> result) {
   return std::move(*result);
 }
 
-server::OnlineKeys new_keys() {
-  server::OnlineKeys keys;
-  for (auto* key : {&keys.director_targets, &keys.director_snapshot, &keys.director_timestamp,
-                    &keys.image_snapshot, &keys.image_timestamp, &keys.licence})
-    *key = crypto::MemorySigner::generate();
-  return keys;
-}
-
 }  // namespace
 
 TestServices::TestServices()
     : clock(kStart),
       store(value_of(server::RocksDbStore::open(dir / "store"))),
       payloads(value_of(server::DirectoryPayloadStore::open(disk, dir / "payloads"))),
-      keys(new_keys()),
+      keys(server::generate_online_keys()),
       vehicle_authority(value_of(crypto::make_authority(
           "Layby test vehicles", {kStart - kDaySeconds, kStart + 3650 * kDaySeconds}))),
       services{.store = *store,

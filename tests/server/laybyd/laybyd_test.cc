@@ -111,6 +111,31 @@ TEST_CASE("laybyd: init, serve, health, stop; exit statuses are true") {
   CHECK_THAT(text_of(dir / "bad"), Catch::Contains("laybyd.toml:2: http.threads must be"));
 }
 
+TEST_CASE("laybyd: a data directory of before there was an audit key gets one, and keeps it") {
+  const tests::TempDir dir;
+  const std::string data = dir / "data";
+  tests::init_data(data);
+  RealDisk disk;
+  const std::string part = data + "/provision/audit-key.json";
+  const Bytes first = read_file(disk, part, kMiB).value();
+  REQUIRE(disk.remove(data + "/keys/audit.key"));
+  REQUIRE(disk.remove(part));
+  CHECK(tests::run_laybyd({"check-config", "--config", data + "/laybyd.toml"}, dir / "errors") ==
+        0);
+  std::string made;
+  for (int start = 0; start < 2; ++start) {
+    LaybydProcess laybyd(data);
+    const auto key = TlsClient(laybyd.client()).get("/v1/audit-key");
+    REQUIRE(key);
+    CHECK(key->status == 200);
+    CHECK(key->body == as_text(read_file(disk, part, kMiB).value()));
+    CHECK(key->body != as_text(first));
+    if (start == 1) CHECK(key->body == made);
+    made = key->body;
+    CHECK(laybyd.stop() == 0);
+  }
+}
+
 TEST_CASE(
     "laybyd: an upload goes on after each SIGKILL of the server, nothing acknowledged is lost") {
   const tests::TempDir dir;

@@ -366,12 +366,12 @@ std::size_t ShopWorld::deadlines_of(const std::string& order) {
 
 void ShopWorld::check_audit(const std::string& vin) {
   const auto parsed = must(manifest::Vin::parse(vin));
-  std::vector<std::string> records;
+  Json records = Json::array();
   const std::string prefix = server::audit_prefix(parsed);
   for (const auto& entry : must(services.store.scan(prefix, server::after_prefix(prefix), 100'000)))
-    records.push_back(entry.value);
-  const Result<void> whole =
-      server::verify_audit(records, must(server::load_audit_head(services.store, parsed)));
+    records.push_back(parse(entry.value));
+  const auto whole = manifest::verify_audit_chain(
+      {}, records, must(server::load_audit_head(services.store, parsed)));
   INFO((whole ? "" : whole.error().message()));
   CHECK(whole);
 }
