@@ -7,30 +7,21 @@
 
 #include "base/time_text.h"
 #include "server/director/online_keys.h"
-#include "server/director/routes.h"
 #include "server/fleet/account_erasure.h"
-#include "server/fleet/auth.h"
 #include "server/fleet/event_sequence.h"
-#include "server/fleet/routes.h"
 #include "server/http/https_server.h"
-#include "server/intake/intake.h"
+#include "server/laybyd/all_routes.h"
 #include "server/laybyd/background_task.h"
 #include "server/laybyd/operations_routes.h"
 #include "server/log/log.h"
 #include "server/metrics/metrics.h"
 #include "server/oidc/verifier.h"
 #include "server/outbox/delivery.h"
-#include "server/outbox/routes.h"
 #include "server/payloads/directory_payload_store.h"
-#include "server/payloads/payload_routes.h"
 #include "server/release/init.h"
 #include "server/release/payload_worker.h"
-#include "server/release/routes.h"
 #include "server/rollout/rollout_walk.h"
-#include "server/rollout/routes.h"
-#include "server/shop/entitlement.h"
 #include "server/shop/owner_change.h"
-#include "server/shop/routes.h"
 #include "server/shop/sweep.h"
 #include "server/store/observed_store.h"
 #include "server/store/rocksdb_store.h"
@@ -141,31 +132,6 @@ ObservedStore::Observer commit_observer(Metrics& metrics) {
       case CommitOutcome::kConflict: metrics.commit(CommitResult::kConflict, duration); break;
       case CommitOutcome::kFailed: metrics.commit(CommitResult::kFailed, duration); break;
     }
-  };
-}
-
-IdentifyPayloadCaller payload_callers(const Services& services) {
-  return [&services](const Request& request) -> Result<PayloadCaller> {
-    using Kind = PayloadCaller::Kind;
-    const Caller caller = TRY(authenticate(services, request));
-    switch (caller.kind) {
-      case Caller::Kind::kAnyone: return PayloadCaller{};
-      case Caller::Kind::kVehicle: return PayloadCaller{Kind::kVehicle, caller.vin->text()};
-      case Caller::Kind::kAccount: break;
-    }
-    switch (caller.role) {
-      case Role::kOperator: return PayloadCaller{Kind::kOperator, ""};
-      case Role::kPartner: return PayloadCaller{Kind::kPartner, ""};
-      case Role::kOwner: return PayloadCaller{Kind::kOther, ""};
-    }
-    return PayloadCaller{Kind::kOther, ""};
-  };
-}
-
-MayFetchPayload payload_entitlement(const Services& services) {
-  return [&services](const std::string& vin, const crypto::Digest256& payload) -> Result<bool> {
-    const manifest::Vin car = TRY(manifest::Vin::parse(vin));
-    return may_fetch_payload(services, car, payload);
   };
 }
 
@@ -310,16 +276,6 @@ Services make_services(const Config& config, Foundation& base, BackgroundTasks& 
           .wake_eraser = [&tasks] { tasks.eraser.wake(); }};
 }
 
-void add_domain_routes(Router& router, const Services& services) {
-  add_fleet_routes(router, services);
-  add_shop_routes(router, services);
-  add_release_routes(router, services);
-  add_director_routes(router, services);
-  add_rollout_routes(router, services);
-  add_outbox_routes(router, services);
-  add_intake_routes(router, services);
-}
-
 // What the last process may have left half done.
 Result<void> pick_up(const Services& services, Uploads& uploads) {
   TRY_VOID(uploads.recover());
@@ -460,9 +416,7 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   std::atomic<bool> accepting{false};
   Router router;
   add_operations_routes(router, services, metrics, accepting);
-  add_payload_routes(router, services, uploads, payload_callers(services),
-                     payload_entitlement(services));
-  add_domain_routes(router, services);
+  add_all_routes(router, services, uploads);
   if (base.simulated) add_simulation_routes(router, services, base.simulated_clock);
 
   const auto https = TRY(HttpsServer::listen(https_options(config, base.tls), router, base.clock,
