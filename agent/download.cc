@@ -296,20 +296,23 @@ Result<void> Downloads::skip_chunks_on_disk(ImageProgress& image) {
   return journal_.save();
 }
 
+DownloadOutcome Downloads::not_opened(OrderRecord& order, ImageProgress& image,
+                                      const Error& error) {
+  // Head or base are not what they were: decide anew what to fetch.
+  open_.reset();
+  if (error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kWrongBase ||
+      error.code() == ErrorCode::kNotFound) {
+    image.forget();
+    return damaged(order, error);
+  }
+  return unreadable(order, image, error);
+}
+
 DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Meter meter) {
   ImageProgress& image = order.images[index];
   const manifest::Payload& payload = *image.payload();
-  if (const auto opened = open_image(order, index); !opened) {
-    // Head or base are not what they were: decide anew what to fetch.
-    const ErrorCode code = opened.error().code();
-    open_.reset();
-    if (code == ErrorCode::kCorrupt || code == ErrorCode::kWrongBase ||
-        code == ErrorCode::kNotFound) {
-      image.forget();
-      return damaged(order, opened.error());
-    }
-    return unreadable(order, image, opened.error());
-  }
+  if (const auto opened = open_image(order, index); !opened)
+    return not_opened(order, image, opened.error());
   if (image.chunks_done == image.chunk_count) return {};
 
   const delta::PayloadHead& head = open_->applier->head();

@@ -81,6 +81,7 @@ class Downloads {
   Result<void> take_chunk(OrderRecord& order, Run& run);
   DownloadOutcome judge(OrderRecord& order, const Result<HttpResponse>& response, int wanted);
   DownloadOutcome damaged(OrderRecord& order, const Error& error);
+  DownloadOutcome not_opened(OrderRecord& order, ImageProgress& image, const Error& error);
   DownloadOutcome unreadable(OrderRecord& order, ImageProgress& image, const Error& error);
   DownloadOutcome later(OrderRecord& order, const Error& error);
   DownloadOutcome no_room_or_later(OrderRecord& order, const Error& error);

@@ -9,6 +9,7 @@
   dead-files  every .cc stands in a CMakeLists.txt, every header is included somewhere
   errors      base/error.h, base/error.cc and docs/error-codes.md say the same
   promises    docs/promises.md has a row for each promise, and every test that a row names exists
+  faults      docs/faults.md has a row for each kind of update that tests/crash drives, every letter a test that exists
   text        no path of one machine, no registry host, no unfinished-work mark
   readmes     a README.md in every folder that holds code
 
@@ -317,13 +318,17 @@ class Tidy:
 
     # --- promises -----------------------------------------------------------------------------------------------
 
-    def check_promises(self):
+    def test_cases(self):
         cases = {}
         for path in self.files:
             if path.startswith("tests/") and path.endswith(".cc"):
                 text = re.sub(r'"\s*\n\s*"', "", self.read(path))  # a name may run over two lines
                 for name in re.findall(r'TEST_CASE\(\s*"((?:[^"\\]|\\.)*)"', text):
                     cases[name.replace('\\"', '"')] = path
+        return cases
+
+    def check_promises(self):
+        cases = self.test_cases()
         for name, path in cases.items():
             for promise in re.findall(r"\bP[1-9]\.\d+\b", name):
                 if promise not in PROMISES:
@@ -336,24 +341,48 @@ class Tidy:
             if row.group(1) in rows:
                 self.found("docs/promises.md", number, "promises", f"{row.group(1)} stands there twice")
             rows[row.group(1)] = row.group(3)
-            self.check_proofs(number, row.group(1), row.group(3), cases)
+            self.check_proofs("docs/promises.md", number, row.group(1), row.group(3), cases)
         for promise in PROMISES:
             if promise not in rows:
                 self.found("docs/promises.md", 1, "promises", f"{promise} has no row")
         for promise in rows.keys() - set(PROMISES):
             self.found("docs/promises.md", 1, "promises", f"{promise} is no promise")
 
-    def check_proofs(self, number, promise, cell, cases):
+    def check_proofs(self, page, number, promise, cell, cases):
         """`a test case`, or `tests/dir/script.py`: `a check in it`; or the words "not yet"."""
         proofs = re.findall(r"`([^`]+)`", cell)
         if not proofs and "not yet" not in cell:
-            self.found("docs/promises.md", number, "promises", f'{promise} names no test and does not say "not yet"')
+            self.found(page, number, "promises", f'{promise} names no test and does not say "not yet"')
         script = ""
         for proof in proofs:
             if proof in self.files:
                 script = self.read(proof)
             elif proof not in cases and proof not in script:
-                self.found("docs/promises.md", number, "promises", f"{promise}: there is no test `{proof}`")
+                self.found(page, number, "promises", f"{promise}: there is no test `{proof}`")
+
+    # --- faults -------------------------------------------------------------------------------------------------
+
+    def check_faults(self):
+        page, kinds = "docs/faults.md", "tests/crash/whole_update.cc"
+        if kinds not in self.files:
+            return
+        cases, rows, used, known = self.test_cases(), set(), {}, set()
+        for number, line in enumerate(self.read(page).splitlines(), 1):
+            kind = re.match(r"\| ([a-z ]+) \|((?: (?:–|[A-Z](?: [A-Z])*) \|)+)$", line)
+            if kind:
+                rows.add(kind.group(1))
+                for letter in re.findall(r"[A-Z]", kind.group(2)):
+                    used.setdefault(letter, number)
+            test = re.match(r"\| ([A-Z]) \| .+ \| (.+) \|$", line)
+            if test:
+                known.add(test.group(1))
+                self.check_proofs(page, number, test.group(1), test.group(2), cases)
+        for kind in re.findall(r'\{"([a-z ]+)", place_', self.read(kinds)):
+            if kind not in rows:
+                self.found(page, 1, "faults", f"the kind of update `{kind}` has no row")
+        for letter, number in used.items():
+            if letter not in known:
+                self.found(page, number, "faults", f"{letter} names no test")
 
     # --- text and READMEs ---------------------------------------------------------------------------------------
 
@@ -384,6 +413,7 @@ class Tidy:
         self.check_dead_files()
         self.check_errors()
         self.check_promises()
+        self.check_faults()
         self.check_text()
         self.check_readmes()
         return self.findings

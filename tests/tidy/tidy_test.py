@@ -108,6 +108,14 @@ class TidyTest(unittest.TestCase):
     def test_an_error_code_without_its_row(self):
         self.assert_found({"docs/error-codes.md": "| 4 | `disk` | the disk |\n"}, "errors", "4")
 
+    def test_a_kind_of_update_without_faults(self):
+        crash = {"tests/crash/whole_update.cc": '{"software", place_software},\n', "tests/crash/CMakeLists.txt": "x(whole_update.cc)\n"}
+        page = "| software | A | – |\n| A | the power goes | `orders are kept (P1.1)` |\n"
+        self.assertEqual(findings({**crash, "docs/faults.md": page}), [])
+        self.assert_found({**crash, "docs/faults.md": "| A | the power goes | `orders are kept (P1.1)` |\n"}, "software", "no row")
+        self.assert_found({**crash, "docs/faults.md": page.replace("| A | –", "| B | –")}, "B names no test")
+        self.assert_found({**crash, "docs/faults.md": page.replace("kept", "lost")}, "there is no test")
+
     def test_a_promise_without_a_row(self):
         rows = CLEAN["docs/promises.md"].replace("| P5.4 | short | not yet |\n", "")
         self.assert_found({"docs/promises.md": rows}, "P5.4 has no row")
