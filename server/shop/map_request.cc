@@ -66,7 +66,9 @@ Answer<std::vector<std::string>> with_news(CarAffairs& affairs, std::vector<std:
 Answer<Response> take(const Services& services, Change& change, const manifest::Vin& vin,
                       const Wish& wish) {
   CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, vin.text()));
-  if (!affairs.car().pairing) return fail(ErrorCode::kForbidden, "the car has no owner");
+  // After a hand-over the car is still paired, and nobody is there to order for.
+  if (!affairs.car().pairing || affairs.car().pairing->owner.empty())
+    return fail(ErrorCode::kForbidden, "the car has no owner");
   const std::vector<Order> orders = TRY(load_orders(change, vin));
   const auto under_way = std::find_if(orders.begin(), orders.end(), is_under_way);
   if (under_way != orders.end())
