@@ -186,8 +186,7 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
       TRY_VOID(refresh(
           {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
           now, Until::kTargets));
-    manifest::CarFacts car{
-        .vin = identity_->vin, .ecus = {}, .release_counters = {}, .known_conditions = {}};
+    manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
     car.ecus.emplace(identity_->ecu, identity_->hardware);
     for (const auto& [slot, held] : record.slots)
       car.release_counters.emplace(slot, held.release_counter);

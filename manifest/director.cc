@@ -1,6 +1,7 @@
 #include "manifest/director.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -181,16 +182,14 @@ Result<PlannedImages> verify_images(const Targets& director, const TrustedReposi
   return planned;
 }
 
-std::optional<Error> refusal_of(const PlannedImage& image, const CarFacts& car) {
-  for (const std::string& condition : image.entry.facts.conditions)
-    if (!car.known_conditions.contains(condition))
-      return Error(ErrorCode::kUnsupported,
-                   fmt::format("{}: unknown condition \"{}\"", image.entry.name.text(), condition));
-  return std::nullopt;
+std::optional<Error> refusal_of(const PlannedImage& image) {
+  auto readable = check_conditions(image.entry.facts);
+  if (readable) return std::nullopt;
+  return std::move(readable.error()).with_context(image.entry.name.text());
 }
 
 // Takes the order's images out of `images`: each belongs to one order.
-Result<PlannedOrder> read_order(const Json& object, PlannedImages& images, const CarFacts& car) {
+Result<PlannedOrder> read_order(const Json& object, PlannedImages& images) {
   OrderId id = TRY(as_format_error(OrderId::parse(TRY(text_field(object, "id")))));
   PlannedOrder order{.id = std::move(id),
                      .action = OrderAction::kInstall,
@@ -212,7 +211,7 @@ Result<PlannedOrder> read_order(const Json& object, PlannedImages& images, const
     if (!image)
       return fail(ErrorCode::kBadFormat, "{}: not among the targets, or ordered twice",
                   name.get_ref<const std::string&>());
-    if (!order.refusal) order.refusal = refusal_of(image.mapped(), car);
+    if (!order.refusal) order.refusal = refusal_of(image.mapped());
     order.images.push_back(std::move(image.mapped()));
   }
   if (find_field(object, "licence")) {
@@ -239,15 +238,14 @@ Result<Json> read_director_custom(const Targets& director, const Vin& vin) {
   return custom;
 }
 
-Result<std::vector<PlannedOrder>> read_orders(const Json& custom, PlannedImages images,
-                                              const CarFacts& car) {
+Result<std::vector<PlannedOrder>> read_orders(const Json& custom, PlannedImages images) {
   const Json* array = TRY(array_field(custom, "orders"));
   if (array->size() > kOrdersMax)
     return fail(ErrorCode::kBadFormat, "more than {} orders", kOrdersMax);
   std::vector<PlannedOrder> orders;
   std::set<OrderId> ids;
   for (const Json& object : *array) {
-    orders.push_back(TRY_CONTEXT(read_order(object, images, car), "orders"));
+    orders.push_back(TRY_CONTEXT(read_order(object, images), "orders"));
     if (!ids.insert(orders.back().id).second)
       return fail(ErrorCode::kBadFormat, "the order {} stands twice", orders.back().id.text());
   }
@@ -303,7 +301,7 @@ Result<VerifiedPlan> verify_plan(const TrustedRepository& director, const Truste
     images = TRY(verify_images(targets, image, car));
   }
   VerifiedPlan plan;
-  plan.orders_ = TRY_CONTEXT(read_orders(custom, std::move(images), car), "Director");
+  plan.orders_ = TRY_CONTEXT(read_orders(custom, std::move(images)), "Director");
   plan.director_version_ = targets.version;
   return plan;
 }

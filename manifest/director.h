@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -69,7 +68,6 @@ struct CarFacts {
   Vin vin;
   std::map<EcuSerial, HardwareId> ecus;
   std::map<Slot, std::uint64_t> release_counters;  // of what is installed
-  std::set<std::string> known_conditions;          // of `conditions` in mustMatch
 };
 
 struct PlannedImage {
@@ -83,9 +81,9 @@ struct PlannedOrder {
   OrderAction action = OrderAction::kInstall;
   std::vector<PlannedImage> images;
   Bytes licence;                 // sealed; empty for none
-  std::optional<Error> refusal;  // set when this build must not carry it out: it asks for a
-                                 // condition or an action that is unknown here (kUnsupported). The
-                                 // other orders are not touched by it
+  std::optional<Error> refusal;  // set when this build must not carry it out: it has a condition
+                                 // that cannot be read here, or an unknown action (kUnsupported).
+                                 // The other orders are not touched by it
 };
 
 // Orders that both repositories stand behind, for this car. Only verify_plan makes one.

@@ -4,12 +4,15 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "manifest/condition_expression.h"
 #include "manifest/json_value.h"
 
 namespace layby::manifest {
 namespace {
 
 constexpr std::size_t kConditionsMax = 32;
+constexpr std::size_t kConditionTextsMax = 16;
+constexpr std::size_t kConditionTextBytesMax = 200;  // two lines of a head unit
 constexpr std::size_t kVersionTextMax = 64;
 constexpr std::uint64_t kDurationSecondsMax = 24 * 60 * 60;
 
@@ -18,15 +21,35 @@ bool is_control(char c) {
   return byte < 0x20 || byte == 0x7f;
 }
 
-Result<std::vector<std::string>> read_conditions(const Json& must_match) {
+bool is_language(const std::string& code) {
+  return code.size() == 2 && std::ranges::all_of(code, [](char c) { return c >= 'a' && c <= 'z'; });
+}
+
+Result<std::map<std::string, std::string>> read_texts(const Json& object) {
+  const Json* texts = TRY(object_field(object, "texts"));
+  if (texts->size() > kConditionTextsMax || find_field(*texts, "en") == nullptr)
+    return fail(ErrorCode::kBadFormat, "\"texts\" has 1 to {} languages, \"en\" among them",
+                kConditionTextsMax);
+  std::map<std::string, std::string> out;
+  for (auto at = texts->begin(); at != texts->end(); ++at) {
+    std::string text = TRY(text_field(*texts, at.key()));
+    if (!is_language(at.key()) || text.empty() || text.size() > kConditionTextBytesMax ||
+        std::ranges::any_of(text, is_control))
+      return fail(ErrorCode::kBadFormat,
+                  "\"texts\": languages of two letters, texts of 1 to {} bytes in one line",
+                  kConditionTextBytesMax);
+    out.emplace(at.key(), std::move(text));
+  }
+  return out;
+}
+
+Result<std::vector<PackageCondition>> read_conditions(const Json& must_match) {
   const Json* array = TRY(array_field(must_match, "conditions"));
   if (array->size() > kConditionsMax)
     return fail(ErrorCode::kBadFormat, "more than {} conditions", kConditionsMax);
-  std::vector<std::string> conditions;
-  for (const Json& condition : *array) {
-    if (!condition.is_string()) return fail(ErrorCode::kBadFormat, "a condition is no text");
-    conditions.push_back(condition.get_ref<const std::string&>());
-  }
+  std::vector<PackageCondition> conditions;
+  for (const Json& condition : *array)
+    conditions.push_back(TRY_CONTEXT(read_package_condition(condition), "conditions"));
   return conditions;
 }
 
@@ -115,7 +138,9 @@ Json must_match_json(const ImageFacts& facts) {
               {"durationSeconds", facts.duration_seconds},
               {"batteryPercentMin", facts.battery_percent_min},
               {"conditions", Json::array()}};
-  for (const std::string& condition : facts.conditions) object["conditions"].push_back(condition);
+  for (const PackageCondition& condition : facts.conditions)
+    object["conditions"].push_back(
+        Json{{"if", condition.expression}, {"texts", Json(condition.texts)}});
   if (facts.network != NetworkNeed::kAny) object["network"] = to_string(facts.network);
   if (facts.licence_key) object["licenceKey"] = facts.licence_key->to_json();
   return object;
@@ -136,6 +161,29 @@ Result<NetworkNeed> parse_network_need(std::string_view text) {
   for (const auto need : {NetworkNeed::kAny, NetworkNeed::kNotRoaming, NetworkNeed::kUnmetered})
     if (text == to_string(need)) return need;
   return fail(ErrorCode::kInvalidArgument, "network {}: any, not-roaming or unmetered", text);
+}
+
+Result<PackageCondition> read_package_condition(const Json& object) {
+  if (!object.is_object()) return fail(ErrorCode::kBadFormat, "a condition is no object");
+  PackageCondition condition;
+  condition.expression = TRY(text_field(object, "if"));
+  condition.texts = TRY(read_texts(object));
+  if (condition.expression.size() > kExpressionBytesMax)
+    return fail(ErrorCode::kBadFormat, "a condition of {} bytes, it has at most {}",
+                condition.expression.size(), kExpressionBytesMax);
+  // What a newer build means by it is not known here.
+  if (object.size() > 2) condition.expression.clear();
+  return condition;
+}
+
+Result<void> check_conditions(const ImageFacts& facts) {
+  for (const PackageCondition& condition : facts.conditions) {
+    const auto parsed = ConditionExpression::parse(condition.expression);
+    if (!parsed)
+      return fail(ErrorCode::kUnsupported, "the condition \"{}\": {}", condition.expression,
+                  parsed.error().message());
+  }
+  return {};
 }
 
 Result<ImageEntry> read_image_entry(const std::string& name, const Target& target) {

@@ -56,6 +56,10 @@ Json order_json(const OrderReport& order) {
       conditions[printable(signal)] = printable(value);
     object["conditions"] = std::move(conditions);
   }
+  if (order.duration)
+    object["duration"] = Json{{"shown", order.duration->shown},
+                              {"took", order.duration->took},
+                              {"sinceLock", order.duration->since_lock}};
   return object;
 }
 
@@ -121,6 +125,13 @@ Result<OrderReport> read_order(const Json& object) {
       TRY_VOID(check_printable(signal, "conditions"));
       order.conditions.emplace(signal, TRY(report_text(*conditions, signal)));
     }
+  }
+  if (find_field(object, "duration")) {
+    const Json* duration = TRY(object_field(object, "duration"));
+    order.duration.emplace();
+    order.duration->shown = TRY(uint_field(*duration, "shown"));
+    order.duration->took = TRY(uint_field(*duration, "took"));
+    order.duration->since_lock = TRY(uint_field(*duration, "sinceLock"));
   }
   return order;
 }

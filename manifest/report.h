@@ -59,6 +59,14 @@ struct ErrorReport {
 };
 ErrorReport describe_error(const Error& error);
 
+// How long an installation took that came to its end (P4.4, P4.6); all in seconds.
+struct DurationReport {
+  std::uint64_t shown = 0;       // to the driver, beforehand
+  std::uint64_t took = 0;        // from the point of no return to the end
+  std::uint64_t since_lock = 0;  // from the moment when the car was locked, to the end
+  bool operator==(const DurationReport&) const = default;
+};
+
 struct OrderReport {
   OrderId id;
   OrderState state = OrderState::kOffered;
@@ -67,6 +75,7 @@ struct OrderReport {
   std::uint64_t bytes_total = 0;
   std::optional<ErrorReport> error;
   std::map<std::string, std::string> conditions;  // signal and value, both as text
+  std::optional<DurationReport> duration{};
 };
 
 struct EcuReport {

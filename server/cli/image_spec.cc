@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kSpecBytesMax = kMiB;
 
-constexpr std::array<std::string_view, 10> kSpecFields = {"kind",
+constexpr std::array<std::string_view, 11> kSpecFields = {"kind",
                                                           "region",
                                                           "id",
                                                           "path",
@@ -21,7 +21,8 @@ constexpr std::array<std::string_view, 10> kSpecFields = {"kind",
                                                           "release_counter",
                                                           "duration_seconds",
                                                           "battery_percent_min",
-                                                          "network"};
+                                                          "network",
+                                                          "conditions"};
 
 Result<std::string> optional_text(const Json& object, std::string_view key) {
   if (manifest::find_field(object, key) == nullptr) return std::string();
@@ -58,7 +59,27 @@ Result<ImageSpec> spec_from(const Json& object, const std::string& directory) {
   spec.duration_seconds = TRY(optional_uint(object, "duration_seconds"));
   spec.battery_percent_min = TRY(optional_uint(object, "battery_percent_min"));
   spec.network = TRY(optional_text(object, "network"));
+  if (manifest::find_field(object, "conditions") != nullptr)
+    for (const Json& condition : *TRY(manifest::array_field(object, "conditions")))
+      spec.conditions.push_back(TRY(manifest::read_package_condition(condition)));
   return spec;
+}
+
+// Read as if it stood in the file, so that it has the same bounds.
+Result<std::vector<manifest::PackageCondition>> conditions_of(const ImageSpec& spec) {
+  std::vector<manifest::PackageCondition> conditions = spec.conditions;
+  if (spec.condition.empty()) return conditions;
+  Json texts = Json::object();
+  for (const std::string& text : spec.condition_texts) {
+    const std::size_t equals = text.find('=');
+    if (equals == std::string::npos)
+      return fail(ErrorCode::kInvalidArgument, "--condition-text {}: LANGUAGE=TEXT is wanted",
+                  text);
+    texts[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  conditions.push_back(TRY(
+      manifest::read_package_condition(Json{{"if", spec.condition}, {"texts", std::move(texts)}})));
+  return conditions;
 }
 
 Result<manifest::ImageName> name_of(const ImageSpec& spec, manifest::ImageKind kind) {
@@ -114,16 +135,18 @@ Result<PreparedImage> prepare_image(Disk& disk, const ImageSpec& spec,
   std::vector<manifest::HardwareId> hardware;
   for (const std::string& id : spec.hardware)
     hardware.push_back(TRY(manifest::HardwareId::parse(id)));
+  auto conditions = TRY_CONTEXT(conditions_of(spec), name.text());
   manifest::ImageFacts facts{.kind = kind,
                              .slot = name.slot(),
                              .version = spec.version,
                              .release_counter = spec.release_counter,
                              .duration_seconds = spec.duration_seconds,
                              .battery_percent_min = spec.battery_percent_min,
-                             .conditions = {},
+                             .conditions = std::move(conditions),
                              .licence_key = {}};
   if (kind == manifest::ImageKind::kFunction) facts.licence_key = licence_key;
   if (!spec.network.empty()) facts.network = TRY(manifest::parse_network_need(spec.network));
+  TRY_CONTEXT(manifest::check_conditions(facts), name.text());
   return PreparedImage{.entry = {.name = name,
                                  .length = digests.length,
                                  .sha256 = digests.sha256,

@@ -25,11 +25,15 @@ struct ImageSpec {
   std::uint64_t duration_seconds = 0;
   std::string network{};  // any, not-roaming, unmetered; empty: any
   std::uint64_t battery_percent_min = 0;
+  std::vector<manifest::PackageCondition> conditions{};
+  // One more of them, as the command line gives it: "en=TEXT".
+  std::string condition{};
+  std::vector<std::string> condition_texts{};
 };
 
 // The file of `--images`: {"images":[{"kind","region"|"id","path","version","hardware":[…],
-// "release_counter","duration_seconds","battery_percent_min","network"},…]}; relative paths are
-// from the file's directory. An unknown field is kBadFormat.
+// "release_counter","duration_seconds","battery_percent_min","network","conditions"},…]}; relative
+// paths are from the file's directory. An unknown field is kBadFormat.
 Result<std::vector<ImageSpec>> read_image_specs(Disk& disk, const std::string& file);
 
 // An image that is ready to be uploaded: its bytes, and what will be signed about them.

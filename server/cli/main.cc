@@ -390,6 +390,11 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
   publish->add_option("--duration-seconds", single.duration_seconds)->needs(path);
   publish->add_option("--battery-percent-min", single.battery_percent_min)->needs(path);
   publish->add_option("--network", single.network, "any, not-roaming or unmetered")->needs(path);
+  CLI::Option* condition =
+      publish->add_option("--condition", single.condition, "under which it may be installed");
+  condition->needs(path);
+  publish->add_option("--condition-text", single.condition_texts, "LANGUAGE=TEXT; repeatable")
+      ->needs(condition);
 }
 
 void add_image_commands(CLI::App& app, Program& program) {

@@ -85,6 +85,10 @@ Result<void> check_fresh(const Services& services, Change& change, std::vector<I
   std::map<SlotAndHardware, std::uint64_t> highest;
   for (const Image& image : fresh) {
     TRY_VOID(check_licence_key(services, image));
+    // A car would refuse the order: who wrote the condition is told here.
+    if (const auto readable = manifest::check_conditions(image.entry.facts); !readable)
+      return fail(ErrorCode::kBadFormat, "image {}: {}", image.entry.name.text(),
+                  readable.error().message());
     TRY_VOID(check_counter(change, image, highest));
     TRY_VOID(check_bytes(services, image, known));
   }

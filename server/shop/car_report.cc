@@ -98,6 +98,10 @@ Json report_json(const manifest::OrderReport& report) {
             {"bytes_done", report.bytes_done},
             {"bytes_total", report.bytes_total}};
   if (!report.conditions.empty()) json["conditions"] = report.conditions;
+  if (report.duration)
+    json["duration"] = {{"shown_seconds", report.duration->shown},
+                        {"took_seconds", report.duration->took},
+                        {"since_lock_seconds", report.duration->since_lock}};
   if (report.error) json["error"] = error_json(*report.error);
   return json;
 }

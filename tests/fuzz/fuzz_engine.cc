@@ -55,8 +55,7 @@ void offer_targets(const World& world, ByteSpan document, std::uint64_t version)
   LAYBY_ASSERT(client.targets() && (*client.targets())->version == version);
   const CarFacts car{.vin = *Vin::parse("WVWZZZ1JZXW000017"),
                      .ecus = {{*EcuSerial::parse("HU-1"), *HardwareId::parse("hu-4")}},
-                     .release_counters = {},
-                     .known_conditions = {}};
+                     .release_counters = {}};
   static_cast<void>(verify_plan(client, client, car, kNow));
   for (const auto& [name, target] : (*client.targets())->targets)
     static_cast<void>(read_image_entry(name, target));

@@ -40,8 +40,7 @@ struct Fleet {
   TestRepository image;
   TestRepository director;
   DirectorContent content{.version = 1, .expires = kLater, .vin = kVin, .orders = {}, .images = {}};
-  CarFacts car{
-      .vin = kVin, .ecus = {{kEcu, kHardware}}, .release_counters = {}, .known_conditions = {}};
+  CarFacts car{.vin = kVin, .ecus = {{kEcu, kHardware}}, .release_counters = {}};
   std::optional<TrustedRepository> image_client;
   std::optional<TrustedRepository> director_client;
 
@@ -271,20 +270,59 @@ TEST_CASE("extraneous dependency: an image that no order names, or an order with
 
 TEST_CASE("what this build does not know refuses that order alone") {
   ImageEntry strange = entry_of("maps/FR/2.tar", 2);
-  strange.facts.conditions = {"moon-is-full"};
+  strange.facts.conditions = {{"Vehicle.Moon.Phase = 1", {{"en", "Wait for the full moon."}}}};
+  bool is_action = false;
+  bool is_field = false;
+  SECTION("a condition") {
+    strange.facts.conditions[0].expression = "phase(moon) ~ full";
+  }
+  SECTION("a field of a condition") {
+    is_field = true;
+  }
+  SECTION("an action") {
+    is_action = true;
+  }
   Fleet fleet({strange, entry_of("maps/DE/2.tar", 2)});
   Targets& targets = fleet.director_targets();
-  SECTION("a condition") {}
-  SECTION("an action") {
-    fleet.car.known_conditions = {"moon-is-full"};
+  const auto add_field = [](Json& custom) { custom["mustMatch"]["conditions"][0]["unless"] = ""; };
+  if (is_field) {
+    change_custom(targets.targets["maps/FR/2.tar"], add_field);
+    change_custom(fleet.image.targets.targets["maps/FR/2.tar"], add_field);
+  }
+  if (is_action)
     targets.custom =
         std::string(as_text(replaced(to_bytes(targets.custom), "\"install\"", "\"dance\"")));
-  }
   const VerifiedPlan plan = must(fleet.verify());
   REQUIRE(plan.orders().size() == 2);
   REQUIRE(plan.orders()[0].refusal);
   CHECK(plan.orders()[0].refusal->code() == ErrorCode::kUnsupported);
   CHECK_FALSE(plan.orders()[1].refusal);
+}
+
+TEST_CASE("a package's conditions are read as they were signed") {
+  ImageEntry entry = entry_of("maps/DE/2.tar", 2);
+  entry.facts.conditions = {{"Vehicle.Body.Hood.IsOpen = false",
+                             {{"de", "Bitte Motorhaube schließen."}, {"en", "Close the hood."}}}};
+  Fleet fleet({entry});
+  fleet.director_targets();
+  const VerifiedPlan plan = must(fleet.verify());
+  CHECK_FALSE(plan.orders()[0].refusal);
+  CHECK(plan.orders()[0].images[0].entry.facts.conditions == entry.facts.conditions);
+  const auto changed = [&](auto change) {
+    Target target = make_image_target(entry);
+    change_custom(target, [&](Json& custom) { change(custom["mustMatch"]["conditions"][0]); });
+    return code_of(read_image_entry("maps/DE/2.tar", target));
+  };
+  CHECK(changed([](Json& c) { c = "Vehicle.Speed = 0"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c.erase("if"); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["if"] = std::string(513, 'x'); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"].erase("en"); }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"]["en"] = ""; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"]["en"] = "two\nlines"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"]["en"] = std::string(201, 'x'); }) ==
+        ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"]["english"] = "x"; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["texts"]["fr"] = "Fermez le capot."; }) == std::nullopt);
 }
 
 TEST_CASE("endless data: a payload longer than any that a car could need") {
@@ -296,11 +334,10 @@ TEST_CASE("endless data: a payload longer than any that a car could need") {
 
 TEST_CASE("text with control characters agrees and travels like any other") {
   ImageEntry entry = entry_of("maps/DE/2.tar", 2);
-  entry.facts.conditions = {"two\nlines"};
+  entry.facts.conditions = {{"two\nlines", {{"en", "x"}}}};
   Fleet fleet({entry});
-  fleet.car.known_conditions = {"two\nlines"};
   fleet.director_targets();
-  CHECK_FALSE(must(fleet.verify()).orders()[0].refusal);
+  CHECK(must(fleet.verify()).orders()[0].refusal->code() == ErrorCode::kUnsupported);
 }
 
 TEST_CASE("freeze: either repository expired") {

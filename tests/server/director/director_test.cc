@@ -149,8 +149,7 @@ struct Setup {
     return manifest::verify_plan(car.director, car.images,
                                  {.vin = car.vin,
                                   .ecus = {{serial, manifest::HardwareId::parse("hu-4").value()}},
-                                  .release_counters = {},
-                                  .known_conditions = {}},
+                                  .release_counters = {}},
                                  now);
   }
 };
