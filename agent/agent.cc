@@ -158,6 +158,7 @@ void Agent::State::try_everything_now() {
   report_failures = 0;
   poll_wanted = true;
   for (OrderRecord& order : journal.record().orders) {
+    if (order.state == agent::State::kDownloaded) continue;  // it pauses for another reason
     order.next_try = 0;
     order.failures_in_row = 0;
   }
@@ -336,6 +337,7 @@ Result<Agent::Next> Agent::step() {
   s.work.begin_step();
   const bool is_our_car = s.is_our_car(facts);
   Work::Did did = Work::Did::kNothing;
+  if (!is_our_car) s.work.hold();
   if (is_our_car) did = TRY(s.work.advance_started(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.take_licences());
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));

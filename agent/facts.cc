@@ -42,17 +42,19 @@ bool is_known(const Reading<T>& reading) {
 
 }  // namespace
 
-Reading<std::string> Facts::text(std::string_view name, std::int64_t now_ms) const {
+Reading<std::string> Facts::text(std::string_view name, std::int64_t now_ms,
+                                 std::int64_t age_ms_max) const {
   const auto found = signals_.find(std::string(name));
   if (found == signals_.end()) return Doubt::kMissing;
   const std::int64_t age_ms = now_ms - found->second.at_ms;
-  if (age_ms > kSignalAgeMsMax) return Doubt::kStale;
+  if (age_ms > age_ms_max) return Doubt::kStale;
   if (age_ms < -kSignalAheadMsMax) return Doubt::kImplausible;
   return found->second.value;
 }
 
-Reading<bool> Facts::boolean(std::string_view name, std::int64_t now_ms) const {
-  const Reading<std::string> reading = text(name, now_ms);
+Reading<bool> Facts::boolean(std::string_view name, std::int64_t now_ms,
+                             std::int64_t age_ms_max) const {
+  const Reading<std::string> reading = text(name, now_ms, age_ms_max);
   if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
   const std::string& value = std::get<std::string>(reading);
   if (value == "true") return true;
@@ -60,16 +62,18 @@ Reading<bool> Facts::boolean(std::string_view name, std::int64_t now_ms) const {
   return Doubt::kImplausible;
 }
 
-Reading<std::int64_t> Facts::integer(std::string_view name, std::int64_t now_ms) const {
-  const Reading<std::string> reading = text(name, now_ms);
+Reading<std::int64_t> Facts::integer(std::string_view name, std::int64_t now_ms,
+                                     std::int64_t age_ms_max) const {
+  const Reading<std::string> reading = text(name, now_ms, age_ms_max);
   if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
   std::int64_t value = 0;
   if (!parse_whole(std::get<std::string>(reading), value)) return Doubt::kImplausible;
   return value;
 }
 
-Reading<std::int64_t> Facts::thousandths(std::string_view name, std::int64_t now_ms) const {
-  const Reading<std::string> reading = text(name, now_ms);
+Reading<std::int64_t> Facts::thousandths(std::string_view name, std::int64_t now_ms,
+                                         std::int64_t age_ms_max) const {
+  const Reading<std::string> reading = text(name, now_ms, age_ms_max);
   if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return *doubt;
   const auto value = parse_thousandths(std::get<std::string>(reading));
   if (!value) return Doubt::kImplausible;

@@ -68,11 +68,15 @@ class Facts {
   void clear() { signals_.clear(); }
   const std::map<std::string, Signal>& signals() const { return signals_; }
 
-  Reading<std::string> text(std::string_view name, std::int64_t now_ms) const;
-  Reading<bool> boolean(std::string_view name, std::int64_t now_ms) const;
-  Reading<std::int64_t> integer(std::string_view name, std::int64_t now_ms) const;
+  Reading<std::string> text(std::string_view name, std::int64_t now_ms,
+                            std::int64_t age_ms_max = kSignalAgeMsMax) const;
+  Reading<bool> boolean(std::string_view name, std::int64_t now_ms,
+                        std::int64_t age_ms_max = kSignalAgeMsMax) const;
+  Reading<std::int64_t> integer(std::string_view name, std::int64_t now_ms,
+                                std::int64_t age_ms_max = kSignalAgeMsMax) const;
   // A decimal number, as thousandths: "12.6" is 12600.
-  Reading<std::int64_t> thousandths(std::string_view name, std::int64_t now_ms) const;
+  Reading<std::int64_t> thousandths(std::string_view name, std::int64_t now_ms,
+                                    std::int64_t age_ms_max = kSignalAgeMsMax) const;
 
  private:
   std::map<std::string, Signal> signals_;

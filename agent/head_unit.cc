@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/durations.h"
 #include "agent/map_wish.h"
+#include "agent/requirements.h"
 #include "base/time_text.h"
 
 namespace layby::agent {
@@ -69,20 +71,28 @@ class Lines {
   void add(Text which, const std::string& argument) { push(text_with(which, language_, argument)); }
   std::vector<std::string> take() { return std::move(lines_); }
 
-  void condition(const Reason& reason, const OrderRecord& order) {
+  void condition(const Reason& reason, const Requirements& needs) {
     if (reason.why != Why::kNotFulfilled) add(Text::kSignalMissing);
     const Text which = text_of(reason.condition);
     if (reason.condition == Condition::kTractionBattery) {
-      add(which, std::to_string(order.requirements().battery_percent_min));
+      add(which, std::to_string(needs.battery_percent_min));
     } else if (reason.condition == Condition::kOwnerTime) {
       add(which, format_utc(owner_time(view_.facts).value_or(0)));
+    } else if (reason.condition == Condition::kPackage) {
+      add(which, package_text(needs.package[reason.demand].as_signed.texts));
     } else {
       add(which);
     }
   }
 
+  // In the driver's language, or in English, which every package has.
+  const std::string& package_text(const std::map<std::string, std::string>& texts) const {
+    const auto own = texts.find(std::string(to_string(language_)));
+    return own != texts.end() ? own->second : texts.at("en");
+  }
+
   void duration(const OrderRecord& order) {
-    const std::uint64_t minutes = (order.duration_seconds() + 59) / 60;
+    const std::uint64_t minutes = (shown_seconds(order, view_.record) + 59) / 60;
     if (minutes > 0) add(Text::kDuration, counted(minutes, Unit::kMinute, language_));
   }
 
@@ -103,9 +113,9 @@ class Lines {
       add(Text::kDownloaded, title(order));
       add(Text::kExitAndLock);
       duration(order);
-      const Verdict verdict =
-          evaluate(view_.facts, order.requirements(), std::nullopt, view_.now_ms);
-      for (const Reason& reason : verdict.reasons) condition(reason, order);
+      const Requirements needs = requirements_of(order, view_.record);
+      const Verdict verdict = evaluate(view_.facts, needs, std::nullopt, view_.now_ms);
+      for (const Reason& reason : verdict.reasons) condition(reason, needs);
     }
   }
 
@@ -113,9 +123,10 @@ class Lines {
     if (waits_for(order, Wait::kLicence)) return add(Text::kWaitsForLicence);
     add(Text::kDownloaded, title(order));
     duration(order);
+    const Requirements needs = requirements_of(order, view_.record);
     const Verdict verdict =
-        evaluate(view_.facts, order.requirements(), owner_time(view_.facts), view_.now_ms);
-    for (const Reason& reason : verdict.reasons) condition(reason, order);
+        evaluate(view_.facts, needs, owner_time(view_.facts), view_.now_ms, order.latch);
+    for (const Reason& reason : verdict.reasons) condition(reason, needs);
   }
 
   void installing(const OrderRecord& order) { add(Text::kInstalling, title(order)); }

@@ -50,6 +50,10 @@ manifest::OrderReport order_report(const OrderRecord& order) {
   out.bytes_total = order.bytes_total();
   if (order.error) out.error = manifest::describe_error(*order.error);
   out.conditions = order.conditions;
+  if (order.timing && order.timing->took_seconds)
+    out.duration = {.shown = order.timing->shown_seconds,
+                    .took = *order.timing->took_seconds,
+                    .since_lock = order.timing->since_lock_seconds.value_or(0)};
   return out;
 }
 

@@ -24,6 +24,7 @@ std::string_view to_string(Wait wait) {
     case Wait::kWifi: return "wifi";
     case Wait::kCall: return "call";
     case Wait::kDataBudget: return "data-budget";
+    case Wait::kRetryPause: return "retry-pause";
   }
   LAYBY_ASSERT(false);
 }
@@ -52,14 +53,6 @@ std::uint64_t OrderRecord::duration_seconds() const {
   std::uint64_t longest = 0;
   for (const ImageProgress& image : images) longest = std::max(longest, image.duration_seconds);
   return longest;
-}
-
-Requirements OrderRecord::requirements() const {
-  Requirements requirements;
-  for (const ImageProgress& image : images)
-    requirements.battery_percent_min =
-        std::max(requirements.battery_percent_min, static_cast<int>(image.battery_percent_min));
-  return requirements;
 }
 
 std::string printable(std::string_view text, std::size_t characters_max) {

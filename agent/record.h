@@ -36,6 +36,7 @@ enum class Wait : std::uint8_t {
   kWifi,        // a connection that costs nothing
   kCall,        // the end of a call on 2G
   kDataBudget,  // the next month, or Wi-Fi
+  kRetryPause,  // after an installation that failed
 };
 std::string_view to_string(Wait wait);  // stable, for `status`
 
@@ -49,7 +50,8 @@ struct ImageProgress {
   std::uint64_t release_counter = 0;
   std::uint64_t duration_seconds = 0;
   std::uint64_t battery_percent_min = 0;
-  std::string licence_key{};  // canonical KEY; functions only
+  std::string licence_key{};                             // canonical KEY; functions only
+  std::vector<manifest::PackageCondition> conditions{};  // all of them can be read
   manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
 
   std::vector<manifest::Payload> payloads{};  // as the Director offered them
@@ -64,6 +66,16 @@ struct ImageProgress {
   void forget();
 
   const manifest::Payload* payload() const { return chosen ? &payloads[*chosen] : nullptr; }
+};
+
+// Of the installation that was begun last; in trusted time. durations.h
+struct Timing {
+  UnixSeconds locked_at = 0;  // since when the car had stood left and locked
+  UnixSeconds began_at = 0;
+  std::uint64_t shown_seconds = 0;              // to the driver, beforehand
+  bool had_to_wait = false;                     // for a car that somebody drove
+  std::optional<std::uint64_t> took_seconds{};  // once it came to its end
+  std::optional<std::uint64_t> since_lock_seconds{};
 };
 
 struct OrderRecord {
@@ -87,11 +99,12 @@ struct OrderRecord {
   bool seen_open = false;  // since the download the car was not left-and-locked: now a lock counts
   std::vector<std::string> waiting_for{};           // names of Wait and Condition
   std::map<std::string, std::string> conditions{};  // the facts at the point of no return
+  std::optional<Timing> timing{};
+  Latch latch{};  // of an armed order; not in the journal
 
   std::uint64_t bytes_done() const;
   std::uint64_t bytes_total() const;
   std::uint64_t duration_seconds() const;  // longest of the images
-  Requirements requirements() const;       // strictest of the images
 };
 
 struct SlotRecord {
@@ -101,6 +114,13 @@ struct SlotRecord {
   std::uint64_t length = 0;
   std::uint64_t release_counter = 0;
   std::string path{};  // below the state directory
+};
+
+// How long an installation took in this car.
+struct Measurement {
+  manifest::ImageKind kind;
+  std::uint64_t bytes = 0;  // of all its images
+  std::uint64_t seconds = 0;
 };
 
 struct FunctionRecord {
@@ -116,7 +136,8 @@ struct Record {
   std::vector<OrderRecord> orders;  // in the Director's order
   std::map<manifest::Slot, SlotRecord> slots;
   std::map<manifest::FunctionId, FunctionRecord> functions;
-  std::uint64_t map_set = 0;  // number of the live set
+  std::uint64_t map_set = 0;              // number of the live set
+  std::vector<Measurement> measurements;  // oldest first; durations.h
 
   std::uint64_t report_counter = 0;       // of the last report that was made
   std::uint64_t report_acknowledged = 0;  // of the last one that the server has

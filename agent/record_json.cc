@@ -30,6 +30,31 @@ Json encode(const manifest::Payload& payload) {
   return json;
 }
 
+Json encode(const std::vector<manifest::PackageCondition>& conditions) {
+  Json json = Json::array();
+  for (const manifest::PackageCondition& condition : conditions)
+    json.push_back({{"if", condition.expression}, {"texts", Json(condition.texts)}});
+  return json;
+}
+
+Json encode(const Timing& timing) {
+  Json json = {{"lockedAt", timing.locked_at},
+               {"beganAt", timing.began_at},
+               {"shownSeconds", timing.shown_seconds},
+               {"hadToWait", timing.had_to_wait}};
+  if (timing.took_seconds) json["tookSeconds"] = *timing.took_seconds;
+  if (timing.since_lock_seconds) json["sinceLockSeconds"] = *timing.since_lock_seconds;
+  return json;
+}
+
+Json encode(const std::vector<Measurement>& measurements) {
+  Json json = Json::array();
+  for (const Measurement& one : measurements)
+    json.push_back(
+        {{"kind", manifest::to_string(one.kind)}, {"bytes", one.bytes}, {"seconds", one.seconds}});
+  return json;
+}
+
 Json encode(const ImageProgress& image) {
   Json json = {{"name", image.name.text()},
                {"slot", image.slot.text()},
@@ -48,6 +73,7 @@ Json encode(const ImageProgress& image) {
                {"complete", image.complete}};
   for (const manifest::Payload& payload : image.payloads)
     json["payloads"].push_back(encode(payload));
+  if (!image.conditions.empty()) json["conditions"] = encode(image.conditions);
   if (image.chosen) json["chosen"] = *image.chosen;
   return json;
 }
@@ -73,6 +99,7 @@ Json encode(const OrderRecord& order) {
                {"conditions", order.conditions}};
   for (const ImageProgress& image : order.images) json["images"].push_back(encode(image));
   if (order.error) json["error"] = encode(*order.error);
+  if (order.timing) json["timing"] = encode(*order.timing);
   return json;
 }
 
@@ -134,6 +161,45 @@ Result<manifest::Payload> decode_payload(const Json& json) {
   return payload;
 }
 
+Result<std::vector<manifest::PackageCondition>> decode_conditions(const Json& json) {
+  std::vector<manifest::PackageCondition> conditions;
+  if (manifest::find_field(json, "conditions") == nullptr) return conditions;
+  for (const Json& condition : *TRY(manifest::array_field(json, "conditions"))) {
+    conditions.push_back(TRY(manifest::read_package_condition(condition)));
+    if (!manifest::ConditionExpression::parse(conditions.back().expression))
+      return fail(ErrorCode::kBadFormat, "a condition that nobody can read");
+  }
+  return conditions;
+}
+
+Result<std::optional<Timing>> decode_timing(const Json& order) {
+  if (manifest::find_field(order, "timing") == nullptr) return std::optional<Timing>{};
+  const Json& json = *TRY(manifest::object_field(order, "timing"));
+  Timing timing;
+  timing.locked_at = TRY(seconds(json, "lockedAt"));
+  timing.began_at = TRY(seconds(json, "beganAt"));
+  timing.shown_seconds = TRY(manifest::uint_field(json, "shownSeconds"));
+  timing.had_to_wait = TRY(manifest::bool_field(json, "hadToWait"));
+  if (manifest::find_field(json, "tookSeconds") != nullptr)
+    timing.took_seconds = TRY(manifest::uint_field(json, "tookSeconds"));
+  if (manifest::find_field(json, "sinceLockSeconds") != nullptr)
+    timing.since_lock_seconds = TRY(manifest::uint_field(json, "sinceLockSeconds"));
+  return std::optional<Timing>(timing);
+}
+
+Result<std::vector<Measurement>> decode_measurements(const Json& record) {
+  std::vector<Measurement> measurements;
+  if (manifest::find_field(record, "measurements") == nullptr) return measurements;
+  for (const Json& json : *TRY(manifest::array_field(record, "measurements"))) {
+    const auto kind = TRY(manifest::parse_image_kind(TRY(manifest::text_field(json, "kind"))));
+    Measurement one{.kind = kind};
+    one.bytes = TRY(manifest::uint_field(json, "bytes"));
+    one.seconds = TRY(manifest::uint_field(json, "seconds"));
+    measurements.push_back(one);
+  }
+  return measurements;
+}
+
 Result<ImageProgress> decode_image(const Json& json) {
   auto name = TRY(manifest::ImageName::parse(TRY(manifest::text_field(json, "name"))));
   auto slot = TRY(manifest::Slot::parse(TRY(manifest::text_field(json, "slot"))));
@@ -147,6 +213,7 @@ Result<ImageProgress> decode_image(const Json& json) {
   image.licence_key = TRY(manifest::text_field(json, "licenceKey"));
   if (manifest::find_field(json, "network") != nullptr)  // journals of 0.1.0 have none
     image.network = TRY(manifest::parse_network_need(TRY(manifest::text_field(json, "network"))));
+  image.conditions = TRY(decode_conditions(json));
   for (const Json& payload : *TRY(manifest::array_field(json, "payloads")))
     image.payloads.push_back(TRY(decode_payload(payload)));
   if (manifest::find_field(json, "chosen") != nullptr) {
@@ -204,6 +271,7 @@ Result<OrderRecord> decode_order(const Json& json) {
   order.next_try = TRY(seconds(json, "nextTry"));
   order.error = TRY(optional_error(json, "error"));
   order.seen_open = TRY(manifest::bool_field(json, "seenOpen"));
+  order.timing = TRY(decode_timing(json));
   TRY_VOID(decode_lists(json, order));
   return order;
 }
@@ -282,6 +350,7 @@ Result<Bytes> encode_record(const Record& record) {
                {"slots", Json::object()},
                {"functions", Json::object()},
                {"mapSet", record.map_set},
+               {"measurements", encode(record.measurements)},
                {"reportCounter", record.report_counter},
                {"reportAcknowledged", record.report_acknowledged},
                {"reportContent", to_hex(record.report_content)},
@@ -329,6 +398,7 @@ Result<Record> decode_record(ByteSpan bytes) {
     record.functions.emplace(TRY(manifest::FunctionId::parse(at.key())),
                              TRY(decode_function(at.value())));
   record.map_set = TRY(manifest::uint_field(json, "mapSet"));
+  record.measurements = TRY(decode_measurements(json));
   TRY_VOID(decode_server_part(json, record));
   TRY_VOID(decode_network_part(json, record));
   return record;

@@ -1,6 +1,7 @@
 #include "agent/status.h"
 
 #include "agent/car_identity.h"
+#include "agent/durations.h"
 #include "agent/journal.h"
 #include "agent/licences.h"
 #include "agent/texts.h"
@@ -34,7 +35,7 @@ Json payload_json(const ImageProgress& image) {
   return json;
 }
 
-Json order_json(const OrderRecord& order) {
+Json order_json(const OrderRecord& order, const Record& record) {
   Json json = {{"id", order.id.text()},
                {"action", manifest::to_string(order.action)},
                {"state", to_string(order.state)},
@@ -44,10 +45,14 @@ Json order_json(const OrderRecord& order) {
                {"bytesDone", order.bytes_done()},
                {"bytesTotal", order.bytes_total()},
                {"bytesReceived", order.bytes_received},
-               {"durationSeconds", order.duration_seconds()},
+               {"durationSeconds", shown_seconds(order, record)},
                {"payloads", Json::array()}};
   if (order.next_try != 0) json["nextTry"] = format_utc(order.next_try);
   if (order.error) json["error"] = error_json(*order.error);
+  if (order.timing && order.timing->took_seconds) {
+    json["tookSeconds"] = *order.timing->took_seconds;
+    json["sinceLockSeconds"] = order.timing->since_lock_seconds.value_or(0);
+  }
   if (order.state == State::kDownloading && order.bytes_per_second > 0)
     json["remainingSeconds"] = bytes_to_go(order) / order.bytes_per_second;
   for (const ImageProgress& image : order.images)
@@ -113,7 +118,8 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
   if (!record.attack.empty()) json["attack"] = record.attack;
   if (!record.data_month.empty())
     json["meteredData"] = {{"month", record.data_month}, {"bytes", record.data_bytes}};
-  for (const OrderRecord& order : record.orders) json["orders"].push_back(order_json(order));
+  for (const OrderRecord& order : record.orders)
+    json["orders"].push_back(order_json(order, record));
   for (const auto& [id, verdict] : sources.licences)
     json["functions"].push_back(function_json(id, verdict));
   for (const auto& [slot, held] : record.slots)
@@ -188,7 +194,7 @@ Result<std::string> updates(Disk& disk, const Layout& layout, StatusForm form) {
     if (order.state == State::kActive || order.state == State::kDeactivated) continue;
     for (const ImageProgress& image : order.images) {
       const std::uint64_t bytes = image.payload() != nullptr ? image.payload()->length : 0;
-      const std::uint64_t minutes = (image.duration_seconds + 59) / 60;
+      const std::uint64_t minutes = (shown_seconds(order, record) + 59) / 60;
       list.push_back({{"order", order.id.text()},
                       {"state", to_string(order.state)},
                       {"image", image.name.text()},

@@ -72,6 +72,12 @@ constexpr Row kTable[] = {
         "Commence à l'heure choisie : {}",
         "Inizia all'ora scelta: {}",
         "Begint op het gekozen tijdstip: {}"}},
+    {Text::kPackageCondition, {
+        "Für dieses Update: {}",
+        "For this update: {}",
+        "Pour cette mise à jour : {}",
+        "Per questo aggiornamento: {}",
+        "Voor deze update: {}"}},
     {Text::kPrivateMode, {
         "Privatmodus ist eingeschaltet: kein Download, keine Meldungen.",
         "Private mode is on: no download, no reports.",
@@ -337,6 +343,7 @@ Text text_of(Condition condition) {
     case Condition::kTractionBattery: return Text::kChargeTraction;
     case Condition::kLowVoltageBattery: return Text::kChargeLowVoltage;
     case Condition::kOwnerTime: return Text::kOwnerTime;
+    case Condition::kPackage: return Text::kPackageCondition;
   }
   LAYBY_ASSERT(false);
 }

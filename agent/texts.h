@@ -29,7 +29,8 @@ enum class Text : std::uint8_t {
   kUnplugCable,
   kChargeTraction,  // percent that the package asks for
   kChargeLowVoltage,
-  kOwnerTime,  // time
+  kOwnerTime,         // time
+  kPackageCondition,  // the package's own text
   // what else an order waits for
   kPrivateMode,
   kNoConnection,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/durations.h"
+#include "agent/requirements.h"
 #include "base/assert.h"
 #include "base/time_text.h"
 
@@ -31,7 +33,7 @@ constexpr std::string_view kReportedSignals[] = {
     vss::kLowVoltageBattery,
 };
 
-std::map<std::string, std::string> reported(const Facts& facts) {
+std::map<std::string, std::string> reported(const Facts& facts, const Requirements& needs) {
   std::map<std::string, std::string> values;
   const auto note = [&](const std::string& name, const Signal& signal) {
     if (values.size() < kReportedSignalsMax)
@@ -40,6 +42,12 @@ std::map<std::string, std::string> reported(const Facts& facts) {
   for (const std::string_view name : kReportedSignals) {
     const auto found = facts.signals().find(std::string(name));
     if (found != facts.signals().end()) note(found->first, found->second);
+  }
+  for (const PackageDemand& demand : needs.package) {
+    for (const manifest::SignalTest& test : demand.expression.tests()) {
+      const auto found = facts.signals().find(test.signal);
+      if (found != facts.signals().end()) note(found->first, found->second);
+    }
   }
   for (const auto& [name, signal] : facts.signals())
     if (name.starts_with(vss::kDoorPrefix)) note(name, signal);
@@ -81,10 +89,10 @@ bool shows_to_driver(const OrderRecord& order) {
          order.images.front().slot.kind() == manifest::ImageKind::kMap;
 }
 
-std::vector<std::string> names(const std::vector<Reason>& reasons) {
-  std::vector<std::string> out;
-  for (const Reason& reason : reasons) out.emplace_back(to_string(reason.condition));
-  return out;
+// From the end of an installation that failed until the next one may begin (P4.5): the second try
+// comes with the next exit-and-lock, and what failed twice is not helped by hurry.
+constexpr UnixSeconds pause_seconds(std::uint32_t attempts) {
+  return attempts < 2 ? 0 : 600;
 }
 
 }  // namespace
@@ -98,6 +106,7 @@ void Work::apply(OrderRecord& order, Event event) {
   order.since = time_.now();
   order.waiting_for.clear();
   order.next_try = 0;
+  order.latch = {};
   step_began_ms_ = clock_.monotonic_ms();
 }
 
@@ -128,11 +137,15 @@ Result<void> Work::resume() {
       apply(order, Event::kStepFailed);
     }
   }
-  step_began_ms_ = clock_.monotonic_ms();
+  hold();
   changed = licences_.catch_up(journal_.record()) || changed;
   if (changed) TRY_VOID(journal_.save());
   installer_.sweep(journal_.record());
   return {};
+}
+
+void Work::hold() {
+  step_began_ms_ = began_ms_ = clock_.monotonic_ms();
 }
 
 // ---- past the point of no return ----------------------------------------------------------------
@@ -151,9 +164,15 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
   OrderRecord& order = *started;
   Record& record = journal_.record();
   if (shows_to_driver(order) && is_driven(facts, clock_.now() * 1000)) {
-    step_began_ms_ = clock_.monotonic_ms();  // the car's silence is not counted while it drives
+    hold();  // neither the car's silence nor the time is counted while it drives
+    if (order.timing) order.timing->had_to_wait = true;
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
+  }
+  if (is_overdue(order)) {
+    order.error = Error(ErrorCode::kInstallFailed, "the activation was not over in ten minutes");
+    TRY_VOID(move(order, Event::kStepFailed));
+    return Did::kSomething;
   }
   switch (order.state) {
     case State::kInstalling: {
@@ -167,6 +186,8 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
       const auto event = installer_.confirm(order, record);
       if (!event) return step_failed(order, event.error());
       order.error.reset();
+      const bool is_whole = order.resumptions == 0 && order.timing && !order.timing->had_to_wait;
+      note_end(order, record, time_.now(), is_whole ? Measure::kWhole : Measure::kInterrupted);
       TRY_VOID(move(order, *event));
       downloads_.discard(order);
       installer_.sweep(record);
@@ -186,8 +207,18 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
   LAYBY_ASSERT(false);
 }
 
+// A function that is not switched in time goes back (P4.6); larger things take what they take.
+bool Work::is_overdue(const OrderRecord& order) const {
+  const bool is_function =
+      order.images.empty() || order.images.front().slot.kind() == manifest::ImageKind::kFunction;
+  const bool is_switched = order.state != State::kInstalling && order.state != State::kActivating;
+  return is_function && !is_switched &&
+         clock_.monotonic_ms() - began_ms_ >= kFunctionSecondsMax * 1000;
+}
+
 Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
-  const Verdict verdict = evaluate(facts, order.requirements(), std::nullopt, clock_.now() * 1000);
+  const Requirements needs = requirements_of(order, journal_.record());
+  const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
   // What has started goes on when a door is opened. Once it had to wait, everything counts again.
   const bool had_to_wait = !order.waiting_for.empty();
   std::vector<std::string> waits;
@@ -198,8 +229,9 @@ Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
   if (facts.signals().empty())
     return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
   if (!waits.empty()) {
+    if (order.timing) order.timing->had_to_wait = true;
     TRY_VOID(note_waits(order, std::move(waits)));
-    step_began_ms_ = clock_.monotonic_ms();
+    hold();
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
@@ -240,7 +272,10 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
   const bool is_whole = std::all_of(order.images.begin(), order.images.end(),
                                     [](const auto& image) { return image.complete; });
   const Event retry = is_whole ? Event::kRolledBack : Event::kDamaged;
-  TRY_VOID(move(order, again ? retry : Event::kGiveUp));
+  apply(order, again ? retry : Event::kGiveUp);
+  const UnixSeconds pause = pause_seconds(order.attempts);
+  if (again && is_whole && pause > 0) order.next_try = clock_.now() + pause;
+  TRY_VOID(journal_.save());
   if (!again) {
     downloads_.discard(order);
     installer_.sweep(journal_.record());
@@ -254,6 +289,8 @@ Result<Work::Did> Work::look_at_car(const Facts& facts) {
   const std::int64_t now_ms = clock_.now() * 1000;
   const bool is_locked = is_left_and_locked(facts, now_ms);
   const bool entered = is_entered(facts, now_ms);
+  if (entered) locked_since_ = 0;
+  if (is_locked && locked_since_ == 0) locked_since_ = time_.now();
   for (OrderRecord& order : journal_.record().orders) {
     if (order.state == State::kDownloaded && entered && !order.seen_open) {
       order.seen_open = true;
@@ -274,12 +311,13 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
   if (order.state == State::kDownloaded) {
     std::vector<std::string> waits;
     if (waits_for_licence(order)) waits.emplace_back(to_string(Wait::kLicence));
+    if (pauses(order)) waits.emplace_back(to_string(Wait::kRetryPause));
     if (!(order.seen_open && is_locked)) {
       waits.emplace_back(to_string(Wait::kExitAndLock));
       // What else is missing is named from the beginning (P4.3), not only once the car is locked.
-      const Verdict verdict =
-          evaluate(facts, order.requirements(), std::nullopt, clock_.now() * 1000);
-      for (std::string& name : names(verdict.reasons)) waits.push_back(std::move(name));
+      const Requirements needs = requirements_of(order, journal_.record());
+      const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
+      for (std::string& name : names_of(verdict.reasons, needs)) waits.push_back(std::move(name));
     }
     if (!waits.empty()) {
       TRY_VOID(note_waits(order, std::move(waits)));
@@ -294,12 +332,22 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     TRY_VOID(note_waits(order, {std::string(to_string(Wait::kLicence))}));
     return Did::kNothing;
   }
+  const Requirements needs = requirements_of(order, journal_.record());
   const Verdict verdict =
-      evaluate(facts, order.requirements(), owner_time(facts), clock_.now() * 1000);
+      evaluate(facts, needs, owner_time(facts), clock_.now() * 1000, order.latch);
+  order.latch = verdict.latch;
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
   if (verdict.ask_again_at != 0) due_at(verdict.ask_again_at);
-  TRY_VOID(note_waits(order, names(verdict.reasons)));
+  TRY_VOID(note_waits(order, names_of(verdict.reasons, needs)));
   return Did::kNothing;
+}
+
+// A wall clock that was set back must not put the next try off for ever.
+bool Work::pauses(const OrderRecord& order) {
+  const bool is_paused =
+      order.next_try > clock_.now() && order.next_try <= clock_.now() + kRetrySecondsMax;
+  if (is_paused) due_at(order.next_try);
+  return is_paused;
 }
 
 Result<Work::Did> Work::begin(OrderRecord& order) {
@@ -311,11 +359,14 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   }
   // The last moment: the car may have changed while the rest was looked at.
   const Facts& now = vehicle_.facts();
-  const Verdict verdict = evaluate(now, order.requirements(), owner_time(now), clock_.now() * 1000);
+  const Requirements needs = requirements_of(order, journal_.record());
+  const Verdict verdict = evaluate(now, needs, owner_time(now), clock_.now() * 1000, order.latch);
   if (verdict.answer != Verdict::Answer::kYes) return Did::kNothing;
   ++order.attempts;
   order.resumptions = 0;
-  order.conditions = reported(now);
+  order.conditions = reported(now, needs);
+  note_begin(order, journal_.record(), locked_since_, time_.now());
+  began_ms_ = clock_.monotonic_ms();
   TRY_VOID(move(order, Event::kBegin));
   return Did::kSomething;
 }

@@ -47,6 +47,8 @@ class Work {
   Result<void> resume();
   // Before the other looks of a step.
   void begin_step() { next_due_ = 0; }
+  // The car cannot be asked for anything now, and that is nobody's failure: deadlines begin anew.
+  void hold();
   // Takes what is past the point of no return one step further. The switch itself waits while
   // somebody drives: after a power cut, or a long preparation, the car may not stand any more.
   Result<Did> advance_started(const Facts& facts);
@@ -76,6 +78,8 @@ class Work {
   OrderRecord* started_order() const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
+  bool is_overdue(const OrderRecord& order) const;
+  bool pauses(const OrderRecord& order);
   Result<Did> roll_back(OrderRecord& order);
   bool is_blocked(const OrderRecord& order) const;
   Result<Did> take_licence(OrderRecord& order);
@@ -95,6 +99,8 @@ class Work {
   const DataBudget& budget_;
   UnixSeconds next_due_ = 0;
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
+  std::int64_t began_ms_ = 0;       // of the installation, in this run of the agent
+  UnixSeconds locked_since_ = 0;    // the car stands left and locked; 0: it does not
   // Monotonic; of keep_terms, after a failure. For each by itself: one that fails for ever must not
   // keep the others on.
   std::map<manifest::FunctionId, std::int64_t> next_term_ms_;

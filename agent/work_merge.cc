@@ -18,6 +18,7 @@ ImageProgress progress_of(const manifest::PlannedImage& planned) {
   image.duration_seconds = facts.duration_seconds;
   image.battery_percent_min = facts.battery_percent_min;
   image.network = facts.network;
+  image.conditions = facts.conditions;
   if (facts.licence_key) {
     const auto key = manifest::to_canonical(facts.licence_key->to_json());
     LAYBY_ASSERT(key.has_value());  // it was read from canonical JSON

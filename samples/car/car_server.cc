@@ -73,7 +73,21 @@ class Server {
   // All that has arrived; a peer that is gone or talks nonsense is dropped.
   void serve_peers() {
     for (Peer& peer : peers_) peer.gone = peer.gone || !serve(peer);
+    finish_slow();
     peers_.remove_if([](const Peer& peer) { return peer.gone; });
+  }
+
+  // What the car is slow to do, once its time has come.
+  void finish_slow() {
+    for (auto at = slow_.begin(); at != slow_.end();) {
+      const bool is_gone = at->peer->gone;
+      if (!is_gone && unix_ms() < at->due_ms) {
+        ++at;
+        continue;
+      }
+      if (!is_gone) at->peer->gone = !reply_to(*at->peer, at->request);
+      at = slow_.erase(at);
+    }
   }
 
   void publish() {
@@ -88,6 +102,12 @@ class Server {
   }
 
  private:
+  struct Slow {
+    Peer* peer;
+    Json request;
+    std::int64_t due_ms;
+  };
+
   bool send_signals(Peer& peer) {
     Json list = Json::object();
     for (const auto& [name, value] : signals(car_))
@@ -108,6 +128,18 @@ class Server {
   }
 
   bool answer(Peer& peer, const Json& request) {
+    const auto id = manifest::uint_field(request, "id");
+    const auto what = manifest::text_field(request, "do");
+    if (!id || !what) return false;
+    const std::int64_t slow_ms = 1000 * std::stoll(car_.controls.at("slow_seconds"));
+    if (slow_ms > 0 && (*what == "activate" || *what == "boot" || *what == "reload")) {
+      slow_.push_back({&peer, request, unix_ms() + slow_ms});
+      return true;
+    }
+    return reply_to(peer, request);
+  }
+
+  bool reply_to(Peer& peer, const Json& request) {
     const auto id = manifest::uint_field(request, "id");
     const auto what = manifest::text_field(request, "do");
     if (!id || !what) return false;
@@ -142,6 +174,7 @@ class Server {
   CarState car_;
   std::int64_t signals_ms_;
   std::list<Peer> peers_;
+  std::list<Slow> slow_;
 };
 
 }  // namespace

@@ -75,6 +75,8 @@ constexpr Control kControls[] = {
      [](const std::string& v) { return v == "none" || parse_utc(v).has_value(); }},
     {"vin", "none",
      [](const std::string& v) { return v == "none" || manifest::Vin::parse(v).has_value(); }},
+    {"slow_seconds", "0",
+     [](const std::string& v) { return is_number(v) && v.find_first_of(".-") == v.npos; }},
     {"fail_health", "0", is_switch},
     {"fail_activate", "0", is_switch},
     {"fail_reload", "0", is_switch},
@@ -147,6 +149,9 @@ Result<CarState> decode(const Json& json) {
   const Json& controls = *TRY(manifest::object_field(json, "controls"));
   for (auto at = controls.begin(); at != controls.end(); ++at)
     TRY_VOID(set_control(car, at.key(), TRY(manifest::text_field(controls, at.key()))));
+  const Json& extra = *TRY(manifest::object_field(json, "extra"));
+  for (auto at = extra.begin(); at != extra.end(); ++at)
+    TRY_VOID(set_control(car, at.key(), TRY(manifest::text_field(extra, at.key()))));
   for (const Json& function : *TRY(manifest::array_field(json, "functions"))) {
     ActiveFunction& active = car.functions[TRY(manifest::text_field(function, "id"))];
     active.package = TRY(manifest::text_field(function, "package"));
@@ -172,6 +177,11 @@ CarState new_car() {
 }
 
 Result<void> set_control(CarState& car, const std::string& name, const std::string& value) {
+  if (name.starts_with("Vehicle.")) {
+    car.extra[name] = value;
+    if (value == "none") car.extra.erase(name);
+    return {};
+  }
   for (const Control& control : kControls) {
     if (control.name != name) continue;
     if (!control.takes(value))
@@ -209,6 +219,7 @@ std::map<std::string, std::string> signals(const CarState& car) {
   if (car.controls.at("vin") != "none") add("vin", vss::kVin, car.controls.at("vin"));
   add("doors", vss::kDoorCount, "4");
   add_doors(car, without, out);
+  for (const auto& [name, value] : car.extra) out[name] = value;
   return out;
 }
 
@@ -226,6 +237,7 @@ Result<CarState> load_car(const std::string& path) {
 Result<void> save_car(const std::string& path, const CarState& car) {
   Json json = describe(car);
   json["controls"] = car.controls;
+  json["extra"] = car.extra;
   RealDisk disk;
   return replace_file(disk, path, as_bytes(TRY(manifest::to_wire(json))));
 }

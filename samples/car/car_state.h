@@ -24,6 +24,7 @@ struct RegionSeen {
 
 struct CarState {
   std::map<std::string, std::string> controls;  // as `layby-car set` takes them
+  std::map<std::string, std::string> extra;     // signals that no control stands for, by VSS name
   std::map<std::string, ActiveFunction> functions;
   std::string software_booted;
   std::string software_confirmed;
@@ -42,6 +43,7 @@ struct CarState {
 // Parked, locked, unplugged, charged: all is well.
 CarState new_car();
 
+// A name that begins with "Vehicle." is a signal of its own: any value, `none` takes it away.
 // kInvalidArgument for an unknown name or a value that the name does not take.
 Result<void> set_control(CarState& car, const std::string& name, const std::string& value);
 

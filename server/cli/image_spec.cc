@@ -146,7 +146,8 @@ Result<PreparedImage> prepare_image(Disk& disk, const ImageSpec& spec,
                              .licence_key = {}};
   if (kind == manifest::ImageKind::kFunction) facts.licence_key = licence_key;
   if (!spec.network.empty()) facts.network = TRY(manifest::parse_network_need(spec.network));
-  TRY_CONTEXT(manifest::check_conditions(facts), name.text());
+  if (auto readable = manifest::check_conditions(facts); !readable)
+    return fail(std::move(readable.error()).with_context(name.text()));
   return PreparedImage{.entry = {.name = name,
                                  .length = digests.length,
                                  .sha256 = digests.sha256,

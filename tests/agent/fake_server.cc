@@ -151,11 +151,11 @@ void FakeServer::publish(const ImageSpec& spec) {
                              .facts = {.kind = name.kind(),
                                        .slot = name.slot(),
                                        .version = std::string(name.version()),
-                                       .conditions = {},
+                                       .conditions = spec.conditions,
                                        .licence_key = {}},
                              .must_match = {}};
   entry.facts.release_counter = spec.release_counter;
-  entry.facts.duration_seconds = 120;
+  entry.facts.duration_seconds = spec.duration_seconds;
   entry.facts.battery_percent_min = spec.battery_percent_min;
   entry.facts.network = spec.network;
   if (name.kind() == manifest::ImageKind::kFunction)

@@ -27,6 +27,8 @@ struct ImageSpec {
   std::uint64_t release_counter = 1;
   std::uint64_t battery_percent_min = 40;
   manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
+  std::vector<manifest::PackageCondition> conditions{};
+  std::uint64_t duration_seconds = 120;
 };
 
 class FakeServer final : public agent::Transport {

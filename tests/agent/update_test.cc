@@ -1,6 +1,7 @@
 // Whole updates, from the order to what the car runs, with a fault at each state.
 #include <catch2/catch.hpp>
 #include <functional>
+#include <set>
 
 #include "agent/work.h"
 #include "base/time_text.h"

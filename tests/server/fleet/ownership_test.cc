@@ -1,5 +1,6 @@
 // Owners, secondary users, invitations, hand-over (P1.10), and the certificate of a car (P2.6).
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "server/fleet/invitation.h"
 #include "server/fleet/one_time_code.h"

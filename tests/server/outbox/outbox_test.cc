@@ -9,6 +9,7 @@
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <mutex>
+#include <set>
 #include <thread>
 
 #include "server/outbox/delivery.h"
