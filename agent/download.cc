@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "agent/software_slot.h"
 #include "base/assert.h"
 #include "base/limits.h"
 #include "crypto/random.h"
@@ -95,7 +96,8 @@ std::int64_t backoff_seconds(std::uint32_t failures_in_row) {
 Result<std::unique_ptr<ReadAt>> open_slot(Disk& disk, const Layout& layout,
                                           const manifest::Slot& slot, const SlotRecord& held) {
   const std::string path = layout.absolute(held.path);
-  if (slot.kind() != manifest::ImageKind::kMap) return disk.open_read(path);
+  if (slot.kind() == manifest::ImageKind::kSoftware) return open_software(disk, path, held.length);
+  if (slot.kind() == manifest::ImageKind::kFunction) return disk.open_read(path);
   return std::unique_ptr<ReadAt>(TRY(manifest::RegionImage::open(disk, path)));
 }
 
@@ -419,7 +421,9 @@ DownloadOutcome Downloads::read_back(OrderRecord& order, std::size_t index) {
   ImageProgress& image = order.images[index];
   open_.reset();
   const std::string path = layout_.staging(order, index, journal_.record());
-  const auto file = disk_.open_read(path);
+  const auto file = image.slot.kind() == manifest::ImageKind::kSoftware
+                        ? open_software(disk_, path, image.length)
+                        : disk_.open_read(path);
   if (!file) return unreadable(order, image, file.error());
   const auto digests = crypto::hash_all(**file, crypto::Hasher::With::kSha256);
   if (!digests) return unreadable(order, image, digests.error());

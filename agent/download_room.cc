@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "agent/download.h"
+#include "agent/software_slot.h"
 #include "base/limits.h"
 
 namespace layby::agent {
@@ -70,7 +71,20 @@ DownloadOutcome Downloads::check_room(OrderRecord& order) {
   for (std::size_t i = 0; i < order.images.size() && cleared; ++i)
     if (!order.images[i].complete) cleared = remove_staging(order, i);
   if (!cleared) return later(order, cleared.error());
-  const Needs needs = needs_of(order);
+  Needs needs = needs_of(order);
+  for (std::size_t i = 0; i < order.images.size(); ++i) {
+    const ImageProgress& image = order.images[i];
+    if (image.complete || image.slot.kind() != ImageKind::kSoftware) continue;
+    const std::string path = layout_.staging(order, i, journal_.record());
+    const auto device = device_bytes(disk_, path);
+    if (!device) continue;
+    if (*device < image.length)
+      return {.kind = Kind::kRefuse,
+              .error = Error(ErrorCode::kNotEnoughSpace,
+                             fmt::format("the slot {} has {} bytes, {} are needed", path, *device,
+                                         image.length))};
+    needs.images -= image.length;  // a device has its room
+  }
   const std::uint64_t needed = needs.images + needs.unpacked + kRoomReserveBytes;
   const auto free = disk_.free_bytes(layout_.directory());
   if (!free) return later(order, free.error());

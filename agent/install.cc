@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "agent/software_slot.h"
 #include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/region_image.h"
@@ -216,7 +217,7 @@ Result<void> Installer::place_package(const OrderRecord& order, std::size_t inde
 Result<void> Installer::check_software(const OrderRecord& order, const Record& record) {
   const ImageProgress& image = order.images.front();
   const std::string path = layout_.absolute(software_path(order, record));
-  return check_image(*TRY(disk_.open_read(path)), image, path);
+  return check_image(*TRY(open_software(disk_, path, image.length)), image, path);
 }
 
 Result<void> Installer::renew(const OrderRecord& order, Record& record) {

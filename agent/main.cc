@@ -9,6 +9,8 @@
 #include <filesystem>
 
 #include "agent/agent.h"
+#include "agent/boot_file.h"
+#include "agent/boot_vehicle.h"
 #include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
 #include "agent/pairing.h"
@@ -16,6 +18,7 @@
 #include "agent/socket_vehicle.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
+#include "agent/uboot_environment.h"
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "crypto/initialize.h"
@@ -58,6 +61,8 @@ struct Options {
   std::uint64_t rate_bytes_max = 0;
   std::string roaming = "news", map_regions = "owner", home_region;
   std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
+  std::string software_slot_a, software_slot_b;
+  std::string boot_control = "vehicle", kernel_command_line = "/proc/cmdline";
   bool until_idle = false;
   bool json = false;
 };
@@ -74,7 +79,9 @@ Result<FactoryState> factory_of(const Options& options) {
       .image_root_path = options.image_root,
       .ca_path = options.ca,
       .map_directories = {},
-      .software_path = options.software};
+      .software_path = options.software,
+      .software_slot_a = options.software_slot_a,
+      .software_slot_b = options.software_slot_b};
   for (const std::string& map : options.maps) {
     const std::size_t equals = map.find('=');
     if (equals == std::string::npos)
@@ -98,6 +105,7 @@ int run_provision(const Options& options) {
 }
 
 constexpr std::uint64_t kTokenBytesMax = 1024;
+constexpr std::size_t kCommandLineBytesMax = 4096;  // as the kernel has it
 
 int run_pair(const Options& options) {
   RealDisk disk;
@@ -236,6 +244,41 @@ Result<MapPolicy> maps_of(const Options& options) {
   return maps;
 }
 
+// A file of /proc has no size before it is read.
+Result<std::string> read_command_line(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "rbe");
+  if (file == nullptr) return fail(ErrorCode::kIo, "{} cannot be read", path);
+  std::string text(kCommandLineBytesMax, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), file));
+  std::fclose(file);
+  return text;
+}
+
+// The boot loader's side of the car, if it is ours to speak to.
+struct BootParts {
+  std::unique_ptr<BootControl> control;  // null: the vehicle does it itself
+  BootSlot running = BootSlot::kA;
+};
+
+Result<BootParts> boot_parts_of(Disk& disk, const Options& options) {
+  BootParts parts;
+  const std::string &spec = options.boot_control, file = "file:", uboot = "uboot:";
+  if (spec == "vehicle") return parts;
+  if (spec.starts_with(file)) {
+    parts.control = std::make_unique<BootFile>(disk, spec.substr(file.size()));
+  } else if (spec.starts_with(uboot)) {
+    auto environment = TRY(UbootEnvironment::open(disk, spec.substr(uboot.size())));
+    parts.control = std::make_unique<UbootEnvironment>(std::move(environment));
+  } else {
+    return fail(ErrorCode::kInvalidArgument, "--boot-control {}: vehicle, file:PATH or uboot:PATH",
+                spec);
+  }
+  TRY_VOID(parts.control->read().map([](const BootRecord&) {}));  // now, not in the first update
+  const std::string line = TRY(read_command_line(options.kernel_command_line));
+  parts.running = TRY_CONTEXT(booted_slot(line), options.kernel_command_line);
+  return parts;
+}
+
 int run_daemon(const Options& options) {
   RealDisk disk;
   const SystemClock clock;
@@ -266,7 +309,14 @@ int run_daemon(const Options& options) {
                                           .bytes_per_second_max = options.rate_bytes_max,
                                           .interrupted = [] { return stop_wanted != 0; }});
   if (!transport) return report(transport.error());
-  SocketVehicle vehicle(options.vehicle.substr(scheme.size()), clock);
+  auto boot = boot_parts_of(disk, options);
+  if (!boot)
+    return report(boot.error(),
+                  boot.error().code() == ErrorCode::kInvalidArgument ? kUsage : kFailed);
+  SocketVehicle car(options.vehicle.substr(scheme.size()), clock);
+  std::optional<BootVehicle> with_boot_control;
+  if (boot->control) with_boot_control.emplace(car, *boot->control, clock, boot->running);
+  Vehicle& vehicle = with_boot_control ? static_cast<Vehicle&>(*with_boot_control) : car;
   auto agent = Agent::open(disk, clock, **transport, vehicle,
                            {.state_directory = options.state,
                             .language = *language,
@@ -326,6 +376,12 @@ int main(int argc, char** argv) {
   provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
   provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
   provision_command->add_option("--software", options.software, "image of the head unit");
+  CLI::Option* slot_a =
+      provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
+  CLI::Option* slot_b =
+      provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
+  slot_a->needs(slot_b);
+  slot_b->needs(slot_a);
   CLI::App* pair_command =
       add_command(app, options, "pair", "join the fleet with the owner's code");
   pair_command->add_option("--code", options.code, "8 characters")->required();
@@ -335,6 +391,10 @@ int main(int argc, char** argv) {
   run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
+  run_command->add_option("--boot-control", options.boot_control,
+                          "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
+  run_command->add_option("--kernel-command-line", options.kernel_command_line,
+                          "file that says which slot was booted: layby.slot=a or b");
   run_command->add_option("--roaming", options.roaming, "nothing, news or payloads");
   run_command
       ->add_option("--data-budget-mib", options.data_budget_mib, "a month, metered; 0: no limit")

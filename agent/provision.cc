@@ -76,6 +76,23 @@ Result<SlotRecord> install_software(Disk& disk, const Layout& layout,
                     .path = path};
 }
 
+Result<void> link_software_slots(Disk& disk, const Layout& layout, const FactoryState& factory) {
+  if (factory.software_slot_a.empty() != factory.software_slot_b.empty() ||
+      (!factory.software_slot_a.empty() && factory.software_slot_a == factory.software_slot_b))
+    return fail(ErrorCode::kInvalidArgument, "software has two slots or none of its own");
+  if (factory.software_slot_a.empty()) return {};
+  const std::pair<std::string, std::string> links[] = {{"a.img", factory.software_slot_a},
+                                                       {"b.img", factory.software_slot_b}};
+  for (const auto& [name, device] : links) {
+    if (!device.starts_with('/'))
+      return fail(ErrorCode::kInvalidArgument, "{}: a slot's path begins with /", device);
+    TRY_VOID(disk.open_read(device).map([](const auto&) {}));
+    TRY_VOID(disk.remove(layout.software() + "/" + name));
+    TRY_VOID(disk.symlink(device, layout.software() + "/" + name));
+  }
+  return disk.sync_dir(layout.software());
+}
+
 Result<void> make_first_set(Disk& disk, const Layout& layout, const Record& record) {
   const std::string set = layout.set(record.map_set);
   TRY_VOID(disk.remove_tree(set));
@@ -110,6 +127,7 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
         layout.regions(), layout.sets()})
     TRY_VOID(disk.make_dirs(folder));
 
+  TRY_VOID(link_software_slots(disk, layout, factory));
   Record record;
   for (const auto& [region, directory] : factory.map_directories)
     record.slots.emplace(manifest::Slot::map(region),

@@ -16,6 +16,9 @@ struct FactoryState {
   std::string ca_path;
   std::map<manifest::RegionId, std::string> map_directories;
   std::string software_path;  // empty: none
+  // Block devices (or files) for the two software slots; empty: files in the state directory.
+  std::string software_slot_a{};
+  std::string software_slot_b{};
 };
 
 // kAlreadyExists if the directory is provisioned. What a broken-off attempt left is overwritten.

@@ -127,6 +127,10 @@ Result<void> SocketVehicle::check_software(const std::string& slot_path) {
   return command({{"do", "check"}, {"slot", slot_path}}, ErrorCode::kHealthCheckFailed);
 }
 
+Result<void> SocketVehicle::restart() {
+  return command({{"do", "restart"}}, ErrorCode::kActivationFailed);
+}
+
 Result<void> SocketVehicle::reload_maps(const std::string& set_path) {
   return command({{"do", "reload"}, {"set", set_path}}, ErrorCode::kActivationFailed);
 }

@@ -26,6 +26,7 @@ class SocketVehicle final : public Vehicle {
   Result<void> deactivate_function(const std::string& id) override;
   Result<void> boot_software(BootStep step, const std::string& slot_path) override;
   Result<void> check_software(const std::string& slot_path) override;
+  Result<void> restart() override;
   Result<void> reload_maps(const std::string& set_path) override;
   Result<void> show(const std::vector<std::string>& lines) override;
 

@@ -41,6 +41,12 @@ class Vehicle {
   // What runs now is well: kHealthCheckFailed with what is wrong, otherwise.
   virtual Result<void> check_software(const std::string& slot_path) = 0;
 
+  // Ends everything that runs on the head unit, this process too, and boots it again. Asked for
+  // only where the slots are chosen through boot control (boot_vehicle.h).
+  virtual Result<void> restart() {
+    return fail(ErrorCode::kUnsupported, "this car does not restart its head unit");
+  }
+
   // The live set of maps is now this directory: open it and prove that every region can be read.
   virtual Result<void> reload_maps(const std::string& set_path) = 0;
 

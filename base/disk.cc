@@ -50,6 +50,7 @@ class RealFile final : public File {
     const off_t end = ::lseek(fd_.get(), 0, SEEK_END);  // a block device has no st_size
     if (end < 0) return fail_errno("measuring", path_, errno);
     size_ = static_cast<std::uint64_t>(end);
+    is_device_ = S_ISBLK(st.st_mode);
     return {};
   }
 
@@ -84,6 +85,9 @@ class RealFile final : public File {
   }
 
   Result<void> truncate(std::uint64_t size) override {
+    // A device keeps its size; whoever writes an image to it knows how long that is.
+    if (is_device_ && size <= size_) return {};
+    if (is_device_) return fail_errno("truncating", path_, ENOSPC);
     if (::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
       return fail_errno("truncating", path_, errno);
     size_ = size;
@@ -110,6 +114,7 @@ class RealFile final : public File {
   Descriptor fd_;
   std::string path_;
   std::uint64_t size_;
+  bool is_device_ = false;
 };
 
 Result<std::unique_ptr<RealFile>> open_file(const std::string& path, int flags) {

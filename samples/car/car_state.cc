@@ -163,6 +163,7 @@ Result<CarState> decode(const Json& json) {
   car.activations = TRY(manifest::uint_field(json, "activations"));
   car.deactivations = TRY(manifest::uint_field(json, "deactivations"));
   car.boots = TRY(manifest::uint_field(json, "boots"));
+  car.restarts = TRY(manifest::uint_field(json, "restarts"));
   car.reloads = TRY(manifest::uint_field(json, "reloads"));
   return car;
 }
@@ -177,6 +178,10 @@ CarState new_car() {
 }
 
 Result<void> set_control(CarState& car, const std::string& name, const std::string& value) {
+  if (name == "software") {  // what a boot loader has booted
+    car.software_booted = car.software_confirmed = value;
+    return {};
+  }
   if (name.starts_with("Vehicle.")) {
     car.extra[name] = value;
     if (value == "none") car.extra.erase(name);
@@ -264,6 +269,7 @@ Json describe(const CarState& car) {
           {"activations", car.activations},
           {"deactivations", car.deactivations},
           {"boots", car.boots},
+          {"restarts", car.restarts},
           {"reloads", car.reloads}};
 }
 

@@ -35,6 +35,7 @@ struct CarState {
   std::uint64_t activations = 0;
   std::uint64_t deactivations = 0;
   std::uint64_t boots = 0;
+  std::uint64_t restarts = 0;
   std::uint64_t reloads = 0;
 
   bool on_trial() const { return software_booted != software_confirmed; }
@@ -44,6 +45,7 @@ struct CarState {
 CarState new_car();
 
 // A name that begins with "Vehicle." is a signal of its own: any value, `none` takes it away.
+// `software` is the slot that a boot loader has booted.
 // kInvalidArgument for an unknown name or a value that the name does not take.
 Result<void> set_control(CarState& car, const std::string& name, const std::string& value);
 

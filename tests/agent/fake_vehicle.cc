@@ -112,6 +112,12 @@ Result<void> FakeVehicle::check_software(const std::string& slot_path) {
   return {};
 }
 
+Result<void> FakeVehicle::restart() {
+  TRY_VOID(enter("restart"));
+  ++restarts;
+  return {};
+}
+
 Result<void> FakeVehicle::reload_maps(const std::string& set_path) {
   TRY_VOID(enter("reload " + set_path));
   if (fail_reload > 0) {

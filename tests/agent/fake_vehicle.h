@@ -54,6 +54,8 @@ class FakeVehicle final : public agent::Vehicle {
   Result<void> deactivate_function(const std::string& id) override;
   Result<void> boot_software(agent::BootStep step, const std::string& slot_path) override;
   Result<void> check_software(const std::string& slot_path) override;
+  Result<void> restart() override;
+  int restarts = 0;  // of the head unit, asked for
   Result<void> reload_maps(const std::string& set_path) override;
   Result<void> show(const std::vector<std::string>& lines) override;
 

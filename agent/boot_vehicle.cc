@@ -1,0 +1,68 @@
+#include "agent/boot_vehicle.h"
+
+#include "base/assert.h"
+
+namespace layby::agent {
+namespace {
+
+// A head unit that was asked to restart and did not is asked once more.
+constexpr std::int64_t kRestartMs = 120'000;
+
+// The layout has two: software/a.img and software/b.img.
+Result<BootSlot> slot_of(const std::string& path) {
+  for (const BootSlot slot : {BootSlot::kA, BootSlot::kB})
+    if (path.ends_with("/" + std::string(to_string(slot)) + ".img")) return slot;
+  return fail(ErrorCode::kInvalidArgument, "{} is none of the two software slots", path);
+}
+
+}  // namespace
+
+Result<void> BootVehicle::restart_head_unit() {
+  if (!asked_ms_ || clock_.monotonic_ms() - *asked_ms_ >= kRestartMs) {
+    TRY_VOID(inner_.restart());
+    asked_ms_ = clock_.monotonic_ms();
+  }
+  return fail(ErrorCode::kUnavailable, "the head unit restarts");
+}
+
+Result<void> BootVehicle::try_slot(BootSlot slot) {
+  if (running_ == slot) return {};
+  BootRecord record = TRY(control_.read());
+  if (record.trial == slot && record.trial_left == 0)
+    return fail(ErrorCode::kActivationFailed, "slot {} did not come up in {} boots",
+                to_string(slot), kTrialBoots);
+  if (record.trial != slot) {
+    record.trial = slot;
+    record.trial_left = kTrialBoots;
+    TRY_VOID(control_.write(record));
+  }
+  return restart_head_unit();
+}
+
+Result<void> BootVehicle::boot_software(BootStep step, const std::string& slot_path) {
+  const BootSlot slot = TRY(slot_of(slot_path));
+  const BootRecord only{.kept = slot};
+  switch (step) {
+    case BootStep::kTrial: return try_slot(slot);
+    case BootStep::kKeep:
+      if (running_ != slot)
+        return fail(ErrorCode::kConflict, "slot {} runs and not {}", to_string(running_),
+                    to_string(slot));
+      if (TRY(control_.read()) == only) return {};
+      return control_.write(only);
+    case BootStep::kRevert:
+      if (TRY(control_.read()) != only) TRY_VOID(control_.write(only));
+      return running_ == slot ? Result<void>{} : restart_head_unit();
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<void> BootVehicle::check_software(const std::string& slot_path) {
+  const BootSlot slot = TRY(slot_of(slot_path));
+  if (running_ != slot)
+    return fail(ErrorCode::kHealthCheckFailed, "slot {} runs and not {}", to_string(running_),
+                to_string(slot));
+  return inner_.check_software(slot_path);
+}
+
+}  // namespace layby::agent

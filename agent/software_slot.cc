@@ -1,0 +1,42 @@
+#include "agent/software_slot.h"
+
+namespace layby::agent {
+namespace {
+
+class FirstBytes final : public ReadAt {
+ public:
+  FirstBytes(std::unique_ptr<ReadAt> whole, std::uint64_t length)
+      : whole_(std::move(whole)), length_(length) {}
+  std::uint64_t size() const override { return length_; }
+  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
+    if (offset > length_ || out.size() > length_ - offset)
+      return fail(ErrorCode::kIo, "{} bytes at {} reach past the end of the image at {}",
+                  out.size(), offset, length_);
+    return whole_->read_at(offset, out);
+  }
+
+ private:
+  std::unique_ptr<ReadAt> whole_;
+  const std::uint64_t length_;
+};
+
+}  // namespace
+
+std::optional<std::uint64_t> device_bytes(Disk& disk, const std::string& path) {
+  const auto status = disk.status(path);
+  if (!status || status->kind != FileStatus::Kind::kSymlink) return std::nullopt;
+  const auto device = disk.open_read(path);
+  return device ? (*device)->size() : 0;
+}
+
+Result<std::unique_ptr<ReadAt>> open_software(Disk& disk, const std::string& path,
+                                              std::uint64_t length) {
+  const auto device = device_bytes(disk, path);
+  if (!device) return disk.open_read(path);
+  if (*device < length)
+    return fail(ErrorCode::kWrongImage, "{} has {} bytes, the image {}", path, *device, length);
+  auto whole = TRY(disk.open_read(path));
+  return std::unique_ptr<ReadAt>(std::make_unique<FirstBytes>(std::move(whole), length));
+}
+
+}  // namespace layby::agent
