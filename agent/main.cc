@@ -358,6 +358,27 @@ CLI::App* add_command(CLI::App& app, Options& options, const char* name, const c
   return command;
 }
 
+void add_run_options(CLI::App* run_command, Options& options) {
+  run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
+  run_command->add_option("--language", options.language, "where the car says none");
+  run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
+  run_command->add_option("--boot-control", options.boot_control,
+                          "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
+  run_command->add_option("--kernel-command-line", options.kernel_command_line,
+                          "file that says which slot was booted: layby.slot=a or b");
+  run_command->add_option("--roaming", options.roaming, "nothing, news or payloads");
+  run_command
+      ->add_option("--data-budget-mib", options.data_budget_mib, "a month, metered; 0: no limit")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 24));
+  run_command
+      ->add_option("--map-wifi-wait-hours", options.map_wifi_wait_hours, "then over any bearer")
+      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{24} * 366));
+  run_command->add_option("--map-regions", options.map_regions, "owner, announce or auto");
+  run_command->add_option("--home-region", options.home_region,
+                          "for --map-regions announce and auto");
+  run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -388,24 +409,7 @@ int main(int argc, char** argv) {
   pair_command->add_option("--partner-token-file", options.partner_token_file,
                            "the token of the partner in whose workshop it happens");
   CLI::App* run_command = add_command(app, options, "run", "the daemon");
-  run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
-  run_command->add_option("--language", options.language, "where the car says none");
-  run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
-  run_command->add_option("--boot-control", options.boot_control,
-                          "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
-  run_command->add_option("--kernel-command-line", options.kernel_command_line,
-                          "file that says which slot was booted: layby.slot=a or b");
-  run_command->add_option("--roaming", options.roaming, "nothing, news or payloads");
-  run_command
-      ->add_option("--data-budget-mib", options.data_budget_mib, "a month, metered; 0: no limit")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 24));
-  run_command
-      ->add_option("--map-wifi-wait-hours", options.map_wifi_wait_hours, "then over any bearer")
-      ->check(CLI::Range(std::uint64_t{0}, std::uint64_t{24} * 366));
-  run_command->add_option("--map-regions", options.map_regions, "owner, announce or auto");
-  run_command->add_option("--home-region", options.home_region,
-                          "for --map-regions announce and auto");
-  run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
+  add_run_options(run_command, options);
   CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
   status_command->add_flag("--json", options.json);
   CLI::App* updates_command = add_command(app, options, "updates", "what is pending");

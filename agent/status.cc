@@ -133,13 +133,28 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-std::string order_text(const OrderRecord& order) {
+// What is known of time and bytes, in words.
+std::string progress_text(const OrderRecord& order, const Record& record) {
+  std::string out;
+  if (order.bytes_total() > 0)
+    out += fmt::format(", {} of {} bytes", order.bytes_done(), order.bytes_total());
+  if (order.state == State::kDownloading && order.bytes_per_second > 0)
+    out += fmt::format(", {} s left", bytes_to_go(order) / order.bytes_per_second);
+  if (order.timing && order.timing->took_seconds) {
+    out += fmt::format(", took {} s", *order.timing->took_seconds);
+  } else if (const std::uint64_t seconds = shown_seconds(order, record); seconds > 0) {
+    out += fmt::format(", takes about {} s", seconds);
+  }
+  return out;
+}
+
+std::string order_text(const OrderRecord& order, const Record& record) {
   std::string out =
       fmt::format("{} {}: {} since {}", order.id.text(), manifest::to_string(order.action),
                   to_string(order.state), format_utc(order.since));
   if (!order.waiting_for.empty()) out += ", waits for " + joined(order.waiting_for);
   if (order.next_try != 0) out += ", next try " + format_utc(order.next_try);
-  out += "\n";
+  out += progress_text(order, record) + "\n";
   for (const ImageProgress& image : order.images) {
     out += fmt::format("  {}", image.name.text());
     if (const manifest::Payload* payload = image.payload())
@@ -166,7 +181,7 @@ std::string to_text(const Sources& sources, Daemon daemon) {
     out += fmt::format("last poll {}, next {}\n", format_utc(record.poll_last),
                        format_utc(record.poll_next));
   if (record.poll_error) out += "last error of the poll: " + record.poll_error->message() + "\n";
-  for (const OrderRecord& order : record.orders) out += order_text(order);
+  for (const OrderRecord& order : record.orders) out += order_text(order, record);
   for (const auto& [id, verdict] : sources.licences)
     out += fmt::format("function {}: {}{}{}\n", id.text(), to_string(verdict.state),
                        verdict.until ? " until " + format_utc(*verdict.until) : "",

@@ -7,7 +7,7 @@
   shape       lines of at most 100 characters, functions of at most 70 lines, files of at most 700
   try         no TRY inside the braces of an initialiser, where GCC and clang leak (base/result.h has the rule)
   dead-files  every .cc stands in a CMakeLists.txt, every header is included somewhere
-  errors      base/error.h, base/error.cc and docs/error-codes.md say the same
+  errors      base/error.h, base/error.cc and docs/error-codes.md say the same, and for each what to do
   promises    docs/promises.md has a row for each promise, and every test that a row names exists
   faults      docs/faults.md has a row for each kind of update that tests/crash drives, every letter a test that exists
   text        no path of one machine, no registry host, no unfinished-work mark
@@ -311,6 +311,10 @@ class Tidy:
             if int(row.group(1)) in document:
                 self.found("docs/error-codes.md", number, "errors", f"{row.group(1)} stands there twice")
             document[int(row.group(1))] = row.group(2)
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) != 6 or not all(cells):
+                self.found("docs/error-codes.md", number, "errors",
+                           f"{row.group(1)}: number, name, when, and what driver, partner and operator should do")
         for number in sorted(code.keys() | document.keys()):
             if code.get(number) != document.get(number):
                 self.found("docs/error-codes.md", 1, "errors",

@@ -11,7 +11,7 @@ import tidy  # noqa: E402
 CLEAN = {
     "docs/architecture.md": "| `base` | bytes | – | fmt |\n| `server/shop` | orders | `base` | – |\n"
     "| `agent` | the car | `base` | curl |\n| `tests` | all | all | catch2 |\n",
-    "docs/error-codes.md": "| 4 | `io` | the disk |\n",
+    "docs/error-codes.md": "| 4 | `io` | the disk | wait | look | look |\n",
     "docs/promises.md": "".join(
         f"| {p} | short | {'`orders are kept (P1.1)`' if p == 'P1.1' else 'not yet'} |\n" for p in tidy.PROMISES
     ),
@@ -106,7 +106,10 @@ class TidyTest(unittest.TestCase):
         self.assert_found({"server/shop/bill.h": "\n"}, "server/shop/bill.h:1: dead-files")
 
     def test_an_error_code_without_its_row(self):
-        self.assert_found({"docs/error-codes.md": "| 4 | `disk` | the disk |\n"}, "errors", "4")
+        self.assert_found({"docs/error-codes.md": "| 4 | `disk` | the disk | wait | look | look |\n"}, "errors", "4")
+
+    def test_an_error_code_that_does_not_say_what_to_do(self):
+        self.assert_found({"docs/error-codes.md": "| 4 | `io` | the disk | wait |  | look |\n"}, "errors", "driver")
 
     def test_a_kind_of_update_without_faults(self):
         crash = {"tests/crash/whole_update.cc": '{"software", place_software},\n', "tests/crash/CMakeLists.txt": "x(whole_update.cc)\n"}

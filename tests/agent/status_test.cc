@@ -1,0 +1,108 @@
+// `status` explains itself: state, since when, waiting for what, next try, last error, bytes done of
+// needed, remaining time.
+#include "agent/status.h"
+
+#include <catch2/catch.hpp>
+
+#include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "tests/agent/world.h"
+
+using namespace layby;
+using namespace layby::agent;
+using namespace layby::tests;
+using manifest::Json;
+
+namespace {
+
+Json order_of(World& world) {
+  const auto text =
+      status(world.disk, world.clock, Layout(kState), Daemon::kRunning, StatusForm::kJson);
+  REQUIRE(text);
+  const Json json = manifest::parse_strict(as_bytes(*text), {.bytes_max = kMiB}).value();
+  REQUIRE(json["orders"].size() == 1);
+  return json["orders"][0];
+}
+
+std::string text_of(World& world) {
+  return status(world.disk, world.clock, Layout(kState), Daemon::kRunning, StatusForm::kText)
+      .value();
+}
+
+}  // namespace
+
+TEST_CASE("an order on its way says how far it is, what went wrong and when it goes on") {
+  World world;
+  world.publish_software();
+  const auto id = world.server.order({"software/hu-4/2.0.0.img"});
+  world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+    if (range.offset > 0) world.server.break_payload_after = 30'000;
+  };
+  world.run(3);
+  REQUIRE(world.state(id) == State::kDownloading);
+  const Json order = order_of(world);
+  CHECK(order["state"] == "downloading");
+  CHECK(order["since"] == format_utc(world.order(id)->since));
+  CHECK(order["bytesDone"].get<std::uint64_t>() > 0);
+  CHECK(order["bytesDone"].get<std::uint64_t>() < order["bytesTotal"].get<std::uint64_t>());
+  CHECK(order["waitingFor"] == Json::array({"connection"}));
+  CHECK(order["nextTry"] == format_utc(world.order(id)->next_try));
+  CHECK(order["error"]["code"] == 9);
+  CHECK(order["error"]["name"] == "unavailable");
+  CHECK(order["error"]["text"].get<std::string>().size() > 5);
+  CHECK(order["durationSeconds"] == 120);
+  const std::string text = text_of(world);
+  for (const char* part : {"downloading since", "waits for connection", "next try", " bytes",
+                           "takes about 120 s", "last error 9 (unavailable)"})
+    CHECK(text.find(part) != std::string::npos);
+}
+
+TEST_CASE("the remaining time is the missing bytes at the measured speed") {
+  World world;
+  world.publish_software();
+  const auto id = world.server.order({"software/hu-4/2.0.0.img"});
+  world.server.at_payload = [&](const std::string&, const ByteRange&) {
+    world.clock.advance_ms(2'000);
+  };
+  world.run(600, [&] {
+    return world.state(id) == State::kDownloading && world.order(id)->bytes_per_second > 0 &&
+           world.order(id)->bytes_done() < world.order(id)->bytes_total();
+  });
+  if (world.state(id) != State::kDownloading) return;  // it came in one run
+  const Json order = order_of(world);
+  const std::uint64_t missing = world.order(id)->bytes_total() - world.order(id)->bytes_done();
+  CHECK(order["remainingSeconds"] == missing / world.order(id)->bytes_per_second);
+}
+
+TEST_CASE("an order that waits says for what, one that failed when it is tried again (P4.5)") {
+  World world;
+  world.publish_function();
+  const auto id = world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  world.run(10);
+  CHECK(order_of(world)["waitingFor"][0] == "exit-and-lock");
+  world.vehicle.signals[std::string(vss::kCable)] = "true";
+  world.exit_and_lock();
+  world.run(10);
+  Json order = order_of(world);
+  CHECK(order["state"] == "waiting");
+  CHECK(order["waitingFor"] == Json::array({"charging-cable"}));
+  world.vehicle.signals[std::string(vss::kCable)] = "false";
+  world.vehicle.fail_activate = 2;
+  world.run(20);
+  world.exit_and_lock();
+  world.run(20);
+  order = order_of(world);
+  CHECK(order["state"] == "downloaded");
+  CHECK(order["attempts"] == 2);
+  CHECK(order["error"]["name"] == "activation-failed");
+  CHECK(order["nextTry"] == format_utc(world.order(id)->next_try));
+  CHECK(order["waitingFor"][0] == "retry-pause");
+  world.run(700);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 60));
+  order = order_of(world);
+  CHECK(order.contains("tookSeconds"));
+  CHECK(order.contains("sinceLockSeconds"));
+  CHECK_FALSE(order.contains("error"));
+}
