@@ -42,7 +42,7 @@ def ready(car, order):
 
 def audited(anna, order, word):
     records = anna("audit", VIN, "--limit", "1000")["records"]
-    return [x["data"] for x in records if x.get("order") == order and word in str(x["data"])]
+    return [x["data"].get("details", {}) for x in records if x.get("order") == order and word in str(x["data"])]
 
 
 def conditions(r, anna, car):
@@ -50,7 +50,7 @@ def conditions(r, anna, car):
         wrong = {**HOOD_CLOSED, "if": f"{HOOD} == false"}
         status, _, errors = publish_with(r, "--images", image_file(r, [package(r, "wrong", conditions=[wrong])]))
         check(status != 0, "it was published")
-        check("character 26" in errors, f"the place is not named: {errors}")
+        check("character 27" in errors, f"the place is not named: {errors}")
     with step("P4.1 a function with a condition of its own is ordered and downloaded"):
         r.publish([package(r, "hood", conditions=[HOOD_CLOSED]), package(r, "cruise"), package(r, "failing"),
                    r.map_image(rig.OLD_MAP, "NL", 1), r.map_image(rig.NEW_MAP, "NL", 2)])
@@ -100,7 +100,7 @@ def exit_and_lock(r, anna, car):
 
 def past_no_return(r, anna, car, order):
     with step("P4.2 P4.6 it starts within seconds after the last condition is met"):
-        car.set(slow_seconds="6")
+        car.set(slow_seconds=str(int(12 * rig.PATIENCE)))
         car.set(**{**rig.PARKED, "cable": "on"})
         time.sleep(1)
         car.set(cable="off")
@@ -110,10 +110,12 @@ def past_no_return(r, anna, car, order):
         check(time.monotonic() - begun < 5 * rig.PATIENCE, "it took longer than five seconds to begin")
     with step("P4.4 what has started is not stopped: by the owner, a driver who comes back, private mode, a killed agent"):
         wait_until("the server knows", lambda: r.order_state(anna, order) != "active", 5)
-        status, answer, _ = anna.attempt("order", "cancel", order)
-        car.set(driver="in", locked="no", private_mode="on")
         car.agent.kill()
         car.start_agent()
+        time.sleep(5 * rig.PATIENCE)  # it has asked the car again, which takes its time
+        check_equal(state_of(car, order), "activating", "state after the restart")
+        status, answer, _ = anna.attempt("order", "cancel", order)
+        car.set(driver="in", locked="no", private_mode="on")
         if status == 0:  # the car is faster than its report: then the cancellation becomes a deactivation
             check(answer["state"] in ("cancelling", "cancelled"), f"state after the cancellation: {answer['state']}")
         wait_until("it ends in success", lambda: "cruise" in [f["id"] for f in car.show()["functions"]], 60)
@@ -135,7 +137,7 @@ def measured(r, anna, car):
         check(known["tookSeconds"] <= known["durationSeconds"], f"longer than shown: {known}")
         check(known["sinceLockSeconds"] < 600, f"longer than ten minutes: {known}")
         r.wait_for_state(anna, order, "active")
-        told = [x["duration"] for x in audited(anna, order, "took_seconds")]
+        told = [x["duration"] for x in audited(anna, order, "took_seconds") if "duration" in x]
         check(told and told[-1]["took_seconds"] == known["tookSeconds"], f"the server was told {told}")
 
 
