@@ -47,6 +47,8 @@ Result<void> activate(const Json& request, CarState& car) {
 }
 
 Result<void> deactivate(const Json& request, CarState& car) {
+  // What is not on is off already: no control unit is asked.
+  if (!car.functions.contains(TRY(manifest::text_field(request, "function")))) return {};
   if (is_faulty(car, "fail_activate"))
     return fail(ErrorCode::kActivationFailed, "the control unit does not answer");
   car.functions.erase(TRY(manifest::text_field(request, "function")));
