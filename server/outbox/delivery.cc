@@ -69,12 +69,16 @@ struct Letter {
   std::uint64_t event = 0;
   std::string body;
   enum class From { kSequence, kDeadLetters } from = From::kSequence;
+  std::uint64_t attempts_before = 0;  // of a dead letter
 };
 
 struct Endpoint {
   Webhook webhook;
   WebhookState state;
-  std::deque<Letter> waiting;
+  std::deque<Letter> waiting;  // of the sequence
+  std::deque<Letter> resends;  // of the dead letters, sent again because an operator says so
+  bool look_for_resends = true;
+  bool resend_was_last = false;  // they take turns: neither holds up the other
   std::optional<Letter> sending;
   std::size_t unstored = 0;
   std::int64_t next_try_ms = 0;  // monotonic
@@ -102,11 +106,14 @@ struct Delivery::State {
   Result<void> look_for_changes();
   Result<void> step(Endpoint& endpoint);
   Result<void> read_more(Endpoint& endpoint);
+  Result<void> read_resends(Endpoint& endpoint);
+  static std::optional<Letter> next_letter(Endpoint& endpoint);
   void send(Endpoint& endpoint);
   void set_up(Endpoint& endpoint);
   Result<void> take_answers();
   Result<void> finish(Endpoint& endpoint, const std::string& error);
-  Result<void> put_to_dead_letters(Endpoint& endpoint, const Letter& letter,
+  Result<void> finish_resend(Endpoint& endpoint, const Letter& letter, const std::string& error);
+  Result<void> put_to_dead_letters(Endpoint& endpoint, Letter letter, std::uint64_t attempts,
                                    const std::string& error);
   // Stores how far it is, and what else `body` does; removes the endpoint where it is gone.
   Result<void> store(Endpoint& endpoint, const std::function<void(Change&)>& body);
@@ -126,6 +133,7 @@ Result<void> Delivery::State::look_for_changes() {
   }
   for (auto& [id, endpoint] : endpoints) {
     endpoint->caught_up = false;
+    endpoint->look_for_resends = true;
     if (!present.contains(id)) endpoint->removed = true;
   }
   for (auto& [id, webhook] : present) {
@@ -143,17 +151,25 @@ Result<void> Delivery::State::look_for_changes() {
   return {};
 }
 
-Result<void> Delivery::State::read_more(Endpoint& endpoint) {
-  const std::string& id = endpoint.webhook.id;
-  const std::string resends = resend_prefix(id);
-  for (const KeyValue& entry :
-       TRY(services.store.scan(resends, after_prefix(resends), kEventsRead))) {
-    const std::uint64_t event = TRY(event_of_key(entry.key));
-    const auto text = TRY(services.store.get(event_key(event)));
-    if (!text) return fail(ErrorCode::kCorrupt, "event {} is gone", event);
-    endpoint.waiting.push_back({.event = event, .body = *text, .from = Letter::From::kDeadLetters});
+// Also how often each was tried before: that is what is stored while it waits.
+Result<void> Delivery::State::read_resends(Endpoint& endpoint) {
+  const std::string prefix = resend_prefix(endpoint.webhook.id);
+  const std::vector<KeyValue> found =
+      TRY(services.store.scan(prefix, after_prefix(prefix), kEventsRead));
+  for (const KeyValue& entry : found) {
+    const DeadLetter dead = TRY(decode_dead_letter(entry.value));
+    const auto text = TRY(services.store.get(event_key(dead.event)));
+    if (!text) return fail(ErrorCode::kCorrupt, "event {} is gone", dead.event);
+    endpoint.resends.push_back({.event = dead.event,
+                                .body = *text,
+                                .from = Letter::From::kDeadLetters,
+                                .attempts_before = dead.attempts});
   }
-  if (!endpoint.waiting.empty()) return {};
+  endpoint.look_for_resends = found.size() == kEventsRead;
+  return {};
+}
+
+Result<void> Delivery::State::read_more(Endpoint& endpoint) {
   // The end first: what lands later is for the next look.
   const std::uint64_t end = services.events->visible_end();
   while (endpoint.waiting.empty()) {
@@ -179,15 +195,27 @@ Result<void> Delivery::State::read_more(Endpoint& endpoint) {
 }
 
 Result<void> Delivery::State::step(Endpoint& endpoint) {
-  if (endpoint.sending || endpoint.removed || endpoint.caught_up ||
-      endpoint.next_try_ms > clock.monotonic_ms())
+  if (endpoint.sending || endpoint.removed || endpoint.next_try_ms > clock.monotonic_ms())
     return {};
-  if (endpoint.waiting.empty()) TRY_VOID(read_more(endpoint));
-  if (endpoint.waiting.empty() || endpoint.removed) return {};
-  endpoint.sending = std::move(endpoint.waiting.front());
-  endpoint.waiting.pop_front();
-  send(endpoint);
+  if (endpoint.resends.empty() && endpoint.look_for_resends) TRY_VOID(read_resends(endpoint));
+  if (endpoint.waiting.empty() && !endpoint.caught_up) TRY_VOID(read_more(endpoint));
+  if (endpoint.removed) return {};
+  endpoint.sending = next_letter(endpoint);
+  if (endpoint.sending) send(endpoint);
   return {};
+}
+
+// An endpoint that does not take what is new is not asked to take what is old.
+std::optional<Letter> Delivery::State::next_letter(Endpoint& endpoint) {
+  const bool resend =
+      !endpoint.resends.empty() &&
+      (endpoint.waiting.empty() || (!endpoint.resend_was_last && endpoint.state.attempts == 0));
+  std::deque<Letter>& from = resend ? endpoint.resends : endpoint.waiting;
+  if (from.empty()) return std::nullopt;
+  endpoint.resend_was_last = resend;
+  Letter letter = std::move(from.front());
+  from.pop_front();
+  return letter;
 }
 
 // ---- sending ------------------------------------------------------------------------------------
@@ -250,7 +278,10 @@ Result<void> Delivery::State::take_answers() {
     curl_multi_remove_handle(multi.get(), easy);
     std::string error;
     if (code != CURLE_OK)
-      error = endpoint.error_text[0] != '\0' ? endpoint.error_text : curl_easy_strerror(code);
+      // It quotes names, and cuts where its buffer ends: what is stored must be UTF-8.
+      error = Error(ErrorCode::kUnavailable,
+                    endpoint.error_text[0] != '\0' ? endpoint.error_text : curl_easy_strerror(code))
+                  .message();
     else if (status < 200 || status > 299)
       error = fmt::format("status {}", status);
     if (Result<void> done = finish(endpoint, error); !done) result = std::move(done);
@@ -274,36 +305,56 @@ Result<void> Delivery::State::store(Endpoint& endpoint, const std::function<void
   return {};
 }
 
-Result<void> Delivery::State::put_to_dead_letters(Endpoint& endpoint, const Letter& letter,
+Result<void> Delivery::State::put_to_dead_letters(Endpoint& endpoint, Letter letter,
+                                                  std::uint64_t attempts,
                                                   const std::string& error) {
   const std::string& id = endpoint.webhook.id;
-  const DeadLetter dead{.event = letter.event,
-                        .attempts = endpoint.state.attempts,
-                        .at = clock.now(),
-                        .error = error};
-  endpoint.state.attempts = 0;
-  if (letter.from == Letter::From::kSequence) endpoint.state.after = letter.event;
-  TRY_VOID(store(endpoint, [&](Change& change) {
+  const DeadLetter dead{
+      .event = letter.event, .attempts = attempts, .at = clock.now(), .error = error};
+  const WebhookState before = endpoint.state;
+  const bool in_sequence = letter.from == Letter::From::kSequence;
+  if (in_sequence) {
+    endpoint.state.attempts = 0;
+    endpoint.state.after = letter.event;
+  }
+  const Result<void> stored = store(endpoint, [&](Change& change) {
     change.put(dead_letter_key(id, letter.event), encode_dead_letter(dead));
     change.erase(resend_key(id, letter.event));
-  }));
+  });
+  if (!stored) {
+    // It is in no list yet: it must not be passed over. Tried once more, and then put there.
+    endpoint.state = before;
+    if (in_sequence) --endpoint.state.attempts;
+    (in_sequence ? endpoint.waiting : endpoint.resends).push_front(std::move(letter));
+    return stored;
+  }
   observer(DeliveryResult::kDead);
   services.log(LogLevel::kError, "webhook gives up an event",
                {{"webhook", id}, {"event", std::to_string(letter.event)}, {"error", error}});
   return {};
 }
 
+// Once: what is refused again goes back at once, and holds up nothing that is new.
+Result<void> Delivery::State::finish_resend(Endpoint& endpoint, const Letter& letter,
+                                            const std::string& error) {
+  if (!error.empty()) {
+    observer(DeliveryResult::kFailed);
+    return put_to_dead_letters(endpoint, letter, letter.attempts_before + 1, error);
+  }
+  observer(DeliveryResult::kDelivered);
+  const std::string resend = resend_key(endpoint.webhook.id, letter.event);
+  return store(endpoint, [&](Change& change) { change.erase(resend); });
+}
+
 Result<void> Delivery::State::finish(Endpoint& endpoint, const std::string& error) {
   Letter letter = std::move(*endpoint.sending);
   endpoint.sending.reset();
   if (endpoint.removed) return {};
+  if (letter.from == Letter::From::kDeadLetters) return finish_resend(endpoint, letter, error);
   if (error.empty()) {
     observer(DeliveryResult::kDelivered);
     endpoint.state.attempts = 0;
     endpoint.state.error.clear();
-    const std::string resend = resend_key(endpoint.webhook.id, letter.event);
-    if (letter.from == Letter::From::kDeadLetters)
-      return store(endpoint, [&](Change& change) { change.erase(resend); });
     endpoint.state.after = letter.event;
     return ++endpoint.unstored >= kEventsUnstored ? store(endpoint, [](Change&) {})
                                                   : Result<void>{};
@@ -313,8 +364,8 @@ Result<void> Delivery::State::finish(Endpoint& endpoint, const std::string& erro
   endpoint.state.tried = clock.now();
   endpoint.state.error = error;
   endpoint.next_try_ms = clock.monotonic_ms() + backoff_ms(endpoint.state.attempts);
-  if (endpoint.state.attempts >= options.attempts_max)
-    return put_to_dead_letters(endpoint, letter, error);
+  if (const std::uint64_t attempts = endpoint.state.attempts; attempts >= options.attempts_max)
+    return put_to_dead_letters(endpoint, std::move(letter), attempts, error);
   endpoint.waiting.push_front(std::move(letter));  // before all later ones: the order is kept
   return store(endpoint, [](Change&) {});
 }
@@ -333,7 +384,9 @@ std::int64_t Delivery::State::pause_ms() const {
   std::int64_t pause = kSleepMsMax;
   const std::int64_t now_ms = clock.monotonic_ms();
   for (const auto& [id, endpoint] : endpoints) {
-    if (endpoint->sending || endpoint->caught_up || endpoint->removed) continue;
+    const bool idle =
+        endpoint->caught_up && endpoint->resends.empty() && !endpoint->look_for_resends;
+    if (endpoint->sending || idle || endpoint->removed) continue;
     pause = std::clamp<std::int64_t>(endpoint->next_try_ms - now_ms, 0, pause);
   }
   return pause;

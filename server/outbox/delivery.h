@@ -1,10 +1,11 @@
 // Sends outgoing events to webhooks: one thread, all endpoints side by side, each in order.
 //
 // An event is tried until the endpoint answers 2xx, with longer and longer pauses between the tries
-// (doubled each time, half of it by chance), and put to the dead letters after attempts_max. How
-// far an endpoint is, is stored after every few events and when it has them all: after a crash the
-// last few are sent again, with the same ids. Timestamps are the machine's, also in simulation
-// mode: receivers check their age.
+// (doubled each time, half of it by chance), and put to the dead letters after attempts_max. What
+// is sent again from there is tried once, in turn with what is new. How far an endpoint is, is
+// stored after every few events and when it has them all: after a crash the last few are sent
+// again, with the same ids. Timestamps are the machine's, also in simulation mode: receivers check
+// their age.
 #pragma once
 
 #include <functional>

@@ -87,9 +87,11 @@ Result<std::uint64_t> number(const std::string& text, std::string_view name) {
   return value;
 }
 
-void queue_again(Change& change, const std::string& id, std::uint64_t event) {
+// With what is known of it: refused again, it goes back.
+void queue_again(Change& change, const std::string& id, std::uint64_t event,
+                 const std::string& dead_letter) {
   change.erase(dead_letter_key(id, event));
-  change.put(resend_key(id, event), "");
+  change.put(resend_key(id, event), dead_letter);
 }
 
 Response queued(std::size_t count) {
@@ -122,8 +124,8 @@ Response post_webhook(const Services& services, const Request& request) {
       answer["secret"] = webhook.secret;
       return json_response(201, answer);
     };
-    Answer<Response> answer =
-        answer_once(services, request, caller, IdempotencyKeyIs::kOptional, make);
+    Answer<Response> answer = answer_once(services, request, caller, IdempotencyKeyIs::kOptional,
+                                          AnswerHolds::kSecret, make);
     if (answer) services.wake_outbox();
     return answer;
   }());
@@ -193,9 +195,10 @@ Response post_retry_one(const Services& services, const Request& request) {
     const std::string id = request.path_values.at("id");
     const std::uint64_t event = TRY(number(request.path_values.at("event"), "event"));
     TRY_VOID(commit_with_retry(services.store, [&](Change& change) -> Result<void> {
-      if (!TRY(change.get(webhook_key(id))) || !TRY(change.get(dead_letter_key(id, event))))
+      const auto dead = TRY(change.get(dead_letter_key(id, event)));
+      if (!dead || !TRY(change.get(webhook_key(id))))
         return fail(ErrorCode::kNotFound, "no dead letter {} of webhook {}", event, id);
-      queue_again(change, id, event);
+      queue_again(change, id, event, *dead);
       return {};
     }));
     services.wake_outbox();
@@ -213,7 +216,8 @@ Response post_retry_all(const Services& services, const Request& request) {
           if (!TRY(change.get(webhook_key(id))))
             return fail(ErrorCode::kNotFound, "no webhook {}", id);
           const auto dead = TRY(change.scan(prefix, after_prefix(prefix), kRetriesAtOnce));
-          for (const KeyValue& entry : dead) queue_again(change, id, TRY(event_of_key(entry.key)));
+          for (const KeyValue& entry : dead)
+            queue_again(change, id, TRY(event_of_key(entry.key)), entry.value);
           return dead.size();
         }));
     services.wake_outbox();

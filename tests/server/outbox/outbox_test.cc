@@ -132,7 +132,9 @@ class Endpoint {
 };
 
 struct OutboxWorld : ReadyWorld {
-  OutboxWorld() { server::add_outbox_routes(router, services); }
+  explicit OutboxWorld(server::Store* store = nullptr) : ReadyWorld(store) {
+    server::add_outbox_routes(router, services);
+  }
 
   void start(std::int64_t timeout_ms = 2'000, std::uint64_t attempts_max = 4) {
     auto opened = server::Delivery::open(services,
@@ -169,6 +171,9 @@ struct OutboxWorld : ReadyWorld {
       if (one["id"] == id) return one;
     return nullptr;
   }
+  Json dead_letters(const std::string& id) {
+    return get("/v1/webhooks/" + id + "/dead-letters", operator_token).body["dead_letters"];
+  }
   // One message each: a user joins.
   void make_events(int count) {
     for (int i = 0; i < count; ++i) {
@@ -182,6 +187,15 @@ struct OutboxWorld : ReadyWorld {
 
   std::unique_ptr<server::Delivery> delivery;
 };
+
+bool eventually(const std::function<bool()>& holds) {
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() > limit) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
 
 std::vector<std::uint64_t> ids_of(const std::vector<Received>& all) {
   std::vector<std::uint64_t> ids;
@@ -310,6 +324,86 @@ TEST_CASE("webhooks: what is given up lies with the dead letters and can be sent
   while (!arrived() && std::chrono::steady_clock::now() < limit)
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   CHECK(arrived());
+}
+
+TEST_CASE("webhooks: what is refused for good, sent again, holds up nothing that is new") {
+  OutboxWorld world;
+  std::atomic<std::uint64_t> refused_from{0}, refused_to{0};
+  Endpoint endpoint(
+      [&](std::uint64_t event) { return event >= refused_from && event < refused_to ? 422 : 200; });
+  const std::string id = world.hook(endpoint.url())["id"];
+  const auto newest = [&] {
+    const Answered list = world.get("/v1/events?limit=1000", world.operator_token);
+    return list.body["events"].back()["id"].get<std::uint64_t>();
+  };
+  refused_from = newest() + 1;
+  refused_to = refused_from + 5;
+  world.start(2'000, 2);
+  world.make_events(5);
+  REQUIRE(eventually([&] { return world.dead_letters(id).size() == 5; }));
+  const std::size_t before = endpoint.received().size();
+  CHECK(before == 10);
+  REQUIRE(world.post("/v1/webhooks/" + id + "/dead-letters/retry", world.operator_token).status ==
+          202);
+  world.make_events(5);
+  REQUIRE(endpoint.wait_for(before + 10));
+  REQUIRE(eventually([&] { return world.dead_letters(id).size() == 5; }));
+  // Once each, in turn with the new ones; and how often it was tried is not forgotten.
+  CHECK(endpoint.received().size() == before + 10);
+  for (const Json& dead : world.dead_letters(id)) CHECK(dead["attempts"] == 3);
+}
+
+namespace {
+// Refuses to write dead letters while it is told to.
+class NoDeadLetters final : public server::Store {
+ public:
+  explicit NoDeadLetters(server::Store& inner) : inner_(inner) {}
+  Result<std::optional<std::string>> get(std::string_view key) const override {
+    return inner_.get(key);
+  }
+  Result<std::vector<server::KeyValue>> scan(std::string_view begin, std::string_view end,
+                                             std::size_t limit) const override {
+    return inner_.scan(begin, end, limit);
+  }
+  Result<void> commit(const server::Batch& batch) override {
+    for (const server::Write& write : batch.writes) {
+      if (!refusing || !write.value || !write.key.starts_with("wh/d/")) continue;
+      ++refused;
+      return fail(ErrorCode::kDiskFull, "no space left");
+    }
+    return inner_.commit(batch);
+  }
+  Result<void> purge(const std::vector<server::KeyRange>& ranges) override {
+    return inner_.purge(ranges);
+  }
+  std::atomic<bool> refusing{true};
+  std::atomic<int> refused{0};
+
+ private:
+  server::Store& inner_;
+};
+}  // namespace
+
+TEST_CASE("webhooks: an event whose place among the dead letters cannot be written is not lost") {
+  TestServices base;
+  NoDeadLetters store(*base.store);
+  OutboxWorld world(&store);
+  std::atomic<std::uint64_t> poison{0};
+  Endpoint endpoint([&](std::uint64_t event) { return event == poison ? 422 : 200; });
+  const std::string id = world.hook(endpoint.url())["id"];
+  const Answered list = world.get("/v1/events?limit=1000", world.operator_token);
+  poison = list.body["events"].back()["id"].get<std::uint64_t>() + 1;
+  world.start(2'000, 2);
+  world.make_events(2);
+  REQUIRE(eventually([&] { return store.refused > 0; }));
+  // Nothing after it has been sent: it is neither delivered nor a dead letter.
+  CHECK(world.dead_letters(id).empty());
+  CHECK(endpoint.received().back().event == poison);
+  CHECK(world.listed(id)["after"] < poison.load());
+  store.refusing = false;
+  REQUIRE(eventually([&] { return world.dead_letters(id).size() == 1; }));
+  CHECK(world.dead_letters(id)[0]["event"] == poison.load());
+  CHECK(eventually([&] { return endpoint.received().back().event == poison + 1; }));
 }
 
 TEST_CASE("webhooks: a removed one gets nothing more, one of some types only these") {
