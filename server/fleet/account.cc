@@ -42,6 +42,7 @@ Result<TokenMark> decode_token(const Json& json) {
   token.expires = TRY(manifest::time_field(json, "expires"));
   token.scopes = TRY(decode_scopes(json));
   token.note = TRY(manifest::text_field(json, "note"));
+  if (manifest::find_field(json, "by")) token.by = TRY(manifest::text_field(json, "by"));
   return token;
 }
 
@@ -107,6 +108,10 @@ std::string token_key(std::string_view digest) {
   return "t/" + std::string(digest);
 }
 
+std::string erased_subject_key(std::string_view subject_at) {
+  return "x/subject/" + std::string(subject_at.substr(2));
+}
+
 std::string subject_key(std::string_view issuer, std::string_view subject) {
   // With the length, so that no two pairs run into the same text.
   const std::string both = fmt::format("{}\n{}\n{}", issuer.size(), issuer, subject);
@@ -120,7 +125,8 @@ void save_account(Change& change, const Account& account) {
                       {"created", format_utc(token.created)},
                       {"expires", format_utc(token.expires)},
                       {"scopes", scopes_json(token.scopes)},
-                      {"note", token.note}});
+                      {"note", token.note},
+                      {"by", token.by}});
   }
   Json json{{"id", account.id},
             {"name", account.name},
@@ -174,7 +180,8 @@ std::string add_token(Change& change, Account& account, const TokenRequest& requ
                        .created = now,
                        .expires = now + request.life_seconds,
                        .scopes = request.scopes,
-                       .note = request.note};
+                       .note = request.note,
+                       .by = request.by};
   change.put(token_key(mark.digest), to_stored({{"account", account.id},
                                                 {"role", std::string(to_string(account.role))},
                                                 {"scopes", scopes_json(mark.scopes)},

@@ -28,6 +28,7 @@ struct TokenMark {
   UnixSeconds expires = 0;
   Scopes scopes;     // none: all that the account may do
   std::string note;  // what it is for; may be empty
+  std::string by;    // the account that made it; empty: it came with the account
 
   // "tok_" and the first 16 digits of the digest: names a token and helps nobody to guess it.
   std::string id() const { return "tok_" + digest.substr(0, 16); }
@@ -70,6 +71,12 @@ Result<Account> create_account_for_subject(Change& change, const AccountRequest&
 // {"account": its id}. A digest, because a subject is often a name or an address.
 std::string subject_key(std::string_view issuer, std::string_view subject);
 
+// Where it is remembered that, and when, the account of a subject was erased: what the provider had
+// said of it until then makes no new one. A digest alone, and forgotten after
+// kErasedSubjectSeconds.
+std::string erased_subject_key(std::string_view subject_at);
+constexpr UnixSeconds kErasedSubjectSeconds = 400 * kDaySeconds;
+
 std::string account_key(std::string_view id);
 std::string token_key(std::string_view digest);
 
@@ -82,6 +89,7 @@ struct TokenRequest {
   Scopes scopes = {};
   UnixSeconds life_seconds = kTokenLifeSeconds;
   std::string note = {};
+  std::string by = {};
 };
 // One more token for the account; the oldest ends where there are too many. Saves the account.
 std::string add_token(Change& change, Account& account, const TokenRequest& request,

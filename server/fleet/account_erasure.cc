@@ -5,6 +5,7 @@
 #include "manifest/json_value.h"
 #include "server/fleet/account.h"
 #include "server/fleet/consent.h"
+#include "server/fleet/deadline.h"
 #include "server/fleet/event_sequence.h"
 #include "server/fleet/idempotency.h"
 #include "server/fleet/invitation.h"
@@ -70,6 +71,13 @@ void announce(const Services& services, Change& change, const std::string& accou
                                        {"data", Json::object()}}));
 }
 
+void note_erased_subject(const Services& services, Change& change, const std::string& subject_at) {
+  const UnixSeconds now = services.clock.now();
+  const std::string key = erased_subject_key(subject_at);
+  change.put(key, to_stored({{"at", format_utc(now)}}));
+  forget_at(change, now + kErasedSubjectSeconds, subject_at.substr(2, 32), key);
+}
+
 // From here on nobody is let in by this account, and nothing new is written for it.
 Result<Erasure> begin(const Services& services, Change& change, const std::string& id,
                       const std::string& by) {
@@ -86,6 +94,7 @@ Result<Erasure> begin(const Services& services, Change& change, const std::strin
   for (const TokenMark& token : account.tokens) erase(token_key(token.digest));
   for (const std::string& key : {account.subject_at, account.answer_at})
     if (!key.empty()) erase(key);
+  if (!account.subject_at.empty()) note_erased_subject(services, change, account.subject_at);
   erase(invitation_tries_key(id));
   const std::string code = account_pairing_code_key(id);
   if (const std::optional<std::string> digest = TRY(change.get(code))) {
@@ -143,6 +152,39 @@ Result<void> erase_data(const Services& services, const Erasure& erasure) {
   return erase_all(services.store, message_prefix(erasure.account));
 }
 
+struct Finished {
+  std::size_t count = 0;
+  std::optional<Error> failure = {};  // the last one's
+};
+
+// One that fails must not keep those of others from being done: it is tried again the next time.
+Result<Finished> finish(const Services& services, const std::vector<KeyValue>& begun) {
+  Finished finished;
+  std::vector<KeyRange> ranges;
+  Batch done;
+  for (const KeyValue& entry : begun) {
+    const auto erase = [&]() -> Result<Erasure> {
+      Erasure erasure = TRY(decode(entry));
+      TRY_VOID(erase_data(services, erasure));
+      return erasure;
+    };
+    const Result<Erasure> erasure = erase();
+    if (!erasure) {
+      services.log(LogLevel::kError, "account not erased",
+                   {{"key", entry.key}, {"error", erasure.error().message()}});
+      finished.failure = erasure.error();
+      continue;
+    }
+    for (KeyRange& range : ranges_of(*erasure)) ranges.push_back(std::move(range));
+    done.writes.push_back({entry.key, std::nullopt});
+  }
+  finished.count = done.writes.size();
+  if (finished.count == 0) return finished;
+  TRY_VOID(services.store.purge(ranges));
+  TRY_VOID(services.store.commit(done));
+  return finished;
+}
+
 }  // namespace
 
 Result<void> erase_account(const Services& services, const std::string& id, const std::string& by) {
@@ -156,21 +198,21 @@ Result<void> erase_account(const Services& services, const std::string& id, cons
 }
 
 Result<std::size_t> continue_erasures(const Services& services) {
-  const std::vector<KeyValue> begun =
-      TRY(services.store.scan(kErasures, after_prefix(kErasures), kErasuresAtOnce));
-  std::vector<KeyRange> ranges;
-  Batch done;
-  for (const KeyValue& entry : begun) {
-    const Erasure erasure = TRY(decode(entry));
-    TRY_VOID(erase_data(services, erasure));
-    for (KeyRange& range : ranges_of(erasure)) ranges.push_back(std::move(range));
-    done.writes.push_back({entry.key, std::nullopt});
+  Finished all;
+  std::string begin(kErasures);
+  for (;;) {
+    const std::vector<KeyValue> begun =
+        TRY(services.store.scan(begin, after_prefix(kErasures), kErasuresAtOnce));
+    Finished finished = TRY(finish(services, begun));
+    all.count += finished.count;
+    if (finished.failure) all.failure = std::move(finished.failure);
+    if (begun.size() < kErasuresAtOnce) break;
+    begin = begun.back().key + '\0';
   }
-  if (begun.empty()) return 0;
-  TRY_VOID(services.store.purge(ranges));
-  TRY_VOID(services.store.commit(done));
-  services.log(LogLevel::kInfo, "accounts erased", {{"count", std::to_string(begun.size())}});
-  return begun.size();
+  if (all.count > 0)
+    services.log(LogLevel::kInfo, "accounts erased", {{"count", std::to_string(all.count)}});
+  if (all.failure) return fail(*all.failure);
+  return all.count;
 }
 
 }  // namespace layby::server

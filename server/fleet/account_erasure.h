@@ -15,7 +15,8 @@ namespace layby::server {
 Result<void> erase_account(const Services& services, const std::string& id, const std::string& by);
 
 // Goes on with what was begun, then has the store drop what was erased. For a background thread, at
-// the start and when services.wake_eraser is called. How many accounts were finished.
+// the start and when services.wake_eraser is called. How many accounts were finished; an error
+// where one was not, after all others: that one is tried again by the next call.
 Result<std::size_t> continue_erasures(const Services& services);
 
 }  // namespace layby::server

@@ -31,6 +31,14 @@ Result<std::string> make_account_of(const Services& services, const OidcIdentity
   return commit_with_retry(services.store, [&](Change& change) -> Result<std::string> {
     if (const auto present = TRY(change.get(key)))
       return manifest::text_field(TRY(parse_stored(key, *present)), "account");
+    const std::string erased = erased_subject_key(key);
+    if (const auto mark = TRY(change.get(erased))) {
+      const UnixSeconds at = TRY(manifest::time_field(TRY(parse_stored(erased, *mark)), "at"));
+      if (identity.issued.value_or(at) <= at)
+        return fail(ErrorCode::kUnauthenticated,
+                    "the subject's account was erased: who wants another one signs in again");
+      change.erase(erased);
+    }
     const AccountRequest wanted{.name = identity.name, .role = role, .email = identity.email};
     return TRY(create_account_for_subject(change, wanted, key, services.clock.now())).id;
   });

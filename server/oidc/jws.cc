@@ -3,6 +3,9 @@
 #include <cjose/cjose.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
 
 #include "base/deleter.h"
 #include "manifest/json_value.h"
@@ -84,6 +87,33 @@ std::optional<Json> public_part(const Json& key, JwsAlgorithm& algorithm) {
   return out;
 }
 
+// The claims with every number as our JSON has it: a provider may write 1795341956.0 (a
+// NumericDate, RFC 7519), or put numbers into claims that nobody here looks at. What is no whole
+// number that we can hold becomes null.
+std::string with_plain_numbers(std::string_view json) {
+  std::string out;
+  bool in_text = false;
+  for (std::size_t at = 0; at < json.size();) {
+    const char c = json[at];
+    const bool begins_number = !in_text && (c == '-' || (c >= '0' && c <= '9'));
+    if (!begins_number) {
+      if (in_text && c == '\\' && at + 1 < json.size()) out += json[at++];
+      if (c == '"') in_text = !in_text;
+      out += json[at++];
+      continue;
+    }
+    const std::size_t end = std::min(json.find_first_not_of("0123456789+-.eE", at), json.size());
+    double number = 0;
+    const auto [read, error] = std::from_chars(json.data() + at, json.data() + end, number);
+    const bool whole = error == std::errc{} && read == json.data() + end &&
+                       std::trunc(number) == number &&
+                       std::abs(number) <= static_cast<double>(manifest::kJsonIntegerMax);
+    out += whole ? fmt::format("{}", static_cast<std::int64_t>(number)) : "null";
+    at = end;
+  }
+  return out;
+}
+
 }  // namespace
 
 struct KeySet::Key {
@@ -103,6 +133,7 @@ Result<KeySet> KeySet::parse(std::string_view text) {
   if (list.size() > kKeysMax)
     return fail(ErrorCode::kBadFormat, "JWKS: more than {} keys", kKeysMax);
   KeySet set;
+  std::set<std::string> ids;
   for (const Json& entry : list) {
     const Result<std::string> id = manifest::text_field(entry, "kid");
     auto key = std::make_unique<Key>();
@@ -111,14 +142,19 @@ Result<KeySet> KeySet::parse(std::string_view text) {
     const std::string wire = TRY(manifest::to_wire(*part));
     cjose_err error{};
     key->jwk.reset(cjose_jwk_import(wire.data(), wire.size(), &error));
-    if (!key->jwk)
-      return fail(ErrorCode::kBadFormat, "JWKS: key {}: {}", *id,
-                  error.message != nullptr ? error.message : "cannot be read");
+    if (!ids.insert(*id).second) {
+      set.keys_.erase(*id);
+      set.odd_.push_back(*id + ": names two keys");
+      continue;
+    }
+    if (!key->jwk) {
+      set.odd_.push_back(*id + ": cannot be read");
+      continue;
+    }
     const std::size_t bits = cjose_jwk_get_keysize(key->jwk.get(), &error);
     if (key->algorithm == JwsAlgorithm::kRs256 && (bits < kRsaBitsMin || bits > kRsaBitsMax))
       continue;
-    if (!set.keys_.emplace(*id, std::move(key)).second)
-      return fail(ErrorCode::kBadFormat, "JWKS: two keys are called {}", *id);
+    set.keys_.emplace(*id, std::move(key));
   }
   return set;
 }
@@ -159,7 +195,8 @@ Result<Json> Jws::verify(const KeySet& keys) const {
   std::size_t length = 0;
   if (!cjose_jws_get_plaintext(jws.get(), &plain, &length, &error))
     return refuse_token("has no claims");
-  Result<Json> claims = manifest::parse_strict({plain, length}, {.bytes_max = kTokenBytesMax});
+  const std::string text = with_plain_numbers(as_text({plain, length}));
+  Result<Json> claims = manifest::parse_strict(as_bytes(text), {.bytes_max = kTokenBytesMax});
   if (!claims || !claims->is_object()) return refuse_token("has no claims");
   return claims;
 }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "manifest/json.h"
@@ -22,8 +23,9 @@ enum class JwsAlgorithm { kRs256, kEs256 };
 // when it is read: a token cannot choose another. Any thread.
 class KeySet {
  public:
-  // kBadFormat for what is no key set, or names two keys alike. Keys of other types, for
-  // encryption, shorter than 2048 bits or without an id are left out, symmetric ones above all.
+  // kBadFormat for what is no key set. Keys of other types, for encryption, shorter than 2048 bits
+  // or without an id are left out, symmetric ones above all; so is what cannot be read, and both of
+  // two with one id: one odd key must not take the others away (RFC 7517, section 5).
   static Result<KeySet> parse(std::string_view text);
   ~KeySet();
   KeySet(KeySet&&) noexcept;
@@ -31,12 +33,15 @@ class KeySet {
 
   std::size_t size() const { return keys_.size(); }
   bool contains(std::string_view key_id) const { return keys_.find(key_id) != keys_.end(); }
+  // Those that were meant for us and are left out, each with the reason.
+  const std::vector<std::string>& odd() const { return odd_; }
 
  private:
   friend class Jws;
   struct Key;
   KeySet();
   std::map<std::string, std::unique_ptr<Key>, std::less<>> keys_;
+  std::vector<std::string> odd_;
 };
 
 // A token that was taken apart and not believed yet.

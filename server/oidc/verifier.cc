@@ -64,6 +64,7 @@ Result<void> OidcVerifier::fetch_now() {
   }
   const std::string text = TRY(fetch_());
   auto fresh = std::make_shared<const KeySet>(TRY(KeySet::parse(text)));
+  for (const std::string& odd : fresh->odd()) options_.on_odd_key(odd);
   if (fresh->size() == 0)
     return fail(ErrorCode::kBadFormat, "JWKS: no key for RS256 or ES256 in it");
   const std::lock_guard lock(mutex_);
@@ -130,6 +131,7 @@ Result<OidcIdentity> OidcVerifier::read_claims(const Json& claims, UnixSeconds n
   if (identity.subject.empty() || identity.subject.size() > kSubjectBytesMax)
     return refuse_token("names no subject");
   identity.role = TRY(read_role(claims));
+  identity.issued = TRY(time_claim(claims, "iat"));
   identity.name = manifest::text_field(claims, "name").value_or("");
   if (identity.name.empty() || identity.name.size() > kTextBytesMax) identity.name = "unnamed";
   const Result<std::string> email = manifest::text_field(claims, "email");

@@ -1,6 +1,7 @@
 // Whom a token of the identity provider is for. Any thread.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +30,8 @@ struct OidcOptions {
   std::string default_role;  // for a subject with none of them; empty: refused
   UnknownSubjects unknown_subjects = UnknownSubjects::kRefuse;
   UnixSeconds skew_seconds = 60;  // that the two clocks may differ
+  // Told which keys of the provider's are left out, and why, at each fetch.
+  std::function<void(const std::string&)> on_odd_key = [](const std::string&) {};
 };
 
 struct OidcIdentity {
@@ -36,6 +39,7 @@ struct OidcIdentity {
   std::string role;  // ours
   std::string name;  // the claim "name", or "unnamed"
   std::optional<std::string> email;
+  std::optional<UnixSeconds> issued;  // the claim "iat"
 };
 
 // How often keys are fetched: because a token names one that is unknown, and because they are old.

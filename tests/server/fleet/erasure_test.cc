@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "server/fleet/account_erasure.h"
+#include "server/shop/order.h"
 #include "tests/server/shop/map_store.h"
 #include "tests/server/shop/shop_world.h"
 
@@ -122,6 +123,30 @@ TEST_CASE("P2.7: an erasure that a crash broke off goes on") {
       break;
     }
   }
+}
+
+TEST_CASE("P2.7: an erasure that cannot be done keeps nobody else's from being done") {
+  ReadyWorld world;
+  const Answered order = world.order_function("adaptive-cruise", world.owner_token);
+  REQUIRE(order.status == 201);
+  const auto vin = *manifest::Vin::parse(kVin);
+  const std::string key = server::order_key(vin, order.body["id"].get<std::string>());
+  const std::string record = *world.services.store.get(key).value();
+  REQUIRE(world.services.store.commit({.expectations = {}, .writes = {{key, "{"}}}));
+  CHECK(world.call(Method::kDelete, "/v1/accounts/me", world.owner_token).status == 500);
+  const Person person = make_person(world);
+  REQUIRE(world.call(Method::kDelete, "/v1/accounts/me", person.token).status == 204);
+  // It says so, after all that can be done is done.
+  CHECK_FALSE(server::continue_erasures(world.services));
+  const auto begun = [&](const std::string& id) {
+    return world.services.store.get("x/erase/" + id).value().has_value();
+  };
+  CHECK(begun(world.owner));
+  CHECK_FALSE(begun(person.id));
+  CHECK(files_of(world.base.dir / "store").find("Quarrington") == std::string::npos);
+  REQUIRE(world.services.store.commit({.expectations = {}, .writes = {{key, record}}}));
+  CHECK(server::continue_erasures(world.services) == 1u);
+  CHECK_FALSE(begun(world.owner));
 }
 
 TEST_CASE("an operator's account is erased by another operator, so that one is always left") {

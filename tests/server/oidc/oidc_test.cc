@@ -148,7 +148,12 @@ TEST_CASE("OIDC attack: a token cannot bring its own key, and symmetric ones are
       server::KeySet::parse(key_set({world.rsa.jwk(), weak.jwk(), encryption, symmetric}));
   REQUIRE(set);
   CHECK(set->size() == 1);
-  CHECK_FALSE(server::KeySet::parse(key_set({world.rsa.jwk(), mine.jwk()})));  // one id, two keys
+  // One id, two keys: neither is believed.
+  const auto twice = server::KeySet::parse(key_set({world.rsa.jwk(), mine.jwk(), world.ec.jwk()}));
+  REQUIRE(twice);
+  CHECK_FALSE(twice->contains("rsa-1"));
+  CHECK(twice->contains("ec-1"));
+  CHECK(twice->odd().size() == 1);
   CHECK_FALSE(server::KeySet::parse("{}"));
 }
 
@@ -221,6 +226,67 @@ TEST_CASE("OIDC: keys are rotated; unknown key ids do not make us hammer the pro
   world.provider_is_down = false;
   world.base.clock.advance_ms(server::kKeysFetchedAgainMs);
   CHECK(world.status(world.ec.token(world.claims())) == 200);
+}
+
+TEST_CASE("OIDC: one odd key of the provider's takes no other away") {
+  ProviderWorld world;
+  const Json unreadable{{"kty", "RSA"}, {"kid", "odd"}, {"n", "!"}, {"e", "AQAB"}};
+  const Json other_curve{{"kty", "EC"}, {"crv", "P-521"}, {"kid", "big"}, {"x", "AA"}, {"y", "AA"}};
+  world.document = key_set({unreadable, other_curve, world.rsa.jwk()});
+  CHECK(world.status(world.rsa.token(world.claims())) == 200);
+  const ProviderKey odd(KeyType::kRsa, "odd");
+  CHECK(world.status(odd.token(world.claims())) == 401);
+}
+
+TEST_CASE("OIDC: numbers that JSON allows and ours does not are no reason to refuse a token") {
+  ProviderWorld world;
+  const auto now = static_cast<double>(world.base.clock.now());
+  Json claims = world.claims();
+  claims["exp"] = now + 300.0;
+  claims["iat"] = now;
+  claims["score"] = 0.25;
+  claims["huge"] = 1e300;
+  claims["text"] = "not 1.5 \" a number 2.5";
+  CHECK(world.status(world.rsa.token(claims)) == 200);
+  claims["exp"] = now + 300.5;
+  CHECK(world.status(world.rsa.token(claims)) == 401);
+  claims["exp"] = now - 61.0;
+  CHECK(world.status(world.rsa.token(claims)) == 401);
+}
+
+TEST_CASE("P2.7: a deleted account does not come back by the token that it was deleted with") {
+  ProviderWorld world;
+  const std::string token = world.rsa.token(world.claims());
+  const std::string id = world.get("/v1/accounts/me", token).body["id"];
+  REQUIRE(world.call(server::Method::kDelete, "/v1/accounts/me", token).status == 204);
+  // The app goes on polling with what it has.
+  CHECK(world.status(token) == 401);
+  CHECK(world.all_stored().find("Anna Jwt") == std::string::npos);
+  Json timeless = world.claims();
+  timeless.erase("iat");
+  CHECK(world.status(world.rsa.token(timeless)) == 401);
+  // Who signs in afresh is somebody new.
+  world.base.clock.advance(1);
+  const Answered fresh = world.get("/v1/accounts/me", world.rsa.token(world.claims()));
+  REQUIRE(fresh.status == 200);
+  CHECK(fresh.body["id"] != id);
+  CHECK(world.status(world.rsa.token(world.claims("other"))) == 200);
+}
+
+TEST_CASE("OIDC: a repeat with a refreshed token gets the first answer") {
+  ProviderWorld world;
+  const std::string path = "/v1/orders";
+  SimCar car(world, kVin);
+  world.register_car(car);
+  car.pair(world.rsa.token(world.claims()));
+  REQUIRE(car.report().status == 200);
+  world.sell("adaptive-cruise");
+  const Json order{{"vin", kVin}, {"kind", "function"}, {"product", "adaptive-cruise"}};
+  const Answered placed = world.post(path, world.rsa.token(world.claims()), order, "once");
+  REQUIRE(placed.status == 201);
+  world.base.clock.advance(120);
+  const Answered again = world.post(path, world.rsa.token(world.claims()), order, "once");
+  CHECK(again.text == placed.text);
 }
 
 TEST_CASE("OIDC: without leave to make accounts only those of the operator count") {
