@@ -1,8 +1,11 @@
 #include "server/fleet/account_routes.h"
 
+#include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/account_erasure.h"
+#include "server/fleet/car_affairs.h"
+#include "server/fleet/event_sequence.h"
 #include "server/fleet/idempotency.h"
 #include "server/fleet/json_answer.h"
 #include "server/oidc/verifier.h"
@@ -29,7 +32,8 @@ Json mark_json(const TokenMark& token) {
           {"created", format_utc(token.created)},
           {"expires", format_utc(token.expires)},
           {"scopes", std::move(scopes)},
-          {"note", token.note}};
+          {"note", token.note},
+          {"by", token.by}};
 }
 
 Json tokens_json(const Account& account, UnixSeconds now) {
@@ -48,11 +52,9 @@ Json account_json(const Account& account) {
   return json;
 }
 
+// Without the name: the answer is kept, and outlives an account that is erased meanwhile.
 Json new_token_json(const Account& account, const std::string& token) {
-  Json json{{"id", account.id},
-            {"name", account.name},
-            {"role", std::string(to_string(account.role))},
-            {"token", token}};
+  Json json{{"id", account.id}, {"role", std::string(to_string(account.role))}, {"token", token}};
   const Json mark = mark_json(account.tokens.back());
   json["token_id"] = mark["id"];
   json["expires"] = mark["expires"];
@@ -127,6 +129,26 @@ Result<void> check_may_make_token(const Caller& caller, const TokenRequest& want
   return {};
 }
 
+// Whoever holds an owner's token is that owner to everybody else. An operator can only replace what
+// there is, which the owner notices, and the owner is told who did it; the event stays.
+Result<void> note_maker(const Services& services, Change& change, Account& account,
+                        const Caller& caller) {
+  if (account.id == caller.account) return {};
+  if (account.role == Role::kOwner) revoke_tokens(change, account);
+  LAYBY_ASSERT(services.events != nullptr);
+  const std::uint64_t id = services.events->draw(change);
+  const std::string event = to_stored(
+      {{"id", id},
+       {"type", std::string(to_string(EventType::kMessage))},
+       {"at", format_utc(services.clock.now())},
+       {"account", account.id},
+       {"data",
+        {{"message", std::string(to_string(Message::kTokenMade))}, {"by", caller.account}}}});
+  change.put(event_key(id), event);
+  change.put(message_key(account.id, id), event);
+  return {};
+}
+
 }  // namespace
 
 Response post_account(const Services& services, const Request& request) {
@@ -148,9 +170,13 @@ Response post_account(const Services& services, const Request& request) {
       NewAccount made = TRY(create_account(change, wanted.account, now));
       made.account.answer_at = kept_answer_key(request, caller);
       save_account(change, made.account);
-      return json_response(201, new_token_json(made.account, made.token));
+      // Erased with the account: answer_at.
+      Json json = new_token_json(made.account, made.token);
+      json["name"] = made.account.name;
+      return json_response(201, json);
     };
-    return answer_once(services, request, caller, IdempotencyKeyIs::kOptional, make);
+    return answer_once(services, request, caller, IdempotencyKeyIs::kOptional, AnswerHolds::kSecret,
+                       make);
   }());
 }
 
@@ -164,7 +190,9 @@ Response get_accounts(const Services& services, const Request& request) {
          TRY(services.store.scan(begin, after_prefix(account_key("")), page.limit))) {
       const std::string id = entry.key.substr(account_key("").size());
       const Result<Account> account = load_account(services.store, id);
-      if (account) accounts.push_back(account_json(*account));  // else it was erased just now
+      // Erased just now.
+      if (!account && account.error().code() == ErrorCode::kNotFound) continue;
+      accounts.push_back(account_json(TRY(account)));
     }
     return json_response(200, {{"accounts", std::move(accounts)}});
   }());
@@ -191,14 +219,17 @@ Response delete_account(const Services& services, const Request& request) {
 Response post_account_token(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const OwnAccount own = TRY(own_account(services, request));
-    const TokenRequest wanted = TRY(read_token_request(request));
+    TokenRequest wanted = TRY(read_token_request(request));
     TRY_VOID(check_may_make_token(own.caller, wanted));
     const auto make = [&](Change& change) -> Answer<Response> {
       Account account = TRY(load_account(change, own.id));
+      TRY_VOID(note_maker(services, change, account, own.caller));
+      wanted.by = own.caller.account;
       const std::string token = add_token(change, account, wanted, services.clock.now());
       return json_response(201, new_token_json(account, token));
     };
-    return answer_once(services, request, own.caller, IdempotencyKeyIs::kOptional, make);
+    return answer_once(services, request, own.caller, IdempotencyKeyIs::kOptional,
+                       AnswerHolds::kSecret, make);
   }());
 }
 

@@ -43,12 +43,17 @@ std::string_view to_string(Message message) {
     case Message::kRenewed: return "renewed";
     case Message::kReportedStolen: return "reported-stolen";
     case Message::kReportLifted: return "report-lifted";
+    case Message::kTokenMade: return "token-made";
   }
   LAYBY_ASSERT(false);
 }
 
 std::string message_prefix(std::string_view account) {
   return fmt::format("m/{}/", account);
+}
+
+std::string message_key(std::string_view account, std::uint64_t event) {
+  return fmt::format("{}{:020}", message_prefix(account), event);
 }
 
 Result<CarAffairs> CarAffairs::begin(const Services& services, Change& change,
@@ -63,10 +68,6 @@ void CarAffairs::record(std::string_view what, std::string_view order, const Jso
                        {.at = now_, .who = who_, .what = what, .order = order, .data = data});
 }
 
-void CarAffairs::emit(EventType type, std::string_view order, const Json& data) {
-  emit(type, order, data, "");
-}
-
 void CarAffairs::emit(EventType type, std::string_view order, const Json& data,
                       const std::string& account) {
   LAYBY_ASSERT(services_->events != nullptr);
@@ -77,10 +78,10 @@ void CarAffairs::emit(EventType type, std::string_view order, const Json& data,
              {"vin", car_.vin.text()},
              {"data", data}};
   if (!order.empty()) event["order"] = std::string(order);
-  if (!account.empty()) event["account"] = account;
+  event["account"] = account;
   const std::string text = to_stored(event);
   change_->put(event_key(id), text);
-  if (!account.empty()) change_->put(fmt::format("{}{:020}", message_prefix(account), id), text);
+  if (type == EventType::kMessage) change_->put(message_key(account, id), text);
 }
 
 void CarAffairs::tell_owner(Message message, std::string_view order) {
@@ -89,8 +90,13 @@ void CarAffairs::tell_owner(Message message, std::string_view order) {
 
 void CarAffairs::tell_owner(Message message, std::string_view order, Json data) {
   if (!car_.pairing || car_.pairing->owner.empty()) return;
+  tell_account(car_.pairing->owner, message, order, std::move(data));
+}
+
+void CarAffairs::tell_account(const std::string& account, Message message, std::string_view order,
+                              Json data) {
   data["message"] = std::string(to_string(message));
-  emit(EventType::kMessage, order, data, car_.pairing->owner);
+  emit(EventType::kMessage, order, data, account);
 }
 
 void CarAffairs::outdate_metadata() {

@@ -40,12 +40,14 @@ enum class Message {
   kRenewed,
   kReportedStolen,
   kReportLifted,
+  kTokenMade,  // for the account, by somebody else; of no car
 };
 std::string_view to_string(Message message);
 
 // "m/<account>/": copies of the message events of all its cars, for the account that they went to.
 // They are that person's and not the car's: whoever owns the car next does not see them.
 std::string message_prefix(std::string_view account);
+std::string message_key(std::string_view account, std::uint64_t event);
 
 class CarAffairs {
  public:
@@ -63,20 +65,22 @@ class CarAffairs {
 
   // `order` may be empty.
   void record(std::string_view what, std::string_view order, const manifest::Json& data);
-  void emit(EventType type, std::string_view order, const manifest::Json& data);
+  // `account`: whose money or message it is. Not always the owner's of now.
+  void emit(EventType type, std::string_view order, const manifest::Json& data,
+            const std::string& account);
   // Nobody is told where the car has no owner.
   void tell_owner(Message message, std::string_view order);
   // `data` goes beside `message` in the event's data: an object.
   void tell_owner(Message message, std::string_view order, manifest::Json data);
+  // An account that is not erased.
+  void tell_account(const std::string& account, Message message, std::string_view order,
+                    manifest::Json data);
 
   // The Director's metadata of this car no longer says what is true: it is signed anew at the next
   // poll.
   void outdate_metadata();
 
  private:
-  void emit(EventType type, std::string_view order, const manifest::Json& data,
-            const std::string& account);
-
   CarAffairs(const Services& services, Change& change, Car car, std::string who, AuditHead head)
       : services_(&services),
         change_(&change),

@@ -38,27 +38,37 @@ Answer<Response> replay(const Remembered& remembered, const std::string& text) {
   if (TRY(manifest::text_field(json, "request")) != remembered.request)
     return refuse(RefusalCode::kIdempotencyKeyReused,
                   "this Idempotency-Key was used for another request");
+  Response response;
+  response.status = static_cast<int>(TRY(manifest::uint_field(json, "status")));
+  response.headers["Content-Type"] = "application/json";
+  if (manifest::find_field(json, "body")) {
+    response.body = TRY(manifest::text_field(json, "body"));
+    return response;
+  }
   const Bytes sealed = TRY(manifest::text_field(json, "answer").and_then(from_base64));
   const Result<Bytes> body = crypto::open_sealed(sealed, remembered.secret);
   if (!body)
     return refuse(RefusalCode::kIdempotencyKeyReused,
                   "this Idempotency-Key was used with another token");
-  Response response;
-  response.status = static_cast<int>(TRY(manifest::uint_field(json, "status")));
-  response.headers["Content-Type"] = "application/json";
   response.body = std::string(as_text(*body));
   return response;
 }
 
 void remember(Change& change, const Remembered& remembered, const Response& response,
-              UnixSeconds now) {
+              AnswerHolds holds, UnixSeconds now) {
   const auto* body = std::get_if<std::string>(&response.body);
   LAYBY_ASSERT(body != nullptr);
-  const auto sealed = crypto::seal(as_bytes(*body), crypto::seal_public_key(remembered.secret));
-  LAYBY_ASSERT(sealed);  // the key is our own
-  change.put(remembered.key, to_stored({{"request", remembered.request},
-                                        {"status", response.status},
-                                        {"answer", to_base64(*sealed)}}));
+  Json kept{{"request", remembered.request}, {"status", response.status}};
+  switch (holds) {
+    case AnswerHolds::kNoSecret: kept["body"] = *body; break;
+    case AnswerHolds::kSecret: {
+      const auto sealed = crypto::seal(as_bytes(*body), crypto::seal_public_key(remembered.secret));
+      LAYBY_ASSERT(sealed);  // the key is our own
+      kept["answer"] = to_base64(*sealed);
+      break;
+    }
+  }
+  change.put(remembered.key, to_stored(kept));
   forget_at(change, now + kAnswerKeptSeconds, remembered.id, remembered.key);
 }
 
@@ -74,7 +84,7 @@ std::string kept_answer_key(const Request& request, const Caller& caller) {
 }
 
 Answer<Response> answer_once(const Services& services, const Request& request, const Caller& caller,
-                             IdempotencyKeyIs need,
+                             IdempotencyKeyIs need, AnswerHolds holds,
                              const std::function<Answer<Response>(Change&)>& body) {
   const std::string_view key = request.header("idempotency-key");
   if (key.empty() && need == IdempotencyKeyIs::kRequired)
@@ -92,7 +102,7 @@ Answer<Response> answer_once(const Services& services, const Request& request, c
     if (const std::optional<std::string> kept = TRY(change.get(remembered->key)))
       return replay(*remembered, *kept);
     Answer<Response> answer = body(change);
-    if (answer) remember(change, *remembered, *answer, services.clock.now());
+    if (answer) remember(change, *remembered, *answer, holds, services.clock.now());
     return answer;
   });
 }

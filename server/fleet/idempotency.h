@@ -10,15 +10,17 @@
 namespace layby::server {
 
 enum class IdempotencyKeyIs { kRequired, kOptional };
+enum class AnswerHolds { kNoSecret, kSecret };
 
 // Runs `body` in a change that is retried when it loses, and commits. The same key with the same
 // method, path and body gets the first answer again; with another request kIdempotencyKeyReused.
-// Refusals are not kept: nothing was done. A kept answer is sealed to the bearer token of the
-// caller, because it may hold a secret that is shown once: with another token of the same account
-// it cannot be opened and is refused as kIdempotencyKeyReused. Kept for kAnswerKeptSeconds.
+// Refusals are not kept: nothing was done. An answer with a secret that is shown once is kept
+// sealed to the bearer token of the caller: with another token of the same account it cannot be
+// opened and is refused as kIdempotencyKeyReused. Every other answer is given to each token of the
+// account, because those of an identity provider last for minutes. Kept for kAnswerKeptSeconds.
 // kUnauthenticated where the caller's account is erased meanwhile.
 Answer<Response> answer_once(const Services& services, const Request& request, const Caller& caller,
-                             IdempotencyKeyIs need,
+                             IdempotencyKeyIs need, AnswerHolds holds,
                              const std::function<Answer<Response>(Change&)>& body);
 
 // Where the answer to this request is kept: for what must be erased with what it shows. Empty where

@@ -62,7 +62,7 @@ Response post_hand_over(const Services& services, const Request& request) {
     const manifest::Vin vin = TRY(manifest::Vin::parse(request.path_values.at("vin")));
     // The access is looked at within: who asks again has none any more, and gets the kept answer.
     return answer_once(
-        services, request, caller, IdempotencyKeyIs::kOptional,
+        services, request, caller, IdempotencyKeyIs::kOptional, AnswerHolds::kNoSecret,
         [&](Change& change) -> Answer<Response> {
           const CarAccess access = TRY(access_car(services, caller, vin));
           CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, caller.account));

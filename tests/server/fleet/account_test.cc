@@ -34,6 +34,69 @@ TEST_CASE("a token is shown once, is stored as a digest, ends by revocation and 
   CHECK(world.get("/v1/catalogue/products", world.owner_token).status == 401);
 }
 
+TEST_CASE("P1.1, P5.4: an operator who makes himself an owner's token is seen to have done so") {
+  ReadyWorld world;
+  const std::string tokens = "/v1/accounts/" + world.owner + "/tokens";
+  const Answered made = world.post(tokens, world.operator_token, Json::object(), "twice");
+  REQUIRE(made.status == 201);
+  const std::string taken = made.body["token"];
+  CHECK(world.post(tokens, world.operator_token, Json::object(), "twice").text == made.text);
+  // The owner's own have ended: it is a replacement, and not a second key.
+  CHECK(world.get("/v1/cars", world.owner_token).status == 401);
+  // The owner reads it in the messages, everybody who gets events too, and it stays when the token
+  // has gone.
+  const std::string by = world.get("/v1/accounts/me", world.operator_token).body["id"];
+  const Json list = world.get(tokens, world.operator_token).body["tokens"];
+  REQUIRE(list.size() == 1);
+  CHECK(list[0]["by"] == by);
+  REQUIRE(world.call(server::Method::kDelete, tokens, taken).status == 204);
+  REQUIRE(world.events("message").back()["data"] == Json{{"message", "token-made"}, {"by", by}});
+  CHECK(world.events("message").back()["account"] == world.owner);
+  const std::string own = world.post(tokens, world.operator_token).body["token"];
+  const Answered messages = world.get("/v1/messages", own);
+  CHECK(messages.body["events"].back()["data"]["message"] == "token-made");
+  CHECK(world.get("/v1/cars/" + std::string(kVin) + "/events", own).status == 200);
+  // One's own are one's own affair.
+  const std::size_t before = world.events("message").size();
+  CHECK(world.post("/v1/accounts/me/tokens", own).status == 201);
+  CHECK(world.get("/v1/cars", own).status == 200);
+  CHECK(world.events("message").size() == before);
+}
+
+TEST_CASE("P2.7: a kept answer does not name who is erased") {
+  ReadyWorld world;
+  const std::string tokens = "/v1/accounts/" + world.owner + "/tokens";
+  const Answered made = world.post(tokens, world.operator_token, Json::object(), "kept");
+  REQUIRE(made.status == 201);
+  CHECK(made.body["id"] == world.owner);
+  REQUIRE(world.call(server::Method::kDelete, "/v1/accounts/" + world.owner, world.operator_token)
+              .status == 204);
+  const Answered again = world.post(tokens, world.operator_token, Json::object(), "kept");
+  CHECK(again.text == made.text);
+  CHECK_THAT(again.text, !Catch::Contains("Anna"));
+}
+
+TEST_CASE("an account that cannot be read is not taken for one that is gone") {
+  ShopWorld world;
+  REQUIRE(world.services.store.commit(
+      {.expectations = {}, .writes = {{server::account_key(world.second), "{"}}}));
+  CHECK(world.get("/v1/accounts", world.operator_token).status == 500);
+}
+
+TEST_CASE("a repeat with another token of the account gets the answer, where it holds no secret") {
+  ReadyWorld world;
+  const std::string other =
+      world.post("/v1/accounts/me/tokens", world.owner_token, Json::object(), "t").body["token"];
+  const Json order{{"vin", kVin}, {"kind", "function"}, {"product", "adaptive-cruise"}};
+  const Answered placed = world.post("/v1/orders", world.owner_token, order, "once");
+  REQUIRE(placed.status == 201);
+  CHECK(world.post("/v1/orders", other, order, "once").text == placed.text);
+  CHECK(world.events("authorisation").size() == 1);
+  // A token that was made is shown to the one that asked for it.
+  CHECK(world.post("/v1/accounts/me/tokens", other, Json::object(), "t").code() ==
+        "idempotency-key-reused");
+}
+
 TEST_CASE("tokens have scopes, an end and a name, and end one by one") {
   ReadyWorld world;
   const std::string tokens = "/v1/accounts/me/tokens";
