@@ -49,7 +49,10 @@ Result<PairRequest> read_pair_request(const Request& request) {
       check_fields(body, {"vin", "code", "certificate_request", "seal_key", "ecus", "primary"}));
   const std::string code = TRY(manifest::text_field(body, "code"));
   std::vector<CarEcu> ecus;
-  for (const Json& ecu : *TRY(manifest::array_field(body, "ecus"))) {
+  const Json& named = *TRY(manifest::array_field(body, "ecus"));
+  if (named.size() > kPairedEcusMax)
+    return fail(ErrorCode::kTooLarge, "\"ecus\": at most {}", kPairedEcusMax);
+  for (const Json& ecu : named) {
     if (!ecu.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
     ecus.push_back(TRY(read_ecu(ecu)));
   }
@@ -83,8 +86,8 @@ Refusal wrong_code() {
 }
 
 // The serials and hardware ids must be those that the car was registered with: an exchanged part
-// is never taken in silence. The reasons tell nothing that the caller has not said himself: with
-// any code of one's own and somebody else's VIN, the serials of the car could be asked for here.
+// is never taken in silence. Which of them is wrong is for a partner: with any code of one's own
+// and somebody else's VIN, the serials of the car could be asked for here.
 Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
   std::vector<Reason> reasons;
   const auto find = [](const std::vector<CarEcu>& ecus, const manifest::EcuSerial& serial) {
@@ -233,6 +236,15 @@ Answer<Response> pair_in(const Services& services, Change& change, const PairReq
   CarAffairs affairs =
       TRY(CarAffairs::begin(services, change, pair.vin, by.partner.value_or(code->account)));
   const Answer<std::string> certificate = tie(affairs, pair, code->account, by);
+  if (!certificate && certificate.error().code() == RefusalCode::kWrongEcus && !by.partner) {
+    // Counted and at the price of the code: who guesses the serials of a car is soon locked out.
+    count_wrong_try(change, tries_key(pair.vin), tries, now);
+    change.erase(pairing_code_key(pair.code_digest));
+    change.erase(account_pairing_code_key(code->account));
+    return to_response(refuse(RefusalCode::kWrongEcus,
+                              "not the ECUs of this car; the code is used up, and a partner can "
+                              "tell which of them is wrong"));
+  }
   if (!certificate) return tl::unexpected(certificate.error());
   change.put(pairing_code_key(pair.code_digest), to_stored({{"account", code->account},
                                                             {"expires", format_utc(code->expires)},
