@@ -57,9 +57,12 @@ struct Services {
   std::function<void()> wake_sweeper = [] {};         // a deadline may be nearer than before
   std::function<void()> wake_outbox = [] {};          // webhooks were changed
   std::function<void()> wake_eraser = [] {};          // an account is to be erased
-  // What follows for a car's orders when its owner leaves, in the same commit (shop/).
+  // What follows for a car's orders when its owner leaves, in the same commit (shop/). Fails where
+  // it is not set: an owner must not leave orders behind that nobody looks after.
   std::function<Result<void>(CarAffairs&, std::string_view account)> owner_leaves =
-      [](CarAffairs&, std::string_view) { return Result<void>{}; };
+      [](CarAffairs&, std::string_view) -> Result<void> {
+    return fail(ErrorCode::kInternal, "nothing says what becomes of the orders of who leaves");
+  };
   // An image can now be downloaded: its whole-file payload is published.
   std::function<void(std::string_view image)> image_available = [](std::string_view) {};
 };

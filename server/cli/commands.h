@@ -90,7 +90,11 @@ Result<void> show_order(Session& session, const std::string& id);
 Result<void> list_orders(Session& session, const std::string& vin, const Page& page);
 Result<void> cancel_order(Session& session, const std::string& id);
 Result<void> withdraw_order(Session& session, const std::string& id);
-Result<void> renew_order(Session& session, const std::string& id);
+struct Renewal {
+  std::string order;
+  std::string idempotency_key;
+};
+Result<void> renew_order(Session& session, const Renewal& renewal);
 struct RenewalSwitch {
   std::string order, to;  // "on" or "off"
 };

@@ -233,7 +233,13 @@ void add_order_commands(CLI::App& app, Program& program) {
   add("show", "one order", show_order);
   add("cancel", "until the car has it downloaded (owner)", cancel_order);
   add("withdraw", "within the product's window (owner)", withdraw_order);
-  add("renew", "a fixed term, within 14 days before its end (owner)", renew_order);
+
+  CLI::App* renew =
+      orders->add_subcommand("renew", "a fixed term, within 14 days before its end (owner)");
+  auto by_hand = std::make_shared<Renewal>();
+  renew->add_option("ORDER", by_hand->order)->required();
+  renew->add_option("--idempotency-key", by_hand->idempotency_key);
+  on_chosen(program, renew, by_hand, renew_order);
 
   CLI::App* renewal = orders->add_subcommand("renewal", "whether it renews by itself (owner)");
   auto wanted = std::make_shared<RenewalSwitch>();

@@ -99,8 +99,9 @@ Result<void> withdraw_order(Session& session, const std::string& id) {
   return {};
 }
 
-Result<void> renew_order(Session& session, const std::string& id) {
-  print_thing(session, TRY(session.call("POST", order_path(id) + "/renew", Json::object())));
+Result<void> renew_order(Session& session, const Renewal& renewal) {
+  print_thing(session, TRY(session.call_once(order_path(renewal.order) + "/renew", Json::object(),
+                                             key_or_fresh(renewal.idempotency_key))));
   return {};
 }
 

@@ -177,9 +177,9 @@ class Sweeper {
   Sweeper(const Services& services, Uploads& uploads, Metrics& metrics)
       : services_(services), uploads_(uploads), metrics_(metrics) {}
 
-  milliseconds step() {
+  milliseconds step(const std::stop_token& stop) {
     const auto begun = std::chrono::steady_clock::now();
-    const auto next = sweep_due(services_, services_.clock.now());
+    const auto next = sweep_due(services_, services_.clock.now(), kDuePerStep, stop);
     metrics_.sweep(next ? RunResult::kDone : RunResult::kFailed, since(begun));
     if (!next) {
       services_.log(LogLevel::kError, "sweep", {{"error", next.error().message()}});
@@ -195,6 +195,7 @@ class Sweeper {
   }
 
  private:
+  static constexpr std::size_t kDuePerStep = 1000;
   // Of a rollout that was started, between two looks at what is due.
   static constexpr std::size_t kCarsPerStep = 1000;
 
@@ -313,15 +314,19 @@ milliseconds erase_accounts(const Services& services) {
   return kSleepAfterFailure;
 }
 
-OidcOptions oidc_options(const Config::Oidc& oidc) {
-  OidcOptions options{.issuer = oidc.issuer,
-                      .audience = oidc.audience,
-                      .role_claim = oidc.role_claim,
-                      .roles = {},
-                      .default_role = oidc.default_role,
-                      .unknown_subjects = oidc.make_accounts ? UnknownSubjects::kMakeAccount
-                                                             : UnknownSubjects::kRefuse,
-                      .skew_seconds = oidc.skew_seconds};
+OidcOptions oidc_options(const Config::Oidc& oidc, const Log& log) {
+  OidcOptions options{
+      .issuer = oidc.issuer,
+      .audience = oidc.audience,
+      .role_claim = oidc.role_claim,
+      .roles = {},
+      .default_role = oidc.default_role,
+      .unknown_subjects =
+          oidc.make_accounts ? UnknownSubjects::kMakeAccount : UnknownSubjects::kRefuse,
+      .skew_seconds = oidc.skew_seconds,
+      .on_odd_key = [log](const std::string& which) {
+        log(LogLevel::kWarning, "identity provider's key left out", {{"key", which}});
+      }};
   for (const auto& [value, role] :
        {std::pair{oidc.operator_value, "operator"}, std::pair{oidc.partner_value, "partner"},
         std::pair{oidc.owner_value, "owner"}})
@@ -335,7 +340,7 @@ Result<std::unique_ptr<OidcVerifier>> open_oidc(const Config::Oidc& oidc, Founda
   if (oidc.issuer.empty()) return nullptr;
   const bool file = !oidc.keys_file.empty();
   auto verifier = std::make_unique<OidcVerifier>(
-      oidc_options(oidc),
+      oidc_options(oidc, base.log),
       file ? keys_from_file(base.disk, oidc.keys_file) : keys_from_url(oidc.keys_url, oidc.ca_file),
       base.clock);
   if (const Result<void> loaded = verifier->load(); !loaded) {
@@ -429,7 +434,7 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
       "payload-worker", config.payload_jobs.nice,
       [&](const std::stop_token& stop) { return work_off_job(services, metrics, stop); });
   Sweeper sweeps(services, uploads, metrics);
-  tasks.sweeper.start("sweeper", 0, [&](const std::stop_token&) { return sweeps.step(); });
+  tasks.sweeper.start("sweeper", 0, [&](const std::stop_token& stop) { return sweeps.step(stop); });
   tasks.eraser.start("eraser", 10,
                      [&](const std::stop_token&) { return erase_accounts(services); });
   // Also on the way out after an error: their threads use what was declared after them.

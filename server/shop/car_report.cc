@@ -158,6 +158,15 @@ Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
   return drop_desired(affairs, order.id);
 }
 
+// The car was activating when its owner left, and has rolled back: what is not active goes back to
+// who has paid for it (P1.10).
+Result<void> leave_unless_owned(CarAffairs& affairs, Order& order) {
+  const bool waits = order.function && order.phase == OrderPhase::kDownloaded && !order.held;
+  if (!waits || affairs.car().owned_by(order.account)) return {};
+  TRY_VOID(apply_cause(affairs, order, OrderCause::kOwnerChanged, Json::object()));
+  return {};
+}
+
 Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
                                 const manifest::OrderReport& report, const VehicleState& state) {
   const std::optional<OrderCause> cause = cause_of(order, report, state);
@@ -165,7 +174,9 @@ Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
   if (const Result<void> fine = check_borne_out(order, *cause, state); !fine)
     return note_error(affairs, order, report, manifest::describe_error(fine.error()));
   const Recorded error = note_error(affairs, order, report, report.error);
-  const OrderStep::Kind step = TRY(apply_cause(affairs, order, *cause, report_json(report)));
+  const OrderStep::Kind step =
+      TRY(apply_cause(affairs, order, *cause, report_json(report), report.since));
+  TRY_VOID(leave_unless_owned(affairs, order));
   return step == OrderStep::Kind::kMove ? Recorded::kYes : error;
 }
 
@@ -190,7 +201,7 @@ Result<void> confirm_licence(CarAffairs& affairs, const std::string& id,
   bool billed = false;
   for (Period& period : order.periods) {
     if (period.money != Money::kAuthorised || said.counter < period.licence) continue;
-    bill(affairs, order, period);
+    TRY_VOID(bill(affairs, order, period));
     affairs.record("renewal-billed", id, {{"period", period.number}, {"counter", said.counter}});
     billed = true;
   }

@@ -80,12 +80,13 @@ Result<Json> map_offers(const Store& store, const Car& car, const VehicleState* 
 }
 
 // What the car has of a product, or is about to have: no more of it than everybody in the car sees.
-void add_order(const std::vector<Order>& orders, const Product& product, Json& offer) {
+void add_order(const CarAccess& access, const std::vector<Order>& orders, const Product& product,
+               Json& offer) {
   for (const Order& order : orders) {
     if (order.product != product.id || is_final(order.phase)) continue;
-    offer["order"] = {{"id", order.id.text()},
-                      {"state", std::string(to_string(order.phase))},
-                      {"since", format_utc(order.since)}};
+    offer["order"] = {{"id", order.id.text()}, {"state", std::string(to_string(order.phase))}};
+    if (view_for(access, order) != OrderView::kInherited)
+      offer["order"]["since"] = format_utc(order.since);
     if (order.active_until && order.phase == OrderPhase::kActive)
       offer["active_until"] = format_utc(*order.active_until);
   }
@@ -93,7 +94,7 @@ void add_order(const std::vector<Order>& orders, const Product& product, Json& o
 
 struct OfferFacts {
   const Store& store;
-  const Car& car;
+  const CarAccess& access;
   const VehicleState* state;
   const std::vector<Order>& orders;
   const std::vector<Product>& beside;
@@ -103,11 +104,14 @@ struct OfferFacts {
 Result<Json> product_offer(const OfferFacts& facts, const std::string& id, Json stored) {
   const Product product = TRY(read_product(id, stored));
   const std::optional<Image> published = TRY(image(facts.store, product.image.text()));
-  std::vector<Reason> reasons = check_fit(product, {.car = facts.car,
+  const bool had_inclusive =
+      TRY(facts.store.get(had_inclusive_key(facts.access.car.vin, product.function()))).has_value();
+  std::vector<Reason> reasons = check_fit(product, {.car = facts.access.car,
                                                     .state = facts.state,
                                                     .image = published ? &*published : nullptr,
                                                     .orders = facts.orders,
-                                                    .beside = facts.beside});
+                                                    .beside = facts.beside,
+                                                    .had_inclusive = had_inclusive});
   if (facts.stolen && product.protects)
     reasons.push_back({"stolen", "not sold while the car is reported stolen"});
   const manifest::FunctionId function = product.function();
@@ -115,17 +119,18 @@ Result<Json> product_offer(const OfferFacts& facts, const std::string& id, Json 
              {"fits", reasons.empty()},
              {"active", facts.state != nullptr && facts.state->has_active(function)},
              {"reasons", reasons_json(reasons)}};
-  add_order(facts.orders, product, offer);
+  add_order(facts.access, facts.orders, product, offer);
   return offer;
 }
 
-Result<Json> product_offers(const Store& store, const Car& car, const VehicleState* state) {
+Result<Json> product_offers(const Store& store, const CarAccess& access,
+                            const VehicleState* state) {
   Json offers = Json::array();
-  const std::vector<Order> orders = TRY(load_orders(store, car.vin));
+  const std::vector<Order> orders = TRY(load_orders(store, access.car.vin));
   const std::vector<Product> beside = TRY(products_beside(store, orders));
-  const bool stolen = TRY(load_stolen(store, car.vin)).has_value();
+  const bool stolen = TRY(load_stolen(store, access.car.vin)).has_value();
   const OfferFacts facts{.store = store,
-                         .car = car,
+                         .access = access,
                          .state = state,
                          .orders = orders,
                          .beside = beside,
@@ -174,7 +179,7 @@ Response get_offers(const Services& services, const Request& request) {
     const std::optional<VehicleState> state =
         TRY(load_vehicle_state(services.store, access.car.vin));
     const VehicleState* known = state ? &*state : nullptr;
-    Json products = TRY(product_offers(services.store, access.car, known));
+    Json products = TRY(product_offers(services.store, access, known));
     Json maps = TRY(map_offers(services.store, access.car, known));
     return json_response(200, {{"products", std::move(products)}, {"maps", std::move(maps)}});
   }());

@@ -195,6 +195,10 @@ std::string order_key(const manifest::Vin& vin, std::string_view id) {
   return order_prefix(vin) + std::string(id);
 }
 
+std::string had_inclusive_key(const manifest::Vin& vin, const manifest::FunctionId& function) {
+  return car_prefix(vin) + "had-inclusive/" + function.text();
+}
+
 std::string order_lookup_key(std::string_view id) {
   return "o/" + std::string(id);
 }

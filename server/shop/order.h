@@ -16,8 +16,9 @@
 
 namespace layby::server {
 
-constexpr std::int64_t kDownloadWindowDays = 28;  // P1.6; local ones
-constexpr std::size_t kPeriodsMax = 2400;         // of one order: 200 years of months
+constexpr std::int64_t kDownloadWindowDays = 28;              // P1.6; local ones
+inline constexpr std::string_view kSystemAccount = "system";  // of orders that nobody placed
+constexpr std::size_t kPeriodsMax = 2400;                     // of one order: 200 years of months
 
 // Where the amount of a period is. It only moves forward: none of the last three is ever left.
 enum class Money {
@@ -103,6 +104,15 @@ Money money_of(const Order& order);
 std::string_view to_string(Money money);
 // When what was paid for or renewed ends; nothing where it does not, or has not begun.
 std::optional<UnixSeconds> contract_end(const Order& order);
+
+// A car that fails and tries again for years must not make the order ever larger. The first steps
+// say how it began, the last ones where it stands; the audit trail has all of them.
+constexpr std::size_t kHistoryFirst = 10;
+constexpr std::size_t kHistoryLast = 90;
+
+// That a car has had the inclusive period of a function, which there is once (P1.4): the value is
+// the order.
+std::string had_inclusive_key(const manifest::Vin& vin, const manifest::FunctionId& function);
 
 // What callers see; `kSecondary` sees neither who nor amounts. `kInherited` is what a new owner
 // sees of an order that somebody else placed: product, state and term (P1.10).

@@ -1,5 +1,7 @@
 #include "server/shop/order_change.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
@@ -8,6 +10,7 @@
 #include "server/shop/desired.h"
 #include "server/shop/order_due.h"
 #include "server/shop/order_licence.h"
+#include "server/shop/order_message.h"
 #include "server/shop/order_money.h"
 
 namespace layby::server {
@@ -29,9 +32,14 @@ std::string waits_key(const Order& order, const OrderedImage& image) {
 Result<void> note_downloaded(CarAffairs& affairs, Order& order) {
   if (order.downloaded) return {};
   order.downloaded = affairs.now();
-  affairs.tell_owner(Message::kDownloaded, order.id.text());
+  TRY_VOID(tell(affairs, order, Message::kDownloaded));
   if (order.function) TRY_VOID(offer(affairs, order));
   return {};
+}
+
+void note_inclusive(CarAffairs& affairs, const Order& order) {
+  if (order.term && order.term->kind == Term::Kind::kInclusive)
+    affairs.change().put(had_inclusive_key(order.vin, *order.function), order.id.text());
 }
 
 void stop_waiting_for_payload(CarAffairs& affairs, const Order& order) {
@@ -39,13 +47,13 @@ void stop_waiting_for_payload(CarAffairs& affairs, const Order& order) {
 }
 
 // The money part of an entry (order_state.h).
-void move_money(CarAffairs& affairs, Order& order, OrderCause cause) {
+Result<void> move_money(CarAffairs& affairs, Order& order, OrderCause cause) {
   switch (order_entry(order.phase).money) {
     case OrderEntry::MoneyIs::kLeft:
-    case OrderEntry::MoneyIs::kAuthorised: return;  // by place_order
+    case OrderEntry::MoneyIs::kAuthorised: return {};  // by place_order
     case OrderEntry::MoneyIs::kBilled:
-      if (!order.periods.empty()) bill(affairs, order, order.periods.front());
-      return;
+      if (order.periods.empty()) return {};
+      return bill(affairs, order, order.periods.front());
     case OrderEntry::MoneyIs::kReturned:
       return give_back(affairs, order, GiveBack::kUnbilled, to_string(cause));
     // At once and not when the car answers: the right to withdraw does not depend on the car, and
@@ -53,6 +61,7 @@ void move_money(CarAffairs& affairs, Order& order, OrderCause cause) {
     case OrderEntry::MoneyIs::kGivenBack:
       return give_back(affairs, order, GiveBack::kAll, to_string(cause));
   }
+  LAYBY_ASSERT(false);
 }
 
 // What the car is to do after an entry.
@@ -67,34 +76,41 @@ Result<void> tell_car(CarAffairs& affairs, Order& order) {
   LAYBY_ASSERT(false);
 }
 
-// A term that counts from the activation begins now, later than its licence says: the car gets one
-// with the right end.
-Result<void> begin_term(CarAffairs& affairs, Order& order) {
+// A term that counts from the activation begins with it: not when we hear of it, which a car
+// without connection or in private mode can put off, and not before the car had a licence. Its
+// licence says another end: the car gets one with the right one.
+Result<void> begin_term(CarAffairs& affairs, Order& order, UnixSeconds activated) {
   order.noted = affairs.now();
   if (order.periods.empty()) return {};
   Period& first = order.periods.front();
   if (!first.from) {
-    first.from = affairs.now();
-    first.until = term_end(*order.term, order.zone, affairs.now());
+    const UnixSeconds from = std::clamp(activated, *order.downloaded, affairs.now());
+    first.from = from;
+    first.until = term_end(*order.term, order.zone, from);
   }
   if (first.until == order.active_until) return {};
   order.active_until = first.until;
   return relicense(affairs, order);
 }
 
-Result<void> enter(CarAffairs& affairs, Order& order, OrderCause cause) {
+Result<void> enter(CarAffairs& affairs, Order& order, OrderCause cause, UnixSeconds happened) {
   // A car that was offline skips the report of the download.
-  if (order.phase == OrderPhase::kActive) TRY_VOID(note_downloaded(affairs, order));
+  if (order.phase == OrderPhase::kActive) {
+    TRY_VOID(note_downloaded(affairs, order));
+    note_inclusive(affairs, order);
+  }
   const OrderEntry& entry = order_entry(order.phase);
-  if (entry.message) affairs.tell_owner(*entry.message, order.id.text());
-  move_money(affairs, order, cause);
+  if (entry.message) TRY_VOID(tell(affairs, order, *entry.message));
+  TRY_VOID(move_money(affairs, order, cause));
   TRY_VOID(tell_car(affairs, order));
-  if (order.phase == OrderPhase::kActive) return begin_term(affairs, order);
+  if (order.phase == OrderPhase::kActive) return begin_term(affairs, order, happened);
   return {};
 }
 
 void append_history(CarAffairs& affairs, Order& order, std::string_view cause) {
   order.since = affairs.now();
+  if (order.history.size() >= kHistoryFirst + kHistoryLast)
+    order.history.erase(order.history.begin() + kHistoryFirst);
   order.history.push_back({.phase = order.phase,
                            .at = affairs.now(),
                            .who = affairs.who(),
@@ -170,7 +186,8 @@ Result<Order> place_order(CarAffairs& affairs, Order order) {
   append_history(affairs, order, "ordered");
   affairs.change().put(order_lookup_key(id), order.vin.text());
   affairs.record("order-ordered", id, order_json(order, OrderView::kFull));
-  if (order_entry(order.phase).message) affairs.tell_owner(*order_entry(order.phase).message, id);
+  if (const auto message = order_entry(order.phase).message)
+    TRY_VOID(tell(affairs, order, *message));
   begin_money(affairs, order);
   save_order(affairs, order);
   TRY_VOID(stage_if_ready(affairs, order));
@@ -178,7 +195,7 @@ Result<Order> place_order(CarAffairs& affairs, Order order) {
 }
 
 Result<OrderStep::Kind> apply_cause(CarAffairs& affairs, Order& order, OrderCause cause,
-                                    const Json& details) {
+                                    const Json& details, std::optional<UnixSeconds> happened) {
   const OrderStep step = order_step(order.phase, cause);
   if (step.kind != OrderStep::Kind::kMove) return step.kind;
   const OrderPhase from = order.phase;
@@ -189,7 +206,7 @@ Result<OrderStep::Kind> apply_cause(CarAffairs& affairs, Order& order, OrderCaus
                  {{"cause", std::string(to_string(cause))},
                   {"from", std::string(to_string(from))},
                   {"details", details}});
-  TRY_VOID(enter(affairs, order, cause));
+  TRY_VOID(enter(affairs, order, cause, happened.value_or(affairs.now())));
   save_order(affairs, order);
   return step.kind;
 }

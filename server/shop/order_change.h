@@ -16,9 +16,11 @@ Order make_order(CarAffairs& affairs, manifest::ImageKind kind, const std::strin
 Result<Order> place_order(CarAffairs& affairs, Order order);
 
 // Brings `cause` about. Moves the order and saves it, or leaves it, or says why not (kTooLate,
-// kWrong): see order_state.h. `details` go into the audit record.
+// kWrong): see order_state.h. `details` go into the audit record. `happened`: since when it is so,
+// where that can be before now; a term that counts from the activation begins then.
 Result<OrderStep::Kind> apply_cause(CarAffairs& affairs, Order& order, OrderCause cause,
-                                    const manifest::Json& details);
+                                    const manifest::Json& details,
+                                    std::optional<UnixSeconds> happened = std::nullopt);
 
 // Stages the order if it is `ordered` and every image has its whole-file payload. If not, it is
 // woken by stage_waiting_orders when the payload comes: both look at the same key, so one of them

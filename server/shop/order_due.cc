@@ -7,6 +7,7 @@
 #include "manifest/json_value.h"
 #include "server/shop/order_change.h"
 #include "server/shop/order_licence.h"
+#include "server/shop/order_message.h"
 #include "server/shop/order_money.h"
 
 namespace layby::server {
@@ -47,9 +48,13 @@ std::optional<Due> due_while_waiting(const Order& order) {
 }
 
 std::optional<Due> due_before_activation(const Order& order) {
-  const bool counts_later =
-      order.term && order.term->ends() && order.term->from == Term::From::kActivation;
-  if (!counts_later || !order.active_until) return std::nullopt;
+  if (!order.term || !order.term->ends()) return std::nullopt;
+  if (const auto end = contract_end(order)) {
+    if (order.held) return std::nullopt;
+    const auto grace = static_cast<std::int64_t>(order.term->grace_days);
+    return Due{order.zone.days_later(*end, grace + kSilenceDays), DueKind::kLapsed};
+  }
+  if (!order.active_until) return std::nullopt;
   return Due{order.licence_issued + (*order.active_until - order.licence_issued) / 2,
              DueKind::kLicenceRefresh};
 }
@@ -87,14 +92,14 @@ std::int64_t days_until(const Order& order, UnixSeconds now, UnixSeconds end) {
   return days;
 }
 
-void remind(CarAffairs& affairs, Order& order, Message message, UnixSeconds end) {
+Result<void> remind(CarAffairs& affairs, Order& order, Message message, UnixSeconds end) {
   order.noted = affairs.now();
   // A sweep that comes after the end has nothing to remind of.
   if (end > affairs.now())
-    affairs.tell_owner(
-        message, order.id.text(),
-        {{"until", format_utc(end)}, {"days", days_until(order, affairs.now(), end)}});
+    TRY_VOID(tell(affairs, order, message,
+                  {{"until", format_utc(end)}, {"days", days_until(order, affairs.now(), end)}}));
   save_order(affairs, order);
+  return {};
 }
 
 // The licence until `active_until`, and the order saved.
@@ -113,9 +118,10 @@ Result<void> bring_about(CarAffairs& affairs, Order& order, DueKind kind) {
   };
   switch (kind) {
     case DueKind::kWindowEnd: return cause(OrderCause::kWindowOver);
-    case DueKind::kTermOver: return cause(OrderCause::kTermOver);
+    case DueKind::kTermOver:
+    case DueKind::kLapsed: return cause(OrderCause::kTermOver);
     case DueKind::kPeriodUnused:
-      give_back_unused(affairs, order);
+      TRY_VOID(give_back_unused(affairs, order));
       save_order(affairs, order);
       return {};
     case DueKind::kRenewal: return renew_order(affairs, order);
@@ -128,14 +134,11 @@ Result<void> bring_about(CarAffairs& affairs, Order& order, DueKind kind) {
       save_order(affairs, order);
       return {};
     case DueKind::kRenewalOpens:
-      remind(affairs, order, Message::kRenewalOpen, *contract_end(order));
-      return {};
+      return remind(affairs, order, Message::kRenewalOpen, *contract_end(order));
     case DueKind::kExpiringSoon:
-      remind(affairs, order, Message::kExpiring, *contract_end(order));
-      return {};
+      return remind(affairs, order, Message::kExpiring, *contract_end(order));
     case DueKind::kWindowReminder:
-      remind(affairs, order, Message::kReminder, order.download_by);
-      return {};
+      return remind(affairs, order, Message::kReminder, order.download_by);
   }
   LAYBY_ASSERT(false);
 }
@@ -201,8 +204,8 @@ Result<void> renew_order(CarAffairs& affairs, Order& order) {
   order.periods.push_back(next);
   order.active_until = std::max(order.active_until, next.until);
   order.noted = affairs.now();
-  affairs.tell_owner(Message::kRenewed, order.id.text(),
-                     {{"period", number}, {"until", format_utc(*next.until)}});
+  TRY_VOID(tell(affairs, order, Message::kRenewed,
+                {{"period", number}, {"until", format_utc(*next.until)}}));
   // Before it is saved: by this licence the car will show that it has the period.
   TRY_VOID(relicense(affairs, order));
   order.periods.back().licence = order.licence_counter;

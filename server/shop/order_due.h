@@ -13,6 +13,7 @@ namespace layby::server {
 enum class DueKind {
   kWindowEnd,       // not downloaded within 28 days: cancelled (P1.6)
   kTermOver,        // P1.8
+  kLapsed,          // over before the car said that it is active, and long silent since
   kPeriodUnused,    // a renewal that the car never had before its period was over: returned
   kRenewal,         // one day before the end, where it renews by itself
   kExtension,       // P1.12: the term ends while the car is reported stolen
@@ -34,6 +35,9 @@ std::optional<Due> next_due(const Order& order);
 constexpr std::int64_t kRenewalOpensDays = 14;  // before the end; local days
 constexpr std::int64_t kRenewalNoticeDays = 1;  // the same: until then it can be told not to renew
 constexpr std::int64_t kExtensionDays = 28;     // the same
+// After the end of a term, and of its licence's grace, that the car has in time but never said to
+// have activated: so long a car may be without connection until the order is given back.
+constexpr std::int64_t kSilenceDays = 28;
 
 // Of an active order whose term ends.
 UnixSeconds renewal_opens(const Order& order);

@@ -40,6 +40,7 @@ enum class OrderCause : std::uint8_t {
   kOwnerChanged,      // hand-over, or the account is deleted: P1.10, P2.7
   kTermOver,          // P1.8
   kSuperseded,        // a newer order of the same function has its licence
+  kImageWithdrawn,    // the owner gives up what the car can have no more: its image is not listed
   kReportedDownloading,
   kReportedDownloaded,
   kReportedActivating,
@@ -48,7 +49,7 @@ enum class OrderCause : std::uint8_t {
   kReportedDeactivating,
   kReportedDeactivated,
 };
-constexpr std::size_t kOrderCauses = 15;
+constexpr std::size_t kOrderCauses = 16;
 
 std::string_view to_string(OrderPhase phase);  // "ordered", …; stored and shown: never changes
 Result<OrderPhase> parse_order_phase(std::string_view text);
@@ -66,6 +67,7 @@ constexpr OrderActor actor_of(OrderCause cause) {
     case OrderCause::kOwnerCancels:
     case OrderCause::kConsentWithdrawn:
     case OrderCause::kOwnerWithdraws:
+    case OrderCause::kImageWithdrawn:
     case OrderCause::kOwnerChanged: return OrderActor::kOwner;
     case OrderCause::kReportedDownloading:
     case OrderCause::kReportedDownloaded:
@@ -138,28 +140,30 @@ constexpr OrderStep fai = to(kFailed);
 
 // A car that was offline skips reports: each of them may come in any phase in which the order is
 // offered to it. In `kOrdered` the car cannot know of the order, so nothing that it says moves it.
-// What is downloaded is not cancelled by anybody; what is final stays as it is. A term that ends
-// while the car activates changes nothing: the car's word decides, and then the next look at the
+// What is downloaded is not cancelled by anybody, unless its image is not listed any more: the
+// Director holds it back then, and the car can never have it. What is final stays as it is. A term
+// that ends while the car has the package and has not activated it is over here only when the car
+// has long been silent (order_due.h): until then its word decides, and then the next look at the
 // clock.
 // Columns as in OrderCause: payload ready; owner cancels; window over; consent withdrawn; owner
-// withdraws; owner changed; term over; superseded; reported downloading, downloaded, activating,
-// active, failed, deactivating, deactivated.
+// withdraws; owner changed; term over; superseded; image withdrawn; reported downloading,
+// downloaded, activating, active, failed, deactivating, deactivated.
 // clang-format off
 constexpr std::array<std::array<OrderStep, kOrderCauses>, kOrderPhases> kRows = {{
-  //                   rdy  own  win  con  wdr  chg  trm  sup  lod  ful  ing  on   bad  dg   off
-  /* ordered      */ {{stg, can, can, can, can, can, can, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-  /* staged       */ {{xx_, can, can, can, can, can, can, xx_, dlg, dld, acg, act, fai, xx_, xx_}},
-  /* downloading  */ {{xx_, can, can, can, can, can, can, xx_, xx_, dld, acg, act, fai, xx_, xx_}},
-  /* downloaded   */ {{xx_, lat, xx_, xx_, cng, cng, xx_, xx_, xx_, xx_, acg, act, fai, xx_, xx_}},
-  /* activating   */ {{xx_, lat, xx_, xx_, cng, xx_, xx_, xx_, xx_, dld, xx_, act, fai, xx_, xx_}},
-  /* active       */ {{xx_, lat, xx_, xx_, cng, xx_, exp, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-  /* cancelling   */ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, dea, rfd}},
-  /* deactivating */ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, rfd}},
-  /* refunded     */ {{xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-  /* expired      */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, end, xx_, xx_, xx_, xx_, xx_, xx_, end}},
-  /* ended        */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-  /* cancelled    */ {{xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-  /* failed       */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+//                 rdy  own  win  con  wdr  chg  trm  sup  img  lod  ful  ing  on   bad  dg   off
+/*ordered     */ {{stg, can, can, can, can, can, can, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+/*staged      */ {{xx_, can, can, can, can, can, can, xx_, xx_, dlg, dld, acg, act, fai, xx_, xx_}},
+/*downloading */ {{xx_, can, can, can, can, can, can, xx_, xx_, xx_, dld, acg, act, fai, xx_, xx_}},
+/*downloaded  */ {{xx_, lat, xx_, xx_, cng, cng, cng, xx_, fai, xx_, xx_, acg, act, fai, xx_, xx_}},
+/*activating  */ {{xx_, lat, xx_, xx_, cng, xx_, cng, xx_, xx_, xx_, dld, xx_, act, fai, xx_, xx_}},
+/*active      */ {{xx_, lat, xx_, xx_, cng, xx_, exp, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+/*cancelling  */ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, dea, rfd}},
+/*deactivating*/ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, rfd}},
+/*refunded    */ {{xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+/*expired     */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, end, xx_, xx_, xx_, xx_, xx_, xx_, xx_, end}},
+/*ended       */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+/*cancelled   */ {{xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+/*failed      */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
 }};
 
 using enum OrderEntry::MoneyIs;

@@ -76,11 +76,14 @@ Answer<Order> order_function(CarAffairs& affairs, const OrderRequest& wanted,
   std::vector<Order> orders = TRY(load_orders(change, wanted.vin));
   for (Order& order : orders) TRY_VOID(settle(affairs, order));
   const std::vector<Product> beside = TRY(products_beside(affairs.services().store, orders));
+  const bool had_inclusive =
+      TRY(change.get(had_inclusive_key(wanted.vin, product.function()))).has_value();
   std::vector<Reason> reasons = check_fit(product, {.car = affairs.car(),
                                                     .state = known,
                                                     .image = published ? &*published : nullptr,
                                                     .orders = orders,
-                                                    .beside = beside});
+                                                    .beside = beside,
+                                                    .had_inclusive = had_inclusive});
   if (!reasons.empty())
     return refuse(RefusalCode::kDoesNotFit, fmt::format("{} does not fit this car", product.id),
                   std::move(reasons));
@@ -167,6 +170,18 @@ Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
   return TRY(place_order(affairs, std::move(order)));
 }
 
+// What the owner says of an order that the car has, but can install no more: the Director holds it
+// back, because an image of it was withdrawn.
+Result<OrderCause> cause_now(Change& change, const Order& order, OrderCause cause) {
+  if (cause != OrderCause::kOwnerCancels || order.phase != OrderPhase::kDownloaded) return cause;
+  for (const OrderedImage& ordered : order.images) {
+    const std::optional<Image> published =
+        TRY(image([&](std::string_view key) { return change.get(key); }, ordered.name.text()));
+    if (!published || published->listing != Listing::kListed) return OrderCause::kImageWithdrawn;
+  }
+  return cause;
+}
+
 // Cancel and withdraw: the owner's word on an order that is there.
 Answer<Response> owner_says(const Services& services, const Request& request, OrderCause cause,
                             Answer<void> (*check)(const Order&, UnixSeconds)) {
@@ -182,7 +197,8 @@ Answer<Response> owner_says(const Services& services, const Request& request, Or
     if (order.held)
       return refuse(RefusalCode::kReportedStolen,
                     "the car is reported stolen: this stays until the report is lifted");
-    switch (TRY(apply_cause(affairs, order, cause, Json::object()))) {
+    const OrderCause now = TRY(cause_now(change, order, cause));
+    switch (TRY(apply_cause(affairs, order, now, Json::object()))) {
       case OrderStep::Kind::kMove:
       case OrderStep::Kind::kStay: return json_response(200, order_json(order, OrderView::kFull));
       case OrderStep::Kind::kTooLate:
@@ -252,8 +268,8 @@ Response post_order(const Services& services, const Request& request) {
       if (!order) return tl::unexpected(order.error());
       return json_response(201, order_json(*order, OrderView::kFull));
     };
-    Answer<Response> answer =
-        answer_once(services, request, caller, IdempotencyKeyIs::kRequired, place);
+    Answer<Response> answer = answer_once(services, request, caller, IdempotencyKeyIs::kRequired,
+                                          AnswerHolds::kNoSecret, place);
     if (answer) services.wake_sweeper();
     return answer;
   }());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "server/shop/order_due.h"
 
 namespace layby::server {
@@ -17,13 +18,13 @@ Refusal not_the_owner(bool secondary) {
 
 // Software is ordered by nobody.
 bool placed_by(const Order& order, const std::string& account) {
-  return order.account == account || order.account == "system";
+  return order.account == account || order.account == kSystemAccount;
 }
 
 // Whether somebody else's name stands in it.
 bool has_foreign_history(const Order& order, const std::string& account) {
   return std::any_of(order.history.begin(), order.history.end(), [&](const OrderHistory& step) {
-    return step.who != account && step.who != "system" && step.who != order.vin.text();
+    return step.who != account && step.who != kSystemAccount && step.who != order.vin.text();
   });
 }
 
@@ -55,15 +56,19 @@ Answer<OwnersOrder> load_as_owner(const Services& services, Change& change,
 }
 
 OrderView view_for(const CarAccess& access, const Order& order) {
+  const auto unless_inherited = [&](OrderView view) {
+    const std::string owner = access.car.pairing ? access.car.pairing->owner : std::string();
+    const bool own = placed_by(order, owner) && !has_foreign_history(order, owner);
+    return own ? view : OrderView::kInherited;
+  };
   switch (access.standing) {
-    case Standing::kSecondary: return OrderView::kSecondary;
+    case Standing::kOwner: return unless_inherited(OrderView::kFull);
+    // No more than the owner who has let them in.
+    case Standing::kSecondary: return unless_inherited(OrderView::kSecondary);
     case Standing::kPartner:
     case Standing::kOperator: return OrderView::kFull;
-    case Standing::kOwner: break;
   }
-  const std::string& account = access.caller.account;
-  if (placed_by(order, account) && !has_foreign_history(order, account)) return OrderView::kFull;
-  return OrderView::kInherited;
+  LAYBY_ASSERT(false);
 }
 
 }  // namespace layby::server

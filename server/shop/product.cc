@@ -238,6 +238,8 @@ std::vector<Reason> check_fit(const Product& product, const FitFacts& facts) {
         reasons.push_back({"excludes", fmt::format("{} excludes it", other.id)});
     }
   }
+  if (product.term.kind == Term::Kind::kInclusive && facts.had_inclusive)
+    reasons.push_back({"already-had", "the car has had its inclusive period; there is one"});
   check_image(product, facts.car, facts.image, reasons);
   return reasons;
 }

@@ -61,6 +61,7 @@ struct FitFacts {
   const Image* image = nullptr;         // null: not published
   const std::vector<Order>& orders;     // of the car
   const std::vector<Product>& beside;   // the products of those that are on their way or active
+  bool had_inclusive = false;           // the car has had the function's inclusive period
 };
 
 // Every rule that the car does not fulfil; empty where it fits. Pure. What a product needs must be

@@ -21,8 +21,8 @@ Answer<void> check_renewable(const Order& order) {
   return refuse(RefusalCode::kWrongState, fmt::format("the order is {}", to_string(order.phase)));
 }
 
-// The notice of one day was missed: a period after the running one is there already.
-bool has_begun_renewal(const Order& order, UnixSeconds now) {
+// A period after the running one is there already.
+bool has_period_ahead(const Order& order, UnixSeconds now) {
   const Period& newest = order.periods.back();
   return order.periods.size() > 1 && newest.from && now < *newest.from;
 }
@@ -39,7 +39,7 @@ Answer<Response> switch_renewal(OwnersOrder& own, bool wanted) {
     TRY_VOID(settle(affairs, order));  // on, within the last day: at once
   }
   Json json = order_json(order, OrderView::kFull);
-  if (!wanted && before && has_begun_renewal(order, affairs.now()))
+  if (!wanted && before && has_period_ahead(order, affairs.now()))
     json["note"] = fmt::format(
         "the notice of one day is over: the next period is ordered already, it ends at {}",
         format_utc(*before));
@@ -54,6 +54,10 @@ Answer<Response> renew_by_hand(OwnersOrder& own) {
     return refuse(RefusalCode::kWrongState, fmt::format("the order is {}", to_string(order.phase)));
   if (order.term->kind == Term::Kind::kSubscription)
     return refuse(RefusalCode::kNotRenewable, "a subscription renews by itself: set the switch");
+  if (has_period_ahead(order, affairs.now()))
+    return refuse(RefusalCode::kTooEarly,
+                  fmt::format("it is renewed already: the next period begins at {}",
+                              format_utc(*order.periods.back().from)));
   if (affairs.now() < renewal_opens(order))
     return refuse(RefusalCode::kTooEarly,
                   fmt::format("it can be renewed from {} on", format_utc(renewal_opens(order))));
@@ -90,14 +94,14 @@ Response post_renew(const Services& services, const Request& request) {
     const Caller caller = TRY(require_account(services, request));
     const std::string& id = request.path_values.at("id");
     const manifest::Vin vin = TRY(find_order_vin(services.store, id));
-    // It costs something: with a key it happens once, however often it is sent.
-    Answer<Response> answer = answer_once(services, request, caller, IdempotencyKeyIs::kOptional,
-                                          [&](Change& change) -> Answer<Response> {
-                                            Answer<OwnersOrder> own =
-                                                load_as_owner(services, change, vin, id, caller);
-                                            if (!own) return tl::unexpected(std::move(own.error()));
-                                            return renew_by_hand(*own);
-                                          });
+    // It costs something: it happens once, however often it is sent.
+    Answer<Response> answer =
+        answer_once(services, request, caller, IdempotencyKeyIs::kRequired, AnswerHolds::kNoSecret,
+                    [&](Change& change) -> Answer<Response> {
+                      Answer<OwnersOrder> own = load_as_owner(services, change, vin, id, caller);
+                      if (!own) return tl::unexpected(std::move(own.error()));
+                      return renew_by_hand(*own);
+                    });
     if (answer) services.wake_sweeper();
     return answer;
   }());

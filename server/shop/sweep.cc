@@ -81,14 +81,21 @@ Result<void> stage_prefix(const Services& services, const std::string& prefix) {
 
 }  // namespace
 
-Result<std::optional<UnixSeconds>> sweep_due(const Services& services, UnixSeconds now) {
+Result<std::optional<UnixSeconds>> sweep_due(const Services& services, UnixSeconds now,
+                                             std::size_t done_max, const std::stop_token& stop) {
+  std::size_t done_count = 0;
   std::string begin(kDeadlinePrefix);
   const std::string end = deadlines_end(now);
   while (true) {
     const std::vector<KeyValue> due = TRY(services.store.scan(begin, end, kScanBatch));
     for (const KeyValue& entry : due) {
+      // What fails does not count: it must not keep the rest out for ever.
+      if (stop.stop_requested() || done_count >= done_max) return now;
       // One bad record must not keep all later ones from being done.
-      if (const Result<void> done = do_due(services, entry.key); !done)
+      const Result<void> done = do_due(services, entry.key);
+      if (done)
+        ++done_count;
+      else
         services.log(LogLevel::kError, "deadline not kept",
                      {{"key", entry.key}, {"error", done.error().message()}});
     }

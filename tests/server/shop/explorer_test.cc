@@ -149,7 +149,10 @@ class Explorer {
         world_.put(path_ + "/renewal", world_.owner_token,
                    {{"auto", !order().value("auto_renew", false)}});
         return;
-      case Op::kRenewByHand: world_.post(path_ + "/renew", world_.owner_token); return;
+      case Op::kRenewByHand:
+        world_.post(path_ + "/renew", world_.owner_token, nullptr,
+                    "renew-" + std::to_string(++world_.keys_made));
+        return;
       case Op::kStolen: world_.post(stolen, world_.operator_token); return;
       case Op::kFound: world_.call(server::Method::kDelete, stolen, world_.operator_token); return;
       case Op::kHandOver: hand_over(); return;

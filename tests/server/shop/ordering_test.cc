@@ -303,3 +303,20 @@ TEST_CASE("P3.2: a car asks by itself, with the checks of an owner's order") {
   world.check_audit();
   CHECK(world.events("billing").empty());
 }
+
+TEST_CASE("P3.2, P1.1: a car that belongs to nobody orders no maps") {
+  ReadyWorld world;
+  world.publish("maps/DE/2.tar", 2);
+  REQUIRE(world.post("/v1/cars/" + std::string(kVin) + "/hand-over", world.owner_token).status ==
+          200);
+  const auto ask = [&] {
+    return world.call(server::Method::kPost, "/v1/vehicle/map-requests", "", {{"regions", {"DE"}}},
+                      "", &world.car.certificate);
+  };
+  CHECK(ask().status == 403);
+  CHECK(world.get("/v1/cars/" + std::string(kVin) + "/orders", world.operator_token)
+            .body["orders"]
+            .empty());
+  world.car.pair(world.second_token);
+  CHECK(ask().status == 201);
+}

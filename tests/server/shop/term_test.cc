@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/time_text.h"
+#include "server/release/image.h"
 #include "server/shop/sweep.h"
 #include "tests/server/shop/shop_world.h"
 
@@ -179,7 +180,10 @@ TEST_CASE("P1.8: a fixed term is renewed by hand from 14 days before its end, no
   const std::string id = activate(world, {{"term", {{"kind", "fixed"}, {"days", 90}}}});
   CHECK(world.order(id)["auto_renew"] == false);
   CHECK(world.order(id)["active_until"] == "2027-02-20T06:00:00Z");
-  const auto renew = [&] { return world.post("/v1/orders/" + id + "/renew", world.owner_token); };
+  const auto renew = [&] {
+    return world.post("/v1/orders/" + id + "/renew", world.owner_token, nullptr,
+                      "k" + std::to_string(++world.keys_made));
+  };
   world.go_to("2027-02-06T05:59:59Z");
   const Answered early = renew();
   CHECK(early.code() == "too-early");
@@ -199,7 +203,133 @@ TEST_CASE("P1.8: a fixed term is renewed by hand from 14 days before its end, no
   CHECK(switch_renewal(world, other, true).code() == "not-renewable");
   CHECK(world.order(other).contains("renewable") == false);
   const std::string ever = activate(world, Json::object());
-  CHECK(world.post("/v1/orders/" + ever + "/renew", world.owner_token).code() == "not-renewable");
+  CHECK(world.post("/v1/orders/" + ever + "/renew", world.owner_token, nullptr, "ever").code() ==
+        "not-renewable");
+}
+
+TEST_CASE("P1.8: a short term is renewed once at a time, however often that is sent") {
+  ReadyWorld world;
+  const std::string id = activate(world, {{"term", {{"kind", "fixed"}, {"days", 7}}}});
+  const std::string path = "/v1/orders/" + id + "/renew";
+  CHECK(world.post(path, world.owner_token).code() == "idempotency-key-required");
+  const Answered renewed = world.post(path, world.owner_token, nullptr, "one");
+  REQUIRE(renewed.status == 200);
+  CHECK(world.post(path, world.owner_token, nullptr, "one").text == renewed.text);
+  // Within 14 days before the new end, and not yet: one period ahead is enough.
+  const Answered early = world.post(path, world.owner_token, nullptr, "two");
+  CHECK(early.code() == "too-early");
+  CHECK_THAT(early.body["detail"].get<std::string>(), Catch::Contains("2026-11-29T06:00:00Z"));
+  CHECK(world.events("authorisation", id).size() == 2);
+  world.car.obey();
+  world.go_to("2026-11-29T06:00:00Z");
+  CHECK(world.post(path, world.owner_token, nullptr, "two").status == 200);
+}
+
+TEST_CASE("P1.4, P2.2: a term begins with the activation, and not when the car speaks again") {
+  ReadyWorld world;
+  const std::string id = buy(world, kMonthly);
+  world.car.say(id, State::kDownloaded);
+  REQUIRE(world.car.report().status == 200);
+  world.go_to("2026-11-24T06:00:00Z");
+  world.car.take_licence(id);
+  world.car.install(world.order(id)["images"][0], 1);
+  const auto speaks = [&](UnixSeconds since) {
+    world.car.say(id, State::kActive);
+    world.car.orders.at(id).since = since;
+    REQUIRE(world.car.report().status == 200);
+    return world.order(id)["active_until"].get<std::string>();
+  };
+  const UnixSeconds activated = world.base.clock.now();
+  SECTION("it was in private mode meanwhile") {
+    world.go_to("2026-12-14T06:00:00Z");
+    CHECK(speaks(activated) == "2026-12-24T06:00:00Z");
+    CHECK(money(world, id) == "authorisation 1, billing 1");
+  }
+  SECTION("its clock is ahead") {
+    CHECK(speaks(activated + 3000) == "2026-12-24T06:00:00Z");
+  }
+  SECTION("it says a time before it had a licence") {
+    CHECK(speaks(activated - 30 * kDaySeconds) == "2026-12-22T06:00:00Z");
+  }
+  SECTION("it speaks when all of the term is over") {
+    world.go_to("2027-02-01T06:00:00Z");
+    speaks(activated);
+    world.sweep();
+    CHECK(world.events("billing", id).size() == 1);
+  }
+}
+
+TEST_CASE("P1.4, P1.5: a term that the car was silent over is given back in the end") {
+  ReadyWorld world;
+  const std::string id = buy(
+      world, {{"term", {{"kind", "fixed"}, {"days", 7}, {"from", "acceptance"}, {"grace_days", 3}}},
+              {"renewable", false}});
+  world.car.say(id, State::kDownloaded);
+  REQUIRE(world.car.report().status == 200);
+  // 7 days, 3 of grace, 28 in which the car may still say that it was active in time.
+  world.go_to("2026-12-30T05:59:59Z");
+  CHECK(world.order_state(id) == "downloaded");
+  world.go_to("2026-12-30T06:00:00Z");
+  CHECK(world.order_state(id) == "cancelling");
+  CHECK(money(world, id) == "authorisation 1, refund 1");
+  CHECK(world.car.desired()[0]["action"] == "deactivate");
+  CHECK(world.deadlines_of(id) == 0);
+  // What it says now comes too late to be billed.
+  world.car.say(id, State::kActivating);
+  REQUIRE(world.car.report().status == 200);
+  CHECK(world.order_state(id) == "cancelling");
+  world.car.obey();
+  CHECK(world.order_state(id) == "refunded");
+  CHECK(money(world, id) == "authorisation 1, refund 1");
+}
+
+TEST_CASE("P1.5, P1.6: an order whose image is withdrawn under it is given up by its owner") {
+  ReadyWorld world;
+  const std::string id = buy(world, Json::object());
+  world.car.say(id, State::kDownloaded);
+  REQUIRE(world.car.report().status == 200);
+  const std::string cancel = "/v1/orders/" + id + "/cancel";
+  CHECK(world.post(cancel, world.owner_token).code() == "too-late");
+  const std::string name = world.order(id)["images"][0];
+  const std::string key = server::image_key(name);
+  server::Image image = server::decode_image(name, *world.services.store.get(key).value()).value();
+  image.listing = server::Listing::kWithdrawn;
+  REQUIRE(world.services.store.commit(
+      {.expectations = {}, .writes = {{key, server::encode_image(image)}}}));
+  const Answered given_up = world.post(cancel, world.owner_token);
+  REQUIRE(given_up.status == 200);
+  CHECK(given_up.body["state"] == "failed");
+  CHECK(given_up.body["history"].back()["cause"] == "image-withdrawn");
+  CHECK(money(world, id) == "authorisation 1, refund 1");
+  CHECK(world.car.desired()[0]["action"] == "deactivate");
+  world.car.obey();
+  CHECK(world.car.desired().empty());
+  image.listing = server::Listing::kListed;
+  REQUIRE(world.services.store.commit(
+      {.expectations = {}, .writes = {{key, server::encode_image(image)}}}));
+  CHECK(world.order_function(world.order(id)["product"], world.owner_token).status == 201);
+}
+
+TEST_CASE("a sweep breaks off when it is told to, and goes on where it was") {
+  ReadyWorld world;
+  std::vector<std::string> ids;
+  for (int n = 0; n < 5; ++n) ids.push_back(buy(world, Json::object()));
+  world.base.clock.advance(28 * kDaySeconds + 3600);
+  const UnixSeconds now = world.base.clock.now();
+  const auto waiting = [&] {
+    return std::count_if(ids.begin(), ids.end(),
+                         [&](const auto& id) { return world.order_state(id) == "staged"; });
+  };
+  std::stop_source stop;
+  stop.request_stop();
+  CHECK(server::sweep_due(world.services, now, SIZE_MAX, stop.get_token()) == now);
+  CHECK(waiting() == 5);
+  CHECK(server::sweep_due(world.services, now, 2) == now);
+  CHECK(waiting() == 3);
+  const auto next = server::sweep_due(world.services, now);
+  REQUIRE(next);
+  CHECK(waiting() == 0);
+  CHECK(*next != now);
 }
 
 TEST_CASE("P1.8: a fixed term renews by itself where it was ordered so") {
@@ -268,6 +398,48 @@ TEST_CASE("P1.4: an inclusive period turns into nothing by itself, and costs not
   world.go_to("2026-12-20T06:00:00Z");
   CHECK(world.order_state(late) == "cancelled");
   CHECK(world.deadlines_of(late) == 0);
+}
+
+TEST_CASE("P1.4: a car has the inclusive period of a function once, whoever owns it") {
+  ReadyWorld world;
+  const Json gift{{"term", {{"kind", "inclusive"}, {"days", 14}}}, {"price_cents", 0}};
+  world.sell("gift", gift);
+  const auto order = [&] { return world.order_function("gift", world.owner_token); };
+  const auto offer = [&]() -> Json {
+    const Answered offers =
+        world.get("/v1/cars/" + std::string(kVin) + "/offers", world.owner_token);
+    for (const Json& each : offers.body["products"])
+      if (each["product"]["id"] == "gift") return each;
+    return {};
+  };
+  // What was never active is not used up.
+  const std::string failed = order().body["id"];
+  world.car.say(failed, State::kDownloaded);
+  REQUIRE(world.car.report().status == 200);
+  world.car.say(failed, State::kFailed);
+  REQUIRE(world.car.report().status == 200);
+  REQUIRE(world.order_state(failed) == "failed");
+  world.car.obey();
+  CHECK(offer()["fits"] == true);
+  const std::string had = order().body["id"];
+  world.car.obey();
+  REQUIRE(world.order_state(had) == "active");
+  world.go_to("2026-12-06T06:00:00Z");
+  world.car.obey();
+  REQUIRE(world.order_state(had) == "ended");
+  const Answered again = order();
+  CHECK(again.status == 422);
+  CHECK(again.code() == "does-not-fit");
+  REQUIRE(again.body["reasons"].size() == 1);
+  CHECK(again.body["reasons"][0]["rule"] == "already-had");
+  CHECK(offer()["fits"] == false);
+  CHECK(offer()["reasons"][0]["rule"] == "already-had");
+  // Nor as another product of the same function; paid for, it can be had.
+  world.sell("gift-again",
+             {{"term", gift["term"]}, {"price_cents", 0}, {"image", "functions/gift/1.0.pkg"}});
+  CHECK(world.order_function("gift-again", world.owner_token).code() == "does-not-fit");
+  world.sell("gift-paid", {{"image", "functions/gift/1.0.pkg"}});
+  CHECK(world.order_function("gift-paid", world.owner_token).status == 201);
 }
 
 TEST_CASE("P1.4: reported active after its term, an order ends with the next look at the clock") {
