@@ -47,7 +47,19 @@ std::vector<Router::Part> Router::parse_template(const std::string& path) {
   return parts;
 }
 
+void Router::guard_writes(Guard guard) {
+  LAYBY_ASSERT(routes_.empty());
+  guard_ = std::move(guard);
+}
+
 void Router::add(Route route) {
+  const bool writes = route.method != Method::kGet && route.method != Method::kHead;
+  if (guard_ && writes) {
+    route.handler = [guard = guard_, handler = std::move(route.handler)](const Request& request) {
+      if (std::optional<Response> refusal = guard(request)) return std::move(*refusal);
+      return handler(request);
+    };
+  }
   Template added{parse_template(route.path), routes_.size()};
   const auto same_part = [](const Part& a, const Part& b) {
     return a.kind == b.kind && (a.kind != Part::Kind::kLiteral || a.text == b.text);

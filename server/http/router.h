@@ -27,6 +27,11 @@ struct Route {
 
 class Router {
  public:
+  // Asked before the handler of every route that writes (all but GET): a response refuses the
+  // request. Before the first `add`. Any thread.
+  using Guard = std::function<std::optional<Response>(const Request&)>;
+  void guard_writes(Guard guard);
+
   // A template given twice with one method is our bug.
   void add(Route route);
   const std::vector<Route>& routes() const { return routes_; }
@@ -54,6 +59,7 @@ class Router {
   static std::vector<Part> parse_template(const std::string& path);
   static bool fits(const Template& shape, const std::vector<std::string_view>& parts);
 
+  Guard guard_;                // may be empty
   std::vector<Route> routes_;  // in the order of adding
   std::vector<Template> by_preference_;
 };

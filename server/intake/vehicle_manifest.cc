@@ -63,7 +63,7 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
   const VehicleState state = make_vehicle_state(*manifest, affairs.now());
   record_changes(affairs, last, state);
   save_vehicle_state(change, vin, state);
-  if (!last) TRY_VOID(renew_seals(affairs));
+  if (!last) TRY_VOID(renew_seals(affairs, state));
   for (const auto& [serial, report] : manifest->ecus())
     TRY_VOID(apply_report(affairs, report, state));
   TRY_VOID(apply_functions(affairs, state));

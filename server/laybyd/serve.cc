@@ -9,6 +9,7 @@
 #include "server/director/online_keys.h"
 #include "server/fleet/account_erasure.h"
 #include "server/fleet/event_sequence.h"
+#include "server/fleet/write_pace.h"
 #include "server/http/https_server.h"
 #include "server/laybyd/all_routes.h"
 #include "server/laybyd/background_task.h"
@@ -419,7 +420,9 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   TRY_VOID(pick_up(services, uploads));
 
   std::atomic<bool> accepting{false};
+  WritePace write_pace(services, config.fleet.writes_per_minute);
   Router router;
+  router.guard_writes([&write_pace](const Request& request) { return write_pace.refuse(request); });
   add_operations_routes(router, services, metrics, accepting);
   add_all_routes(router, services, uploads);
   if (base.simulated) add_simulation_routes(router, services, base.simulated_clock);

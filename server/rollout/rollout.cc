@@ -63,25 +63,18 @@ bool fits(const Image& image, const Car& car, const VehicleState& state) {
 }
 
 // Whether the car's past with this image speaks against offering it again.
-bool is_settled(const std::vector<Order>& orders, const Image& image) {
-  return std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
-    const bool same = std::any_of(
-        order.images.begin(), order.images.end(),
-        [&](const OrderedImage& ordered) { return ordered.sha256 == image.entry.sha256; });
-    return same && (order.phase == OrderPhase::kFailed ||
-                    (order.phase == OrderPhase::kCancelled &&
-                     order.history.back().cause == to_string(OrderCause::kOwnerCancels)));
-  });
+Result<bool> is_settled(CarAffairs& affairs, const Image& image) {
+  const std::string key = settled_software_key(affairs.car().vin, image.entry.sha256);
+  return TRY(affairs.change().get(key)).has_value();
 }
 
-Result<std::optional<Image>> choose_image(CarAffairs& affairs, const VehicleState& state,
-                                          const std::vector<Order>& orders) {
+Result<std::optional<Image>> choose_image(CarAffairs& affairs, const VehicleState& state) {
   std::optional<Image> chosen;
   for (const Rollout& rollout : TRY(load_rollouts(affairs.change()))) {
     if (rollout.state != Rollout::State::kRunning) continue;
     std::optional<Image> candidate = TRY(image(affairs.services().store, rollout.image));
-    if (!candidate || !fits(*candidate, affairs.car(), state) || is_settled(orders, *candidate))
-      continue;
+    if (!candidate || !fits(*candidate, affairs.car(), state)) continue;
+    if (TRY(is_settled(affairs, *candidate))) continue;
     if (!chosen || chosen->entry.facts.release_counter < candidate->entry.facts.release_counter)
       chosen = std::move(candidate);
   }
@@ -116,9 +109,16 @@ Result<void> offer_software(CarAffairs& affairs, const VehicleState& state) {
   const std::optional<Consent> consent = TRY(load_software_consent(affairs.change(), vin));
   if (!consent || consent->state != Consent::State::kGiven) return {};
   const std::vector<Order> orders = TRY(load_orders(affairs.change(), vin));
-  if (!check_not_under_way(orders, manifest::Slot::software())) return {};
-  const std::optional<Image> chosen = TRY(choose_image(affairs, state, orders));
+  const std::optional<Image> chosen = TRY(choose_image(affairs, state));
   if (!chosen) return {};
+  if (const auto fine = check_not_under_way(orders, manifest::Slot::software()); !fine) {
+    // Software under way is how it should be. That there is no room for it is said: nobody else
+    // would notice that a car gets no updates any more.
+    if (const auto& error = fine.error().error())
+      affairs.services().log(LogLevel::kError, "software not offered",
+                             {{"vin", vin.text()}, {"error", error->message()}});
+    return {};
+  }
   Order order = make_order(affairs, manifest::ImageKind::kSoftware, "system");
   order.images = {{.name = chosen->entry.name, .sha256 = chosen->entry.sha256}};
   TRY_VOID(place_order(affairs, std::move(order)));

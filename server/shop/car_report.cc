@@ -147,7 +147,7 @@ Result<void> note_conditions(CarAffairs& affairs, Order& order, const manifest::
 
 // The order stays failed; what ends is the revoking of its licence. `failed` is what the car said
 // before it knew of that.
-Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
+Result<void> settle_revocation(CarAffairs& affairs, Order& order,
                                const manifest::OrderReport& report, const VehicleState& state) {
   const bool settles = report.state == manifest::OrderState::kDeactivated ||
                        report.state == manifest::OrderState::kRefused;
@@ -155,6 +155,8 @@ Result<void> settle_revocation(CarAffairs& affairs, const Order& order,
   const manifest::FunctionReport* function = find_function(state, order);
   if (runs(order, state) && function->counter <= order.licence_counter) return {};
   affairs.record("licence-revoked", order.id.text(), report_json(report));
+  order.revoked = true;
+  save_order(affairs, order);
   return drop_desired(affairs, order.id);
 }
 
@@ -183,7 +185,7 @@ Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
 Result<void> take_word(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
                        const VehicleState& state) {
   TRY_VOID(settle(affairs, order));
-  if (TRY(renew_seal(affairs, order)) == Sealed::kAnew) save_order(affairs, order);
+  if (TRY(renew_seal(affairs, order, state)) == Sealed::kAnew) save_order(affairs, order);
   if (order.phase == OrderPhase::kFailed) return settle_revocation(affairs, order, report, state);
   const Recorded recorded = TRY(apply_to_order(affairs, order, report, state));
   return note_conditions(affairs, order, report, recorded);
@@ -220,9 +222,9 @@ Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state) {
   return {};
 }
 
-Result<void> renew_seals(CarAffairs& affairs) {
+Result<void> renew_seals(CarAffairs& affairs, const VehicleState& state) {
   for (Order& order : TRY(load_orders(affairs.change(), affairs.car().vin))) {
-    if (TRY(renew_seal(affairs, order)) == Sealed::kAnew) save_order(affairs, order);
+    if (TRY(renew_seal(affairs, order, state)) == Sealed::kAnew) save_order(affairs, order);
   }
   return {};
 }

@@ -22,6 +22,7 @@ Result<void> apply_report(CarAffairs& affairs, const manifest::EcuReport& report
 Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state);
 
 // After the first report with new keys: licences that were sealed to the old ones are made anew.
-Result<void> renew_seals(CarAffairs& affairs);
+// What the car has lost with the old ones is offered to it again.
+Result<void> renew_seals(CarAffairs& affairs, const VehicleState& state);
 
 }  // namespace layby::server

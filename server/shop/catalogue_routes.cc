@@ -204,14 +204,10 @@ Response get_car_orders(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const CarAccess access = TRY(access_car(services, request));
     const Page page = TRY(read_page(request));
-    const std::string prefix = order_prefix(access.car.vin);
-    const std::string begin = page.after.empty() ? prefix : prefix + page.after + '\0';
     Json orders = Json::array();
-    for (const KeyValue& entry :
-         TRY(services.store.scan(begin, after_prefix(prefix), page.limit))) {
-      const Order order = TRY(decode_order(entry.value));
+    for (const Order& order :
+         TRY(list_orders(services.store, access.car.vin, page.after, page.limit)))
       orders.push_back(order_json(order, view_for(access, order)));
-    }
     return json_response(200, {{"orders", std::move(orders)}});
   }());
 }

@@ -101,6 +101,12 @@ Result<std::vector<std::string>> desired_installs(const Store& store, const mani
   return ids;
 }
 
+Result<bool> is_to_install(CarAffairs& affairs, const manifest::OrderId& id) {
+  Desired desired = TRY(load(affairs));
+  const auto found = find(desired.orders, id);
+  return found != desired.orders.end() && TRY(manifest::text_field(*found, "action")) == "install";
+}
+
 Result<bool> is_desired(CarAffairs& affairs, const manifest::OrderId& id) {
   Desired desired = TRY(load(affairs));
   return find(desired.orders, id) != desired.orders.end();

@@ -27,5 +27,7 @@ Result<std::vector<std::string>> desired_installs(const Store& store, const mani
 
 // Whether the car is to do anything about this order.
 Result<bool> is_desired(CarAffairs& affairs, const manifest::OrderId& id);
+// Whether that is to install it.
+Result<bool> is_to_install(CarAffairs& affairs, const manifest::OrderId& id);
 
 }  // namespace layby::server

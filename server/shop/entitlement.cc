@@ -12,7 +12,8 @@ namespace {
 
 bool is_open(const Order& order, UnixSeconds now) {
   if (awaits_download(order.phase) && now >= order.download_by) return false;
-  return entitles_to_payload(order.phase);
+  // An active one that the car is to install has lost its package (renew_seal).
+  return entitles_to_payload(order.phase) || order.phase == OrderPhase::kActive;
 }
 
 Result<bool> makes(const Store& store, const crypto::Digest256& payload,

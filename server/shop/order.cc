@@ -1,5 +1,7 @@
 #include "server/shop/order.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
@@ -28,9 +30,14 @@ Result<std::optional<UnixSeconds>> optional_time(const Json& json, std::string_v
   return TRY(manifest::time_field(json, name));
 }
 
-Result<Order> decode_loaded(const std::optional<std::string>& text, std::string_view id) {
-  if (!text) return fail(ErrorCode::kNotFound, "no order {}", id);
-  return decode_order(*text);
+// From a change or a store.
+template <typename From>
+Result<Order> load_from(From& from, const manifest::Vin& vin, std::string_view id) {
+  for (const std::string& key : {order_key(vin, id), past_order_key(vin, id)}) {
+    const std::optional<std::string> text = TRY(from.get(key));
+    if (text) return decode_order(*text);
+  }
+  return fail(ErrorCode::kNotFound, "no order {}", id);
 }
 
 Result<std::vector<Order>> decode_all(const std::vector<KeyValue>& entries) {
@@ -63,7 +70,8 @@ Json inner_json(const Order& order) {
              {"licence_for", order.licence_for},
              {"zone", order.zone.name()},
              {"noted", format_utc(order.noted)},
-             {"held", order.held}};
+             {"held", order.held},
+             {"revoked", order.revoked}};
   Json licences = Json::array();
   for (const Period& period : order.periods) licences.push_back(period.licence);
   inner["period_licences"] = std::move(licences);
@@ -82,6 +90,7 @@ Result<void> decode_inner(const Json& json, Order& order) {
   order.zone = TRY(manifest::text_field(json, "zone").and_then(TimeZone::find));
   order.noted = TRY(manifest::time_field(json, "noted"));
   order.held = TRY(flag_field(json, "held")).value_or(false);
+  order.revoked = TRY(flag_field(json, "revoked")).value_or(false);
   order.indexed = TRY(optional_time(json, "indexed"));
   const Json& licences = *TRY(manifest::array_field(json, "period_licences"));
   if (licences.size() != order.periods.size())
@@ -195,6 +204,24 @@ std::string order_key(const manifest::Vin& vin, std::string_view id) {
   return order_prefix(vin) + std::string(id);
 }
 
+std::string past_order_prefix(const manifest::Vin& vin) {
+  return car_prefix(vin) + "past/";
+}
+
+std::string past_order_key(const manifest::Vin& vin, std::string_view id) {
+  return past_order_prefix(vin) + std::string(id);
+}
+
+bool is_over(const Order& order) {
+  const bool revoking =
+      order.phase == OrderPhase::kFailed && order.licence_counter > 0 && !order.revoked;
+  return is_final(order.phase) && !revoking;
+}
+
+std::string settled_software_key(const manifest::Vin& vin, const crypto::Digest256& image) {
+  return car_prefix(vin) + "settled/" + to_hex(image);
+}
+
 std::string had_inclusive_key(const manifest::Vin& vin, const manifest::FunctionId& function) {
   return car_prefix(vin) + "had-inclusive/" + function.text();
 }
@@ -284,6 +311,7 @@ Result<Order> decode_order(std::string_view text) {
               .auto_renew = false,
               .protects = false,
               .held = false,
+              .revoked = false,
               .withdraw_by = {},
               .active_until = {},
               .licence_counter = 0,
@@ -303,11 +331,11 @@ Result<Order> decode_order(std::string_view text) {
 }
 
 Result<Order> load_order(Change& change, const manifest::Vin& vin, std::string_view id) {
-  return decode_loaded(TRY(change.get(order_key(vin, id))), id);
+  return load_from(change, vin, id);
 }
 
 Result<Order> load_order(const Store& store, const manifest::Vin& vin, std::string_view id) {
-  return decode_loaded(TRY(store.get(order_key(vin, id))), id);
+  return load_from(store, vin, id);
 }
 
 Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id) {
@@ -318,12 +346,31 @@ Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id) {
 
 Result<std::vector<Order>> load_orders(Change& change, const manifest::Vin& vin) {
   const std::string prefix = order_prefix(vin);
-  return decode_all(TRY(change.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)));
+  return decode_all(TRY(change.scan(prefix, after_prefix(prefix), kOpenOrdersMax)));
 }
 
 Result<std::vector<Order>> load_orders(const Store& store, const manifest::Vin& vin) {
   const std::string prefix = order_prefix(vin);
-  return decode_all(TRY(store.scan(prefix, after_prefix(prefix), kOrdersPerCarMax)));
+  return decode_all(TRY(store.scan(prefix, after_prefix(prefix), kOpenOrdersMax)));
+}
+
+Result<std::vector<Order>> list_orders(const Store& store, const manifest::Vin& vin,
+                                       const std::string& after, std::size_t limit) {
+  std::vector<Order> orders;
+  for (const std::string& prefix : {order_prefix(vin), past_order_prefix(vin)}) {
+    const std::string begin = after.empty() ? prefix : prefix + after + '\0';
+    for (Order& order : TRY(decode_all(TRY(store.scan(begin, after_prefix(prefix), limit)))))
+      orders.push_back(std::move(order));
+  }
+  // Ids begin with their time.
+  std::sort(orders.begin(), orders.end(),
+            [](const Order& a, const Order& b) { return a.id.text() < b.id.text(); });
+  // One that went from the one to the other between the two scans.
+  const auto same = [](const Order& a, const Order& b) { return a.id == b.id; };
+  orders.erase(std::unique(orders.begin(), orders.end(), same), orders.end());
+  if (orders.size() > limit)
+    orders.erase(orders.begin() + static_cast<std::ptrdiff_t>(limit), orders.end());
+  return orders;
 }
 
 }  // namespace layby::server

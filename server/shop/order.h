@@ -1,4 +1,5 @@
-// An order, for one car and for ever (P1.3): its record `v/<VIN>/order/<id>`.
+// An order, for one car and for ever (P1.3): its record `v/<VIN>/order/<id>`, and
+// `v/<VIN>/past/<id>` from when it is over on.
 #pragma once
 
 #include <optional>
@@ -78,6 +79,7 @@ struct Order {
   bool auto_renew = false;
   bool protects = false;                    // P1.12
   bool held = false;                        // protects, and the car is reported stolen
+  bool revoked = false;                     // failed, and nothing is left of it in the car
   std::optional<UnixSeconds> withdraw_by;   // unlimited functions
   std::optional<UnixSeconds> active_until;  // from the licence; absent: unlimited or no licence yet
   std::uint64_t licence_counter = 0;        // of the newest licence issued for it; 0 for none
@@ -93,6 +95,10 @@ struct Order {
 
 std::string order_prefix(const manifest::Vin& vin);
 std::string order_key(const manifest::Vin& vin, std::string_view id);
+std::string past_order_prefix(const manifest::Vin& vin);
+std::string past_order_key(const manifest::Vin& vin, std::string_view id);
+// Nothing is left to be done for it, here or in the car.
+bool is_over(const Order& order);
 // `o/<id>` -> VIN
 std::string order_lookup_key(std::string_view id);
 
@@ -124,10 +130,17 @@ Result<Order> load_order(Change& change, const manifest::Vin& vin, std::string_v
 Result<Order> load_order(const Store& store, const manifest::Vin& vin, std::string_view id);
 Result<manifest::Vin> find_order_vin(const Store& store, std::string_view id);
 
-// All orders of a car, oldest first. In a change that has begun CarAffairs the list cannot grow
+// The orders of a car that are not over, oldest first: at most so many, and those that are over
+// cost nothing, however many there are. In a change that has begun CarAffairs the list cannot grow
 // unnoticed.
-constexpr std::size_t kOrdersPerCarMax = 10'000;
+constexpr std::size_t kOpenOrdersMax = 1'000;
 Result<std::vector<Order>> load_orders(Change& change, const manifest::Vin& vin);
 Result<std::vector<Order>> load_orders(const Store& store, const manifest::Vin& vin);
+// All orders of a car, oldest first, after the one called `after`.
+Result<std::vector<Order>> list_orders(const Store& store, const manifest::Vin& vin,
+                                       const std::string& after, std::size_t limit);
+
+// That a software image failed in a car, or its owner would not have it: it is not offered again.
+std::string settled_software_key(const manifest::Vin& vin, const crypto::Digest256& image);
 
 }  // namespace layby::server

@@ -42,6 +42,16 @@ void note_inclusive(CarAffairs& affairs, const Order& order) {
     affairs.change().put(had_inclusive_key(order.vin, *order.function), order.id.text());
 }
 
+// What failed in the car, or its owner would not have, is not offered to it again (rollout/).
+void note_settled(CarAffairs& affairs, const Order& order, OrderCause cause) {
+  const bool settled =
+      order.phase == OrderPhase::kFailed ||
+      (order.phase == OrderPhase::kCancelled && cause == OrderCause::kOwnerCancels);
+  if (order.kind != manifest::ImageKind::kSoftware || !settled) return;
+  for (const OrderedImage& image : order.images)
+    affairs.change().put(settled_software_key(order.vin, image.sha256), order.id.text());
+}
+
 void stop_waiting_for_payload(CarAffairs& affairs, const Order& order) {
   for (const OrderedImage& image : order.images) affairs.change().erase(waits_key(order, image));
 }
@@ -99,6 +109,7 @@ Result<void> enter(CarAffairs& affairs, Order& order, OrderCause cause, UnixSeco
     TRY_VOID(note_downloaded(affairs, order));
     note_inclusive(affairs, order);
   }
+  note_settled(affairs, order, cause);
   const OrderEntry& entry = order_entry(order.phase);
   if (entry.message) TRY_VOID(tell(affairs, order, *entry.message));
   TRY_VOID(move_money(affairs, order, cause));
@@ -138,7 +149,10 @@ void save_order(CarAffairs& affairs, Order& order) {
     if (at) affairs.change().put(index_key(order, *at), "");
     order.indexed = at;
   }
-  affairs.change().put(order_key(order.vin, order.id.text()), encode_order(order));
+  const std::string open = order_key(order.vin, order.id.text());
+  const std::string past = past_order_key(order.vin, order.id.text());
+  if (is_over(order)) affairs.change().erase(open);
+  affairs.change().put(is_over(order) ? past : open, encode_order(order));
 }
 
 Order make_order(CarAffairs& affairs, manifest::ImageKind kind, const std::string& account) {
@@ -163,6 +177,7 @@ Order make_order(CarAffairs& affairs, manifest::ImageKind kind, const std::strin
           .auto_renew = false,
           .protects = false,
           .held = false,
+          .revoked = false,
           .withdraw_by = {},
           .active_until = {},
           .licence_counter = 0,

@@ -38,8 +38,10 @@ Result<LicenceRecord> load_record(Change& change, const std::string& key) {
 Result<void> supersede(CarAffairs& affairs, const std::string& id) {
   Order before = TRY(load_order(affairs.change(), affairs.car().vin, id));
   TRY_VOID(apply_cause(affairs, before, OrderCause::kSuperseded, Json::object()));
-  if (is_final(before.phase)) return drop_desired(affairs, before.id);
-  return {};
+  if (!is_final(before.phase)) return {};
+  before.revoked = true;
+  save_order(affairs, before);
+  return drop_desired(affairs, before.id);
 }
 
 std::int64_t grace_seconds(const Order& order) {
@@ -92,14 +94,25 @@ Result<void> offer(CarAffairs& affairs, Order& order) {
 Result<void> switch_off(CarAffairs& affairs, Order& order) {
   if (order.licence_counter == 0) return drop_desired(affairs, order.id);
   const std::string revoking = TRY(next_licence(affairs, order, manifest::LicenceState::kRevoked));
-  if (revoking.empty()) return drop_desired(affairs, order.id);
+  if (revoking.empty()) {
+    order.revoked = true;  // with its pairing the car has lost what opens its licences
+    return drop_desired(affairs, order.id);
+  }
   return desire_deactivation(affairs, order, revoking);
 }
 
 Result<void> relicense(CarAffairs& affairs, Order& order) {
+  const bool package = TRY(is_to_install(affairs, order.id));
   const std::string licence = TRY(next_licence(affairs, order, manifest::LicenceState::kActive));
   if (licence.empty()) return drop_desired(affairs, order.id);
+  if (package) return desire_install(affairs, order, licence);
   return desire_licence(affairs, order, licence);
+}
+
+Result<void> reinstall(CarAffairs& affairs, Order& order) {
+  const std::string licence = TRY(next_licence(affairs, order, manifest::LicenceState::kActive));
+  if (licence.empty()) return drop_desired(affairs, order.id);
+  return desire_install(affairs, order, licence);
 }
 
 Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,
@@ -109,7 +122,18 @@ Result<std::optional<std::string>> newest_licensed(Change& change, const manifes
   return std::move(record.order);
 }
 
-Result<Sealed> renew_seal(CarAffairs& affairs, Order& order) {
+namespace {
+
+// A control unit that was wiped or exchanged comes back without what was installed in it.
+bool has_lost_package(const Order& order, const VehicleState& state) {
+  return std::any_of(order.images.begin(), order.images.end(), [&](const OrderedImage& image) {
+    return !state.installed.contains(image.name.slot());
+  });
+}
+
+}  // namespace
+
+Result<Sealed> renew_seal(CarAffairs& affairs, Order& order, const VehicleState& state) {
   const auto& pairing = affairs.car().pairing;
   if (order.licence_counter == 0 || !pairing || order.licence_for == to_hex(pairing->seal_key))
     return Sealed::kAsBefore;
@@ -119,7 +143,8 @@ Result<Sealed> renew_seal(CarAffairs& affairs, Order& order) {
   else if (is_coming(order.phase))
     TRY_VOID(offer(affairs, order));
   else if (order.phase == OrderPhase::kActive)
-    TRY_VOID(relicense(affairs, order));
+    TRY_VOID(has_lost_package(order, state) ? reinstall(affairs, order)
+                                            : relicense(affairs, order));
   else
     return Sealed::kAsBefore;
   affairs.record("licence-sealed-anew", order.id.text(), {{"counter", order.licence_counter}});

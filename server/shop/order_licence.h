@@ -4,6 +4,7 @@
 #pragma once
 
 #include "server/fleet/car_affairs.h"
+#include "server/fleet/vehicle_state.h"
 #include "server/shop/order.h"
 
 namespace layby::server {
@@ -16,14 +17,17 @@ Result<void> switch_off(CarAffairs& affairs, Order& order);
 
 // For an active order: a licence until `order.active_until`, and no package with it.
 Result<void> relicense(CarAffairs& affairs, Order& order);
+// The same with the package, which the car has lost.
+Result<void> reinstall(CarAffairs& affairs, Order& order);
 
 // The order that the newest licence of a function in a car was for.
 Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,
                                                    const manifest::FunctionId& function);
 
-// Makes what the car is to have anew, where its keys are not those that the licence was sealed to.
-// Gives whether it did.
+// Makes what the car is to have anew, where its keys are not those that the licence was sealed to:
+// an active function whose package is not in the car any more is offered whole, for nothing. Gives
+// whether it did. `state` is what the car with the new keys says.
 enum class Sealed { kAnew, kAsBefore };
-Result<Sealed> renew_seal(CarAffairs& affairs, Order& order);
+Result<Sealed> renew_seal(CarAffairs& affairs, Order& order, const VehicleState& state);
 
 }  // namespace layby::server

@@ -241,8 +241,10 @@ bool is_newer(const Image& image, const VehicleState* state) {
 
 Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifest::Slot& slot) {
   // One more could not be seen among those that are loaded.
-  if (orders.size() >= kOrdersPerCarMax)
-    return fail(ErrorCode::kConflict, "the car has had {} orders; more are not kept",
+  if (orders.size() >= kOpenOrdersMax)
+    return fail(ErrorCode::kConflict,
+                "{} orders of the car are open: cancel one, or wait until one "
+                "is done",
                 orders.size());
   for (const Order& order : orders) {
     if (!is_under_way(order.phase)) continue;

@@ -27,7 +27,8 @@ Result<std::optional<Image>> newest_for_car(const Store& store, const Car& car,
 // Whether what the car holds in the slot is older than `image`, or nothing.
 bool is_newer(const Image& image, const VehicleState* state);
 
-// Why a new order for the function or slot cannot be placed beside those that the car has.
+// Why a new order for the function or slot cannot be placed beside those of the car that are open:
+// kAlreadyOrdered, or an error where there are too many of them.
 Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifest::Slot& slot);
 
 }  // namespace layby::server

@@ -120,6 +120,10 @@ def check_all(r, clients, owner):
 def test(r):
     print(f"seed {SEED}, {KILLS} kills", flush=True)
     moments = random.Random(SEED)
+    # One owner orders and cancels as fast as it goes.
+    check_equal(r.server.process.stop(), 0, "laybyd")
+    r.server.set_config("writes_per_minute", "12", "0")
+    r.server.start()
     r.publish([{"kind": "function", "id": "adaptive-cruise", "version": "1.0", "hardware": [rig.HARDWARE],
                 "release_counter": 1, "path": r.package("adaptive-cruise", 10_000, SEED)}])
     r.product("adaptive-cruise", "functions/adaptive-cruise/1.0.pkg")

@@ -269,7 +269,9 @@ std::map<std::string, Prepare> good_order_calls() {
        [fixed](Api& api) {
          const std::string id = active_order(api, fixed);
          api.go_to("2027-02-10T06:00:00Z");
-         return call("/v1/orders/" + id + "/renew", api.owner_token);
+         Call made = call("/v1/orders/" + id + "/renew", api.owner_token);
+         made.headers["idempotency-key"] = "the-key";
+         return made;
        }},
   };
 }

@@ -25,6 +25,7 @@ bool takes_idempotency_key(const Operation& operation) {
 // What no handler can be made to say, and where it is said instead.
 const std::map<std::string, std::string> kElsewhere = {
     {"400 bad-request", "what is no HTTP has no operation: tests/server/http"},
+    {"429 too-many-requests", "before the operation: tests/server/fleet/write_pace_test.cc"},
     {"431 header-too-large", "nor has a header that is too long: tests/server/http"},
     {"501 unknown-method", "nor has a method that nobody knows: tests/server/http"},
 };

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "server/fleet/idempotency.h"
+#include "server/shop/entitlement.h"
 #include "server/shop/sweep.h"
 #include "tests/server/shop/map_store.h"
 #include "tests/server/shop/shop_world.h"
@@ -416,6 +417,53 @@ TEST_CASE("P1.4: a fixed term and a month end in the licence; an inclusive perio
                   {"currency", "EUR"},
                   {"term", {{"kind", "inclusive"}, {"days", 90}}}})
             .status == 400);
+}
+
+TEST_CASE(
+    "P1.10, P2.6: a car that has lost its storage gets what was paid for again, for nothing") {
+  ReadyWorld world;
+  const auto vin = manifest::Vin::parse(kVin).value();
+  const std::string id = order_cruise(world);
+  world.car.obey();
+  REQUIRE(world.order_state(id) == "active");
+  const auto may_fetch = [&] {
+    return server::may_fetch_payload(
+               world.services, vin,
+               crypto::sha256(as_bytes("payload of functions/adaptive-cruise/1.0.pkg")))
+        .value();
+  };
+  CHECK_FALSE(may_fetch());
+  // The same control unit, wiped in the workshop.
+  SimCar wiped(world, kVin);
+  wiped.pair(world.owner_token);
+  CHECK_FALSE(may_fetch());
+  REQUIRE(wiped.report().status == 200);
+  REQUIRE(wiped.desired().size() == 1);
+  CHECK(wiped.desired()[0]["action"] == "install");
+  CHECK(wiped.desired()[0]["images"] == Json({"functions/adaptive-cruise/1.0.pkg"}));
+  CHECK(wiped.open(id));
+  CHECK(may_fetch());
+  for (const State state : {State::kDownloading, State::kDownloaded, State::kActivating}) {
+    wiped.say(id, state);
+    REQUIRE(wiped.report().status == 200);
+    CHECK(world.order_state(id) == "active");
+    CHECK(wiped.desired()[0]["action"] == "install");
+  }
+  wiped.obey();
+  CHECK(wiped.functions.begin()->second.state == manifest::FunctionState::kActive);
+  CHECK(wiped.desired().empty());
+  CHECK_FALSE(may_fetch());
+  CHECK(world.order_state(id) == "active");
+  CHECK(world.events("authorisation").size() == 1);
+  CHECK(world.events("billing").size() == 1);
+  CHECK(world.events("refund").empty());
+  // Paired anew with everything in it, it gets a licence alone.
+  SimCar same(world, kVin);
+  same.installed = wiped.installed;
+  same.pair(world.owner_token);
+  REQUIRE(same.report().status == 200);
+  REQUIRE(same.desired().size() == 1);
+  CHECK(same.desired()[0]["action"] == "licence");
 }
 
 TEST_CASE("a car with new keys gets its licence sealed anew") {

@@ -232,29 +232,73 @@ TEST_CASE("P1.11, P1.13: messages for each step; the order shows state, since an
   CHECK(world.order_function("adaptive-cruise", world.owner_token).code() == "already-active");
 }
 
-TEST_CASE("a car takes no more orders than are looked through, so none is overlooked") {
+TEST_CASE("orders that are over stand in nobody's way, and are still shown") {
+  ReadyWorld world;
+  const auto vin = manifest::Vin::parse(kVin).value();
+  std::vector<std::string> ids;
+  for (int n = 0; n < 4; ++n) {
+    world.base.clock.advance(1);
+    ids.push_back(world.order_function("adaptive-cruise", world.owner_token).body["id"]);
+    if (n < 3)
+      REQUIRE(world.post("/v1/orders/" + ids.back() + "/cancel", world.owner_token).status == 200);
+  }
+  // What every report and every order has to look through is the open one alone.
+  CHECK(server::load_orders(world.services.store, vin)->size() == 1);
+  CHECK(world.order_state(ids[0]) == "cancelled");
+  const std::string path = "/v1/cars/" + std::string(kVin) + "/orders";
+  const auto listed = [&](const std::string& query) {
+    std::vector<std::string> found;
+    const Answered list = world.get(path + query, world.owner_token);
+    for (const Json& order : list.body["orders"]) found.push_back(order["id"]);
+    return found;
+  };
+  CHECK(listed("") == ids);
+  CHECK(listed("?limit=3") == std::vector<std::string>(ids.begin(), ids.begin() + 3));
+  CHECK(listed("?after=" + ids[1]) == std::vector<std::string>(ids.begin() + 2, ids.end()));
+  // An order that failed is over when its licence is revoked, and not before.
+  world.car.say(ids[3], manifest::OrderState::kDownloaded);
+  REQUIRE(world.car.report().status == 200);
+  world.car.say(ids[3], manifest::OrderState::kFailed);
+  REQUIRE(world.car.report().status == 200);
+  CHECK(server::load_orders(world.services.store, vin)->size() == 1);
+  world.car.obey();
+  CHECK(server::load_orders(world.services.store, vin)->empty());
+  CHECK(world.order_state(ids[3]) == "failed");
+}
+
+TEST_CASE("a car takes no more open orders than are looked through, and says so of software") {
   ReadyWorld world;
   const std::string id = world.order_function("adaptive-cruise", world.owner_token).body["id"];
-  REQUIRE(world.post("/v1/orders/" + id + "/cancel", world.owner_token).status == 200);
   const auto vin = manifest::Vin::parse(kVin).value();
   const std::string record = world.services.store.get(server::order_key(vin, id))->value();
   server::Batch batch;
-  for (std::size_t n = 1; n + 1 < server::kOrdersPerCarMax; ++n) {
+  for (std::size_t n = 1; n < server::kOpenOrdersMax; ++n) {
     const std::string other = manifest::OrderId::generate(world.base.clock.now()).text();
     std::string copy = record;
     copy.replace(copy.find(id), id.size(), other);
     batch.writes.push_back({server::order_key(vin, other), copy});
   }
   REQUIRE(world.services.store.commit(batch));
-  const Answered last = world.order_function("adaptive-cruise", world.owner_token);
-  REQUIRE(last.status == 201);
   world.publish("maps/DE/2.tar", 2);
-  const Answered refused = world.order_map({"DE"}, world.owner_token);
-  CHECK(refused.status == 409);
-  CHECK(
-      world.post("/v1/orders/" + last.body["id"].get<std::string>() + "/cancel", world.owner_token)
-          .status == 200);
-  CHECK(world.order_function("adaptive-cruise", world.owner_token).status == 409);
+  CHECK(world.order_map({"DE"}, world.owner_token).code() == "conflict");
+  std::string logged;
+  world.services.log = [&](server::LogLevel, std::string_view event, auto) { logged += event; };
+  world.publish("software/hu-4/2.0.img", 2);
+  REQUIRE(world
+              .put("/v1/rollouts/next", world.operator_token,
+                   {{"image", "software/hu-4/2.0.img"}, {"state", "running"}})
+              .status == 201);
+  const std::string consent = "/v1/cars/" + std::string(kVin) + "/consents/software-updates";
+  REQUIRE(
+      world.put(consent, world.owner_token, {{"language", "de"}, {"text_version", "1"}}).status ==
+      200);
+  CHECK(logged == "software not offered");
+  // One less, and both go.
+  REQUIRE(world.post("/v1/orders/" + id + "/cancel", world.owner_token).status == 200);
+  logged.clear();
+  REQUIRE(world.car.report().status == 200);
+  CHECK(logged.empty());
+  CHECK(world.car.desired().back()["images"][0] == "software/hu-4/2.0.img");
 }
 
 TEST_CASE("P3.2: a car asks by itself, with the checks of an owner's order") {
