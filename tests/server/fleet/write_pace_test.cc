@@ -16,7 +16,9 @@ struct PacedWorld : ShopWorld {
     guarded.guard_writes([this](const server::Request& request) { return pace.refuse(request); });
     for (const Method method : {Method::kGet, Method::kPost})
       guarded.add({.method = method, .path = "/v1/x", .handler = [](const server::Request&) {
-                     return server::Response{.status = 200, .headers = {}, .body = ""};
+                     server::Response response;
+                     response.status = 200;
+                     return response;
                    }});
   }
 
