@@ -244,15 +244,7 @@ class Explorer {
           car.say(order_, State::kFailed);
         return;
       }
-      case Op::kCarRollsBack: {
-        const auto found = car.orders.find(order_);
-        if (found == car.orders.end() || runs()) return;
-        if (found->second.state == State::kActivating)
-          car.say(order_, State::kRollingBack);
-        else if (found->second.state == State::kRollingBack)
-          car.say(order_, State::kWaiting);
-        return;
-      }
+      case Op::kCarRollsBack: roll_back(); return;
       case Op::kCarCheats: {
         const auto licence = car.open(order_);
         if (!licence || (*licence)->state != manifest::LicenceState::kActive) return;
@@ -273,6 +265,16 @@ class Explorer {
         (void)server::sweep_due(world_.services, clock_.now());
         return;
     }
+  }
+
+  void roll_back() {
+    SimCar& car = world_.car;
+    const auto found = car.orders.find(order_);
+    if (found == car.orders.end() || runs()) return;
+    if (found->second.state == State::kActivating)
+      car.say(order_, State::kRollingBack);
+    else if (found->second.state == State::kRollingBack)
+      car.say(order_, State::kWaiting);
   }
 
   void pass_time() {
