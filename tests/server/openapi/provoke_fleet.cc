@@ -157,14 +157,14 @@ void provoke_pairing(Record& record) {
   api.expect({400, "bad-format"}, pair, with(good, {{"certificate_request", "x"}}));
   api.expect({413, "too-large"}, pair,
              with(good, {{"certificate_request", std::string(9 * kKiB, 'x')}}));
-  api.expect({422, "wrong-ecus"}, pair, with(good, {{"primary", "HU-77"}}));
   std::string broken = good["certificate_request"];
   char& last = broken[broken.rfind("\n-----END") - 12];
   last = last == 'A' ? 'B' : 'A';
   api.send(pair, with(good, {{"certificate_request", broken}}));
+  api.expect({422, "wrong-ecus"}, pair, with(good, {{"primary", "HU-77"}}));  // counts as one
   api.expect({409, "already-paired"}, pair,
              with(api.car.pair_request(code(api.second_token)), Json::object()));
-  for (int i = 0; i < 5; ++i)
+  for (int i = 1; i < 5; ++i)
     api.expect({403, "wrong-code"}, pair, with(good, {{"code", "ABCDEFGH"}}));
   api.expect({429, "pairing-locked"}, pair, with(good, {{"code", "ABCDEFGH"}}));
 }
