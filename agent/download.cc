@@ -141,13 +141,18 @@ DownloadOutcome Downloads::decide(OrderRecord& order, std::size_t index) {
     image.complete = true;
   } else {
     const auto& payloads = image.payloads;
+    const auto fits = [&](const manifest::Payload& payload,
+                          const std::optional<crypto::Digest256>& base) {
+      return payload.base == base && (!obtainable_ || obtainable_(payload));
+    };
     auto found = std::find_if(payloads.begin(), payloads.end(),
-                              [&](const auto& p) { return held && p.base && *p.base == *held; });
+                              [&](const auto& p) { return held && fits(p, held); });
     if (found == payloads.end())
-      found = std::find_if(payloads.begin(), payloads.end(), [](const auto& p) { return !p.base; });
+      found = std::find_if(payloads.begin(), payloads.end(),
+                           [&](const auto& p) { return fits(p, std::nullopt); });
     if (found == payloads.end())
       return later(order, Error(ErrorCode::kWrongBase,
-                                fmt::format("{}: the server has no payload for what the slot {} "
+                                fmt::format("{}: there is no payload for what the slot {} "
                                             "holds, and no whole image",
                                             image.name.text(), image.slot.text())));
     image.chosen = static_cast<std::size_t>(found - payloads.begin());

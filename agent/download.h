@@ -45,6 +45,12 @@ class Downloads {
             Journal& journal, const DataBudget& budget, std::function<bool()> interrupted);
   ~Downloads();
 
+  // From now on payloads are chosen among those for which this holds: a package has not all of
+  // them.
+  void take_only(std::function<bool(const manifest::Payload&)> obtainable) {
+    obtainable_ = std::move(obtainable);
+  }
+
   // One bounded piece of work for an order in kOffered: looks at what one slot holds, chooses the
   // payload for it; in the end checks the room and answers kFetch or kComplete.
   DownloadOutcome prepare(OrderRecord& order);
@@ -93,6 +99,7 @@ class Downloads {
   Journal& journal_;
   const DataBudget& budget_;
   std::function<bool()> interrupted_;
+  std::function<bool(const manifest::Payload&)> obtainable_;  // empty: all of them
   std::unique_ptr<Open> open_;
   std::unique_ptr<Begun> begun_;
 };

@@ -47,6 +47,7 @@ constexpr std::pair<Wait, Text> kWhyNothingComes[] = {
     {Wait::kDataBudget, Text::kDataBudgetSpent},
     {Wait::kFunction, Text::kWaitsForFunction},
     {Wait::kEarlierOrder, Text::kWaitsForEarlier},
+    {Wait::kPartnerPackage, Text::kWaitsForPartner},
 };
 
 // "2026-12-02 10:00 UTC"

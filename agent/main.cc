@@ -13,6 +13,7 @@
 #include "agent/boot_vehicle.h"
 #include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
+#include "agent/offline_install.h"
 #include "agent/pairing.h"
 #include "agent/provision.h"
 #include "agent/socket_vehicle.h"
@@ -22,6 +23,7 @@
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "crypto/initialize.h"
+#include "manifest/json_value.h"
 
 namespace {
 
@@ -64,6 +66,7 @@ struct Options {
   std::string software_slot_a, software_slot_b;
   std::string boot_control = "vehicle", kernel_command_line = "/proc/cmdline";
   bool until_idle = false;
+  std::string package;
   bool json = false;
 };
 
@@ -327,6 +330,55 @@ int run_daemon(const Options& options) {
   return loop(**agent, vehicle, options);
 }
 
+// ---- install-offline ----------------------------------------------------------------------------
+
+void print_offline(const std::vector<OfflineOrder>& orders, const Options& options) {
+  manifest::Json list = manifest::Json::array();
+  for (const OfflineOrder& order : orders) {
+    manifest::Json entry{
+        {"id", order.id.text()}, {"state", to_string(order.state)}, {"taken", order.is_taken()}};
+    if (order.error)
+      entry["error"] = {{"code", static_cast<unsigned>(order.error->code())},
+                        {"name", to_string(order.error->code())},
+                        {"text", order.error->message()}};
+    list.push_back(std::move(entry));
+    if (!options.json)
+      std::printf("%s %s\n", order.id.text().c_str(), std::string(to_string(order.state)).c_str());
+  }
+  const auto text = manifest::to_wire({{"orders", std::move(list)}});
+  if (options.json && text) std::printf("%s\n", text->c_str());
+}
+
+int run_install_offline(const Options& options) {
+  RealDisk disk;
+  const Layout layout(options.state);
+  const auto identity = read_identity(disk, layout);
+  if (!identity) return report(identity.error(), exit_of(identity.error()));
+  const auto lock = StateLock::take(layout.lock());
+  if (!lock && lock.error().code() == ErrorCode::kConflict)
+    return report(lock.error().with_context("stop the daemon first, and start it again afterwards"),
+                  kBusy);
+  if (!lock) return report(lock.error());
+  Progress progress;
+  const auto orders = install_offline(disk, SystemClock(),
+                                      {.state_directory = options.state,
+                                       .package_path = options.package,
+                                       .interrupted = [] { return stop_wanted != 0; },
+                                       .progress =
+                                           [&](const Record& record) {
+                                             if (!options.json) progress.look(record);
+                                           }});
+  if (!orders) return report(orders.error());
+  print_offline(*orders, options);
+  int exit = kDone;
+  for (const OfflineOrder& order : *orders) {
+    if (order.is_taken()) continue;
+    const Error unknown(ErrorCode::kConflict, "it waits for an earlier order");
+    exit = report(order.error.value_or(unknown).with_context(order.id.text()));
+  }
+  return exit;
+}
+
 // ---- status -------------------------------------------------------------------------------------
 
 int print(const Result<std::string>& text) {
@@ -414,6 +466,10 @@ int main(int argc, char** argv) {
   status_command->add_flag("--json", options.json);
   CLI::App* updates_command = add_command(app, options, "updates", "what is pending");
   updates_command->add_flag("--json", options.json);
+  CLI::App* offline_command =
+      add_command(app, options, "install-offline", "take a partner's package into the car");
+  offline_command->add_option("FILE", options.package, "from `layby offline-package`")->required();
+  offline_command->add_flag("--json", options.json);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -438,6 +494,7 @@ int main(int argc, char** argv) {
   if (*provision_command) return run_provision(options);
   if (*pair_command) return run_pair(options);
   if (*run_command) return run_daemon(options);
+  if (*offline_command) return run_install_offline(options);
   if (*status_command) return run_status(options);
   return run_updates(options);
 }

@@ -91,32 +91,45 @@ Result<void> News::fetch_time(TrustedTime& time, Record& record) {
   return time.accept(signed_time, time_keys(*director_.root()), record);
 }
 
+Result<void> News::fetch_package_time(TrustedTime& time, Record& record) {
+  const HttpResponse response = TRY(get({.path = "/v1/vehicle/time", .bytes_max = kTimeBytesMax}));
+  if (response.status != 200) return fail(ErrorCode::kBadFormat, "the package has no time");
+  const UnixSeconds made =
+      TRY(manifest::verify_package_time(as_bytes(response.body), identity_->vin, director_));
+  time.advance_to(made, time_keys(*director_.root()), record);
+  return {};
+}
+
 // A time that is not believed may be one of a newer root's keys: the root chain comes first then,
 // as always in TUF. It needs no time, since its expiry is checked by the refresh that follows.
-Result<void> News::take_time(TrustedTime& time, Record& record) {
-  auto taken = fetch_time(time, record);
+Result<void> News::with_newer_roots(Record& record, const std::function<Result<void>()>& attempt) {
+  auto taken = attempt();
   if (taken || (taken.error().code() != ErrorCode::kBadSignature &&
                 taken.error().code() != ErrorCode::kRollback))
     return taken;
   const auto before = director_.root()->version;
   TRY_VOID(refresh(director(record), 0, Until::kRoots));
   if (director_.root()->version == before) return taken;
-  return fetch_time(time, record);
+  return attempt();
 }
 
 Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
-  for (const manifest::Refresh::Change& change : refresh.take_changes()) {
-    const std::string path = source.directory + "/" + file_of(change.role);
-    if (change.bytes && change.role == manifest::Role::kRoot) {
-      TRY_VOID(write_kept(*disk_, path, *change.bytes));
-    } else if (change.bytes) {
-      TRY_VOID(replace_file(*disk_, path, *change.bytes));
-    } else {
-      TRY_VOID(disk_->remove(path));
-      TRY_VOID(disk_->sync_dir(source.directory));
-    }
+  for (manifest::Refresh::Change& change : refresh.take_changes()) {
+    if (held_)
+      held_->push_back({source.directory, std::move(change)});
+    else
+      TRY_VOID(store(source.directory, change));
   }
   return {};
+}
+
+Result<void> News::store(const std::string& directory, const manifest::StoredChange& change) {
+  const std::string path = directory + "/" + file_of(change.role);
+  if (change.bytes && change.role == manifest::Role::kRoot)
+    return write_kept(*disk_, path, *change.bytes);
+  if (change.bytes) return replace_file(*disk_, path, *change.bytes);
+  TRY_VOID(disk_->remove(path));
+  return disk_->sync_dir(directory);
 }
 
 Result<void> News::fetch_one(const Source& source, manifest::Refresh& refresh,
@@ -173,27 +186,43 @@ News::Source News::director(Record& record) {
   return {director_, "/v1/vehicle/director/", layout_->director_trust(), record.director_etag};
 }
 
+Result<manifest::VerifiedPlan> News::look(UnixSeconds now, Record& record) {
+  TRY_VOID(refresh(director(record), now, Until::kTargets));
+  const auto* targets = director_.targets();
+  if (targets != nullptr && !(*targets)->targets.empty())
+    TRY_VOID(refresh(
+        {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
+        now, Until::kTargets));
+  manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
+  car.ecus.emplace(identity_->ecu, identity_->hardware);
+  for (const auto& [slot, held] : record.slots)
+    car.release_counters.emplace(slot, held.release_counter);
+  return manifest::verify_plan(director_, image_, car, now);
+}
+
 Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
                                           std::optional<std::int64_t>& retry_after_seconds) {
   retry_after_seconds_.reset();
-  const auto look = [&]() -> Result<manifest::VerifiedPlan> {
+  const auto attempt = [&]() -> Result<manifest::VerifiedPlan> {
     if (is_ahead_of_disk_) TRY_VOID(reload(record));
-    TRY_VOID(take_time(time, record));
-    const UnixSeconds now = time.now();
-    TRY_VOID(refresh(director(record), now, Until::kTargets));
-    const auto* targets = director_.targets();
-    if (targets != nullptr && !(*targets)->targets.empty())
-      TRY_VOID(refresh(
-          {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
-          now, Until::kTargets));
-    manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
-    car.ecus.emplace(identity_->ecu, identity_->hardware);
-    for (const auto& [slot, held] : record.slots)
-      car.release_counters.emplace(slot, held.release_counter);
-    return manifest::verify_plan(director_, image_, car, now);
+    TRY_VOID(with_newer_roots(record, [&] { return fetch_time(time, record); }));
+    return look(time.now(), record);
   };
-  auto plan = look();
+  auto plan = attempt();
   retry_after_seconds = retry_after_seconds_;
+  return plan;
+}
+
+Result<manifest::VerifiedPlan> News::take_package(
+    TrustedTime& time, Record& record,
+    const std::function<Result<void>(const manifest::VerifiedPlan&)>& check) {
+  held_.emplace();
+  TRY_VOID(with_newer_roots(record, [&] { return fetch_package_time(time, record); }));
+  auto plan = TRY(look(time.now(), record));
+  TRY_VOID(check(plan));
+  const std::vector<Held> accepted = std::move(*held_);
+  held_.reset();
+  for (const Held& held : accepted) TRY_VOID(store(held.directory, held.change));
   return plan;
 }
 

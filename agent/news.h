@@ -31,6 +31,13 @@ class News {
   Result<manifest::VerifiedPlan> poll(TrustedTime& time, Record& record,
                                       std::optional<std::int64_t>& retry_after_seconds);
 
+  // The same look at an offline package, which the transport answers from. The package's time moves
+  // ours forward or not at all. Whole or not at all: nothing is kept on the disk before everything
+  // verifies and `check` agrees; on an error drop this object, `time` and `record`.
+  Result<manifest::VerifiedPlan> take_package(
+      TrustedTime& time, Record& record,
+      const std::function<Result<void>(const manifest::VerifiedPlan&)>& check);
+
  private:
   News(Disk& disk, Transport& transport, const Layout& layout, const CarIdentity& identity,
        manifest::TrustedRepository director, manifest::TrustedRepository image)
@@ -50,13 +57,16 @@ class News {
   Result<void> reload(Record& record);
   Source director(Record& record);
   Result<void> fetch_time(TrustedTime& time, Record& record);
-  Result<void> take_time(TrustedTime& time, Record& record);
+  Result<void> fetch_package_time(TrustedTime& time, Record& record);
+  Result<void> with_newer_roots(Record& record, const std::function<Result<void>()>& attempt);
+  Result<manifest::VerifiedPlan> look(UnixSeconds now, Record& record);
   enum class Until { kRoots, kTargets };
   Result<void> refresh(Source source, UnixSeconds now, Until until);
   Result<void> fetch_one(const Source& source, manifest::Refresh& refresh,
                          const manifest::Refresh::Request& request);
   Result<HttpResponse> get(HttpRequest request);
   Result<void> persist(const Source& source, manifest::Refresh& refresh);
+  Result<void> store(const std::string& directory, const manifest::StoredChange& change);
 
   Disk* disk_;
   Transport* transport_;
@@ -66,7 +76,12 @@ class News {
   manifest::TrustedRepository image_;
   std::function<bool()> interrupted_;
   std::optional<std::int64_t> retry_after_seconds_;
-  bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
+  struct Held {
+    std::string directory;
+    manifest::StoredChange change;
+  };
+  std::optional<std::vector<Held>> held_;  // set: what is accepted waits here for the whole
+  bool is_ahead_of_disk_ = false;          // something was accepted that could not be kept
 };
 
 }  // namespace layby::agent

@@ -25,6 +25,7 @@ std::string_view to_string(Wait wait) {
     case Wait::kCall: return "call";
     case Wait::kDataBudget: return "data-budget";
     case Wait::kRetryPause: return "retry-pause";
+    case Wait::kPartnerPackage: return "partner-package";
   }
   LAYBY_ASSERT(false);
 }

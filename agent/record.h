@@ -31,12 +31,13 @@ enum class Wait : std::uint8_t {
   kConnection,
   kSpace,
   kEarlierOrder,
-  kFunction,    // a licence of a function that is not installed yet
-  kRoaming,     // roaming, where that is not allowed
-  kWifi,        // a connection that costs nothing
-  kCall,        // the end of a call on 2G
-  kDataBudget,  // the next month, or Wi-Fi
-  kRetryPause,  // after an installation that failed
+  kFunction,        // a licence of a function that is not installed yet
+  kRoaming,         // roaming, where that is not allowed
+  kWifi,            // a connection that costs nothing
+  kCall,            // the end of a call on 2G
+  kDataBudget,      // the next month, or Wi-Fi
+  kRetryPause,      // after an installation that failed
+  kPartnerPackage,  // what a partner brings into the car (P3.1)
 };
 std::string_view to_string(Wait wait);  // stable, for `status`
 
@@ -81,6 +82,7 @@ struct Timing {
 struct OrderRecord {
   manifest::OrderId id;
   manifest::OrderAction action = manifest::OrderAction::kInstall;
+  manifest::Delivery delivery = manifest::Delivery::kOverTheAir;
   State state = State::kIdle;
   UnixSeconds since = 0;       // when this state began, in trusted time
   UnixSeconds offered_at = 0;  // when the car learnt of it, in trusted time

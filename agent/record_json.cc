@@ -98,6 +98,8 @@ Json encode(const OrderRecord& order) {
                {"waitingFor", order.waiting_for},
                {"conditions", order.conditions}};
   for (const ImageProgress& image : order.images) json["images"].push_back(encode(image));
+  if (order.delivery != manifest::Delivery::kOverTheAir)
+    json["delivery"] = manifest::to_string(order.delivery);
   if (order.error) json["error"] = encode(*order.error);
   if (order.timing) json["timing"] = encode(*order.timing);
   return json;
@@ -252,6 +254,8 @@ Result<OrderRecord> decode_order(const Json& json) {
   auto id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
   OrderRecord order{.id = std::move(id)};
   order.action = TRY(decode_action(json));
+  if (manifest::find_field(json, "delivery") != nullptr)
+    order.delivery = TRY(manifest::parse_delivery(TRY(manifest::text_field(json, "delivery"))));
   const std::string state = TRY(manifest::text_field(json, "state"));
   const auto parsed = state_from(state);
   if (!parsed) return fail(ErrorCode::kBadFormat, "unknown state {}", state);

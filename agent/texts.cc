@@ -132,6 +132,12 @@ constexpr Row kTable[] = {
         "Commence une fois la mise à jour précédente terminée.",
         "Inizia al termine dell'aggiornamento precedente.",
         "Begint zodra de vorige update klaar is."}},
+    {Text::kWaitsForPartner, {
+        "Ihr Servicepartner bringt dieses Update ins Fahrzeug.",
+        "Your service partner brings this update into the car.",
+        "Votre partenaire de service apporte cette mise à jour dans le véhicule.",
+        "Il vostro partner di assistenza porta questo aggiornamento nel veicolo.",
+        "Uw servicepartner brengt deze update in de auto."}},
     {Text::kWaitsForLicence, {
         "Download fertig. Die Freischaltung wird vorbereitet.",
         "Download complete. The activation is being prepared.",

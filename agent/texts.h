@@ -41,6 +41,7 @@ enum class Text : std::uint8_t {
   kDataBudgetSpent,
   kWaitsForFunction,
   kWaitsForEarlier,
+  kWaitsForPartner,
   kWaitsForLicence,
   kExitAndLock,
   kSignalMissing,  // name of the condition's text follows in the next line

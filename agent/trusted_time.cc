@@ -46,6 +46,19 @@ UnixSeconds TrustedTime::now() const {
   return base_ + elapsed();
 }
 
+void TrustedTime::take(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record) {
+  base_ = counted_ = signed_time;
+  base_monotonic_ms_ = clock_->monotonic_ms();
+  record.time_signed = record.time_counted = signed_time;
+  record.time_keys = keys;
+  record.time_rtc_then = clock_->now();
+}
+
+void TrustedTime::advance_to(UnixSeconds signed_time, const crypto::Digest256& keys,
+                             Record& record) {
+  if (signed_time > now()) take(signed_time, keys, record);
+}
+
 Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest256& keys,
                                  Record& record) {
   const UnixSeconds floor = same_keys(record.time_keys, keys) ? record.time_signed : 0;
@@ -54,11 +67,7 @@ Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest25
                 signed_time, floor);
   const UnixSeconds taken = std::max(signed_time, floor);
   if (taken + kDaySeconds < now()) bring_back(record, taken);
-  base_ = counted_ = taken;
-  base_monotonic_ms_ = clock_->monotonic_ms();
-  record.time_signed = record.time_counted = taken;
-  record.time_keys = keys;
-  record.time_rtc_then = clock_->now();
+  take(taken, keys, record);
   fresh_ = true;
   return {};
 }

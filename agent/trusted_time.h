@@ -26,11 +26,15 @@ class TrustedTime {
   // Takes in a time that was signed with these keys and notes it in the record, which the caller
   // saves. kRollback if it is below one that the same keys signed before.
   Result<void> accept(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
+  // The same for a time that may be long ago, as that of an offline package: it only ever moves
+  // time forward. One that is not later than `now` changes nothing.
+  void advance_to(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
   // Notes in the record what was counted since the signed time, if that is worth a write.
   enum class Noted { kYes, kNo };
   Noted note_counted(Record& record) const;
 
  private:
+  void take(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
   UnixSeconds elapsed() const { return (clock_->monotonic_ms() - base_monotonic_ms_) / 1000; }
 
   const Clock* clock_;

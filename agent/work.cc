@@ -464,12 +464,20 @@ Result<void> Work::wait_for(OrderRecord& order, const Bar& bar) {
   return note_waits(order, {std::string(to_string(bar.wait))});
 }
 
+Result<bool> Work::is_served(OrderRecord& order) {
+  if (serves_) return serves_(order);
+  if (order.delivery == manifest::Delivery::kOverTheAir) return true;
+  TRY_VOID(note_waits(order, {std::string(to_string(Wait::kPartnerPackage))}));
+  return false;
+}
+
 Result<Work::Did> Work::download(const Connection& connection) {
   const Meter meter = connection.is_metered ? Meter::kCounted : Meter::kFree;
   for (OrderRecord& order : journal_.record().orders) {
     const bool offered = order.state == State::kOffered;
     if (!offered && order.state != State::kDownloading) continue;
     if (order.action != manifest::OrderAction::kInstall) continue;
+    if (!TRY(is_served(order))) continue;
     if (offered) {
       const auto checked = installer_.check(order, journal_.record());
       if (!checked)

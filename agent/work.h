@@ -64,6 +64,10 @@ class Work {
   // connection lets it (P2.2, P2.3).
   Result<Did> download(const Connection& connection);
 
+  // From now on `download` brings these orders into the car, however they are to be delivered, and
+  // leaves all others alone. Without it: those over the air, and a partner's wait for the partner.
+  void serve_only(std::function<bool(const OrderRecord&)> serves) { serves_ = std::move(serves); }
+
   // Wall clock seconds at which `download` or `look_at_car` should be called again; 0 for none.
   UnixSeconds next_due() const { return next_due_; }
 
@@ -84,6 +88,7 @@ class Work {
   bool is_blocked(const OrderRecord& order) const;
   Result<Did> take_licence(OrderRecord& order);
   Result<void> wait_for(OrderRecord& order, const Bar& bar);
+  Result<bool> is_served(OrderRecord& order);
   void update(OrderRecord& order, const manifest::PlannedOrder& planned);
   void due_at(UnixSeconds time);
 
@@ -97,6 +102,7 @@ class Work {
   Installer& installer_;
   const NetworkPolicy& network_;
   const DataBudget& budget_;
+  std::function<bool(const OrderRecord&)> serves_;
   UnixSeconds next_due_ = 0;
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
   std::int64_t began_ms_ = 0;       // of the installation, in this run of the agent

@@ -31,6 +31,7 @@ ImageProgress progress_of(const manifest::PlannedImage& planned) {
 OrderRecord record_of(const manifest::PlannedOrder& planned) {
   OrderRecord order{.id = planned.id};
   order.action = planned.action;
+  order.delivery = planned.delivery;
   for (const manifest::PlannedImage& image : planned.images)
     order.images.push_back(progress_of(image));
   return order;
@@ -67,6 +68,7 @@ void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
     apply(order, Event::kRefuse);
     return;
   }
+  order.delivery = planned.delivery;
   for (std::size_t i = 0; i < order.images.size(); ++i)
     if (!order.images[i].chosen) order.images[i].payloads = planned.images[i].payloads;
   if (planned.licence.empty() || planned.licence == order.licence) return;

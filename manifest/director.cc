@@ -30,6 +30,7 @@ Json order_json(const Order& order) {
       {"id", order.id.text()}, {"action", to_string(order.action)}, {"images", Json::array()}};
   for (const std::string& image : order.images) object["images"].push_back(image);
   if (!order.licence.empty()) object["licence"] = to_base64(order.licence);
+  if (order.delivery != Delivery::kOverTheAir) object["delivery"] = to_string(order.delivery);
   return object;
 }
 
@@ -195,7 +196,8 @@ Result<PlannedOrder> read_order(const Json& object, PlannedImages& images) {
                      .action = OrderAction::kInstall,
                      .images = {},
                      .licence = {},
-                     .refusal = std::nullopt};
+                     .refusal = std::nullopt,
+                     .delivery = Delivery::kOverTheAir};
   const std::string action = TRY(text_field(object, "action"));
   if (action == to_string(OrderAction::kLicence))
     order.action = OrderAction::kLicence;
@@ -203,6 +205,13 @@ Result<PlannedOrder> read_order(const Json& object, PlannedImages& images) {
     order.action = OrderAction::kDeactivate;
   else if (action != to_string(OrderAction::kInstall))
     order.refusal = Error(ErrorCode::kUnsupported, fmt::format("unknown action \"{}\"", action));
+  if (find_field(object, "delivery")) {
+    const std::string text = TRY(text_field(object, "delivery"));
+    if (const auto delivery = parse_delivery(text))
+      order.delivery = *delivery;
+    else
+      order.refusal = Error(ErrorCode::kUnsupported, fmt::format("unknown delivery \"{}\"", text));
+  }
 
   const Json* names = TRY(array_field(object, "images"));
   for (const Json& name : *names) {
@@ -264,6 +273,20 @@ std::string_view to_string(OrderAction action) {
     case OrderAction::kDeactivate: return "deactivate";
   }
   LAYBY_ASSERT(false);
+}
+
+std::string_view to_string(Delivery delivery) {
+  switch (delivery) {
+    case Delivery::kOverTheAir: return "over-the-air";
+    case Delivery::kOffline: return "offline";
+  }
+  LAYBY_ASSERT(false);
+}
+
+Result<Delivery> parse_delivery(std::string_view text) {
+  for (const Delivery delivery : {Delivery::kOverTheAir, Delivery::kOffline})
+    if (to_string(delivery) == text) return delivery;
+  return fail(ErrorCode::kInvalidArgument, "unknown delivery \"{}\"", text);
 }
 
 Targets make_director_targets(const DirectorContent& content) {

@@ -33,6 +33,11 @@ struct Payload {
 enum class OrderAction { kInstall, kLicence, kDeactivate };
 std::string_view to_string(OrderAction action);  // "install", "licence", "deactivate"
 
+// How an order's payloads come into the car: fetched by it, or in a partner's package (P3.1, P5.3).
+enum class Delivery { kOverTheAir, kOffline };
+std::string_view to_string(Delivery delivery);  // "over-the-air", "offline"
+Result<Delivery> parse_delivery(std::string_view text);
+
 // ---- The server's side --------------------------------------------------------------------------
 
 struct AssignedImage {
@@ -47,6 +52,7 @@ struct Order {
   OrderAction action = OrderAction::kInstall;
   std::vector<std::string> images;  // names among the assigned ones; for kInstall only
   Bytes licence;                    // sealed; empty for none
+  Delivery delivery = Delivery::kOverTheAir;
 };
 
 struct DirectorContent {
@@ -84,6 +90,7 @@ struct PlannedOrder {
   std::optional<Error> refusal;  // set when this build must not carry it out: it has a condition
                                  // that cannot be read here, or an unknown action (kUnsupported).
                                  // The other orders are not touched by it
+  Delivery delivery = Delivery::kOverTheAir;
 };
 
 // Orders that both repositories stand behind, for this car. Only verify_plan makes one.

@@ -10,6 +10,18 @@ namespace {
 
 constexpr std::uint64_t kTimeBytesMax = 4 * kKiB;
 
+// Signed by the Director's timestamp role. The same keys sign timestamps: the type keeps what they
+// sign apart.
+Result<Envelope> open_time(ByteSpan bytes, std::string_view type,
+                           const TrustedRepository& director) {
+  Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kTimeBytesMax), type);
+  const Root& root = *director.root();
+  TRY_VOID(verify_threshold(envelope, root.keys, root.roles.at(Role::kTimestamp), type));
+  const std::string named = TRY(text_field(envelope.signed_part(), "_type"));
+  if (named != type) return fail(ErrorCode::kBadFormat, "{}: not of this type", type);
+  return envelope;
+}
+
 }  // namespace
 
 TimeNonce make_time_nonce() {
@@ -25,17 +37,27 @@ Result<Bytes> make_server_time(const TimeNonce& nonce, UnixSeconds time, Signers
 
 Result<UnixSeconds> verify_server_time(ByteSpan bytes, const TimeNonce& nonce,
                                        const TrustedRepository& director) {
-  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kTimeBytesMax), "server time");
-  const Root& root = *director.root();
-  TRY_VOID(verify_threshold(envelope, root.keys, root.roles.at(Role::kTimestamp), "server time"));
+  const Envelope envelope = TRY(open_time(bytes, "time", director));
   const Json& part = envelope.signed_part();
-  // The same keys sign timestamps: the type keeps the two apart.
-  const std::string type = TRY(text_field(part, "_type"));
   const std::string answered = TRY(text_field(part, "nonce"));
-  if (type != "time") return fail(ErrorCode::kBadFormat, "server time: not a time");
   if (answered != to_hex(nonce))
     return fail(ErrorCode::kReplay, "server time: an answer to another question");
   return TRY_CONTEXT(time_field(part, "time"), "server time");
+}
+
+Result<Bytes> make_package_time(const Vin& vin, UnixSeconds time, Signers by) {
+  return sign_envelope(
+      Json{{"_type", "package-time"}, {"time", format_utc(time)}, {"vin", vin.text()}}, by);
+}
+
+Result<UnixSeconds> verify_package_time(ByteSpan bytes, const Vin& vin,
+                                        const TrustedRepository& director) {
+  const Envelope envelope = TRY(open_time(bytes, "package-time", director));
+  const Json& part = envelope.signed_part();
+  const std::string named = TRY(text_field(part, "vin"));
+  if (named != vin.text())
+    return fail(ErrorCode::kWrongVehicle, "the package is for {}, this is {}", named, vin.text());
+  return TRY_CONTEXT(time_field(part, "time"), "package-time");
 }
 
 }  // namespace layby::manifest

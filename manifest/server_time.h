@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
+#include "manifest/vin.h"
 
 namespace layby::manifest {
 
@@ -22,5 +23,13 @@ Result<Bytes> make_server_time(const TimeNonce& nonce, UnixSeconds time, Signers
 // another nonce.
 Result<UnixSeconds> verify_server_time(ByteSpan bytes, const TimeNonce& nonce,
                                        const TrustedRepository& director);
+
+// The time at which an offline package was made (docs/formats.md, "Offline package"). It has no
+// nonce, so it only says that it is at least so late now. Signed as above.
+Result<Bytes> make_package_time(const Vin& vin, UnixSeconds time, Signers by);
+
+// kBadSignature as above, kWrongVehicle for another VIN.
+Result<UnixSeconds> verify_package_time(ByteSpan bytes, const Vin& vin,
+                                        const TrustedRepository& director);
 
 }  // namespace layby::manifest

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 namespace layby::cli {
 
@@ -17,14 +18,29 @@ struct HttpClient::State {
 
 namespace {
 
+// Below this for so long a long answer has broken off.
+constexpr long kFetchBytesPerSecondMin = 1024;
+constexpr long kFetchSilenceSeconds = 60;
+
 struct Receiving {
   std::uint64_t bytes_max;
+  CURL* handle;
+  const HttpClient::Sink& sink;
   HttpAnswer answer = {};
+  std::optional<Error> failure = {};  // of the sink
   bool too_much = false;
 };
 
 std::size_t take_body(char* bytes, std::size_t size, std::size_t count, void* into) {
   auto& receiving = *static_cast<Receiving*>(into);
+  long status = 0;
+  curl_easy_getinfo(receiving.handle, CURLINFO_RESPONSE_CODE, &status);
+  if (receiving.sink && status >= 200 && status < 300) {
+    const Result<void> taken = receiving.sink(as_bytes(std::string_view(bytes, size * count)));
+    if (taken) return size * count;
+    receiving.failure = taken.error();
+    return 0;
+  }
   if (receiving.answer.body.size() + size * count > receiving.bytes_max) {
     receiving.too_much = true;
     return 0;
@@ -106,10 +122,18 @@ Result<HttpClient> HttpClient::open(Config config) {
 }
 
 Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
+  return perform(request, {});
+}
+
+Result<HttpAnswer> HttpClient::fetch(const HttpRequest& request, const Sink& sink) {
+  return perform(request, sink);
+}
+
+Result<HttpAnswer> HttpClient::perform(const HttpRequest& request, const Sink& sink) {
   CURL* handle = state_->handle;
   curl_easy_reset(handle);  // keeps the connection
   char text[CURL_ERROR_SIZE] = "";
-  Receiving receiving{.bytes_max = request.answer_bytes_max};
+  Receiving receiving{.bytes_max = request.answer_bytes_max, .handle = handle, .sink = sink};
   HeaderList headers;
   for (const auto& [name, value] : request.headers) headers.add(name + ": " + value);
   headers.add("Expect:");  // no round trip before the body
@@ -123,7 +147,12 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "layby/0.1.0");
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, 10L);
-  curl_easy_setopt(handle, CURLOPT_TIMEOUT, static_cast<long>(state_->config.answer_seconds_max));
+  if (sink) {
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, kFetchBytesPerSecondMin);
+    curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kFetchSilenceSeconds);
+  } else {
+    curl_easy_setopt(handle, CURLOPT_TIMEOUT, static_cast<long>(state_->config.answer_seconds_max));
+  }
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, text);
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, take_body);
   curl_easy_setopt(handle, CURLOPT_WRITEDATA, &receiving);
@@ -132,6 +161,7 @@ Result<HttpAnswer> HttpClient::send(const HttpRequest& request) {
   set_method(handle, request);
 
   const CURLcode code = curl_easy_perform(handle);
+  if (receiving.failure) return fail(std::move(*receiving.failure));
   if (receiving.too_much)
     return fail(ErrorCode::kEndlessData, "{} {}: an answer of more than {} bytes", request.method,
                 request.path, request.answer_bytes_max);

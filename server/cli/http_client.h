@@ -1,11 +1,13 @@
 // HTTPS requests to one server: libcurl behind a door, one kept-alive connection.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/result.h"
 
@@ -42,11 +44,17 @@ class HttpClient {
   HttpClient(HttpClient&&) noexcept;
   HttpClient& operator=(HttpClient&&) noexcept;
 
+  // Takes the body of a 2xx answer piece by piece; an error ends the exchange and is its result.
+  using Sink = std::function<Result<void>(ByteSpan)>;
+
   // Any status is an answer. kUnavailable when there is no connection, the server's certificate is
   // not good or the answer breaks off; kTimeout; kEndlessData. Nothing is sent twice.
   Result<HttpAnswer> send(const HttpRequest& request);
+  // The same for an answer of any length, which need not come soon but without a break.
+  Result<HttpAnswer> fetch(const HttpRequest& request, const Sink& sink);
 
  private:
+  Result<HttpAnswer> perform(const HttpRequest& request, const Sink& sink);
   struct State;
   explicit HttpClient(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

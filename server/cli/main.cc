@@ -9,6 +9,7 @@
 #include "crypto/initialize.h"
 #include "server/cli/commands.h"
 #include "server/cli/image_publish.h"
+#include "server/cli/offline_package.h"
 
 namespace layby::cli {
 namespace {
@@ -262,6 +263,23 @@ void add_order_commands(CLI::App& app, Program& program) {
   });
 }
 
+void add_offline_command(CLI::App& app, Program& program) {
+  CLI::App* make = app.add_subcommand(
+      "offline-package",
+      "one file with all open orders of a car, for `layby-agent install-offline`");
+  auto options = std::make_shared<OfflinePackageOptions>();
+  make->add_option("VIN", options->vin)->required();
+  make->add_option("-o,--out", options->out, "the file to write")->required();
+  make->add_option("--regions", options->regions, "A,B,…: first order these map regions, offline")
+      ->delimiter(',');
+  make->add_flag_callback(
+      "--deltas-only", [options] { options->payloads = "deltas"; },
+      "no whole images where there is a delta from what the car last reported");
+  make->add_option("--timeout", options->seconds_max, "seconds to wait for payloads");
+  make->add_option("--idempotency-key", options->idempotency_key, "of the order");
+  on_chosen(program, make, options, make_offline_package);
+}
+
 void add_record_commands(CLI::App& app, Program& program) {
   CLI::App* events = app.add_subcommand("events", "outgoing events (operator)");
   auto page = std::make_shared<Page>();
@@ -494,6 +512,7 @@ ExitStatus run(int argc, char** argv) {
   add_consent_commands(app, program);
   add_catalogue_commands(app, program);
   add_order_commands(app, program);
+  add_offline_command(app, program);
   add_record_commands(app, program);
   add_audit_commands(app, program);
   add_webhook_commands(app, program);

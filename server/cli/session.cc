@@ -54,6 +54,11 @@ Result<HttpAnswer> Session::exchange(HttpRequest request) {
   return http_.send(request);
 }
 
+Result<HttpAnswer> Session::fetch(HttpRequest request, const HttpClient::Sink& sink) {
+  if (!token_.empty()) request.headers["Authorization"] = "Bearer " + token_;
+  return http_.fetch(request, sink);
+}
+
 Result<HttpAnswer> Session::accept(HttpAnswer answer, const HttpRequest& request) {
   if (answer.status >= 200 && answer.status < 300) return answer;
   refusal_ = Refusal{.status = answer.status, .body = std::move(answer.body)};

@@ -59,6 +59,8 @@ class Session {
 
   // The same with headers and bytes as they are; the token is added.
   Result<HttpAnswer> exchange(HttpRequest request);
+  // The same for an answer of any length, into the sink where the status is 2xx.
+  Result<HttpAnswer> fetch(HttpRequest request, const HttpClient::Sink& sink);
   // Turns every status but 2xx into an error with a refusal.
   Result<HttpAnswer> accept(HttpAnswer answer, const HttpRequest& request);
 

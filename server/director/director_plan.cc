@@ -15,7 +15,8 @@ namespace {
 
 using manifest::Json;
 
-constexpr std::size_t kOrdersMax = 64;  // in one car's metadata; the car takes no more
+constexpr std::size_t kOrdersMax = 64;   // in one car's metadata; the car takes no more
+constexpr std::size_t kImagesMax = 100;  // of one order: as many regions as a partner may stage
 
 Result<manifest::OrderAction> parse_action(std::string_view text) {
   for (const manifest::OrderAction action :
@@ -29,7 +30,9 @@ Result<manifest::Order> read_order(const Json& json) {
   auto id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
   const auto action = TRY(parse_action(TRY(manifest::text_field(json, "action"))));
   manifest::Order order{.id = std::move(id), .action = action, .images = {}, .licence = {}};
-  order.images = TRY(texts_field(json, "images", kOrdersMax, 200));
+  if (manifest::find_field(json, "delivery"))
+    order.delivery = TRY(manifest::text_field(json, "delivery").and_then(manifest::parse_delivery));
+  order.images = TRY(texts_field(json, "images", kImagesMax, 200));
   if (manifest::find_field(json, "licence") != nullptr) {
     const std::string licence = TRY(manifest::text_field(json, "licence"));
     order.licence = TRY(from_base64(licence));

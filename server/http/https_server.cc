@@ -238,9 +238,8 @@ asio::awaitable<error_code> send(StatePtr server, ConnectionPtr connection, Byte
 }
 
 asio::awaitable<error_code> send_file_part(StatePtr server, ConnectionPtr connection,
-                                           const ReadAt* file, const Response* response,
-                                           std::uint64_t* taken) {
-  const FilePart part = std::get<FilePart>(response->body);
+                                           const ReadAt* file, FilePart part,
+                                           const Response* response, std::uint64_t* taken) {
   Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(part.length, kFileReadBytes)));
   for (std::uint64_t done = 0; done < part.length;) {
     if (done > 0 && done % kAskBytes == 0 && response->may_go_on && !response->may_go_on())
@@ -257,36 +256,93 @@ asio::awaitable<error_code> send_file_part(StatePtr server, ConnectionPtr connec
   co_return error_code{};
 }
 
+// kIo where it is not there, or shorter than what is to be sent of it.
+Result<std::unique_ptr<ReadAt>> open_part(Disk& disk, const FilePart& part) {
+  auto file = disk.open_read(part.path);
+  if (!file) return fail(ErrorCode::kIo, "{}", file.error().message());
+  if ((*file)->size() < part.offset || (*file)->size() - part.offset < part.length)
+    return fail(ErrorCode::kIo, "{} is too short", part.path);
+  return file;
+}
+
+// Opens each file once to see that all are there: after the head only hanging up tells of it.
+Result<std::uint64_t> length_of(Disk& disk, const BodyPieces& pieces) {
+  std::uint64_t length = 0;
+  for (const auto& piece : pieces) {
+    if (const auto* text = std::get_if<std::string>(&piece)) {
+      length += text->size();
+      continue;
+    }
+    const FilePart& part = std::get<FilePart>(piece);
+    TRY_VOID(open_part(disk, part).map([](auto&&) {}));
+    length += part.length;
+  }
+  return length;
+}
+
+asio::awaitable<error_code> send_pieces(StatePtr server, ConnectionPtr connection,
+                                        const BodyPieces* pieces, const Response* response,
+                                        std::uint64_t* taken) {
+  for (const auto& piece : *pieces) {
+    error_code error;
+    if (const auto* text = std::get_if<std::string>(&piece)) {
+      error = co_await send(server, connection, as_bytes(*text), taken);
+    } else {
+      const FilePart& part = std::get<FilePart>(piece);
+      const auto file = open_part(server->disk, part);
+      if (!file) co_return boost::system::errc::make_error_code(boost::system::errc::io_error);
+      error = co_await send_file_part(server, connection, file->get(), part, response, taken);
+    }
+    if (error) co_return error;
+  }
+  co_return error_code{};
+}
+
+// What a response has to send, found out before its head goes out.
+struct Body {
+  std::unique_ptr<ReadAt> file;
+  std::uint64_t length = 0;
+};
+
+Result<Body> open_body(Disk& disk, const Response& response) {
+  Body body;
+  if (const auto* text = std::get_if<std::string>(&response.body)) {
+    body.length = text->size();
+  } else if (const auto* part = std::get_if<FilePart>(&response.body)) {
+    body.file = TRY(open_part(disk, *part));
+    body.length = part->length;
+  } else {
+    body.length = TRY(length_of(disk, std::get<BodyPieces>(response.body)));
+  }
+  return body;
+}
+
 // Returns whether the connection can go on.
 asio::awaitable<bool> send_response(StatePtr server, ConnectionPtr connection, Method method,
                                     Response* response, KeepAlive keep_alive,
                                     std::uint64_t* body_bytes_sent) {
-  std::unique_ptr<ReadAt> file;
-  if (const auto* part = std::get_if<FilePart>(&response->body)) {
-    auto opened = server->disk.open_read(part->path);
-    if (opened && (*opened)->size() >= part->offset &&
-        (*opened)->size() - part->offset >= part->length) {
-      file = std::move(*opened);
-    } else {
-      const std::string why = opened ? part->path + " is too short" : opened.error().message();
-      Response failure = problem(Error(ErrorCode::kIo, why));
-      if (response->sent)
-        failure.sent = [tell = std::move(response->sent)](std::uint64_t) { tell(0); };
-      *response = std::move(failure);
-    }
+  Result<Body> body = open_body(server->disk, *response);
+  if (!body) {
+    Response failure = problem(body.error());
+    if (response->sent)
+      failure.sent = [tell = std::move(response->sent)](std::uint64_t) { tell(0); };
+    *response = std::move(failure);
+    body = open_body(server->disk, *response);
   }
   const auto* text = std::get_if<std::string>(&response->body);
-  const std::uint64_t length = text ? text->size() : std::get<FilePart>(response->body).length;
   std::string out = response_head(*response, server->options.extra_headers,
-                                  {server->clock.now(), keep_alive, length});
+                                  {server->clock.now(), keep_alive, body->length});
   const bool has_body = method != Method::kHead && status_allows_body(response->status);
   const std::size_t head_bytes = out.size();
   if (has_body && text) out += *text;
   std::uint64_t taken = 0;
   error_code error = co_await send(server, connection, as_bytes(out), &taken);
   *body_bytes_sent = taken > head_bytes ? taken - head_bytes : 0;
-  if (!error && has_body && file)
-    error = co_await send_file_part(server, connection, file.get(), response, body_bytes_sent);
+  if (!error && has_body && body->file)
+    error = co_await send_file_part(server, connection, body->file.get(),
+                                    std::get<FilePart>(response->body), response, body_bytes_sent);
+  if (const auto* pieces = std::get_if<BodyPieces>(&response->body); !error && has_body && pieces)
+    error = co_await send_pieces(server, connection, pieces, response, body_bytes_sent);
   co_return !error;
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -47,10 +48,13 @@ struct FilePart {
   std::uint64_t length = 0;
 };
 
+// Texts and parts of files, sent one behind the other.
+using BodyPieces = std::vector<std::variant<std::string, FilePart>>;
+
 struct Response {
   int status = 200;
   std::map<std::string, std::string> headers;  // names as they are to be sent
-  std::variant<std::string, FilePart> body;
+  std::variant<std::string, FilePart, BodyPieces> body;
   // Called once after the response was sent or the connection broke, with the body bytes that the
   // socket took. May be empty. From the thread that sent it.
   std::function<void(std::uint64_t bytes_sent)> sent;

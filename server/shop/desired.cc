@@ -69,6 +69,8 @@ Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::
   for (const OrderedImage& image : order.images) images.push_back(image.name.text());
   Json entry{{"id", order.id.text()}, {"action", "install"}, {"images", std::move(images)}};
   if (!licence.empty()) entry["licence"] = licence;
+  if (order.delivery != manifest::Delivery::kOverTheAir)
+    entry["delivery"] = std::string(manifest::to_string(order.delivery));
   return set(affairs, order.id, entry);
 }
 

@@ -34,6 +34,7 @@ Result<bool> may_fetch_payload(const Services& services, const manifest::Vin& vi
   for (const std::string& id : TRY(desired_installs(store, vin))) {
     const Order order = TRY(load_order(store, vin, id));
     if (!is_open(order, services.clock.now())) continue;
+    if (order.delivery == manifest::Delivery::kOffline) continue;
     for (const OrderedImage& ordered : order.images)
       if (TRY(makes(store, payload, ordered))) return true;
   }

@@ -148,6 +148,8 @@ Result<void> decode_details(const Json& json, Order& order) {
     manifest::ImageName name = TRY(manifest::ImageName::parse(text));
     order.images.push_back({.name = std::move(name), .sha256 = {}});
   }
+  if (manifest::find_field(json, "delivery"))
+    order.delivery = TRY(manifest::text_field(json, "delivery").and_then(manifest::parse_delivery));
   order.price.cents = TRY(manifest::uint_field(json, "amount_cents"));
   if (manifest::find_field(json, "currency"))
     order.price.currency = TRY(manifest::text_field(json, "currency"));
@@ -259,6 +261,8 @@ Json order_json(const Order& order, OrderView view) {
             {"state", std::string(to_string(order.phase))}};
   if (order.product) json["product"] = *order.product;
   if (!order.regions.empty()) json["regions"] = order.regions;
+  if (order.delivery != manifest::Delivery::kOverTheAir)
+    json["delivery"] = std::string(manifest::to_string(order.delivery));
   if (order.term) json["term"] = term_json(*order.term);
   if (order.active_until) json["active_until"] = format_utc(*order.active_until);
   if (view == OrderView::kInherited) return json;
@@ -298,6 +302,7 @@ Result<Order> decode_order(std::string_view text) {
               .function = {},
               .regions = {},
               .images = {},
+              .delivery = manifest::Delivery::kOverTheAir,
               .phase = std::move(phase),
               .since = std::move(since),
               .ordered = std::move(ordered),

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "manifest/director.h"
 #include "manifest/json.h"
 #include "manifest/names.h"
 #include "manifest/report.h"
@@ -66,6 +67,7 @@ struct Order {
   std::optional<manifest::FunctionId> function;
   std::vector<std::string> regions;  // maps
   std::vector<OrderedImage> images;
+  manifest::Delivery delivery = manifest::Delivery::kOverTheAir;
   OrderPhase phase = OrderPhase::kOrdered;
   UnixSeconds since = 0;
   UnixSeconds ordered = 0;

@@ -164,6 +164,7 @@ Order make_order(CarAffairs& affairs, manifest::ImageKind kind, const std::strin
           .function = {},
           .regions = {},
           .images = {},
+          .delivery = manifest::Delivery::kOverTheAir,
           .phase = OrderPhase::kOrdered,
           .since = 0,
           .ordered = 0,

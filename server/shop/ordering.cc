@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/idempotency.h"
@@ -21,9 +22,10 @@ namespace {
 struct OrderRequest {
   manifest::Vin vin;
   manifest::ImageKind kind;
-  std::string product;               // functions
-  std::optional<bool> auto_renew;    // functions with a term
-  std::vector<std::string> regions;  // maps
+  std::string product;                                            // functions
+  std::optional<bool> auto_renew;                                 // functions with a term
+  std::vector<std::string> regions;                               // maps
+  manifest::Delivery delivery = manifest::Delivery::kOverTheAir;  // maps
 };
 
 Result<OrderRequest> read_order(const Request& request) {
@@ -34,7 +36,8 @@ Result<OrderRequest> read_order(const Request& request) {
                       .kind = std::move(kind),
                       .product = {},
                       .auto_renew = {},
-                      .regions = {}};
+                      .regions = {},
+                      .delivery = manifest::Delivery::kOverTheAir};
   switch (wanted.kind) {
     case manifest::ImageKind::kFunction:
       TRY_VOID(check_fields(body, {"vin", "kind", "product", "auto_renew"}));
@@ -42,8 +45,11 @@ Result<OrderRequest> read_order(const Request& request) {
       wanted.auto_renew = TRY(flag_field(body, "auto_renew"));
       return wanted;
     case manifest::ImageKind::kMap:
-      TRY_VOID(check_fields(body, {"vin", "kind", "regions"}));
+      TRY_VOID(check_fields(body, {"vin", "kind", "regions", "delivery"}));
       wanted.regions = TRY(texts_field(body, "regions", 1000));
+      if (manifest::find_field(body, "delivery"))
+        wanted.delivery =
+            TRY(manifest::text_field(body, "delivery").and_then(manifest::parse_delivery));
       return wanted;
     case manifest::ImageKind::kSoftware: break;
   }
@@ -114,13 +120,27 @@ Answer<Order> order_function(CarAffairs& affairs, const OrderRequest& wanted,
   return TRY(place_order(affairs, std::move(order)));
 }
 
-Answer<std::vector<manifest::RegionId>> read_regions(const std::vector<std::string>& names) {
-  if (names.empty()) return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to 3 of them");
-  if (names.size() > kMapRegionsMax)
-    return refuse(RefusalCode::kTooManyRegions,
-                  fmt::format("at most {} regions in one update; a partner can prepare any number "
-                              "in the workshop",
-                              kMapRegionsMax));
+Answer<void> check_count(std::size_t count, manifest::Delivery delivery) {
+  switch (delivery) {
+    case manifest::Delivery::kOverTheAir:
+      if (count == 0) return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to 3 of them");
+      if (count <= kMapRegionsMax) return {};
+      return refuse(
+          RefusalCode::kTooManyRegions,
+          fmt::format("at most {} regions in one update; a partner can prepare any number "
+                      "in the workshop",
+                      kMapRegionsMax));
+    case manifest::Delivery::kOffline:
+      if (count > 0 && count <= kOfflineRegionsMax) return {};
+      return fail(ErrorCode::kInvalidArgument, "\"regions\": 1 to {} of them", kOfflineRegionsMax);
+  }
+  LAYBY_ASSERT(false);
+}
+
+Answer<std::vector<manifest::RegionId>> read_regions(const std::vector<std::string>& names,
+                                                     manifest::Delivery delivery) {
+  if (Answer<void> fine = check_count(names.size(), delivery); !fine)
+    return tl::unexpected(std::move(fine.error()));
   std::vector<manifest::RegionId> regions;
   for (const std::string& name : names) {
     regions.push_back(TRY(manifest::RegionId::parse(name)));
@@ -155,7 +175,8 @@ Answer<std::vector<OrderedImage>> resolve_regions(CarAffairs& affairs,
 
 Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
                         const std::string& account) {
-  const Answer<std::vector<manifest::RegionId>> regions = read_regions(wanted.regions);
+  const Answer<std::vector<manifest::RegionId>> regions =
+      read_regions(wanted.regions, wanted.delivery);
   if (!regions) return tl::unexpected(regions.error());
   Answer<std::vector<OrderedImage>> images = resolve_regions(affairs, *regions);
   if (!images) return tl::unexpected(std::move(images.error()));
@@ -166,6 +187,7 @@ Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
   }
   Order order = make_order(affairs, wanted.kind, account);
   order.regions = wanted.regions;
+  order.delivery = wanted.delivery;
   order.images = std::move(*images);
   return TRY(place_order(affairs, std::move(order)));
 }
@@ -180,6 +202,18 @@ Result<OrderCause> cause_now(Change& change, const Order& order, OrderCause caus
     if (!published || published->listing != Listing::kListed) return OrderCause::kImageWithdrawn;
   }
   return cause;
+}
+
+// What a partner stages in the workshop is the owner's order: whoever owns the car sees and may
+// cancel it. Software and functions are nothing that a partner orders.
+Answer<Order> order_offline(const Services& services, Change& change, const Caller& caller,
+                            const OrderRequest& wanted) {
+  if (caller.role != Role::kPartner && caller.role != Role::kOperator)
+    return fail(ErrorCode::kForbidden, "a delivery offline is for a partner to prepare");
+  CarAffairs affairs = TRY(CarAffairs::begin(services, change, wanted.vin, caller.account));
+  if (!affairs.car().pairing) return fail(ErrorCode::kForbidden, "the car has no owner");
+  const std::string owner = affairs.car().pairing->owner;
+  return order_map(affairs, wanted, owner);
 }
 
 // Cancel and withdraw: the owner's word on an order that is there.
@@ -217,7 +251,8 @@ Answer<Order> order_regions(CarAffairs& affairs, const std::vector<std::string>&
                             .kind = manifest::ImageKind::kMap,
                             .product = {},
                             .auto_renew = {},
-                            .regions = names};
+                            .regions = names,
+                            .delivery = manifest::Delivery::kOverTheAir};
   return order_map(affairs, wanted, account);
 }
 
@@ -262,6 +297,11 @@ Response post_order(const Services& services, const Request& request) {
     const Caller caller = TRY(require_account(services, request));
     const OrderRequest wanted = TRY(read_order(request));
     const auto place = [&](Change& change) -> Answer<Response> {
+      if (wanted.delivery == manifest::Delivery::kOffline) {
+        const Answer<Order> order = order_offline(services, change, caller, wanted);
+        if (!order) return tl::unexpected(order.error());
+        return json_response(201, order_json(*order, OrderView::kFull));
+      }
       Answer<CarAffairs> affairs = begin_as_owner(services, change, wanted.vin, caller);
       if (!affairs) return tl::unexpected(std::move(affairs.error()));
       const Answer<Order> order = wanted.kind == manifest::ImageKind::kFunction

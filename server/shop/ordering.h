@@ -9,6 +9,10 @@
 
 namespace layby::server {
 
+// Regions in one order that a partner delivers (P3.1): as many as a car reports and a director's
+// targets name without coming near their limits.
+constexpr std::size_t kOfflineRegionsMax = 100;
+
 // POST /v1/orders
 Response post_order(const Services& services, const Request& request);
 // POST /v1/orders/{id}/cancel

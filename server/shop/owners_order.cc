@@ -58,6 +58,9 @@ Answer<OwnersOrder> load_as_owner(const Services& services, Change& change,
 OrderView view_for(const CarAccess& access, const Order& order) {
   const auto unless_inherited = [&](OrderView view) {
     const std::string owner = access.car.pairing ? access.car.pairing->owner : std::string();
+    // A partner ordered it for this owner: all of it but the partner's name.
+    if (placed_by(order, owner) && order.delivery == manifest::Delivery::kOffline)
+      return OrderView::kSecondary;
     const bool own = placed_by(order, owner) && !has_foreign_history(order, owner);
     return own ? view : OrderView::kInherited;
   };

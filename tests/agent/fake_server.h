@@ -16,6 +16,7 @@
 #include "crypto/sealed_box.h"
 #include "manifest/director.h"
 #include "manifest/licence.h"
+#include "manifest/offline_package.h"
 #include "manifest/report.h"
 
 namespace layby::tests {
@@ -45,6 +46,11 @@ class FakeServer final : public agent::Transport {
   // The operator publishes; the shop orders.
   void publish(const ImageSpec& spec);
   manifest::OrderId order(const std::vector<std::string>& images);
+  // One that a partner's package brings.
+  manifest::OrderId order_offline(const std::vector<std::string>& images);
+  // What a partner's package holds now, and the package; `timestamp` is made anew as the server
+  // does it. Payloads for which `has` holds, all of them where it is empty.
+  Bytes offline_package(const std::function<bool(const manifest::Payload&)>& has = {});
   manifest::OrderId order_licence(const std::string& function, manifest::LicenceState state,
                                   std::optional<UnixSeconds> until);
   void cancel(const manifest::OrderId& id);
@@ -119,6 +125,7 @@ class FakeServer final : public agent::Transport {
     std::map<std::string, Bytes> files;
   };
   void sign_images();
+  static void add_metadata(Bytes& archive, manifest::Repository repository, const Signed& from);
   void add_payload(const std::string& image, const Bytes* base, const Bytes& target);
   agent::HttpResponse answer(const agent::HttpRequest& request);
   agent::HttpResponse metadata(const Signed& repository, const std::string& file,

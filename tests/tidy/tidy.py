@@ -33,6 +33,7 @@ LIBRARIES = {
     "sodium": "sodium",
     "openssl/": "openssl",
     "nlohmann/": "nlohmann",
+    "archive": "archive",
     "zstd": "zstd",
     "divsufsort": "divsufsort",
     "rocksdb/": "rocksdb",

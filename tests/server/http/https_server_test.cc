@@ -132,6 +132,13 @@ class Fixture {
       file_bytes.push_back(static_cast<char>(i * 7 + i / 251));
     RealDisk disk;
     REQUIRE(replace_file(disk, file, as_bytes(file_bytes)));
+    router.add({Method::kGet, "/pieces/{length}", [this](const Request& request) {
+                  Response response;
+                  response.body = server::BodyPieces{
+                      std::string("head"), FilePart{file, 10, 700'000}, std::string(70'000, '-'),
+                      FilePart{file, 0, std::stoull(request.path_values.at("length"))}};
+                  return response;
+                }});
     router.add({Method::kGet, "/file/{offset}/{length}", [this](const Request& request) {
                   Response response;
                   response.body = FilePart{file, std::stoull(request.path_values.at("offset")),
@@ -268,6 +275,10 @@ TEST_CASE_METHOD(Fixture, "https: parts of files, and how many bytes the socket 
   CHECK(one.get("/file/0/20000000")->body == file_bytes);
   CHECK(one.get("/file/1234567/700001")->body == file_bytes.substr(1'234'567, 700'001));
   CHECK(one.get("/file/0/0")->body.empty());
+  // Texts and parts of files, one behind the other; all of it or nothing.
+  CHECK(one.get("/pieces/33")->body == "head" + file_bytes.substr(10, 700'000) +
+                                           std::string(70'000, '-') + file_bytes.substr(0, 33));
+  CHECK(one.get("/pieces/20000001")->status == 500);
   const auto beyond = one.get("/file/19999999/2");
   REQUIRE(beyond);
   CHECK(beyond->status == 500);

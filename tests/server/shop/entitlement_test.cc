@@ -88,3 +88,18 @@ TEST_CASE("P1.6: what waits for its payload cannot be fetched yet") {
   REQUIRE(order.body["state"] == "ordered");
   CHECK_FALSE(may(world, "maps/DE/2.tar"));
 }
+
+TEST_CASE("what a partner's package brings is not to be fetched over the air (P3.1)") {
+  ReadyWorld world;
+  world.publish("maps/FR/2.tar", 2);
+  const Answered made = world.post(
+      "/v1/orders", world.partner_token,
+      {{"vin", kVin}, {"kind", "map"}, {"regions", {"FR"}}, {"delivery", "offline"}}, "key");
+  REQUIRE(made.status == 201);
+  CHECK_FALSE(may(world, "maps/FR/2.tar"));
+  REQUIRE(
+      world.post("/v1/orders/" + made.body["id"].get<std::string>() + "/cancel", world.owner_token)
+          .status == 200);
+  REQUIRE(world.order_map({"FR"}, world.owner_token).status == 201);
+  CHECK(may(world, "maps/FR/2.tar"));
+}

@@ -364,3 +364,41 @@ TEST_CASE("P3.2, P1.1: a car that belongs to nobody orders no maps") {
   world.car.pair(world.second_token);
   CHECK(ask().status == 201);
 }
+
+TEST_CASE("P3.1: a partner orders any number of regions for delivery offline, an owner does not") {
+  ReadyWorld world;
+  std::vector<std::string> regions;
+  for (int i = 0; i < 100; ++i) {
+    regions.push_back(fmt::format("R{:02}", i));
+    world.publish("maps/" + regions.back() + "/2.tar", 2);
+  }
+  const auto order = [&](const std::vector<std::string>& wanted, const std::string& token,
+                         const char* key, const char* vin = kVin) {
+    return world.post("/v1/orders", token,
+                      {{"vin", vin}, {"kind", "map"}, {"regions", wanted}, {"delivery", "offline"}},
+                      key);
+  };
+  CHECK(order(regions, world.owner_token, "1").code() == "forbidden");
+  CHECK(order(regions, world.second_token, "1").code() == "forbidden");
+  CHECK(order(regions, world.partner_token, "2", kOtherVin).status == 404);
+  CHECK(order({}, world.partner_token, "3").code() == "invalid-argument");
+  regions.push_back("R100");
+  CHECK(order(regions, world.partner_token, "4").code() == "invalid-argument");
+  regions.pop_back();
+  const Answered made = order(regions, world.partner_token, "5");
+  REQUIRE(made.status == 201);
+  CHECK(made.body["delivery"] == "offline");
+  CHECK(made.body["state"] == "staged");
+  CHECK(world.car.desired().back()["delivery"] == "offline");
+  CHECK(world.car.desired().back()["images"].size() == 100);
+  // It is the owner's, who sees it without the partner's name and may cancel it.
+  const std::string id = made.body["id"];
+  const Answered seen = world.get("/v1/orders/" + id, world.owner_token);
+  CHECK(seen.body["regions"].size() == 100);
+  CHECK_FALSE(seen.body["history"][0].contains("who"));
+  CHECK(world.messages(id) == std::vector<std::string>{"ordered"});
+  CHECK(world.order_map({"R00"}, world.owner_token).code() == "already-ordered");
+  CHECK(world.post("/v1/orders/" + id + "/cancel", world.owner_token).status == 200);
+  CHECK(order({"R01"}, world.operator_token, "6").status == 201);
+  world.check_audit();
+}
