@@ -431,6 +431,14 @@ void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
 }
 
+CLI::App* add_offline_command(CLI::App& app, Options& options) {
+  CLI::App* command =
+      add_command(app, options, "install-offline", "take a partner's package into the car");
+  command->add_option("FILE", options.package, "from `layby offline-package`")->required();
+  command->add_flag("--json", options.json);
+  return command;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -466,10 +474,7 @@ int main(int argc, char** argv) {
   status_command->add_flag("--json", options.json);
   CLI::App* updates_command = add_command(app, options, "updates", "what is pending");
   updates_command->add_flag("--json", options.json);
-  CLI::App* offline_command =
-      add_command(app, options, "install-offline", "take a partner's package into the car");
-  offline_command->add_option("FILE", options.package, "from `layby offline-package`")->required();
-  offline_command->add_flag("--json", options.json);
+  CLI::App* offline_command = add_offline_command(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

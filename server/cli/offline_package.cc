@@ -84,10 +84,11 @@ Result<void> make_offline_package(Session& session, const OfflinePackageOptions&
   }
   TRY_VOID(session.disk().rename(part, options.out));
   TRY_VOID(session.disk().sync_dir(parent_dir(options.out)));
+  const FileStatus status = TRY(session.disk().status(options.out));
   const auto expires = answer->headers.find("layby-expires");
   print_thing(session, {{"file", options.out},
                         {"vin", options.vin},
-                        {"bytes", TRY(session.disk().status(options.out)).size},
+                        {"bytes", status.size},
                         {"orders", orders_of(*answer)},
                         {"expires", expires == answer->headers.end() ? "" : expires->second}});
   return {};

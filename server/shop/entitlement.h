@@ -8,8 +8,9 @@
 namespace layby::server {
 
 // Whether an order of this car that it is to install now uses an image that this payload makes.
-// False too for an order whose 28 days are over and that the sweep has not yet come to, and for an
-// image that was withdrawn, and for an order that a partner's package brings. A few point reads; no write.
+// False too for an order whose 28 days are over and that the sweep has not yet come to, for an
+// image that was withdrawn, and for an order that a partner's package brings. A few point reads; no
+// write.
 Result<bool> may_fetch_payload(const Services& services, const manifest::Vin& vin,
                                const crypto::Digest256& payload);
 

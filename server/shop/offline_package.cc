@@ -224,8 +224,8 @@ Result<Package> make_package(const Services& services, const Car& car, Payloads 
   package.director_version = plan.director_version();
   package.expires = std::min(expiry(director), expiry(image));
   for (const auto& [payload, length] : package.contents.payloads) {
-    FilePart part{
-        .path = TRY(services.payloads.local_path(payload)), .offset = 0, .length = length};
+    const std::string path = TRY(services.payloads.local_path(payload));
+    const FilePart part{.path = path, .offset = 0, .length = length};
     TRY_VOID(writer.add_file(manifest::package_payload_name(payload), part));
   }
   package.pieces = writer.finish();
