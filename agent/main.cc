@@ -373,7 +373,8 @@ int run_install_offline(const Options& options) {
   int exit = kDone;
   for (const OfflineOrder& order : *orders) {
     if (order.is_taken()) continue;
-    const Error unknown(ErrorCode::kConflict, "it waits for an earlier order");
+    const std::string wait = order.waiting_for.empty() ? "" : order.waiting_for.front();
+    const Error unknown(ErrorCode::kConflict, "it waits for " + wait);
     exit = report(order.error.value_or(unknown).with_context(order.id.text()));
   }
   return exit;

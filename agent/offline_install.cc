@@ -185,7 +185,8 @@ Result<std::vector<OfflineOrder>> install_offline(Disk& disk, const Clock& clock
   std::vector<OfflineOrder> orders;
   for (const manifest::OrderId& id : taken) {
     const OrderRecord& order = *run.journal.record().order(id);
-    orders.push_back({.id = id, .state = order.state, .error = order.error});
+    orders.push_back(
+        {.id = id, .state = order.state, .error = order.error, .waiting_for = order.waiting_for});
   }
   return orders;
 }

@@ -18,6 +18,7 @@ struct OfflineOrder {
   manifest::OrderId id;
   State state;
   std::optional<Error> error;
+  std::vector<std::string> waiting_for;
   // Here as a whole; nothing of the package is needed for it any more.
   bool is_taken() const;
 };

@@ -20,10 +20,11 @@ struct Workshop : World {
     REQUIRE(disk.make_dirs("/stick"));
   }
 
-  Result<std::vector<OfflineOrder>> take(const Bytes& package,
+  Result<std::vector<OfflineOrder>> take(const Bytes& archive_bytes,
                                          const std::function<bool()>& interrupted = {}) {
     agent.reset();  // the daemon does not run
-    REQUIRE(replace_file(disk, kPackage, package));
+    REQUIRE(replace_file(disk, kPackage, archive_bytes));
+    if (cut_after > 0) disk.cut_power_at(disk.operations() + cut_after);
     return install_offline(disk, clock,
                            {.state_directory = kState,
                             .package_path = kPackage,
@@ -31,10 +32,13 @@ struct Workshop : World {
                             .progress = {}});
   }
 
+  std::uint64_t cut_after = 0;  // operations of the disk, from the next package on
+
   // All bytes below the state directory, as one text.
   std::string everything(const std::string& directory = kState) {
     std::string out;
-    for (const std::string& name : disk.list(directory).value()) {
+    const std::vector<std::string> names = disk.list(directory).value();
+    for (const std::string& name : names) {
       const std::string path = directory + "/" + name;
       const FileStatus status = disk.status(path).value();
       out += path + " ";
@@ -48,10 +52,10 @@ struct Workshop : World {
   }
 
   // Refused with this code, and nothing has changed.
-  void refuses(const Bytes& package, ErrorCode code) {
+  void refuses(const Bytes& archive_bytes, ErrorCode code) {
     agent.reset();
     const std::string before = everything();
-    const auto taken = take(package);
+    const auto taken = take(archive_bytes);
     REQUIRE_FALSE(taken);
     CHECK(to_string(taken.error().code()) == to_string(code));
     CHECK(everything() == before);
@@ -134,8 +138,7 @@ TEST_CASE("a package with deltas alone is enough for what the car has, and only 
 TEST_CASE("what was begun over the air goes on from a package") {
   Workshop world;
   const auto id = world.server.order(kMaps);
-  world.server.break_payload_after = 9'000;
-  REQUIRE(world.run(60, [&] { return world.server.payload_bytes_sent > 8'000; }));
+  REQUIRE(world.run_until_state(id, State::kDownloading, 60));
   SECTION("with the same payloads") {
     REQUIRE(world.take(world.server.offline_package())->front().is_taken());
   }
@@ -281,9 +284,7 @@ TEST_CASE("a power cut at any instant of taking a package: the same command ends
     Workshop world;
     const auto id = world.server.order_offline(kMaps);
     const Bytes package = world.server.offline_package();
-    REQUIRE(replace_file(world.disk, kPackage, package));
-    const std::uint64_t before = world.disk.operations();
-    world.disk.cut_power_at(before + 3 + cut);  // behind the copy onto the stick
+    world.cut_after = cut;
     bool was_cut = false;
     try {
       REQUIRE(world.take(package));
@@ -294,6 +295,7 @@ TEST_CASE("a power cut at any instant of taking a package: the same command ends
     if (!was_cut) break;
     ++operations;
     INFO("cut at " << cut);
+    world.cut_after = 0;
     world.server.offline = true;
     REQUIRE(world.disk.make_dirs("/stick"));
     const auto taken = world.take(package);
