@@ -72,9 +72,7 @@ void choose_from(const OfflinePackage& package, OrderRecord& order) {
   order.failures_in_row = 0;
   for (ImageProgress& image : order.images) {
     if (image.complete || !image.chosen || package.has_payload(image.payload()->sha256)) continue;
-    image.chosen.reset();
-    image.chunk_count = image.chunks_done = 0;
-    image.bytes_done = 0;
+    image.forget();
     // A package costs nobody's data plan.
     for (const manifest::Payload& payload : image.payloads)
       if (package.has_payload(payload.sha256)) order.bytes_budget += 2 * payload.length;
@@ -136,7 +134,8 @@ Result<void> fetch_all(Run& run, const OfflineOptions& options) {
     if (options.interrupted && options.interrupted())
       return fail(ErrorCode::kCancelled, "interrupted; the same command goes on from here");
     run.work.begin_step();
-    const Work::Did did = TRY(run.work.download(Connection{}));
+    Work::Did did = TRY(run.work.take_licences());
+    if (did == Work::Did::kNothing) did = TRY(run.work.download(Connection{}));
     if (options.progress) options.progress(run.journal.record());
     if (did == Work::Did::kNothing) return {};
   }
