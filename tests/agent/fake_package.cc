@@ -48,7 +48,7 @@ Bytes FakeServer::offline_package(const std::function<bool(const manifest::Paylo
   const crypto::Signer* signers[] = {online_key_.get()};
   const auto vin = manifest::Vin::parse(director_vin).value();
   add(archive, std::string(manifest::kPackageTimeName),
-      manifest::make_package_time(vin, clock_.now() + time_ahead, signers).value());
+      manifest::make_package_time(vin, clock_->now() + time_ahead, signers).value());
   add_metadata(archive, Repository::kDirector, director_);
   add_metadata(archive, Repository::kImage, images_);
   std::map<crypto::Digest256, Bytes> payloads;
