@@ -117,7 +117,9 @@ struct CurlTransport::State {
     curl_easy_reset(easy);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_PROXY, "");
+    curl_easy_setopt(easy, CURLOPT_PROXY, options.proxy_url.c_str());
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_3);
     curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_path.c_str());
@@ -164,6 +166,9 @@ Result<std::unique_ptr<CurlTransport>> CurlTransport::create(CurlOptions options
   if (!options.server_url.starts_with("https://"))
     return fail(ErrorCode::kInvalidArgument, "server URL {}: must begin with https://",
                 options.server_url);
+  if (!options.proxy_url.empty() && !options.proxy_url.starts_with("http://"))
+    return fail(ErrorCode::kInvalidArgument, "proxy {}: must begin with http://",
+                options.proxy_url);
   while (options.server_url.ends_with('/')) options.server_url.pop_back();
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return fail(ErrorCode::kInternal, "libcurl does not start");

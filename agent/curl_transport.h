@@ -1,6 +1,6 @@
 // The Transport over libcurl: TLS 1.3 only, the server's CA and nobody else's, the car's client
-// certificate, one connection kept open for many requests, no redirects, no proxy of the
-// environment.
+// certificate, one connection kept open for many requests, no redirects, no proxy but the one that
+// the options name.
 #pragma once
 
 #include <functional>
@@ -17,6 +17,9 @@ struct CurlOptions {
   std::string certificate_path{};          // PEM; empty: none is shown
   std::string key_path{};                  // PEM, PKCS#8
   std::uint64_t bytes_per_second_max = 0;  // 0: as fast as it goes
+  // "http://[USER:PASSWORD@]HOST:PORT": a proxy that CONNECTs to the server; TLS goes through it
+  // untouched. Empty: none, whatever the environment says.
+  std::string proxy_url{};
   // Asked about once a second and after each piece of a body; when true the exchange ends with
   // kCancelled. May be empty.
   std::function<bool()> interrupted{};

@@ -16,12 +16,15 @@ using Kind = DownloadOutcome::Kind;
 // A run of chunks in one request: as much as comes in about this time, within these bounds. A run
 // is the longest that the agent does not look at anything else but private mode and its host's
 // wish.
-constexpr std::uint64_t kRunSeconds = 5;
+constexpr std::uint64_t kRunSeconds = 10;
 constexpr std::uint64_t kRunBytesMin = 1 * kMiB;
 constexpr std::uint64_t kRunBytesMax = 32 * kMiB;
 constexpr std::int64_t kRunDeadlineMs = 15 * 60 * 1000;
 constexpr std::uint64_t kPayloadBytesPerSecondMin = 256;
 constexpr std::int64_t kHeadDeadlineMs = 5 * 60 * 1000;
+// A run that brought so much before it broke off is gone on with at once: a link that is cut every
+// few seconds costs its connections and no pauses. The order's byte budget bounds how often.
+constexpr std::uint64_t kProgressBytesMin = 16 * kKiB;
 
 // Damaged chunks or images of one order before it fails; there is a backoff between them.
 constexpr std::uint32_t kDamagesMax = 16;
@@ -365,18 +368,30 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
   if (received > 0)
     order.bytes_per_second = (order.bytes_per_second + 3 * (received * 1000 / elapsed_ms)) / 4;
+  return end_run(order, index, run, response, received);
+}
+
+DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& run,
+                                   const Result<HttpResponse>& response, std::uint64_t received) {
+  ImageProgress& image = run.image;
   if (!response && response.error().code() == ErrorCode::kIo) {
     open_.reset();
     return unreadable(order, image, response.error());
   }
   // A whole chunk that could not be written has another story.
-  const bool is_broken_off = run.next < run.end && (!response || response->status == 206) &&
-                             run.buffer.size() < head.chunk(run.next).payload_bytes;
+  const bool is_broken_off =
+      run.next < run.end && (!response || response->status == 206) &&
+      run.buffer.size() < open_->applier->head().chunk(run.next).payload_bytes;
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) open_.reset();
   // After damage nothing of it is believed; what a network or the host broke off goes on.
   if (is_broken_off && outcome.kind != Kind::kGiveUp && !is_damage(response))
     begun_ = std::make_unique<Begun>(Begun{order.id, index, run.next, std::move(run.buffer)});
+  if (is_broken_off && outcome.kind == Kind::kLater && !is_damage(response) &&
+      received >= kProgressBytesMin) {
+    order.failures_in_row = 0;
+    outcome.retry_seconds = 0;
+  }
   if (outcome.kind != Kind::kMore) return outcome;
   if (run.next != run.end)
     return later(order, Error(ErrorCode::kUnavailable, run.what + ": the answer was too short"));

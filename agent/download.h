@@ -83,6 +83,8 @@ class Downloads {
   static Result<void> check_staged(const Open& open, const ImageProgress& image);
   Result<void> skip_chunks_on_disk(ImageProgress& image);
   Bytes take_begun(const OrderRecord& order, std::size_t index, std::uint32_t chunk);
+  DownloadOutcome end_run(OrderRecord& order, std::size_t index, Run& run,
+                          const Result<HttpResponse>& response, std::uint64_t received);
   Result<void> take_bytes(OrderRecord& order, Run& run, ByteSpan bytes);
   Result<void> take_chunk(OrderRecord& order, Run& run);
   DownloadOutcome judge(OrderRecord& order, const Result<HttpResponse>& response, int wanted);

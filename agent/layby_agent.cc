@@ -129,10 +129,12 @@ Result<std::unique_ptr<layby_agent>> open(const layby_options& options) {
   if (const auto joined = join_certificate_and_key(opened->disk, layout);
       !joined && joined.error().code() != ErrorCode::kNotFound)
     return fail(joined.error());
+  const std::string proxy = options.proxy != nullptr ? options.proxy : "";
   opened->transport = TRY(CurlTransport::create({.server_url = identity.server_url,
                                                  .ca_path = layout.ca(),
                                                  .certificate_path = layout.certificate(),
                                                  .key_path = layout.certificate(),
+                                                 .proxy_url = proxy,
                                                  .interrupted = {}}));
   opened->agent = TRY(Agent::open(opened->disk, opened->clock, *opened->transport, opened->vehicle,
                                   {.state_directory = opened->directory,

@@ -67,6 +67,7 @@ typedef struct layby_options {
   int64_t map_wifi_wait_seconds; /* 0: a day; negative: maps do not wait for Wi-Fi */
   const char* map_regions;       /* "owner" (default), "announce", "auto" */
   const char* home_region;       /* "DE"; NULL: none */
+  const char* proxy;             /* "http://host:port" on the way to the server; NULL: none */
 } layby_options;
 
 /* A NULL where a function needs an argument is LAYBY_INVALID_ARGUMENT or what it returns on

@@ -58,7 +58,7 @@ struct Options {
   std::string state;
   std::string vin, ecu, hardware, director_root, image_root, ca, server, software;
   std::vector<std::string> maps;
-  std::string code, partner_token_file;
+  std::string code, partner_token_file, proxy;
   std::string vehicle, language = "en";
   std::uint64_t rate_bytes_max = 0;
   std::string roaming = "news", map_regions = "owner", home_region;
@@ -125,8 +125,10 @@ int run_pair(const Options& options) {
     partner_token = as_text(*token);
     partner_token.erase(partner_token.find_last_not_of(" \r\n") + 1);
   }
-  CurlOptions to_server{
-      .server_url = identity->server_url, .ca_path = layout.ca(), .interrupted = {}};
+  CurlOptions to_server{.server_url = identity->server_url,
+                        .ca_path = layout.ca(),
+                        .proxy_url = options.proxy,
+                        .interrupted = {}};
   if (can_show_certificate(disk, layout, SystemClock().now())) {
     to_server.certificate_path = layout.certificate();
     to_server.key_path = layout.certificate();
@@ -310,6 +312,7 @@ int run_daemon(const Options& options) {
                                           .certificate_path = layout.certificate(),
                                           .key_path = layout.certificate(),
                                           .bytes_per_second_max = options.rate_bytes_max,
+                                          .proxy_url = options.proxy,
                                           .interrupted = [] { return stop_wanted != 0; }});
   if (!transport) return report(transport.error());
   auto boot = boot_parts_of(disk, options);
@@ -411,10 +414,24 @@ CLI::App* add_command(CLI::App& app, Options& options, const char* name, const c
   return command;
 }
 
+void add_proxy(CLI::App* command, Options& options) {
+  command->add_option("--proxy", options.proxy, "http://HOST:PORT, on the way to the server");
+}
+
+CLI::App* add_pair_command(CLI::App& app, Options& options) {
+  CLI::App* command = add_command(app, options, "pair", "join the fleet with the owner's code");
+  command->add_option("--code", options.code, "8 characters")->required();
+  command->add_option("--partner-token-file", options.partner_token_file,
+                      "the token of the partner in whose workshop it happens");
+  add_proxy(command, options);
+  return command;
+}
+
 void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
+  add_proxy(run_command, options);
   run_command->add_option("--boot-control", options.boot_control,
                           "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
   run_command->add_option("--kernel-command-line", options.kernel_command_line,
@@ -458,17 +475,7 @@ int main(int argc, char** argv) {
   provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
   provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
   provision_command->add_option("--software", options.software, "image of the head unit");
-  CLI::Option* slot_a =
-      provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
-  CLI::Option* slot_b =
-      provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
-  slot_a->needs(slot_b);
-  slot_b->needs(slot_a);
-  CLI::App* pair_command =
-      add_command(app, options, "pair", "join the fleet with the owner's code");
-  pair_command->add_option("--code", options.code, "8 characters")->required();
-  pair_command->add_option("--partner-token-file", options.partner_token_file,
-                           "the token of the partner in whose workshop it happens");
+  CLI::App* pair_command = add_pair_command(app, options);
   CLI::App* run_command = add_command(app, options, "run", "the daemon");
   add_run_options(run_command, options);
   CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
