@@ -344,6 +344,8 @@ std::map<std::string, Prepare> good_release_calls() {
        }},
       {"post /v1/payload-jobs/{id}/retry",
        [](Api& api) { return call(failed_job(api) + "/retry", api.operator_token); }},
+      {"get /v1/cars/{vin}/offline-package",
+       [](Api& api) { return call(kCar + "/offline-package", api.partner_token); }},
       {"get /v1/cars/{vin}/transfers",
        [](Api& api) { return call(kCar + "/transfers", api.operator_token); }},
       {"get /v1/payloads/{sha256}",

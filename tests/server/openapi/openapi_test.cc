@@ -30,6 +30,11 @@ const std::map<std::string, std::string> kElsewhere = {
     {"501 unknown-method", "nor has a method that nobody knows: tests/server/http"},
 };
 
+// What succeeds only where images are published and signed for, and where it is shown instead.
+const std::map<std::string, std::string> kDoneElsewhere = {
+    {"get /v1/cars/{vin}/offline-package", "tests/e2e/offline_test.py"},
+};
+
 std::map<std::string, Prepare> all_good_calls() {
   std::map<std::string, Prepare> all;
   for (auto* calls : {good_account_calls, good_car_calls, good_trail_calls, good_order_calls,
@@ -166,7 +171,7 @@ void walk(Record& record, const Operation& operation, const Prepare& prepare) {
   const Response done = api.send(operation.name, good);
   const auto* text = std::get_if<std::string>(&done.body);
   INFO(operation.name << ": " << (text != nullptr ? *text : "a file"));
-  CHECK(done.status / 100 == 2);
+  CHECK((done.status / 100 == 2 || kDoneElsewhere.contains(operation.name)));
   try_again(api, operation, good);
 }
 
@@ -201,7 +206,7 @@ void check_operation(const Operation& operation, const Record& record) {
   }
   const auto done = record.successes.find(operation.name);
   for (const auto& [status, answer] : (*operation.description)["responses"].items()) {
-    if (std::stoi(status) >= 400) continue;
+    if (std::stoi(status) >= 400 || kDoneElsewhere.contains(operation.name)) continue;
     INFO("documented, never answered: " << operation.name << ": " << status);
     CHECK((done != record.successes.end() && done->second.contains(std::stoi(status))));
   }

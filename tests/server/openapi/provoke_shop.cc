@@ -50,6 +50,21 @@ void provoke_catalogue(Record& record) {
   api.send(put, with("new", {{"image", "maps/DE/1.tar"}}));
 }
 
+void provoke_offline(Record& record) {
+  Api api(record);
+  const std::string package = "get /v1/cars/{vin}/offline-package";
+  Call made = call(kCar + "/offline-package", api.partner_token);
+  api.expect({409, "conflict"}, package, made);  // nothing is ordered
+  made.query["payloads"] = "some";
+  api.expect({400, "invalid-argument"}, package, made);
+  const auto order = [&](const std::string& token) {
+    return placing(api, {{"kind", "map"}, {"regions", {"DE"}}, {"delivery", "offline"}}, token);
+  };
+  api.expect({403, "forbidden"}, kOrder, order(api.owner_token));
+  api.publish("maps/DE/2.tar", 2);
+  CHECK(api.send(kOrder, order(api.partner_token)).status == 201);
+}
+
 void provoke_ordering(Record& record) {
   Api api(record);
   Call keyless = function_order(api, "adaptive-cruise");
@@ -257,6 +272,7 @@ void provoke_rollouts(Record& record) {
 
 void provoke_in_shop(Record& record) {
   provoke_catalogue(record);
+  provoke_offline(record);
   provoke_ordering(record);
   provoke_too_many_orders(record);
   provoke_words(record);
