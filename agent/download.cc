@@ -389,8 +389,8 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
     begun_ = std::make_unique<Begun>(Begun{order.id, index, run.next, std::move(run.buffer)});
   if (is_broken_off && outcome.kind == Kind::kLater && !is_damage(response) &&
       received >= kProgressBytesMin) {
-    order.failures_in_row = 0;
-    outcome.retry_seconds = 0;
+    order.failures_in_row = 0;  // nothing to report: it goes on with the next step
+    return {};
   }
   if (outcome.kind != Kind::kMore) return outcome;
   if (run.next != run.end)

@@ -271,7 +271,7 @@ TEST_CASE("a full disk is named, and nothing is begun") {
   Workshop world;
   world.server.order_offline(kMaps);
   world.start();
-  world.free_bytes = 1000;
+  world.free_bytes = 1 << 20;  // enough for metadata and the journal
   const auto taken = world.take(world.server.offline_package());
   REQUIRE(taken);
   CHECK_FALSE(taken->front().is_taken());
