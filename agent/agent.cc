@@ -344,6 +344,7 @@ Result<Agent::Next> Agent::step() {
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
   if (did == Work::Did::kNothing) did = TRY(s.talk());
   if (did == Work::Did::kNothing && s.may_talk_yet()) did = TRY(s.work.download(s.network));
+  s.work.tidy();
   s.show(s.vehicle.facts());
   return s.wait(did);
 }

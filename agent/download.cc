@@ -118,13 +118,13 @@ Downloads::~Downloads() = default;
 
 // ---- what to fetch ------------------------------------------------------------------------------
 
-DownloadOutcome Downloads::prepare(OrderRecord& order) {
+DownloadOutcome Downloads::prepare(OrderRecord& order, Fetching fetching) {
   for (std::size_t i = 0; i < order.images.size(); ++i)
     if (!order.images[i].chosen && !order.images[i].complete) return decide(order, i);
   const bool nothing_to_get = std::all_of(order.images.begin(), order.images.end(),
                                           [](const auto& image) { return image.complete; });
   if (nothing_to_get) return {.kind = Kind::kComplete};
-  return check_room(order);
+  return fetching == Fetching::kNotYet ? DownloadOutcome{.kind = Kind::kFetch} : check_room(order);
 }
 
 DownloadOutcome Downloads::decide(OrderRecord& order, std::size_t index) {
@@ -341,7 +341,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
   while (run.end < image.chunk_count &&
          (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))
     run_bytes += head.chunk(run.end++).payload_bytes;
-  if (order.bytes_received + run_bytes > order.bytes_budget)
+  if (order.bytes_received + run_bytes - have > order.bytes_budget)
     return {.kind = Kind::kGiveUp,
             .error = Error(ErrorCode::kByteBudgetSpent,
                            fmt::format("{}: {} bytes were received for this order, no more than "
@@ -387,8 +387,9 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
   // After damage nothing of it is believed; what a network or the host broke off goes on.
   if (is_broken_off && outcome.kind != Kind::kGiveUp && !is_damage(response))
     begun_ = std::make_unique<Begun>(Begun{order.id, index, run.next, std::move(run.buffer)});
-  if (is_broken_off && outcome.kind == Kind::kLater && !is_damage(response) &&
-      received >= kProgressBytesMin) {
+  // A link that breaks is no news; one that only drips is (slow retrieval).
+  const bool is_link = !response && response.error().code() == ErrorCode::kUnavailable;
+  if (is_broken_off && is_link && outcome.kind == Kind::kLater && received >= kProgressBytesMin) {
     order.failures_in_row = 0;  // nothing to report: it goes on with the next step
     return {};
   }
@@ -515,8 +516,8 @@ DownloadOutcome Downloads::later(OrderRecord& order, const Error& error) {
 }
 
 void Downloads::discard(const OrderRecord& order) {
-  open_.reset();
-  begun_.reset();
+  if (open_ && open_->order == order.id) open_.reset();
+  if (begun_ && begun_->order == order.id) begun_.reset();
   const auto names = disk_.list(layout_.inbox());
   if (!names) return;  // no inbox, nothing to discard
   for (const std::string& name : *names)

@@ -53,7 +53,9 @@ class Downloads {
 
   // One bounded piece of work for an order in kOffered: looks at what one slot holds, chooses the
   // payload for it; in the end checks the room and answers kFetch or kComplete.
-  DownloadOutcome prepare(OrderRecord& order);
+  // While it may not come yet no room is taken for it.
+  enum class Fetching { kMayBegin, kNotYet };
+  DownloadOutcome prepare(OrderRecord& order, Fetching fetching);
   // One bounded piece of work for an order in kDownloading: a head, a run of chunks, or the
   // reading back of one image. Counted, it fetches no more than the budget has left, rounded up to
   // one head or chunk.

@@ -1,5 +1,6 @@
 #include "agent/facts.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -38,6 +39,14 @@ std::optional<std::int64_t> parse_thousandths(std::string_view text) {
 template <typename T>
 bool is_known(const Reading<T>& reading) {
   return std::holds_alternative<T>(reading);
+}
+
+// "….Row1.DriverSide.IsOpen"; a door has windows and shades too, which are no doors.
+bool is_of_door(std::string_view name) {
+  if (!name.starts_with(vss::kDoorPrefix)) return false;
+  name.remove_prefix(vss::kDoorPrefix.size());
+  return std::count(name.begin(), name.end(), '.') == 2 &&
+         (name.ends_with(".IsOpen") || name.ends_with(".IsLocked"));
 }
 
 }  // namespace
@@ -90,7 +99,7 @@ Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms) {
   }
   std::set<std::string> names;
   for (const auto& [name, signal] : facts.signals())
-    if (name.starts_with(vss::kDoorPrefix)) names.insert(name.substr(0, name.rfind('.')));
+    if (is_of_door(name)) names.insert(name.substr(0, name.rfind('.')));
   if (names.size() < static_cast<std::size_t>(count)) return Doubt::kMissing;
   DoorState worst = DoorState::kClosedAndLocked;
   for (const std::string& name : names) {

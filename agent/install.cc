@@ -391,11 +391,12 @@ Result<void> Installer::check_function(const manifest::FunctionId& id, const Rec
 
 // ---- what nobody needs --------------------------------------------------------------------------
 
-void Installer::sweep(const Record& record) {
+Installer::Swept Installer::sweep(const Record& record) {
+  Swept swept = Swept::kAll;
   std::set<std::string> needed = {"maps/sets/" + std::to_string(record.map_set)};
   // Never from under a reader's feet, whatever the record says.
   const auto live = disk_.read_symlink(layout_.current_set());
-  if (live && *live != "sets/" + std::to_string(record.map_set)) return;
+  if (live && *live != "sets/" + std::to_string(record.map_set)) return swept;
   std::set<std::string> on_their_way;  // orders with something in the inbox
   for (const auto& [slot, held] : record.slots) needed.insert(held.path);
   for (const OrderRecord& order : record.orders) {
@@ -410,13 +411,18 @@ void Installer::sweep(const Record& record) {
   }
   for (const std::string folder : {"maps/regions", "maps/sets", "functions", "inbox"}) {
     const auto names = disk_.list(layout_.absolute(folder));
-    if (!names) continue;  // not made yet
+    if (!names) {
+      if (names.error().code() != ErrorCode::kNotFound) swept = Swept::kSomeStayed;
+      continue;  // not made yet
+    }
     for (const std::string& name : *names) {
       const bool keep = folder == "inbox" ? on_their_way.contains(name.substr(0, name.find('.')))
                                           : needed.contains(folder + "/" + name);
-      if (!keep) static_cast<void>(disk_.remove_tree(layout_.absolute(folder + "/" + name)));
+      if (!keep && !disk_.remove_tree(layout_.absolute(folder + "/" + name)))
+        swept = Swept::kSomeStayed;
     }
   }
+  return swept;
 }
 
 }  // namespace layby::agent

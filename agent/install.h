@@ -57,9 +57,10 @@ class Installer {
   Result<void> check_function(const manifest::FunctionId& id, const Record& record) const;
 
   // Deletes what neither the record nor an order on its way needs: old regions, sets, packages.
-  // What a sick medium does not let go of stays until the next time: no reason to keep a car from
-  // working.
-  void sweep(const Record& record);
+  // What a sick medium does not let go of is no reason to keep a car from working: it is tried
+  // again.
+  enum class Swept { kAll, kSomeStayed };
+  Swept sweep(const Record& record);
 
  private:
   manifest::ImageKind kind(const OrderRecord& order) const;

@@ -475,6 +475,12 @@ int main(int argc, char** argv) {
   provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
   provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
   provision_command->add_option("--software", options.software, "image of the head unit");
+  CLI::Option* slot_a =
+      provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
+  CLI::Option* slot_b =
+      provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
+  slot_a->needs(slot_b);
+  slot_b->needs(slot_a);
   CLI::App* pair_command = add_pair_command(app, options);
   CLI::App* run_command = add_command(app, options, "run", "the daemon");
   add_run_options(run_command, options);

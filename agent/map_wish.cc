@@ -49,7 +49,7 @@ bool has_map_order(const Record& record) {
 }
 
 Result<void> MapWish::note(const Facts& facts, UnixSeconds now) {
-  if (policy_.choice == MapPolicy::Choice::kOwner || is_private(facts)) return {};
+  if (policy_.choice == MapPolicy::Choice::kOwner || journal_.record().private_mode) return {};
   const auto said = facts.text(vss::kRegion, clock_.now() * 1000);
   const std::string* name = std::get_if<std::string>(&said);
   if (name == nullptr) return {};

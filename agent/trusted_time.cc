@@ -56,7 +56,11 @@ void TrustedTime::take(UnixSeconds signed_time, const crypto::Digest256& keys, R
 
 void TrustedTime::advance_to(UnixSeconds signed_time, const crypto::Digest256& keys,
                              Record& record) {
-  if (signed_time > now()) take(signed_time, keys, record);
+  // A time that other keys signed, before these took their place, may have been set ahead by a
+  // thief: it binds no longer, as in `accept`.
+  const bool is_rekeyed = !same_keys(record.time_keys, keys);
+  if (is_rekeyed && signed_time + kDaySeconds < now()) bring_back(record, signed_time);
+  if (is_rekeyed || signed_time > now()) take(signed_time, keys, record);
 }
 
 Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest256& keys,

@@ -18,6 +18,7 @@ constexpr UnixSeconds kRetrySecondsMax = kDaySeconds;
 constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
 // Starts that one installation survives: more, and it is the installation that ends them.
 constexpr std::uint32_t kResumptionsMax = 200;
+constexpr std::int64_t kSweepRetrySeconds = 60;
 constexpr std::int64_t kTermRetrySeconds = 30;
 constexpr std::size_t kSignalTextMax = 100;
 constexpr std::size_t kReportedSignalsMax = 48;
@@ -121,6 +122,16 @@ Result<void> Work::note_waits(OrderRecord& order, std::vector<std::string> waits
   return journal_.save();
 }
 
+void Work::sweep() {
+  const bool all = installer_.sweep(journal_.record()) == Installer::Swept::kAll;
+  sweep_at_ms_ = all ? 0 : clock_.monotonic_ms() + kSweepRetrySeconds * 1000;
+}
+
+void Work::tidy() {
+  if (sweep_at_ms_ != 0 && clock_.monotonic_ms() >= sweep_at_ms_) sweep();
+  if (sweep_at_ms_ != 0) due_at(clock_.now() + kSweepRetrySeconds);
+}
+
 void Work::due_at(UnixSeconds time) {
   if (next_due_ == 0 || time < next_due_) next_due_ = time;
 }
@@ -139,8 +150,10 @@ Result<void> Work::resume() {
   }
   hold();
   changed = licences_.catch_up(journal_.record()) || changed;
-  if (changed) TRY_VOID(journal_.save());
-  installer_.sweep(journal_.record());
+  // Always: after a sync that failed, what a start reads may only be in the medium's cache. Nothing
+  // is done on it before it is written anew.
+  TRY_VOID(journal_.save());
+  sweep();
   return {};
 }
 
@@ -190,7 +203,7 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
       note_end(order, record, time_.now(), is_whole ? Measure::kWhole : Measure::kInterrupted);
       TRY_VOID(move(order, *event));
       downloads_.discard(order);
-      installer_.sweep(record);
+      sweep();
       return Did::kSomething;
     }
     case State::kRollingBack: return roll_back(order);
@@ -278,7 +291,7 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
   TRY_VOID(journal_.save());
   if (!again) {
     downloads_.discard(order);
-    installer_.sweep(journal_.record());
+    sweep();
   }
   return Did::kSomething;
 }
@@ -397,7 +410,10 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
       continue;
     }
     function.on = wanted;
-    if (wanted) function.told_until = until;
+    if (wanted) {
+      function.told_until = until;
+      function.proven_counter = function.newest.counter;
+    }
     TRY_VOID(journal_.save());
     return Did::kSomething;
   }
@@ -497,7 +513,8 @@ Result<Work::Did> Work::download(const Connection& connection) {
       due_at(order.next_try);
       continue;
     }
-    const auto prepared = offered ? downloads_.prepare(order) : DownloadOutcome{};
+    const auto fetching = bar ? Downloads::Fetching::kNotYet : Downloads::Fetching::kMayBegin;
+    const auto prepared = offered ? downloads_.prepare(order, fetching) : DownloadOutcome{};
     if (bar && prepared.kind == DownloadOutcome::Kind::kFetch) {
       TRY_VOID(wait_for(order, *bar));
       continue;

@@ -68,6 +68,9 @@ class Work {
   // leaves all others alone. Without it: those over the air, and a partner's wait for the partner.
   void serve_only(std::function<bool(const OrderRecord&)> serves) { serves_ = std::move(serves); }
 
+  // Tries again to delete what a sick medium did not let go of.
+  void tidy();
+
   // Wall clock seconds at which `download` or `look_at_car` should be called again; 0 for none.
   UnixSeconds next_due() const { return next_due_; }
 
@@ -91,6 +94,7 @@ class Work {
   Result<bool> is_served(OrderRecord& order);
   void update(OrderRecord& order, const manifest::PlannedOrder& planned);
   void due_at(UnixSeconds time);
+  void sweep();
 
   const Clock& clock_;
   const Layout& layout_;
@@ -104,6 +108,7 @@ class Work {
   const DataBudget& budget_;
   std::function<bool(const OrderRecord&)> serves_;
   UnixSeconds next_due_ = 0;
+  std::int64_t sweep_at_ms_ = 0;    // monotonic; 0: nothing is left over
   std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
   std::int64_t began_ms_ = 0;       // of the installation, in this run of the agent
   UnixSeconds locked_since_ = 0;    // the car stands left and locked; 0: it does not

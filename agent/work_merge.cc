@@ -124,7 +124,7 @@ Result<void> Work::merge(const manifest::VerifiedPlan& plan) {
   TRY_VOID(journal_.save());
   for (const OrderRecord& order : dropped) downloads_.discard(order);
   // What a try that failed had put beside what is live.
-  if (!dropped.empty()) installer_.sweep(record);
+  if (!dropped.empty()) sweep();
   return {};
 }
 

@@ -130,6 +130,13 @@ ExitStatus verify_audit(const AuditVerification& options, OutputForm form) {
     std::optional<Vin> vin;
     if (!options.vin.empty()) vin = TRY(Vin::parse(options.vin));
     const VerifiedAuditExport what = TRY(read_export(disk, options.file, keys, vin));
+    // A part proves nothing of what was before it.
+    if (what.from().seq > 0 && !options.part && options.earlier.empty())
+      return fail(
+          ErrorCode::kInvalidArgument,
+          "it begins behind record {}: a part of the trail; --part says that this is meant, "
+          "--after FILE proves what it goes on from",
+          what.from().seq);
     if (!options.earlier.empty()) {
       const VerifiedAuditExport earlier = TRY(read_export(disk, options.earlier, keys, vin));
       TRY_VOID(manifest::verify_audit_extends(earlier, what));

@@ -124,6 +124,7 @@ struct AuditVerification {
   std::vector<std::string> keys;  // files; one of them must have signed
   std::string vin;                // empty: of whichever car
   std::string earlier;            // file; empty: none to go on from
+  bool part = false;              // one that does not begin at the beginning will do
 };
 ExitStatus verify_audit(const AuditVerification& options, OutputForm form);
 

@@ -312,8 +312,12 @@ void add_audit_verification(CLI::App* audit, Program& program) {
       ->required()
       ->expected(1)
       ->take_all();
-  verify->add_option("--vin", options->vin, "that it is of this car");
-  verify->add_option("--after", options->earlier, "an earlier export, which this one goes on from");
+  const auto given = CLI::Validator(
+      [](const std::string& text) { return text.empty() ? "is empty" : std::string(); }, "");
+  verify->add_option("--vin", options->vin, "that it is of this car")->check(given);
+  verify->add_option("--after", options->earlier, "an earlier export, which this one goes on from")
+      ->check(given);
+  verify->add_flag("--part", options->part, "it need not begin at the car's first record");
   verify->callback([&program, options] {
     program.chosen_offline = [&program, options] {
       return verify_audit(*options, program.config.form);

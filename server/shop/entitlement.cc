@@ -8,13 +8,13 @@
 
 namespace layby::server {
 
-namespace {
-
-bool is_open(const Order& order, UnixSeconds now) {
+bool may_bring_payloads(const Order& order, UnixSeconds now) {
   if (awaits_download(order.phase) && now >= order.download_by) return false;
   // An active one that the car is to install has lost its package (renew_seal).
   return entitles_to_payload(order.phase) || order.phase == OrderPhase::kActive;
 }
+
+namespace {
 
 Result<bool> makes(const Store& store, const crypto::Digest256& payload,
                    const OrderedImage& ordered) {
@@ -33,7 +33,7 @@ Result<bool> may_fetch_payload(const Services& services, const manifest::Vin& vi
   const Store& store = services.store;
   for (const std::string& id : TRY(desired_installs(store, vin))) {
     const Order order = TRY(load_order(store, vin, id));
-    if (!is_open(order, services.clock.now())) continue;
+    if (!may_bring_payloads(order, services.clock.now())) continue;
     if (order.delivery == manifest::Delivery::kOffline) continue;
     for (const OrderedImage& ordered : order.images)
       if (TRY(makes(store, payload, ordered))) return true;

@@ -18,6 +18,7 @@
 #include "server/release/image_repository.h"
 #include "server/release/metadata_file.h"
 #include "server/release/release_keys.h"
+#include "server/shop/entitlement.h"
 #include "server/shop/order.h"
 
 namespace layby::server {
@@ -135,8 +136,7 @@ Result<bool> is_open(const Services& services, const manifest::Vin& vin,
                      const manifest::PlannedOrder& planned) {
   if (planned.images.empty()) return false;
   const Order order = TRY(load_order(services.store, vin, planned.id.text()));
-  if (awaits_download(order.phase) && services.clock.now() >= order.download_by) return false;
-  return entitles_to_payload(order.phase);
+  return may_bring_payloads(order, services.clock.now());
 }
 
 // The delta from what the car last said it has, and the whole image for a car that has changed.

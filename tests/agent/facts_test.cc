@@ -47,6 +47,10 @@ TEST_CASE("doors count only when each has both of its signals and all are there"
   CHECK(std::get<Doubt>(doors(facts, kNow)) == Doubt::kMissing);
   facts.set(vss::kDoorCount, {"3", kNow});
   CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedAndLocked);
+  // A window is no door.
+  facts.set("Vehicle.Cabin.Door.Row1.DriverSide.Window.IsOpen", {"true", kNow});
+  facts.set("Vehicle.Cabin.Door.Row1.DriverSide.Shade.Position", {"40", kNow});
+  CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedAndLocked);
   set_door("Row1.DriverSide", "false", "false");
   CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedNotLocked);
   set_door("Row2.DriverSide", "true", "true");

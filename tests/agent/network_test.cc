@@ -380,7 +380,7 @@ TEST_CASE("a power cut costs the budget one chunk, not a run (P2.3, P4.7)") {
   std::uint64_t chunks_seen = 0;
   world.server.piece_bytes = 8;
   world.disk.observer = [&](const std::string& path) {
-    const auto* order = world.order(id);
+    const auto* order = world.agent ? world.order(id) : nullptr;
     if (order == nullptr || order->images.empty() || path.find("journal") == std::string::npos)
       return;
     if (order->images[0].chunks_done > 3 && chunks_seen++ == 0) throw PowerCut{};
@@ -399,4 +399,29 @@ TEST_CASE("a power cut costs the budget one chunk, not a run (P2.3, P4.7)") {
   CHECK(record.data_bytes < image.payload()->length);
   world.start();
   CHECK(world.run_until_state(id, State::kDownloaded, 600));
+}
+
+TEST_CASE("what may not come yet takes no room, again and again, and no other's bytes (P2.3)") {
+  World world;
+  connect(world, "sim");
+  world.publish_maps();
+  const auto maps = world.server.order({"maps/DE/2.tar", "maps/FR/2.tar"});
+  world.run(600);
+  REQUIRE(waits(world, maps) == std::vector<std::string>{"wifi"});
+  const auto operations = world.disk.operations();
+  for (int i = 0; i < 300; ++i) {
+    REQUIRE(world.agent->step().has_value());
+    world.clock.advance(1);
+  }
+  CHECK(world.disk.operations() < operations + 30);
+  // Behind it a function comes over a link that breaks in every chunk: byte by byte it gets there.
+  world.publish_function();
+  world.server.piece_bytes = 1'000;
+  world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+    if (range.offset > 0) world.server.break_payload_after = 3'000;
+  };
+  const auto function = world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+  REQUIRE(world.run_until_state(function, State::kDownloaded, 24 * 3600));
+  CHECK(world.order(function)->bytes_received < 60'000);
+  CHECK(waits(world, maps) == std::vector<std::string>{"wifi"});
 }

@@ -54,6 +54,7 @@ def audit_export(r, anna, orders):
     file = os.path.join(r.directory, "audit.json")
     with step("P5.4 the trail is exported as one signed file that names all of it"):
         anna("audit", "export", VIN, "-o", file, "--key", r.server.provision("audit-key.json"))
+        anna("audit", "export", VIN, "-o", os.path.join(r.directory, "part.json"), "--after", "3")
         fetched = os.path.join(r.directory, "fetched-key.json")
         anna("audit", "key", "-o", fetched)
         with open(fetched, encoding="utf-8") as one, open(r.server.provision("audit-key.json"), encoding="utf-8") as other:
@@ -94,6 +95,10 @@ def audit_offline(r, file, count):
         check_equal(verify(file, "--vin", "WVWZZZ1JZXW000025")[0], 1, "another car")
         check_equal(verify(file, key=r.server.provision("licence-key.json"))[0], 1, "another key")
         check_equal(verify(file + ".missing")[0], 5, "no such file")
+        part = os.path.join(r.directory, "part.json")
+        check_equal(verify(part)[0], 1, "a part, where the whole was expected")
+        check_equal(verify(part, "--part")[0], 0, "a part that is meant to be one")
+        check_equal(verify(file, "--vin", "")[0], 2, "an empty VIN is no check")
         with open(file, "rb") as stream:
             whole = stream.read()
         changed = os.path.join(r.directory, "changed.json")
