@@ -39,8 +39,12 @@ std::string_view directory_of(Repository repository) {
 
 // ---- one header ---------------------------------------------------------------------------------
 
-la_ssize_t append_block(archive*, void* out, const void* data, std::size_t count) {
-  static_cast<std::string*>(out)->append(static_cast<const char*>(data), count);
+// Takes the header and refuses what would come behind it: closed in order, libarchive appends zeros
+// for the member's bytes, which come from elsewhere. (archive_write_fail would leak its buffer.)
+la_ssize_t take_header(archive*, void* out, const void* data, std::size_t count) {
+  auto& head = *static_cast<std::string*>(out);
+  if (head.size() + count > kBlockBytes) return -1;
+  head.append(static_cast<const char*>(data), count);
   return static_cast<la_ssize_t>(count);
 }
 
@@ -216,11 +220,10 @@ Result<std::string> package_member_head(const std::string& name, std::uint64_t l
   const bool is_written =
       archive_write_set_format_ustar(writer.get()) == ARCHIVE_OK &&
       archive_write_set_bytes_per_block(writer.get(), 0) == ARCHIVE_OK &&
-      archive_write_open(writer.get(), &head, nullptr, append_block, nullptr) == ARCHIVE_OK &&
+      archive_write_open(writer.get(), &head, nullptr, take_header, nullptr) == ARCHIVE_OK &&
       archive_write_header(writer.get(), entry.get()) == ARCHIVE_OK;
   const char* why = archive_error_string(writer.get());
   const std::string reason = why != nullptr ? why : "libarchive wrote another header";
-  archive_write_fail(writer.get());  // closed in order it would append `length` zeros
   if (!is_written || head.size() != kBlockBytes)
     return fail(ErrorCode::kInvalidArgument, "{}: {}", name, reason);
   return head;

@@ -40,7 +40,7 @@ TEST_CASE("it starts within seconds of the last condition, and is reported with 
   CHECK(world.state(id) == State::kWaiting);
   world.vehicle.signals[std::string(vss::kCable)] = "false";
   CHECK(world.run_until_state(id, State::kActive, 10));
-  const auto& timing = world.order(id)->timing;
+  const auto timing = world.order(id)->timing;  // a copy: the order is gone from the car later
   REQUIRE(timing.has_value());
   REQUIRE(timing->took_seconds.has_value());
   CHECK(*timing->took_seconds <= 10);
