@@ -33,6 +33,7 @@ class ShapingProxy:
 
     def stop(self):
         self.stopping = True
+        self.listener.shutdown(socket.SHUT_RDWR)  # closed alone, a thread in `accept` would take one more
         self.listener.close()
         self.reset_all()
 
