@@ -195,14 +195,21 @@ Result<void> Agent::State::note_connection(const Facts& facts) {
 }
 
 Connection Agent::State::connection_now(const Facts& facts) const {
+  // Asked for each piece of a body: no more than what it is about is looked at.
   const Record& record = journal.record();
-  Facts known = facts;
-  const auto as_before = [&](std::string_view name, const std::string& value) {
-    if (!value.empty() && !facts.signals().contains(std::string(name))) known.set(name, {value, 0});
+  Facts known;
+  const auto take = [&](std::string_view name, const std::string& as_before) {
+    const auto said = facts.signals().find(std::string(name));
+    if (said != facts.signals().end())
+      known.set(name, said->second);
+    else if (!as_before.empty())
+      known.set(name, {as_before, 0});
   };
-  as_before(vss::kPrivateMode, record.private_mode ? "true" : "");
-  as_before(vss::kBearer, record.bearer);
-  as_before(vss::kRoaming, record.roaming);
+  take(vss::kPrivateMode, record.private_mode ? "true" : "");
+  take(vss::kBearer, record.bearer);
+  take(vss::kRoaming, record.roaming);
+  take(vss::kRadioGeneration, "");
+  take(vss::kInCall, "");
   return connection(known);
 }
 

@@ -99,17 +99,14 @@ LicenceVerdict Licences::judge_or_restore(const manifest::FunctionId& id, const 
   return verdict;
 }
 
-bool Licences::catch_up(Record& record) const {
-  bool changed = false;
+void Licences::catch_up(Record& record) const {
   for (auto& [id, function] : record.functions) {
     const auto sealed = read_file(disk_, layout_.licence(id), kLicenceBytesMax);
     if (!sealed) continue;
     const auto licence = open(*sealed, id, function.licence_key, &function);
-    if (!licence || licence->mark().counter <= function.newest.counter) continue;
-    function.newest = licence->mark();
-    changed = true;
+    if (licence && licence->mark().counter > function.newest.counter)
+      function.newest = licence->mark();
   }
-  return changed;
 }
 
 std::map<manifest::FunctionId, LicenceVerdict> Licences::judge_all(const Record& record,

@@ -56,8 +56,8 @@ class Licences {
                                   UnixSeconds now);
 
   // A record that is older than the kept licences (the newer one was lost) takes over their
-  // counters: they never go back. True if it changed.
-  bool catch_up(Record& record) const;
+  // counters: they never go back.
+  void catch_up(Record& record) const;
 
   // Of every function that is installed, or of which a licence lies in the directory.
   std::map<manifest::FunctionId, LicenceVerdict> judge_all(const Record& record,

@@ -137,10 +137,8 @@ void Work::due_at(UnixSeconds time) {
 }
 
 Result<void> Work::resume() {
-  bool changed = false;
   for (OrderRecord& order : journal_.record().orders) {
     if (!is_past_no_return(order.state)) continue;
-    changed = true;
     ++order.resumptions;
     const bool too_many = order.resumptions > kResumptionsMax;
     if (too_many && next_state(order.state, Event::kStepFailed)) {
@@ -149,7 +147,7 @@ Result<void> Work::resume() {
     }
   }
   hold();
-  changed = licences_.catch_up(journal_.record()) || changed;
+  licences_.catch_up(journal_.record());
   // Always: after a sync that failed, what a start reads may only be in the medium's cache. Nothing
   // is done on it before it is written anew.
   TRY_VOID(journal_.save());

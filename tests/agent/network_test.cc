@@ -32,11 +32,6 @@ void connect(World& world, const std::string& bearer, const std::string& roaming
   world.vehicle.signals[std::string(vss::kRoaming)] = roaming;
 }
 
-manifest::OrderId order_software(World& world, NetworkNeed need = NetworkNeed::kAny) {
-  world.publish_software(need);
-  return world.server.order({"software/hu-4/2.0.0.img"});
-}
-
 std::vector<std::string> waits(World& world, const manifest::OrderId& id) {
   return world.order(id)->waiting_for;
 }

@@ -12,11 +12,6 @@ namespace {
 // The server's word at pairing; the world's car was told 900 seconds.
 constexpr std::int64_t kIntervalMin = 810, kIntervalMax = 990;  // a tenth more or less
 
-manifest::OrderId order_function(World& world) {
-  world.publish_function();
-  return world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
-}
-
 }  // namespace
 
 TEST_CASE("the car looks for news at power-on, at its start and at the server's interval (P2.4)") {

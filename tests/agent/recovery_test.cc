@@ -13,21 +13,6 @@ using manifest::OrderState;
 
 namespace {
 
-manifest::OrderId order_function(World& world) {
-  world.publish_function();
-  return world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
-}
-
-manifest::OrderId order_maps(World& world) {
-  world.publish_maps();
-  return world.server.order({"maps/DE/2.tar", "maps/FR/2.tar", "maps/NL/2.tar"});
-}
-
-manifest::OrderId order_software(World& world) {
-  world.publish_software();
-  return world.server.order({"software/hu-4/2.0.0.img"});
-}
-
 void download(World& world, const manifest::OrderId& id) {
   REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
   world.run(5);

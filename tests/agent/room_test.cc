@@ -7,25 +7,6 @@ using namespace layby;
 using namespace layby::agent;
 using namespace layby::tests;
 
-namespace {
-
-manifest::OrderId order_function(World& world) {
-  world.publish_function();
-  return world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
-}
-
-manifest::OrderId order_maps(World& world) {
-  world.publish_maps();
-  return world.server.order({"maps/DE/2.tar", "maps/FR/2.tar", "maps/NL/2.tar"});
-}
-
-manifest::OrderId order_software(World& world) {
-  world.publish_software();
-  return world.server.order({"software/hu-4/2.0.0.img"});
-}
-
-}  // namespace
-
 TEST_CASE("room is checked before the first byte, and what is missing is named") {
   World world;
   world.disk.set_free_bytes(1'000'000);

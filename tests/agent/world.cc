@@ -202,4 +202,19 @@ std::string World::kept_software() {
   return *bytes == old_software ? "old" : *bytes == new_software ? "new" : "damaged";
 }
 
+manifest::OrderId order_function(World& world) {
+  world.publish_function();
+  return world.server.order({"functions/adaptive-cruise/1.0.0.pkg"});
+}
+
+manifest::OrderId order_maps(World& world) {
+  world.publish_maps();
+  return world.server.order({"maps/DE/2.tar", "maps/FR/2.tar", "maps/NL/2.tar"});
+}
+
+manifest::OrderId order_software(World& world, manifest::NetworkNeed network) {
+  world.publish_software(network);
+  return world.server.order({"software/hu-4/2.0.0.img"});
+}
+
 }  // namespace layby::tests

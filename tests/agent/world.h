@@ -71,4 +71,10 @@ class World {
   Bytes archive(const std::string& directory);
 };
 
+// Publishes the next release of one kind and orders it; maps: all three regions.
+manifest::OrderId order_function(World& world);
+manifest::OrderId order_maps(World& world);
+manifest::OrderId order_software(World& world,
+                                 manifest::NetworkNeed network = manifest::NetworkNeed::kAny);
+
 }  // namespace layby::tests

@@ -2,25 +2,12 @@
 // names say or refused.
 #include "base/assert.h"
 #include "manifest/offline_package.h"
+#include "tests/fuzz/memory_bytes.h"
 
 using namespace layby;
 using namespace layby::manifest;
 
 namespace {
-
-class MemoryArchive final : public ReadAt {
- public:
-  explicit MemoryArchive(ByteSpan bytes) : bytes_(bytes) {}
-  std::uint64_t size() const override { return bytes_.size(); }
-  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
-    LAYBY_ASSERT(offset <= bytes_.size() && out.size() <= bytes_.size() - offset);
-    std::copy_n(bytes_.data() + offset, out.size(), out.data());
-    return {};
-  }
-
- private:
-  ByteSpan bytes_;
-};
 
 // A wrong checksum hides all else that is wrong with a header: each block that looks like one gets
 // the right one.
@@ -41,7 +28,7 @@ void mend_checksums(Bytes& bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   Bytes input(data, data + size);
   mend_checksums(input);
-  const MemoryArchive archive(input);
+  const tests::MemoryBytes archive(input);
   const auto package = OfflinePackage::open(archive);
   if (!package) return 0;
   std::string again;
