@@ -29,8 +29,8 @@ Result<Applier> Applier::open(PayloadHead head, const ReadAt* base) {
   if (base != nullptr && base->size() != head.base()->bytes)
     return fail(ErrorCode::kWrongBase, "the base has {} bytes, the payload was made for one of {}",
                 base->size(), head.base()->bytes);
-  std::unique_ptr<ChunkDecoder> decoder = make_chunk_decoder(head.coder());
-  auto state = std::unique_ptr<State>(new State{std::move(head), base, std::move(decoder), {}});
+  auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr, {}});
+  state->decoder = make_chunk_decoder(state->head.coder(), state->head.addresses());
   state->out.reserve(state->head.largest_chunk_target_bytes());
   return Applier(std::move(state));
 }

@@ -21,8 +21,10 @@ struct ChunkSource {
   std::size_t end = 0;  // of the chunk in the target
 };
 
-// The bytes of one chunk, at most kChunkPayloadBytesMax. `copies` cover parts of [begin, end).
-Bytes encode_chunk(CoderId coder, const ChunkSource& source, const CopyList& copies, Effort effort);
+// The bytes of one chunk, at most kChunkPayloadBytesMax. `copies` cover parts of [begin, end);
+// `addresses` are those of the head.
+Bytes encode_chunk(CoderId coder, const ChunkSource& source, const AddressTable& addresses,
+                   const CopyList& copies, Effort effort);
 
 // Decodes chunks one after the other. It has no memory of earlier chunks, only buffers that it
 // keeps; what a chunk says about base and target is read again from there.
@@ -36,6 +38,7 @@ class ChunkDecoder {
                               std::uint64_t target_offset, MutableByteSpan out) = 0;
 };
 
-std::unique_ptr<ChunkDecoder> make_chunk_decoder(CoderId coder);
+// `addresses` must outlive it.
+std::unique_ptr<ChunkDecoder> make_chunk_decoder(CoderId coder, const AddressTable& addresses);
 
 }  // namespace layby::delta

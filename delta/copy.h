@@ -6,11 +6,14 @@
 
 namespace layby::delta {
 
-// Target bytes that resemble base bytes; a few of them may differ.
+// Target bytes that resemble base bytes, or earlier target bytes; a few of them may differ.
 struct Copy {
+  enum class Source : std::uint8_t { kBase, kTarget };
+
   std::uint64_t target_offset = 0;
-  std::uint64_t base_offset = 0;
+  std::uint64_t source_offset = 0;
   std::uint64_t bytes = 0;
+  Source source = Source::kBase;
 };
 
 // In order of the target, without overlap, none of them empty. What no copy covers is new.

@@ -7,8 +7,10 @@
 #include <mutex>
 #include <thread>
 
+#include "delta/alike.h"
 #include "delta/applier.h"
 #include "delta/chunk_coder.h"
+#include "delta/elf_ranges.h"
 #include "delta/matcher.h"
 #include "delta/seeds.h"
 
@@ -40,12 +42,27 @@ Result<Bytes> load(const ReadAt& source, const EncodeOptions& options) {
   return bytes;
 }
 
+CoderId choose_coder(bool has_base, Effort effort) {
+  switch (effort) {
+    case Effort::kFast: return CoderId::kZstdColumns;
+    case Effort::kSmallest: break;
+  }
+  return has_base ? CoderId::kMixed : CoderId::kZstdColumns;
+}
+
+// What the images take, and what stands for them while matches are looked for.
+std::uint64_t images_bytes(std::uint64_t base_bytes, std::uint64_t target_bytes,
+                           const EncodeOptions& options) {
+  const bool predicts = choose_coder(base_bytes > 0, options.effort) == CoderId::kMixed;
+  return (base_bytes + target_bytes) * (predicts ? 2 : 1);
+}
+
 // The way to look for matches that the effort asks for and the memory allows. What it is decides
 // about the payload's bytes, so it does not depend on the machine: memory is reckoned for one
 // thread, and further ones get what is left.
 Result<EncodeReport::Search> choose_search(std::uint64_t base_bytes, std::uint64_t target_bytes,
                                            const EncodeOptions& options) {
-  const std::uint64_t always = base_bytes + target_bytes + kThreadBytes;
+  const std::uint64_t always = images_bytes(base_bytes, target_bytes, options) + kThreadBytes;
   const std::uint64_t available =
       options.memory_bytes_max > always ? options.memory_bytes_max - always : 0;
   const std::uint64_t least = base_bytes == 0 ? 0 : block_seeds_bytes(base_bytes);
@@ -75,8 +92,8 @@ std::uint64_t seeds_bytes(EncodeReport::Search search, std::uint64_t base_bytes)
 unsigned choose_threads(const EncodeReport& report, const EncodeOptions& options) {
   const unsigned wanted =
       options.threads > 0 ? options.threads : std::thread::hardware_concurrency();
-  const std::uint64_t needed =
-      report.base_bytes + report.target_bytes + seeds_bytes(report.search, report.base_bytes);
+  const std::uint64_t needed = images_bytes(report.base_bytes, report.target_bytes, options) +
+                               seeds_bytes(report.search, report.base_bytes);
   const std::uint64_t left =
       options.memory_bytes_max > needed ? options.memory_bytes_max - needed : 0;
   const auto fit = static_cast<unsigned>(std::min<std::uint64_t>(left / kThreadBytes, kThreadsMax));
@@ -100,20 +117,38 @@ struct MadeChunk {
   std::uint64_t changed_bytes = 0;
 };
 
-MadeChunk make_chunk(const ChunkSource& source, const Seeds* seeds, const EncodeOptions& options) {
+// What chunks are made from.
+struct Material {
+  Bytes base;
+  Bytes target;
+  CoderId coder = CoderId::kZstdColumns;
+  AddressTable addresses;
+  // For matching, where there are addresses: images that differ less.
+  Bytes alike_base;
+  Bytes alike_target;
+  std::unique_ptr<Seeds> seeds;
+
+  ByteSpan match_base() const { return addresses.modules.empty() ? base : alike_base; }
+  ByteSpan match_target() const { return addresses.modules.empty() ? target : alike_target; }
+};
+
+MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t end,
+                     const EncodeOptions& options) {
+  const ChunkSource source{material.base, material.target, begin, end};
   MadeChunk chunk;
   CopyList copies;
-  if (seeds != nullptr)
-    copies = match(source.base, source.target, source.begin, source.end, *seeds, options.stop);
+  if (material.seeds != nullptr)
+    copies = match(material.match_base(), material.match_target(), begin, end, *material.seeds,
+                   options.stop);
   if (options.stop.stop_requested()) return chunk;
   chunk.copies = copies.size();
   for (const Copy& copy : copies) {
     chunk.copied_bytes += copy.bytes;
     for (std::uint64_t i = 0; i < copy.bytes; ++i)
       chunk.changed_bytes +=
-          source.base[copy.base_offset + i] != source.target[copy.target_offset + i];
+          source.base[copy.source_offset + i] != source.target[copy.target_offset + i];
   }
-  chunk.bytes = encode_chunk(CoderId::kZstdColumns, source, copies, options.effort);
+  chunk.bytes = encode_chunk(material.coder, source, material.addresses, copies, options.effort);
   return chunk;
 }
 
@@ -192,16 +227,16 @@ std::size_t chunk_count(std::size_t target_bytes, const EncodeOptions& options) 
 }
 
 // Chunks do not depend on each other: every thread takes the next one.
-Result<void> make_chunks(ByteSpan base, ByteSpan target, const Seeds* seeds, unsigned threads,
-                         const EncodeOptions& options, ChunkWriter& writer) {
+Result<void> make_chunks(const Material& material, unsigned threads, const EncodeOptions& options,
+                         ChunkWriter& writer) {
   const std::size_t step = options.chunk_target_bytes;
-  const std::size_t count = chunk_count(target.size(), options);
+  const std::size_t size = material.target.size();
+  const std::size_t count = chunk_count(size, options);
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i; (i = next.fetch_add(1)) < count;) {
       if (!writer.wait_for_turn(i)) return;
-      const ChunkSource source{base, target, i * step, std::min(target.size(), (i + 1) * step)};
-      MadeChunk chunk = make_chunk(source, seeds, options);
+      MadeChunk chunk = make_chunk(material, i * step, std::min(size, (i + 1) * step), options);
       if (options.stop.stop_requested()) return writer.give_up();
       writer.put(i, std::move(chunk));
     }
@@ -252,6 +287,25 @@ Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target)
               applied.error().message());
 }
 
+Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport::Search search,
+                         const EncodeOptions& options) {
+  Material material;
+  if (base != nullptr) material.base = TRY(load(*base, options));
+  material.target = TRY(load(target, options));
+  material.coder = choose_coder(!material.base.empty(), options.effort);
+  if (material.coder == CoderId::kMixed)
+    material.addresses = find_addresses(material.base, material.target);
+  TRY_VOID(check_not_stopped(options));
+  if (!material.addresses.modules.empty()) {
+    const AddressTable& addresses = material.addresses;
+    material.alike_base = make_alike(material.base, addresses.modules, addresses.base);
+    material.alike_target = make_alike(material.target, addresses.modules, addresses.target);
+  }
+  TRY_VOID(check_not_stopped(options));
+  material.seeds = make_seeds(search, material.match_base());
+  return material;
+}
+
 Result<void> check_options(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
                            const File& output) {
   if (options.chunk_target_bytes < kChunkTargetBytesMin ||
@@ -279,19 +333,17 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   report.search = TRY(choose_search(report.base_bytes, report.target_bytes, options));
   const unsigned threads = choose_threads(report, options);
 
-  const Bytes base_bytes = base != nullptr ? TRY(load(*base, options)) : Bytes{};
-  const Bytes target_bytes = TRY(load(target, options));
-  report.target_sha256 = crypto::sha256(target_bytes);
-  TRY_VOID(check_not_stopped(options));
-  const std::unique_ptr<Seeds> seeds = make_seeds(report.search, base_bytes);
-  report.chunk_count = static_cast<std::uint32_t>(chunk_count(target_bytes.size(), options));
+  Material material = TRY(prepare(base, target, report.search, options));
+  report.target_sha256 = crypto::sha256(material.target);
+  report.chunk_count = static_cast<std::uint32_t>(chunk_count(material.target.size(), options));
 
-  PayloadHeadBuilder builder(CoderId::kZstdColumns, options.chunk_target_bytes, report.chunk_count);
-  builder.set_target(target_bytes.size(), report.target_sha256);
-  if (base != nullptr) builder.set_base({base_bytes.size(), crypto::sha256(base_bytes)});
-  ChunkWriter writer(target_bytes, kChunksAheadMax * threads, options, builder, output, report);
-  TRY_VOID(make_chunks(base_bytes, target_bytes, seeds.get(), threads, options, writer));
-  report.new_bytes = target_bytes.size() - report.copied_bytes;
+  PayloadHeadBuilder builder(material.coder, options.chunk_target_bytes, report.chunk_count,
+                             material.addresses);
+  builder.set_target(material.target.size(), report.target_sha256);
+  if (base != nullptr) builder.set_base({material.base.size(), crypto::sha256(material.base)});
+  ChunkWriter writer(material.target, kChunksAheadMax * threads, options, builder, output, report);
+  TRY_VOID(make_chunks(material, threads, options, writer));
+  report.new_bytes = material.target.size() - report.copied_bytes;
   const Bytes head = builder.serialise();
   report.head_bytes = head.size();
   report.head_sha256 = crypto::sha256(head);

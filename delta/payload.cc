@@ -23,11 +23,12 @@ constexpr std::size_t kAtTargetBytes = 16;
 constexpr std::size_t kAtBaseBytes = 24;
 constexpr std::size_t kAtPayloadBytes = 32;
 constexpr std::size_t kAtChunkCount = 40;
-constexpr std::size_t kAtReserved = 44;
+constexpr std::size_t kAtAddressTableBytes = 44;
 constexpr std::size_t kAtTargetSha256 = 48;
 constexpr std::size_t kAtBaseSha256 = 80;
 static_assert(kAtBaseSha256 + 32 == kPayloadHeaderBytes);
-static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes <=
+static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes +
+                  kAddressTableBytesMax <=
               kPayloadHeadBytesMax);
 
 crypto::Digest256 load_digest(const std::uint8_t* from) {
@@ -40,8 +41,23 @@ void append(Bytes& to, ByteSpan bytes) {
   to.insert(to.end(), bytes.begin(), bytes.end());
 }
 
-// Checks what can be known from the header alone and returns the number of chunks.
-Result<std::uint32_t> check_header(ByteSpan bytes) {
+bool is_known(std::uint8_t coder) {
+  return coder == static_cast<std::uint8_t>(CoderId::kZstdColumns) ||
+         coder == static_cast<std::uint8_t>(CoderId::kMixed);
+}
+
+struct HeadShape {
+  std::uint32_t chunks;
+  std::uint32_t address_table_bytes;
+
+  std::uint64_t index_end() const {
+    return kPayloadHeaderBytes + std::uint64_t{chunks} * kPayloadIndexEntryBytes;
+  }
+  std::uint64_t bytes() const { return index_end() + address_table_bytes; }
+};
+
+// Checks what can be known from the header alone.
+Result<HeadShape> check_header(ByteSpan bytes) {
   if (bytes.size() < kPayloadHeaderBytes)
     return fail(ErrorCode::kBadPayload, "payload header: {} bytes of {}", bytes.size(),
                 kPayloadHeaderBytes);
@@ -50,16 +66,22 @@ Result<std::uint32_t> check_header(ByteSpan bytes) {
   if (const std::uint16_t version = load_u16(&bytes[kAtVersion]); version != kPayloadVersion)
     return fail(ErrorCode::kUnsupported, "payload version {}, this build knows {}", version,
                 kPayloadVersion);
-  if (bytes[kAtCoder] != static_cast<std::uint8_t>(CoderId::kZstdColumns))
+  if (!is_known(bytes[kAtCoder]))
     return fail(ErrorCode::kUnsupported, "payload coder {} is not known to this build",
                 bytes[kAtCoder]);
-  if ((bytes[kAtFlags] & ~kFlagHasBase) != 0 || load_u32(&bytes[kAtReserved]) != 0)
+  if ((bytes[kAtFlags] & ~kFlagHasBase) != 0)
     return fail(ErrorCode::kBadPayload, "payload header: a reserved bit is set");
-  const std::uint32_t count = load_u32(&bytes[kAtChunkCount]);
-  if (count > kPayloadChunksMax)
-    return fail(ErrorCode::kTooLarge, "payload header: {} chunks, at most {} are allowed", count,
-                kPayloadChunksMax);
-  return count;
+  const HeadShape shape{load_u32(&bytes[kAtChunkCount]), load_u32(&bytes[kAtAddressTableBytes])};
+  if (shape.chunks > kPayloadChunksMax)
+    return fail(ErrorCode::kTooLarge, "payload header: {} chunks, at most {} are allowed",
+                shape.chunks, kPayloadChunksMax);
+  if (shape.address_table_bytes > kAddressTableBytesMax)
+    return fail(ErrorCode::kTooLarge, "payload header: an address table of {} bytes, at most {}",
+                shape.address_table_bytes, kAddressTableBytesMax);
+  const bool may_have_table = bytes[kAtCoder] == static_cast<std::uint8_t>(CoderId::kMixed);
+  if (!may_have_table && shape.address_table_bytes != 0)
+    return fail(ErrorCode::kBadPayload, "payload header: this coder has no address table");
+  return shape;
 }
 
 }  // namespace
@@ -67,12 +89,9 @@ Result<std::uint32_t> check_header(ByteSpan bytes) {
 const char* to_string(CoderId coder) {
   switch (coder) {
     case CoderId::kZstdColumns: return "zstd-columns";
+    case CoderId::kMixed: return "mixed";
   }
   return "unknown";
-}
-
-std::uint64_t PayloadHead::head_bytes() const {
-  return kPayloadHeaderBytes + chunks_.size() * kPayloadIndexEntryBytes;
 }
 
 std::uint64_t PayloadHead::payload_bytes() const {
@@ -98,16 +117,17 @@ std::uint32_t PayloadHead::largest_chunk_payload_bytes() const {
 }
 
 Result<std::uint64_t> head_length(ByteSpan first_bytes) {
-  const std::uint32_t count = TRY(check_header(first_bytes));
-  return kPayloadHeaderBytes + std::uint64_t{count} * kPayloadIndexEntryBytes;
+  return TRY(check_header(first_bytes)).bytes();
 }
 
 Result<PayloadHead> parse_head(ByteSpan bytes) {
-  const std::uint64_t length = TRY(head_length(bytes));
+  const HeadShape shape = TRY(check_header(bytes));
+  const std::uint64_t length = shape.bytes();
   if (bytes.size() != length)
     return fail(ErrorCode::kBadPayload, "payload head: {} bytes given, it has {}", bytes.size(),
                 length);
   PayloadHead head;
+  head.head_bytes_ = length;
   head.coder_ = static_cast<CoderId>(bytes[kAtCoder]);
   head.chunk_target_bytes_max_ = load_u32(&bytes[kAtChunkTargetBytesMax]);
   if (head.chunk_target_bytes_max_ == 0 || head.chunk_target_bytes_max_ > kChunkTargetBytesMax)
@@ -126,8 +146,9 @@ Result<PayloadHead> parse_head(ByteSpan bytes) {
 
   std::uint64_t target_end = 0;
   std::uint64_t payload_end = length;
-  head.chunks_.reserve((length - kPayloadHeaderBytes) / kPayloadIndexEntryBytes);
-  for (std::size_t at = kPayloadHeaderBytes; at < length; at += kPayloadIndexEntryBytes) {
+  head.chunks_.reserve(shape.chunks);
+  for (std::size_t at = kPayloadHeaderBytes; at < shape.index_end();
+       at += kPayloadIndexEntryBytes) {
     ChunkEntry chunk;
     chunk.target_offset = target_end;
     chunk.target_bytes = load_u32(&bytes[at]);
@@ -151,6 +172,8 @@ Result<PayloadHead> parse_head(ByteSpan bytes) {
   if (payload_end != load_u64(&bytes[kAtPayloadBytes]))
     return fail(ErrorCode::kBadPayload, "payload index: chunks end at {}, the payload at {}",
                 payload_end, load_u64(&bytes[kAtPayloadBytes]));
+  head.addresses_ =
+      TRY(parse_address_table(bytes.subspan(shape.index_end()), base.bytes, head.target_bytes_));
   return head;
 }
 
@@ -174,10 +197,12 @@ Result<PayloadHead> read_head(const ReadAt& payload) {
 }
 
 PayloadHeadBuilder::PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max,
-                                       std::uint32_t chunk_count)
-    : chunk_count_(chunk_count),
-      payload_end_(kPayloadHeaderBytes + std::uint64_t{chunk_count} * kPayloadIndexEntryBytes) {
-  LAYBY_ASSERT(chunk_count <= kPayloadChunksMax);
+                                       std::uint32_t chunk_count, const AddressTable& addresses)
+    : chunk_count_(chunk_count), address_table_(serialise_address_table(addresses)) {
+  LAYBY_ASSERT(chunk_count <= kPayloadChunksMax && address_table_.size() <= kAddressTableBytesMax);
+  payload_end_ = kPayloadHeaderBytes + std::uint64_t{chunk_count} * kPayloadIndexEntryBytes +
+                 address_table_.size();
+  head_.head_bytes_ = payload_end_;
   head_.coder_ = coder;
   head_.chunk_target_bytes_max_ = chunk_target_bytes_max;
   head_.chunks_.reserve(chunk_count);
@@ -216,7 +241,7 @@ Bytes PayloadHeadBuilder::serialise() const {
   append_u64(out, head_.base_ ? head_.base_->bytes : 0);
   append_u64(out, payload_end_);
   append_u32(out, chunk_count_);
-  append_u32(out, 0);
+  append_u32(out, static_cast<std::uint32_t>(address_table_.size()));
   append(out, head_.target_sha256_);
   append(out, head_.base_ ? head_.base_->sha256 : crypto::Digest256{});
   for (const ChunkEntry& chunk : head_.chunks_) {
@@ -225,6 +250,7 @@ Bytes PayloadHeadBuilder::serialise() const {
     append(out, chunk.payload_digest);
     append(out, chunk.target_digest);
   }
+  append(out, address_table_);
   return out;
 }
 

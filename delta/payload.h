@@ -1,8 +1,9 @@
 // The payload container: what a delta or a full image looks like as one immutable file.
 //
-// "Head" = fixed header + index; after it come the chunks. The signed metadata names the digest and
-// the length of the head and of the whole payload; the head names the digest of every chunk. Byte
-// by byte: docs/formats-payload.md. Nothing here allocates more than the head itself.
+// "Head" = fixed header + index + address table; after it come the chunks. The signed metadata
+// names the digest and the length of the head and of the whole payload; the head names the digest
+// of every chunk. Byte by byte: docs/formats-payload.md. Nothing here allocates more than the head
+// itself.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "base/disk.h"
 #include "base/result.h"
 #include "crypto/digest.h"
+#include "delta/address_table.h"
 
 namespace layby::delta {
 
@@ -23,6 +25,7 @@ constexpr std::uint16_t kPayloadVersion = 1;
 // How the bytes of a chunk are coded. Values are part of the format and never reused.
 enum class CoderId : std::uint8_t {
   kZstdColumns = 1,  // columns of copies, differences and new bytes, each one zstd frame or stored
+  kMixed = 2,        // one arithmetically coded sequence, addresses predicted, contexts mixed
 };
 const char* to_string(CoderId coder);
 
@@ -48,12 +51,14 @@ class PayloadHead {
  public:
   std::uint16_t version() const { return kPayloadVersion; }
   CoderId coder() const { return coder_; }
-  std::uint64_t head_bytes() const;
+  std::uint64_t head_bytes() const { return head_bytes_; }
   std::uint64_t payload_bytes() const;  // the whole file, head included
   std::uint64_t target_bytes() const { return target_bytes_; }
   const crypto::Digest256& target_sha256() const { return target_sha256_; }
   // Nothing: a full image, applied without a base.
   const std::optional<BaseName>& base() const { return base_; }
+  // Where addresses stand in base and target; empty unless the coder predicts them.
+  const AddressTable& addresses() const { return addresses_; }
   // No chunk makes more target bytes than this.
   std::uint32_t chunk_target_bytes_max() const { return chunk_target_bytes_max_; }
 
@@ -76,6 +81,8 @@ class PayloadHead {
   std::optional<BaseName> base_;
   std::uint32_t chunk_target_bytes_max_ = 0;
   std::vector<ChunkEntry> chunks_;
+  std::uint64_t head_bytes_ = 0;
+  AddressTable addresses_;
 };
 
 // How long the head is, learned from the first kPayloadHeaderBytes bytes of a payload (more may be
@@ -94,9 +101,10 @@ Result<PayloadHead> read_head(const ReadAt& payload);
 // Writes heads. The encoder's half of `parse_head`.
 class PayloadHeadBuilder {
  public:
-  // `chunk_count` fixes the length of the head and with it where the first chunk begins.
-  PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max,
-                     std::uint32_t chunk_count);
+  // `chunk_count` and `addresses` fix the length of the head and with it where the first chunk
+  // begins.
+  PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max, std::uint32_t chunk_count,
+                     const AddressTable& addresses = {});
   void set_base(const BaseName& base);
   void set_target(std::uint64_t bytes, const crypto::Digest256& sha256);
   // Chunks in order; returns where in the payload this one's bytes belong.
@@ -109,6 +117,7 @@ class PayloadHeadBuilder {
  private:
   PayloadHead head_;
   std::uint32_t chunk_count_;
+  Bytes address_table_;
   std::uint64_t target_end_ = 0;
   std::uint64_t payload_end_ = 0;
 };

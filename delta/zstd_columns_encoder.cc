@@ -43,8 +43,8 @@ void split_copies(const ChunkSource& source, const CopyList& copies, Columns& co
                  copy.target_offset + copy.bytes <= source.end);
     add_new(copy.target_offset);
     append_varint(column(columns, Column::kCopyCounts), copy.bytes);
-    const std::int64_t next =
-        static_cast<std::int64_t>(copy.base_offset) - static_cast<std::int64_t>(copy.target_offset);
+    const std::int64_t next = static_cast<std::int64_t>(copy.source_offset) -
+                              static_cast<std::int64_t>(copy.target_offset);
     append_varint(column(columns, Column::kJumps), zigzag(next - alignment));
     alignment = next;
     at = copy.target_offset + copy.bytes;
@@ -61,7 +61,7 @@ void split_differences(const ChunkSource& source, const CopyList& copies, Differ
   differences.clear();
   std::uint64_t gap = 0;
   for (const Copy& copy : copies) {
-    ByteSpan base = source.base.subspan(copy.base_offset, copy.bytes);
+    ByteSpan base = source.base.subspan(copy.source_offset, copy.bytes);
     ByteSpan target = source.target.subspan(copy.target_offset, copy.bytes);
     while (true) {
       const std::size_t equal = common_prefix(base, target);

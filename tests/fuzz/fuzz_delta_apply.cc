@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const Bytes before = pattern(kBefore);
   const std::uint32_t made_bytes = 1u + load_u16(data);
   const ByteSpan chunk(data + 2, size - 2);
-  const auto decoder = make_chunk_decoder(CoderId::kZstdColumns);
+  const auto decoder = make_chunk_decoder(CoderId::kZstdColumns, AddressTable());
   Bytes made(made_bytes);
   if (!decoder->decode(chunk, &base, MemoryFile(before), kBefore, made)) return 0;
   Bytes again(made_bytes, 0xee);

@@ -57,7 +57,7 @@ PROGRAM_FILES = re.compile(r"(^|/)main\.cc$|(^|/)[a-z_]*main\.cc$|^server/(confi
 # C, C++ and POSIX headers: everything else in <> must be a library above.
 POSIX_DIRS = ("sys/", "netinet/", "arpa/", "linux/", "net/")
 C_HEADERS = {
-    "dirent.h", "errno.h", "fcntl.h", "fnmatch.h", "ftw.h", "getopt.h", "limits.h", "netdb.h", "poll.h",
+    "dirent.h", "elf.h", "errno.h", "fcntl.h", "fnmatch.h", "ftw.h", "getopt.h", "limits.h", "netdb.h", "poll.h",
     "pthread.h", "pwd.h", "sched.h", "signal.h", "spawn.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
     "stdio.h", "stdlib.h", "string.h", "strings.h", "termios.h", "time.h", "unistd.h",
 }

@@ -1,0 +1,135 @@
+// What CoderId::kMixed learns while it codes: all of it lies here, so that it can be kept from one
+// chunk to the next. Sizes are part of the format.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+#include "delta/mixing.h"
+#include "delta/shift_map.h"
+
+namespace layby::delta {
+
+inline std::uint32_t hash_context(std::uint32_t which, std::uint64_t context) {
+  const std::uint64_t mixed = (context + which * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull;
+  return static_cast<std::uint32_t>((mixed ^ mixed >> 32) * 0x9fb21c651e98df25ull >> 32);
+}
+
+template <class Bits>
+bool code_bit(Bits& bits, Slot& slot, bool bit, std::uint32_t limit) {
+  bit = bits(codable(probability_of(slot)), bit);
+  learn(slot, bit, limit);
+  return bit;
+}
+
+// One bit in several contexts.
+template <std::size_t kContexts>
+class FlagModel {
+ public:
+  FlagModel(int table_bits, std::size_t sets)
+      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts, sets) {}
+
+  template <class Bits>
+  bool code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, std::size_t set,
+            bool bit) {
+    std::array<Slot*, kContexts> slots;
+    for (std::size_t i = 0; i < kContexts; ++i)
+      slots[i] =
+          &slots_[hash_context(static_cast<std::uint32_t>(i), contexts[i]) & (slots_.size() - 1)];
+    bit = bits(mixer_.mix(slots, set), bit);
+    mixer_.learn(bit, kLimit);
+    return bit;
+  }
+
+ private:
+  static constexpr std::uint32_t kLimit = 400;
+  std::vector<Slot> slots_;
+  Mixer mixer_;
+};
+
+// One byte, its bits from the highest down, in several contexts.
+template <std::size_t kContexts>
+class ByteModel {
+ public:
+  ByteModel(int table_bits, std::size_t sets)
+      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts, sets * 256) {}
+
+  template <class Bits>
+  std::uint8_t code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
+                    std::size_t set, std::uint8_t byte) {
+    std::uint32_t high = code_half(bits, contexts, set * 256, 0, byte >> 4);
+    std::uint32_t low = code_half(bits, contexts, set * 256 + 16 + high * 15, 1 + high, byte & 15);
+    return static_cast<std::uint8_t>(high << 4 | low);
+  }
+
+ private:
+  static constexpr std::uint32_t kLimit = 250;
+
+  // Sixteen slots that lie together.
+  template <class Bits>
+  std::uint32_t code_half(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
+                          std::size_t set, std::uint32_t which, std::uint32_t half) {
+    std::array<Slot*, kContexts> lines;
+    for (std::size_t i = 0; i < kContexts; ++i)
+      lines[i] = &slots_[hash_context(static_cast<std::uint32_t>(i * 32 + which), contexts[i]) &
+                         (slots_.size() - 16)];
+    std::array<Slot*, kContexts> slots;
+    std::uint32_t node = 1;
+    for (int shift = 3; shift >= 0; --shift) {
+      for (std::size_t i = 0; i < kContexts; ++i) slots[i] = lines[i] + node;
+      const bool bit = bits(mixer_.mix(slots, set + node - 1), (half >> shift & 1) != 0);
+      mixer_.learn(bit, kLimit);
+      node = node << 1 | (bit ? 1 : 0);
+    }
+    return node & 15;
+  }
+
+  std::vector<Slot> slots_;
+  Mixer mixer_;
+};
+
+// Whole numbers, small ones shorter: how many bits, then the bits from the highest down, the first
+// three of which are learnt.
+class NumberModel {
+ public:
+  static constexpr std::size_t kKinds = 8;  // contexts that the caller chooses
+
+  NumberModel() { slots_.fill(kFreshSlot); }
+
+  template <class Bits>
+  std::uint64_t code(Bits& bits, std::size_t kind, std::uint64_t number) {
+    const std::uint32_t width = code_width(bits, kind, static_cast<int>(std::bit_width(number)));
+    if (width <= 1) return width;
+    std::uint64_t made = 1;
+    for (std::uint32_t left = width - 1; left-- > 0;) {
+      const bool wanted = (number >> left & 1) != 0;
+      const bool bit = made < 8 ? code_bit(bits, slot(kind, 64 + width * 8 + made), wanted, kLimit)
+                                : bits(std::uint32_t{1} << (kProbabilityBits - 1), wanted);
+      made = made << 1 | (bit ? 1 : 0);
+    }
+    return made;
+  }
+
+ private:
+  static constexpr std::uint32_t kLimit = 120;
+  static constexpr int kProbabilityBits = 16;
+  static constexpr std::size_t kSlots = 64 + 65 * 8;
+
+  Slot& slot(std::size_t kind, std::size_t at) { return slots_[kind * kSlots + at]; }
+
+  // 0 to 63: larger numbers are not needed.
+  template <class Bits>
+  std::uint32_t code_width(Bits& bits, std::size_t kind, int width) {
+    std::uint32_t node = 1;
+    for (int shift = 5; shift >= 0; --shift)
+      node =
+          node << 1 | (code_bit(bits, slot(kind, node), (width >> shift & 1) != 0, kLimit) ? 1 : 0);
+    return node & 63;
+  }
+
+  std::array<Slot, kKinds * kSlots> slots_;
+};
+
+}  // namespace layby::delta
