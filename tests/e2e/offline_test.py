@@ -154,7 +154,7 @@ def hostile(good):
     yield "two in one", data + data, "behind its end"
     yield "compressed", gzip.compress(data, 1), plain
     yield "empty", b"", "cut off"
-    yield "a flipped payload", bent(lambda a: a.members[-1][1].__setitem__(-9, a.members[-1][1][-9] ^ 1)), "wrong-image"
+    yield "a flipped payload", bent(lambda a: a.members[-1][1].__setitem__(100, a.members[-1][1][100] ^ 1)), "wrong-image"
     yield "a flipped time", bent(lambda a: a.members[0][1].__setitem__(40, a.members[0][1][40] ^ 1)), ""
     stray = b"nobody ordered this"
     stray_name = "payloads/" + hashlib.sha256(stray).hexdigest()
