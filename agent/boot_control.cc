@@ -13,12 +13,6 @@ constexpr const char* kLeftName = "layby_trial_left";
 constexpr std::uint32_t kTrialBootsMax = 100;
 constexpr std::string_view kCommandLineName = "layby.slot=";
 
-Result<BootSlot> parse_slot(std::string_view text) {
-  for (const BootSlot slot : {BootSlot::kA, BootSlot::kB})
-    if (to_string(slot) == text) return slot;
-  return fail(ErrorCode::kCorrupt, "boot control names a slot \"{}\", there are a and b", text);
-}
-
 }  // namespace
 
 std::string_view to_string(BootSlot slot) {
@@ -29,13 +23,19 @@ std::string_view to_string(BootSlot slot) {
   LAYBY_ASSERT(false);
 }
 
+Result<BootSlot> parse_boot_slot(std::string_view text) {
+  for (const BootSlot slot : {BootSlot::kA, BootSlot::kB})
+    if (to_string(slot) == text) return slot;
+  return fail(ErrorCode::kCorrupt, "there is no slot \"{}\": there are a and b", text);
+}
+
 Result<BootRecord> boot_record_of(const BootVariables& variables) {
   BootRecord record;
   if (const auto kept = variables.find(kSlotName); kept != variables.end())
-    record.kept = TRY(parse_slot(kept->second));
+    record.kept = TRY(parse_boot_slot(kept->second));
   const auto trial = variables.find(kTrialName);
   if (trial == variables.end() || trial->second.empty()) return record;
-  record.trial = TRY(parse_slot(trial->second));
+  record.trial = TRY(parse_boot_slot(trial->second));
   const auto left = variables.find(kLeftName);
   const std::string text = left == variables.end() ? "0" : left->second;
   const auto end = text.data() + text.size();
@@ -59,7 +59,8 @@ Result<BootSlot> booted_slot(std::string_view kernel_command_line) {
   while (at < kernel_command_line.size()) {
     const std::size_t end = kernel_command_line.find_first_of(" \n", at);
     const std::string_view word = kernel_command_line.substr(at, end - at);
-    if (word.starts_with(kCommandLineName)) return parse_slot(word.substr(kCommandLineName.size()));
+    if (word.starts_with(kCommandLineName))
+      return parse_boot_slot(word.substr(kCommandLineName.size()));
     if (end == std::string_view::npos) break;
     at = end + 1;
   }

@@ -17,6 +17,7 @@ namespace layby::agent {
 
 enum class BootSlot : std::uint8_t { kA, kB };
 std::string_view to_string(BootSlot slot);  // "a", "b"
+Result<BootSlot> parse_boot_slot(std::string_view text);
 
 struct BootRecord {
   BootSlot kept = BootSlot::kA;     // what is booted
@@ -31,6 +32,17 @@ class BootControl {
   virtual Result<BootRecord> read() = 0;
   // Whole or not at all, whenever the power fails; durable when it returns. Other variables stay.
   virtual Result<void> write(const BootRecord& record) = 0;
+};
+
+// Boot control that cannot be reached: it answers why.
+class NoBootControl final : public BootControl {
+ public:
+  explicit NoBootControl(Error why) : why_(std::move(why)) {}
+  Result<BootRecord> read() override { return fail(why_); }
+  Result<void> write(const BootRecord&) override { return fail(why_); }
+
+ private:
+  const Error why_;
 };
 
 // Variables of the boot loader's environment, by name.

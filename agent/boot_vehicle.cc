@@ -17,6 +17,12 @@ Result<BootSlot> slot_of(const std::string& path) {
 
 }  // namespace
 
+Result<std::optional<BootSlots>> boot_slots(BootControl& control, const Result<BootSlot>& running) {
+  const BootRecord record = TRY(control.read());
+  if (!running) return fail(running.error());
+  return BootSlots{.running = *running, .kept = record.kept, .trial = record.trial};
+}
+
 Result<void> BootVehicle::restart_head_unit() {
   if (!asked_ms_ || clock_.monotonic_ms() - *asked_ms_ >= kRestartMs) {
     TRY_VOID(inner_.restart());
@@ -26,7 +32,7 @@ Result<void> BootVehicle::restart_head_unit() {
 }
 
 Result<void> BootVehicle::try_slot(BootSlot slot) {
-  if (running_ == slot) return {};
+  if (TRY(running()) == slot) return {};
   BootRecord record = TRY(control_.read());
   if (record.trial == slot && record.trial_left == 0)
     return fail(ErrorCode::kActivationFailed, "slot {} did not come up in {} boots",
@@ -45,24 +51,39 @@ Result<void> BootVehicle::boot_software(BootStep step, const std::string& slot_p
   switch (step) {
     case BootStep::kTrial: return try_slot(slot);
     case BootStep::kKeep:
-      if (running_ != slot)
-        return fail(ErrorCode::kConflict, "slot {} runs and not {}", to_string(running_),
-                    to_string(slot));
+      TRY_VOID(check_running(slot, ErrorCode::kConflict));
       if (TRY(control_.read()) == only) return {};
       return control_.write(only);
     case BootStep::kRevert:
       if (TRY(control_.read()) != only) TRY_VOID(control_.write(only));
-      return running_ == slot ? Result<void>{} : restart_head_unit();
+      return TRY(running()) == slot ? Result<void>{} : restart_head_unit();
   }
   LAYBY_ASSERT(false);
 }
 
+Result<void> BootVehicle::check_running(BootSlot slot, ErrorCode code) const {
+  const BootSlot now = TRY(running());
+  if (now == slot) return {};
+  return fail(code, "slot {} runs and not {}", to_string(now), to_string(slot));
+}
+
 Result<void> BootVehicle::check_software(const std::string& slot_path) {
   const BootSlot slot = TRY(slot_of(slot_path));
-  if (running_ != slot)
-    return fail(ErrorCode::kHealthCheckFailed, "slot {} runs and not {}", to_string(running_),
-                to_string(slot));
+  TRY_VOID(check_running(slot, ErrorCode::kHealthCheckFailed));
   return inner_.check_software(slot_path);
+}
+
+Result<std::optional<BootSlots>> BootVehicle::boot_slots() {
+  return agent::boot_slots(control_, running_);
+}
+
+// The head unit may still carry out the restart that it was asked for: it comes up in what is kept.
+Result<void> BootVehicle::end_trial() {
+  const BootRecord record = TRY(control_.read());
+  if (!record.trial) return {};
+  TRY_VOID(control_.write({.kept = record.kept}));
+  asked_ms_.reset();
+  return {};
 }
 
 }  // namespace layby::agent

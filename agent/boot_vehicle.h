@@ -11,14 +11,18 @@
 
 namespace layby::agent {
 
+// Vehicle::boot_slots of such a car.
+Result<std::optional<BootSlots>> boot_slots(BootControl& control, const Result<BootSlot>& running);
+
 class BootVehicle final : public Vehicle {
  public:
   // Boots that a trial may take: a power cut in the middle of one must not end it.
   static constexpr std::uint32_t kTrialBoots = 3;
 
-  // `running` is the slot that this process was booted from. All must outlive it.
-  BootVehicle(Vehicle& inner, BootControl& control, const Clock& clock, BootSlot running)
-      : inner_(inner), control_(control), clock_(clock), running_(running) {}
+  // `running` is the slot that this process was booted from, or why that is not known. All must
+  // outlive it.
+  BootVehicle(Vehicle& inner, BootControl& control, const Clock& clock, Result<BootSlot> running)
+      : inner_(inner), control_(control), clock_(clock), running_(std::move(running)) {}
 
   const Facts& facts() override { return inner_.facts(); }
   int descriptor() const override { return inner_.descriptor(); }
@@ -36,15 +40,19 @@ class BootVehicle final : public Vehicle {
   }
   Result<void> show(const std::vector<std::string>& lines) override { return inner_.show(lines); }
   Result<void> restart() override { return inner_.restart(); }
+  Result<std::optional<BootSlots>> boot_slots() override;
+  Result<void> end_trial() override;
 
  private:
+  Result<BootSlot> running() const { return running_; }
+  Result<void> check_running(BootSlot slot, ErrorCode code) const;
   Result<void> try_slot(BootSlot slot);
   Result<void> restart_head_unit();
 
   Vehicle& inner_;
   BootControl& control_;
   const Clock& clock_;
-  const BootSlot running_;
+  const Result<BootSlot> running_;
   std::optional<std::int64_t> asked_ms_;  // monotonic; for the restart
 };
 

@@ -14,7 +14,11 @@ class CertificateRenewal {
                      const CarIdentity& identity);
 
   // By `now`, a time that can be trusted. Not again for a day after a try.
-  bool is_due(UnixSeconds now) const { return due_ != 0 && now >= due_ && now >= next_try_; }
+  // A time that was years ahead and was brought back does not put it off for years.
+  bool is_due(UnixSeconds now) const {
+    const bool pauses = now < next_try_ && next_try_ <= now + kDaySeconds;
+    return due_ != 0 && now >= due_ && !pauses;
+  }
 
   // One exchange with the server. kUnavailable and the like: tried again another day, with the same
   // key and request, to which the server gives the same answer; with new ones if it refused these.

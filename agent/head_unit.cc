@@ -115,7 +115,8 @@ class Lines {
       add(Text::kExitAndLock);
       duration(order);
       const Requirements needs = requirements_of(order, view_.record);
-      const Verdict verdict = evaluate(view_.facts, needs, std::nullopt, view_.now_ms);
+      const Verdict verdict =
+          evaluate(view_.facts, needs, std::nullopt, view_.now_ms, order.latch);
       for (const Reason& reason : verdict.reasons) condition(reason, needs);
     }
   }

@@ -352,11 +352,9 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
     case ImageKind::kMap:
       TRY_VOID(switch_map_set(record.map_set));
       return vehicle_.reload_maps(layout_.set(record.map_set));
-    case ImageKind::kSoftware: {
-      const auto kept = record.slots.find(manifest::Slot::software());
-      if (kept == record.slots.end()) return {};  // there was none: nothing to go back to
-      return vehicle_.boot_software(BootStep::kRevert, layout_.absolute(kept->second.path));
-    }
+    case ImageKind::kSoftware:
+      return vehicle_.boot_software(BootStep::kRevert,
+                                    layout_.absolute(Layout::live_software_path(record)));
     case ImageKind::kFunction: {
       const auto id = function_of(order.images.front());
       const auto slot = record.slots.find(manifest::Slot::function(id));
@@ -372,9 +370,23 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
 }
 
 bool Installer::is_undone(const OrderRecord& order, const Record& record) const {
-  if (order.action != OrderAction::kInstall || kind(order) != ImageKind::kMap) return true;
-  const auto live = disk_.read_symlink(layout_.current_set());
-  return live && *live == "sets/" + std::to_string(record.map_set);
+  if (order.action != OrderAction::kInstall) return true;
+  switch (kind(order)) {
+    case ImageKind::kMap: {
+      const auto live = disk_.read_symlink(layout_.current_set());
+      return live && *live == "sets/" + std::to_string(record.map_set);
+    }
+    case ImageKind::kSoftware: {
+      // Where nobody says what is booted, only a revert that succeeds does.
+      const auto said = vehicle_.boot_slots();
+      if (!said || !*said) return false;
+      const std::string live = Layout::live_software_path(record);
+      return Layout::software_path((*said)->running) == live &&
+             Layout::software_path((*said)->kept) == live && !(*said)->trial;
+    }
+    case ImageKind::kFunction: return true;
+  }
+  LAYBY_ASSERT(false);
 }
 
 Result<void> Installer::check_function(const manifest::FunctionId& id, const Record& record) const {

@@ -50,7 +50,8 @@ class Installer {
   enum class Runs { kYes, kNo };
   Result<Runs> function_runs(const OrderRecord& order, const Record& record) const;
 
-  // What lies on the disk is as before `activate`, whatever the car did of it.
+  // What lies on the disk is as before `activate`, whatever the car did of it; of software: what
+  // runs and what would be booted.
   bool is_undone(const OrderRecord& order, const Record& record) const;
 
   // The bytes that a function's slot holds are those that were installed; kWrongImage.

@@ -36,10 +36,19 @@ std::string Layout::package_path(const ImageProgress& image) {
   return "functions/" + with_digest(image.slot.id(), image) + ".pkg";
 }
 
-std::string Layout::spare_software_path(const Record& record) {
+std::string Layout::software_path(BootSlot slot) {
+  return "software/" + std::string(to_string(slot)) + ".img";
+}
+
+std::string Layout::live_software_path(const Record& record) {
   const auto live = record.slots.find(manifest::Slot::software());
-  const bool a_is_live = live != record.slots.end() && live->second.path == "software/a.img";
-  return a_is_live ? "software/b.img" : "software/a.img";
+  if (live != record.slots.end()) return live->second.path;
+  return software_path(record.factory_slot.value_or(BootSlot::kA));
+}
+
+std::string Layout::spare_software_path(const Record& record) {
+  const bool a_is_live = live_software_path(record) == software_path(BootSlot::kA);
+  return software_path(a_is_live ? BootSlot::kB : BootSlot::kA);
 }
 
 }  // namespace layby::agent

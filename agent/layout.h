@@ -56,7 +56,10 @@ class Layout {
   // digest, so that old and new lie side by side.
   static std::string region_path(const ImageProgress& image);
   static std::string package_path(const ImageProgress& image);
-  // The software slot that is not in use.
+  static std::string software_path(BootSlot slot);
+  // The software slot that is in use; where no image of it is known, the one that ran when the car
+  // was made, slot A if nobody has said. And the other one, which is written.
+  static std::string live_software_path(const Record& record);
   static std::string spare_software_path(const Record& record);
 
  private:

@@ -63,7 +63,7 @@ struct Options {
   std::uint64_t rate_bytes_max = 0;
   std::string roaming = "news", map_regions = "owner", home_region;
   std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
-  std::string software_slot_a, software_slot_b;
+  std::string software_slot_a, software_slot_b, running_slot;
   std::string boot_control = "vehicle", kernel_command_line = "/proc/cmdline";
   bool until_idle = false;
   std::string package;
@@ -85,6 +85,8 @@ Result<FactoryState> factory_of(const Options& options) {
       .software_path = options.software,
       .software_slot_a = options.software_slot_a,
       .software_slot_b = options.software_slot_b};
+  if (!options.running_slot.empty())
+    factory.running_slot = TRY_CONTEXT(parse_boot_slot(options.running_slot), "--running-slot");
   for (const std::string& map : options.maps) {
     const std::size_t equals = map.find('=');
     if (equals == std::string::npos)
@@ -262,9 +264,16 @@ Result<std::string> read_command_line(const std::string& path) {
 // The boot loader's side of the car, if it is ours to speak to.
 struct BootParts {
   std::unique_ptr<BootControl> control;  // null: the vehicle does it itself
-  BootSlot running = BootSlot::kA;
+  Result<BootSlot> running = BootSlot::kA;
 };
 
+Result<BootSlot> slot_that_runs(const std::string& command_line_path) {
+  const std::string line = TRY(read_command_line(command_line_path));
+  return TRY_CONTEXT(booted_slot(line), command_line_path);
+}
+
+// What cannot be opened or read keeps software from being written, and nothing else from working:
+// the agent says so in `status`, and the server learns of it with the next order.
 Result<BootParts> boot_parts_of(Disk& disk, const Options& options) {
   BootParts parts;
   const std::string &spec = options.boot_control, file = "file:", uboot = "uboot:";
@@ -272,15 +281,16 @@ Result<BootParts> boot_parts_of(Disk& disk, const Options& options) {
   if (spec.starts_with(file)) {
     parts.control = std::make_unique<BootFile>(disk, spec.substr(file.size()));
   } else if (spec.starts_with(uboot)) {
-    auto environment = TRY(UbootEnvironment::open(disk, spec.substr(uboot.size())));
-    parts.control = std::make_unique<UbootEnvironment>(std::move(environment));
+    auto environment = UbootEnvironment::open(disk, spec.substr(uboot.size()));
+    if (environment)
+      parts.control = std::make_unique<UbootEnvironment>(std::move(*environment));
+    else
+      parts.control = std::make_unique<NoBootControl>(environment.error());
   } else {
     return fail(ErrorCode::kInvalidArgument, "--boot-control {}: vehicle, file:PATH or uboot:PATH",
                 spec);
   }
-  TRY_VOID(parts.control->read().map([](const BootRecord&) {}));  // now, not in the first update
-  const std::string line = TRY(read_command_line(options.kernel_command_line));
-  parts.running = TRY_CONTEXT(booted_slot(line), options.kernel_command_line);
+  parts.running = slot_that_runs(options.kernel_command_line);
   return parts;
 }
 
@@ -316,9 +326,7 @@ int run_daemon(const Options& options) {
                                           .interrupted = [] { return stop_wanted != 0; }});
   if (!transport) return report(transport.error());
   auto boot = boot_parts_of(disk, options);
-  if (!boot)
-    return report(boot.error(),
-                  boot.error().code() == ErrorCode::kInvalidArgument ? kUsage : kFailed);
+  if (!boot) return report(boot.error(), kUsage);
   SocketVehicle car(options.vehicle.substr(scheme.size()), clock);
   std::optional<BootVehicle> with_boot_control;
   if (boot->control) with_boot_control.emplace(car, *boot->control, clock, boot->running);
@@ -330,6 +338,8 @@ int run_daemon(const Options& options) {
                             .maps = *maps,
                             .interrupted = [] { return stop_wanted != 0; }});
   if (!agent) return report(agent.error(), exit_of(agent.error()));
+  if (const auto& error = (*agent)->record().boot_error)
+    report(Error(*error).with_context("software is not updated"));
   return loop(**agent, vehicle, options);
 }
 
@@ -362,15 +372,17 @@ int run_install_offline(const Options& options) {
     return report(lock.error().with_context("stop the daemon first, and start it again afterwards"),
                   kBusy);
   if (!lock) return report(lock.error());
+  auto boot = boot_parts_of(disk, options);
+  if (!boot) return report(boot.error(), kUsage);
+  OfflineOptions offline{.state_directory = options.state,
+                         .package_path = options.package,
+                         .interrupted = [] { return stop_wanted != 0; }};
+  if (boot->control) offline.ask_slots = [&] { return boot_slots(*boot->control, boot->running); };
   Progress progress;
-  const auto orders = install_offline(disk, SystemClock(),
-                                      {.state_directory = options.state,
-                                       .package_path = options.package,
-                                       .interrupted = [] { return stop_wanted != 0; },
-                                       .progress =
-                                           [&](const Record& record) {
-                                             if (!options.json) progress.look(record);
-                                           }});
+  offline.progress = [&](const Record& record) {
+    if (!options.json) progress.look(record);
+  };
+  const auto orders = install_offline(disk, SystemClock(), offline);
   if (!orders) return report(orders.error());
   print_offline(*orders, options);
   int exit = kDone;
@@ -418,6 +430,13 @@ void add_proxy(CLI::App* command, Options& options) {
   command->add_option("--proxy", options.proxy, "http://HOST:PORT, on the way to the server");
 }
 
+void add_boot_control(CLI::App* command, Options& options) {
+  command->add_option("--boot-control", options.boot_control,
+                      "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
+  command->add_option("--kernel-command-line", options.kernel_command_line,
+                      "file that says which slot was booted: layby.slot=a or b");
+}
+
 CLI::App* add_pair_command(CLI::App& app, Options& options) {
   CLI::App* command = add_command(app, options, "pair", "join the fleet with the owner's code");
   command->add_option("--code", options.code, "8 characters")->required();
@@ -432,10 +451,7 @@ void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
   add_proxy(run_command, options);
-  run_command->add_option("--boot-control", options.boot_control,
-                          "vehicle (default), file:PATH or uboot:PATH of fw_env.config");
-  run_command->add_option("--kernel-command-line", options.kernel_command_line,
-                          "file that says which slot was booted: layby.slot=a or b");
+  add_boot_control(run_command, options);
   run_command->add_option("--roaming", options.roaming, "nothing, news or payloads");
   run_command
       ->add_option("--data-budget-mib", options.data_budget_mib, "a month, metered; 0: no limit")
@@ -453,6 +469,7 @@ CLI::App* add_offline_command(CLI::App& app, Options& options) {
   CLI::App* command =
       add_command(app, options, "install-offline", "take a partner's package into the car");
   command->add_option("FILE", options.package, "from `layby offline-package`")->required();
+  add_boot_control(command, options);
   command->add_flag("--json", options.json);
   return command;
 }
@@ -479,6 +496,10 @@ int main(int argc, char** argv) {
       provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
   CLI::Option* slot_b =
       provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
+  provision_command
+      ->add_option("--running-slot", options.running_slot,
+                   "the one that is booted: a (default) or b")
+      ->check(CLI::IsMember({"a", "b"}));
   slot_a->needs(slot_b);
   slot_b->needs(slot_a);
   CLI::App* pair_command = add_pair_command(app, options);

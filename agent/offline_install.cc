@@ -22,6 +22,10 @@ using manifest::OfflinePackage;
 // In the workshop nothing is installed: nobody is asked for anything.
 class NoVehicle final : public Vehicle {
  public:
+  explicit NoVehicle(OfflineOptions::AskSlots ask_slots) : ask_slots_(std::move(ask_slots)) {}
+  Result<std::optional<BootSlots>> boot_slots() override {
+    return ask_slots_ ? ask_slots_() : std::optional<BootSlots>{};
+  }
   const Facts& facts() override { return facts_; }
   Result<void> activate_function(const std::string&, const std::string&,
                                  const std::string&) override {
@@ -38,6 +42,7 @@ class NoVehicle final : public Vehicle {
     return fail(ErrorCode::kUnavailable, "a package is taken without the vehicle");
   }
   Facts facts_;
+  const OfflineOptions::AskSlots ask_slots_;
 };
 
 // Only what some order names belongs into a package.
@@ -90,6 +95,7 @@ struct Run {
         journal(std::move(kept)),
         transport(package),
         time(clock, journal.record()),
+        vehicle(options.ask_slots),
         licences(disk, layout, identity, keys.seal.secret_key),
         budget(time, 0),
         downloads(disk, transport, clock, layout, journal, budget, options.interrupted),

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/record.h"
+#include "agent/vehicle.h"
 #include "base/clock.h"
 #include "base/disk.h"
 #include "base/result.h"
@@ -28,6 +29,10 @@ struct OfflineOptions {
   std::string package_path;
   std::function<bool()> interrupted{};            // asked between two chunks; may be empty
   std::function<void(const Record&)> progress{};  // called after each step; may be empty
+  // Vehicle::boot_slots of the car, where the slots are chosen through boot control. Where it is
+  // empty, what `run` found when it started last counts.
+  using AskSlots = std::function<Result<std::optional<BootSlots>>()>;
+  AskSlots ask_slots{};
 };
 
 // The orders that the package has something for, each with what became of it. The caller holds the

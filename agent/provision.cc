@@ -4,6 +4,7 @@
 
 #include "agent/journal.h"
 #include "agent/kept_file.h"
+#include "agent/software_slot.h"
 #include "base/limits.h"
 #include "manifest/region_image.h"
 #include "manifest/repository.h"
@@ -61,14 +62,22 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
                     .path = path};
 }
 
-Result<SlotRecord> install_software(Disk& disk, const Layout& layout,
-                                    const manifest::HardwareId& hardware, const std::string& from) {
-  const auto file = TRY(disk.open_read(from));
+// What runs is not written over itself: the image may be given from the very slot.
+bool holds(Disk& disk, const std::string& path, const crypto::Hasher::Digests& wanted) {
+  const auto slot = open_software(disk, path, wanted.length);
+  if (!slot || (*slot)->size() != wanted.length) return false;
+  const auto digests = crypto::hash_all(**slot, crypto::Hasher::With::kSha256);
+  return digests && digests->sha256 == wanted.sha256;
+}
+
+Result<SlotRecord> install_software(Disk& disk, const Layout& layout, const FactoryState& factory) {
+  const auto file = TRY(disk.open_read(factory.software_path));
   const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
-  const std::string path = "software/a.img";
-  TRY_VOID(copy(*file, disk, layout.absolute(path)));
+  const std::string path = Layout::software_path(factory.running_slot.value_or(BootSlot::kA));
+  if (!holds(disk, layout.absolute(path), digests))
+    TRY_VOID(copy(*file, disk, layout.absolute(path)));
   auto name = TRY(manifest::ImageName::parse(
-      fmt::format("software/{}/{}.img", hardware.text(), kFactoryVersion)));
+      fmt::format("software/{}/{}.img", factory.identity.hardware.text(), kFactoryVersion)));
   return SlotRecord{.image = std::move(name),
                     .version = std::string(kFactoryVersion),
                     .sha256 = digests.sha256,
@@ -129,13 +138,12 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
 
   TRY_VOID(link_software_slots(disk, layout, factory));
   Record record;
+  record.factory_slot = factory.running_slot;
   for (const auto& [region, directory] : factory.map_directories)
     record.slots.emplace(manifest::Slot::map(region),
                          TRY(install_region(disk, layout, region, directory)));
   if (!factory.software_path.empty())
-    record.slots.emplace(
-        manifest::Slot::software(),
-        TRY(install_software(disk, layout, factory.identity.hardware, factory.software_path)));
+    record.slots.emplace(manifest::Slot::software(), TRY(install_software(disk, layout, factory)));
   TRY_VOID(make_first_set(disk, layout, record));
   TRY_VOID(Journal::create(disk, layout.directory(), std::move(record)));
   return write_identity(disk, layout, factory.identity);  // the mark: last

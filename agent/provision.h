@@ -3,8 +3,10 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
+#include "agent/boot_control.h"
 #include "agent/car_identity.h"
 
 namespace layby::agent {
@@ -19,6 +21,9 @@ struct FactoryState {
   // Block devices (or files) for the two software slots; empty: files in the state directory.
   std::string software_slot_a{};
   std::string software_slot_b{};
+  // The slot that runs, which `software_path` is the image of; empty: slot A. The boot loader has
+  // to keep the same one.
+  std::optional<BootSlot> running_slot{};
 };
 
 // kAlreadyExists if the directory is provisioned. What a broken-off attempt left is overwritten.

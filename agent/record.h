@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/boot_control.h"
 #include "agent/policy.h"
 #include "agent/state.h"
 #include "base/clock.h"
@@ -87,7 +88,8 @@ struct OrderRecord {
   UnixSeconds since = 0;       // when this state began, in trusted time
   UnixSeconds offered_at = 0;  // when the car learnt of it, in trusted time
   std::vector<ImageProgress> images{};
-  Bytes licence{};  // sealed; empty while there is none
+  std::vector<PackageDemand> demands{};  // the images' conditions, as they are read; requirements.h
+  Bytes licence{};                       // sealed; empty while there is none
 
   std::uint32_t attempts = 0;     // installations begun, counted before each
   std::uint32_t resumptions = 0;  // starts of the agent that found it past the point of no return
@@ -102,7 +104,7 @@ struct OrderRecord {
   std::vector<std::string> waiting_for{};           // names of Wait and Condition
   std::map<std::string, std::string> conditions{};  // the facts at the point of no return
   std::optional<Timing> timing{};
-  Latch latch{};  // of an armed order; not in the journal
+  Latch latch{};  // of an order that is downloaded or armed; not in the journal
 
   std::uint64_t bytes_done() const;
   std::uint64_t bytes_total() const;
@@ -138,6 +140,10 @@ struct Record {
   std::vector<OrderRecord> orders;  // in the Director's order
   std::map<manifest::Slot, SlotRecord> slots;
   std::map<manifest::FunctionId, FunctionRecord> functions;
+  // That runs, where `slots` has no software; empty: nobody has said.
+  std::optional<BootSlot> factory_slot{};
+  // Why software may not be written: what boot control said last, or did not.
+  std::optional<Error> boot_error{};
   std::uint64_t map_set = 0;              // number of the live set
   std::vector<Measurement> measurements;  // oldest first; durations.h
 

@@ -5,6 +5,7 @@
 #include "agent/map_wish.h"
 #include "agent/record.h"
 #include "agent/region_list.h"
+#include "agent/requirements.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 
@@ -240,6 +241,7 @@ Result<manifest::OrderAction> decode_action(const Json& json) {
 Result<void> decode_lists(const Json& json, OrderRecord& order) {
   for (const Json& image : *TRY(manifest::array_field(json, "images")))
     order.images.push_back(TRY(decode_image(image)));
+  note_demands(order);
   for (const Json& name : *TRY(manifest::array_field(json, "waitingFor"))) {
     if (!name.is_string()) return fail(ErrorCode::kBadFormat, "waitingFor holds other than text");
     order.waiting_for.push_back(name.get<std::string>());
@@ -346,6 +348,14 @@ Result<void> decode_network_part(const Json& json, Record& record) {
   return {};
 }
 
+// Journals of 0.1.0 have none of this.
+Result<void> decode_boot_part(const Json& json, Record& record) {
+  record.boot_error = TRY(optional_error(json, "bootError"));
+  if (manifest::find_field(json, "factorySlot") != nullptr)
+    record.factory_slot = TRY(parse_boot_slot(TRY(manifest::text_field(json, "factorySlot"))));
+  return {};
+}
+
 }  // namespace
 
 Result<Bytes> encode_record(const Record& record) {
@@ -383,6 +393,8 @@ Result<Bytes> encode_record(const Record& record) {
   for (const auto& [id, function] : record.functions)
     json["functions"][id.text()] = encode(function);
   if (record.poll_error) json["pollError"] = encode(*record.poll_error);
+  if (record.factory_slot) json["factorySlot"] = to_string(*record.factory_slot);
+  if (record.boot_error) json["bootError"] = encode(*record.boot_error);
   return to_bytes(TRY(manifest::to_wire(json)));
 }
 
@@ -405,6 +417,7 @@ Result<Record> decode_record(ByteSpan bytes) {
   record.measurements = TRY(decode_measurements(json));
   TRY_VOID(decode_server_part(json, record));
   TRY_VOID(decode_network_part(json, record));
+  TRY_VOID(decode_boot_part(json, record));
   return record;
 }
 

@@ -1,6 +1,7 @@
 #include "agent/requirements.h"
 
 #include <algorithm>
+#include <set>
 
 #include "agent/durations.h"
 #include "base/assert.h"
@@ -35,16 +36,22 @@ Requirements requirements_of(const OrderRecord& order, const Record& record) {
   for (const ImageProgress& image : order.images) {
     requirements.battery_percent_min =
         std::max(requirements.battery_percent_min, static_cast<int>(image.battery_percent_min));
+  }
+  requirements.package = order.demands;
+  return requirements;
+}
+
+void note_demands(OrderRecord& order) {
+  std::set<std::string> known;
+  order.demands.clear();
+  for (const ImageProgress& image : order.images) {
     for (const manifest::PackageCondition& condition : image.conditions) {
       auto parsed = manifest::ConditionExpression::parse(condition.expression);
       LAYBY_ASSERT(parsed);  // an order with one that cannot be read was refused
-      const bool is_known =
-          std::any_of(requirements.package.begin(), requirements.package.end(),
-                      [&](const PackageDemand& demand) { return demand.expression == *parsed; });
-      if (!is_known) requirements.package.push_back({std::move(*parsed), condition});
+      if (known.insert(parsed->text()).second)
+        order.demands.push_back({std::move(*parsed), condition});
     }
   }
-  return requirements;
 }
 
 std::vector<std::string> names_of(const std::vector<Reason>& reasons,

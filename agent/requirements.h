@@ -14,6 +14,10 @@ namespace layby::agent {
 //   low-voltage battery 12.0 V at rest up to ten minutes, 12.2 V up to an hour, then 12.4 V
 Requirements requirements_of(const OrderRecord& order, const Record& record);
 
+// Reads the conditions of all images into `order.demands`, each once: when the order comes, and
+// when the journal is read, but not at every look at the car.
+void note_demands(OrderRecord& order);
+
 // Everything that stands against it, by the names that `status` gives.
 std::vector<std::string> names_of(const std::vector<Reason>& reasons,
                                   const Requirements& requirements);

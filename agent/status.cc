@@ -115,6 +115,7 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
                {"orders", Json::array()},
                {"functions", Json::array()},
                {"slots", Json::object()}};
+  if (record.boot_error) json["bootControl"] = {{"error", error_json(*record.boot_error)}};
   if (!record.attack.empty()) json["attack"] = record.attack;
   if (!record.data_month.empty())
     json["meteredData"] = {{"month", record.data_month}, {"bytes", record.data_bytes}};
@@ -181,6 +182,10 @@ std::string to_text(const Sources& sources, Daemon daemon) {
     out += fmt::format("last poll {}, next {}\n", format_utc(record.poll_last),
                        format_utc(record.poll_next));
   if (record.poll_error) out += "last error of the poll: " + record.poll_error->message() + "\n";
+  if (record.boot_error)
+    out += fmt::format("software is not updated: {} ({}): {}\n",
+                       static_cast<unsigned>(record.boot_error->code()),
+                       to_string(record.boot_error->code()), record.boot_error->message());
   for (const OrderRecord& order : record.orders) out += order_text(order, record);
   for (const auto& [id, verdict] : sources.licences)
     out += fmt::format("function {}: {}{}{}\n", id.text(), to_string(verdict.state),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <optional>
 #include <sstream>
 
@@ -13,6 +14,8 @@ namespace {
 constexpr std::uint64_t kConfigBytesMax = 16 * kKiB;
 constexpr std::size_t kHeaderBytes = 5;  // CRC-32 and flag
 constexpr std::uint64_t kEnvironmentBytesMax = kMiB;
+constexpr int kLinksMax = 8;
+constexpr std::uint64_t kOffsetMax = std::uint64_t{1} << 62;  // no sum with it overflows
 
 // As zlib's; the environment is a few kilobytes, so no table.
 std::uint32_t crc32(ByteSpan bytes) {
@@ -63,6 +66,16 @@ Result<BootVariables> parse(ByteSpan data) {
   return variables;
 }
 
+// A device has many names below /dev/disk: all of them are links.
+std::string behind_links(Disk& disk, std::string path) {
+  for (int i = 0; i < kLinksMax; ++i) {
+    const auto target = disk.read_symlink(path);
+    if (!target) break;
+    path = target->starts_with('/') ? *target : parent_dir(path) + "/" + *target;
+  }
+  return std::filesystem::path(path).lexically_normal().string();
+}
+
 }  // namespace
 
 Result<UbootEnvironment::Copy> UbootEnvironment::parse_line(const std::string& line) {
@@ -70,7 +83,7 @@ Result<UbootEnvironment::Copy> UbootEnvironment::parse_line(const std::string& l
   std::string device, offset, size;
   words >> device >> offset >> size;
   const auto at = number(offset), bytes = number(size);
-  if (!at || !bytes || *bytes <= kHeaderBytes || *bytes > kEnvironmentBytesMax)
+  if (!at || !bytes || *bytes <= kHeaderBytes || *bytes > kEnvironmentBytesMax || *at > kOffsetMax)
     return fail(ErrorCode::kBadFormat, "\"{}\": DEVICE OFFSET SIZE is expected", line);
   if (device.starts_with("/dev/mtd") || device.starts_with("/dev/ubi"))
     return fail(ErrorCode::kUnsupported, "{}: raw flash; files and block devices are written",
@@ -91,7 +104,15 @@ Result<UbootEnvironment> UbootEnvironment::open(Disk& disk, const std::string& c
     return fail(ErrorCode::kUnsupported,
                 "{}: two copies of one size are needed, a power cut could destroy a single one",
                 config_path);
+  if (overlap(disk, copies[0], copies[1]))
+    return fail(ErrorCode::kUnsupported,
+                "{}: the two copies lie over each other, a write would destroy both", config_path);
   return UbootEnvironment(disk, {copies[0], copies[1]});
+}
+
+bool UbootEnvironment::overlap(Disk& disk, const Copy& a, const Copy& b) {
+  if (a.offset >= b.offset + b.size || b.offset >= a.offset + a.size) return false;
+  return behind_links(disk, a.path) == behind_links(disk, b.path);
 }
 
 Result<Bytes> UbootEnvironment::read_copy(const Copy& copy) {
@@ -105,6 +126,8 @@ Result<UbootEnvironment::Loaded> UbootEnvironment::load() {
   std::array<std::optional<Bytes>, 2> good;
   for (std::size_t i = 0; i < copies_.size(); ++i) {
     auto bytes = read_copy(copies_[i]);
+    // A device that is not there yet: a write would make a file of its name.
+    if (!bytes && bytes.error().code() == ErrorCode::kNotFound) return fail(bytes.error());
     if (bytes && has_good_crc(*bytes)) good[i] = std::move(*bytes);
   }
   if (!good[0] && !good[1])

@@ -14,8 +14,9 @@ namespace layby::agent {
 class UbootEnvironment final : public BootControl {
  public:
   // `config_path`: fw_env.config, with one line a copy: DEVICE OFFSET SIZE. `disk` must outlive it.
-  // kUnsupported for a single copy, which a power cut could destroy, and for raw flash (/dev/mtd*),
-  // whose copies are written otherwise.
+  // kUnsupported for a single copy, or two that lie over each other, which a power cut could
+  // destroy, and for raw flash (/dev/mtd*), whose copies are written otherwise. A file or device
+  // that is not there is kNotFound when it is read or written: none is made.
   static Result<UbootEnvironment> open(Disk& disk, const std::string& config_path);
 
   Result<BootRecord> read() override;
@@ -36,6 +37,7 @@ class UbootEnvironment final : public BootControl {
   };
   UbootEnvironment(Disk& disk, std::array<Copy, 2> copies)
       : disk_(disk), copies_(std::move(copies)) {}
+  static bool overlap(Disk& disk, const Copy& a, const Copy& b);
   static Result<Copy> parse_line(const std::string& line);
   Result<Bytes> read_copy(const Copy& copy);
   Result<Loaded> load();

@@ -7,9 +7,11 @@
 // it.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/boot_control.h"
 #include "agent/facts.h"
 #include "base/result.h"
 
@@ -20,6 +22,13 @@ enum class BootStep {
   kTrial,   // boot the slot once; unless it is kept, the next boot takes the old one again
   kKeep,    // the trial was good: from now on boot this slot
   kRevert,  // boot the slot that was kept last
+};
+
+// What the boot loader's side says of the slots.
+struct BootSlots {
+  BootSlot running;
+  BootSlot kept;
+  std::optional<BootSlot> trial{};  // with boots left or without
 };
 
 class Vehicle {
@@ -46,6 +55,13 @@ class Vehicle {
   virtual Result<void> restart() {
     return fail(ErrorCode::kUnsupported, "this car does not restart its head unit");
   }
+
+  // Asked before anything is written into a slot. Empty: this car chooses between the slots by
+  // itself, and the commands above are all that is known. Else errors of boot control as they come.
+  virtual Result<std::optional<BootSlots>> boot_slots() { return std::optional<BootSlots>{}; }
+  // The slot on trial is not booted any more; what runs goes on running. Asked for only where
+  // `boot_slots` says something.
+  virtual Result<void> end_trial() { return {}; }
 
   // The live set of maps is now this directory: open it and prove that every region can be read.
   virtual Result<void> reload_maps(const std::string& set_path) = 0;

@@ -1,6 +1,7 @@
 #include "agent/work.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "agent/durations.h"
 #include "agent/requirements.h"
@@ -16,6 +17,14 @@ constexpr std::int64_t kVehicleRetrySeconds = 2;
 // A wall clock that was set back must not put a retry off for ever.
 constexpr UnixSeconds kRetrySecondsMax = kDaySeconds;
 constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
+// What cannot be undone is tried again so often: often enough for who repairs it.
+constexpr std::int64_t kUndoRetrySeconds = 30;
+// A switch that has to wait for the car is given up after a day: nothing was switched yet, and all
+// other orders wait for it.
+constexpr UnixSeconds kActivationWaitSecondsMax = kDaySeconds;
+// Conditions that change all the time are written into the journal once a minute, after these.
+constexpr std::int64_t kConditionsSaveMs = 60'000;
+constexpr std::int64_t kConditionsSavesAtOnce = 10;
 // Starts that one installation survives: more, and it is the installation that ends them.
 constexpr std::uint32_t kResumptionsMax = 200;
 constexpr std::int64_t kSweepRetrySeconds = 60;
@@ -72,14 +81,23 @@ bool is_powered_off(const Verdict& verdict) {
   });
 }
 
-// Known to be driven, not merely in doubt: what has started must come to its end in a car whose
-// signals are gone, too.
-bool is_driven(const Facts& facts, std::int64_t now_ms) {
-  const Verdict verdict = evaluate(facts, {}, std::nullopt, now_ms);
-  return std::any_of(verdict.reasons.begin(), verdict.reasons.end(), [](const Reason& reason) {
-    return reason.why == Why::kNotFulfilled &&
-           (reason.condition == Condition::kGear || reason.condition == Condition::kPower);
-  });
+enum class Motion { kStands, kDriven, kUnknown };
+
+// Gear and power say it; without them, or against both of them, so does the speed.
+Motion motion_of(const Facts& facts, std::int64_t now_ms) {
+  const auto gear = facts.integer(vss::kGear, now_ms);
+  const auto power = facts.text(vss::kPower, now_ms);
+  const auto speed = facts.thousandths(vss::kSpeed, now_ms);
+  const auto* in_gear = std::get_if<std::int64_t>(&gear);
+  const auto* state = std::get_if<std::string>(&power);
+  const auto* moving = std::get_if<std::int64_t>(&speed);
+  const bool is_on = state != nullptr && (*state == "ACC" || *state == "ON" || *state == "START");
+  const bool is_off = state != nullptr && (*state == "OFF" || *state == "LOCK");
+  if ((in_gear != nullptr && *in_gear != kGearPark) || is_on) return Motion::kDriven;
+  const bool is_known = in_gear != nullptr || is_off;
+  if (moving == nullptr || *moving == 0) return is_known ? Motion::kStands : Motion::kUnknown;
+  // In P, or off, and moving: one of them is wrong.
+  return is_known ? Motion::kUnknown : Motion::kDriven;
 }
 
 // What the step that comes now does, the driver would notice: a map that is loaded anew, a head
@@ -113,12 +131,37 @@ void Work::apply(OrderRecord& order, Event event) {
 
 Result<void> Work::move(OrderRecord& order, Event event) {
   apply(order, event);
+  conditions_kept_ = true;
   return journal_.save();
 }
 
 Result<void> Work::note_waits(OrderRecord& order, std::vector<std::string> waits) {
   if (order.waiting_for == waits) return {};
   order.waiting_for = std::move(waits);
+  return journal_.save();
+}
+
+// Worked out anew after a start, so that the journal, and `status` with it, may be a little behind
+// where a signal wavers: a flash memory does not take a record a second.
+Result<void> Work::note_conditions(OrderRecord& order, std::vector<std::string> waits) {
+  if (order.waiting_for != waits) {
+    order.waiting_for = std::move(waits);
+    conditions_kept_ = false;
+  }
+  return keep_conditions();
+}
+
+Result<void> Work::keep_conditions() {
+  if (conditions_kept_) return {};
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  conditions_due_ms_ = std::max(conditions_due_ms_, now_ms);
+  const std::int64_t ahead_ms = conditions_due_ms_ - now_ms;
+  if (ahead_ms >= kConditionsSavesAtOnce * kConditionsSaveMs) {
+    due_at(clock_.now() + kConditionsSaveMs / 1000);
+    return {};
+  }
+  conditions_due_ms_ += kConditionsSaveMs;
+  conditions_kept_ = true;
   return journal_.save();
 }
 
@@ -147,7 +190,9 @@ Result<void> Work::resume() {
     }
   }
   hold();
+  motion_known_ms_ = clock_.monotonic_ms();
   licences_.catch_up(journal_.record());
+  look_at_slots_after_start();
   // Always: after a sync that failed, what a start reads may only be in the medium's cache. Nothing
   // is done on it before it is written anew.
   TRY_VOID(journal_.save());
@@ -174,9 +219,7 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
   if (started == nullptr) return Did::kNothing;
   OrderRecord& order = *started;
   Record& record = journal_.record();
-  if (shows_to_driver(order) && is_driven(facts, clock_.now() * 1000)) {
-    hold();  // neither the car's silence nor the time is counted while it drives
-    if (order.timing) order.timing->had_to_wait = true;
+  if (must_stand_still(order, facts)) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
@@ -218,6 +261,19 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
   LAYBY_ASSERT(false);
 }
 
+// Whoever drives it comes first. A car whose signals are gone may be driven, too, but what has
+// started must come to its end there as well: after a while it counts as one that stands.
+bool Work::must_stand_still(OrderRecord& order, const Facts& facts) {
+  const Motion motion = motion_of(facts, clock_.now() * 1000);
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (motion != Motion::kUnknown) motion_known_ms_ = now_ms;
+  if (!shows_to_driver(order) || motion == Motion::kStands) return false;
+  if (order.timing) order.timing->had_to_wait = true;
+  if (motion == Motion::kUnknown) return now_ms - motion_known_ms_ < kVehicleSilenceMsMax;
+  hold();  // neither the car's silence nor the time is counted while it drives
+  return true;
+}
+
 // A function that is not switched in time goes back (P4.6); larger things take what they take.
 bool Work::is_overdue(const OrderRecord& order) const {
   const bool is_function =
@@ -231,7 +287,7 @@ Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
   const Requirements needs = requirements_of(order, journal_.record());
   const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
   // What has started goes on when a door is opened. Once it had to wait, everything counts again.
-  const bool had_to_wait = !order.waiting_for.empty();
+  const bool had_to_wait = order.timing && order.timing->had_to_wait;
   std::vector<std::string> waits;
   for (const Reason& reason : verdict.reasons)
     if (had_to_wait || is_of_standing(reason.condition))
@@ -239,17 +295,32 @@ Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
   // A car that says nothing may be driven: nothing is switched, and its silence has a limit.
   if (facts.signals().empty())
     return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
-  if (!waits.empty()) {
-    if (order.timing) order.timing->had_to_wait = true;
-    TRY_VOID(note_waits(order, std::move(waits)));
-    hold();
-    due_at(clock_.now() + kVehicleRetrySeconds);
-    return Did::kNothing;
-  }
+  if (!waits.empty()) return wait_to_activate(order, std::move(waits));
+  if (const auto agreed = check_switch(order); !agreed) return step_failed(order, agreed.error());
+  may_be_armed_ = true;
   const auto switched = installer_.activate(order, journal_.record(), time_.now());
   if (!switched) return step_failed(order, switched.error());
   TRY_VOID(move(order, Event::kSwitched));
   return Did::kSomething;
+}
+
+Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::string> waits) {
+  disarm(order);
+  order.since = std::min(order.since, time_.now());  // trusted time may have been brought back
+  if (time_.now() - order.since >= kActivationWaitSecondsMax) {
+    std::string names;
+    for (const std::string& name : waits) names += (names.empty() ? "" : ", ") + name;
+    return step_failed(order,
+                       Error(ErrorCode::kConditionsNotMet,
+                             "nothing was switched: for a day the car had to wait for " + names));
+  }
+  if (!order.timing) order.timing.emplace();
+  // A power cut must not make it forget that everything counts again.
+  if (!std::exchange(order.timing->had_to_wait, true)) TRY_VOID(journal_.save());
+  TRY_VOID(note_conditions(order, std::move(waits)));
+  hold();
+  due_at(clock_.now() + kVehicleRetrySeconds);
+  return Did::kNothing;
 }
 
 Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
@@ -265,17 +336,25 @@ Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
 }
 
 Result<Work::Did> Work::roll_back(OrderRecord& order) {
+  if (clock_.monotonic_ms() < undo_at_ms_) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
   const auto undone = installer_.roll_back(order, journal_.record(), time_.now());
   const bool silent = !undone && undone.error().code() == ErrorCode::kUnavailable;
   if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
-  // A disk that does not take the old state back: nothing else may begin on this one.
+  // A disk that does not take the old state back, or a boot loader that would boot the new one:
+  // nothing else may begin on this one.
   if (!undone && !installer_.is_undone(order, journal_.record())) {
-    due_at(clock_.now() + kVehicleRetrySeconds);
+    TRY_VOID(note_boot_error(order));
+    undo_at_ms_ = clock_.monotonic_ms() + kUndoRetrySeconds * 1000;
+    due_at(clock_.now() + kUndoRetrySeconds);
     return Did::kNothing;
   }
+  TRY_VOID(note_boot_error(order));
   // What lies on the disk is as before; a car that cannot take it back is for a partner.
   if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
   const bool again = order.attempts < kAttemptsMax;
@@ -297,6 +376,7 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
 // ---- waiting for the car ------------------------------------------------------------------------
 
 Result<Work::Did> Work::look_at_car(const Facts& facts) {
+  TRY_VOID(keep_conditions());
   const std::int64_t now_ms = clock_.now() * 1000;
   const bool is_locked = is_left_and_locked(facts, now_ms);
   const bool entered = is_entered(facts, now_ms);
@@ -327,11 +407,13 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
       waits.emplace_back(to_string(Wait::kExitAndLock));
       // What else is missing is named from the beginning (P4.3), not only once the car is locked.
       const Requirements needs = requirements_of(order, journal_.record());
-      const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
+      const Verdict verdict =
+          evaluate(facts, needs, std::nullopt, clock_.now() * 1000, order.latch);
+      order.latch = verdict.latch;
       for (std::string& name : names_of(verdict.reasons, needs)) waits.push_back(std::move(name));
     }
     if (!waits.empty()) {
-      TRY_VOID(note_waits(order, std::move(waits)));
+      TRY_VOID(note_conditions(order, std::move(waits)));
       return Did::kNothing;
     }
     TRY_VOID(move(order, Event::kArm));
@@ -349,7 +431,7 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
   order.latch = verdict.latch;
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
   if (verdict.ask_again_at != 0) due_at(verdict.ask_again_at);
-  TRY_VOID(note_waits(order, names_of(verdict.reasons, needs)));
+  TRY_VOID(note_conditions(order, names_of(verdict.reasons, needs)));
   return Did::kNothing;
 }
 
@@ -362,7 +444,8 @@ bool Work::pauses(const OrderRecord& order) {
 }
 
 Result<Work::Did> Work::begin(OrderRecord& order) {
-  const auto checked = installer_.check(order, journal_.record());
+  auto checked = installer_.check(order, journal_.record());
+  if (checked) checked = check_slots(order);
   if (!checked) {
     order.error = recordable(checked.error());
     TRY_VOID(move(order, Event::kRefuse));
@@ -421,12 +504,17 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
 // ---- on the way into the car --------------------------------------------------------------------
 
 bool Work::is_blocked(const OrderRecord& order) const {
-  for (const OrderRecord& earlier : journal_.record().orders) {
-    if (&earlier == &order) return false;
-    if (is_final(earlier.state)) continue;
-    for (const ImageProgress& a : earlier.images)
+  const auto shares_slot = [&](const OrderRecord& other) {
+    for (const ImageProgress& a : other.images)
       for (const ImageProgress& b : order.images)
         if (a.slot == b.slot) return true;
+    return false;
+  };
+  const OrderRecord* started = started_order();
+  if (started != nullptr && started != &order && shares_slot(*started)) return true;
+  for (const OrderRecord& earlier : journal_.record().orders) {
+    if (&earlier == &order) return false;
+    if (!is_final(earlier.state) && shares_slot(earlier)) return true;
   }
   return false;
 }
@@ -510,6 +598,11 @@ Result<Work::Did> Work::download(const Connection& connection) {
     if (order.next_try > clock_.now() && order.next_try <= clock_.now() + kRetrySecondsMax) {
       due_at(order.next_try);
       continue;
+    }
+    if (!bar) {
+      // Before anything of it is written; what is under way may have changed sides meanwhile.
+      if (const auto agreed = check_slots(order); !agreed)
+        return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = agreed.error()});
     }
     const auto fetching = bar ? Downloads::Fetching::kNotYet : Downloads::Fetching::kMayBegin;
     const auto prepared = offered ? downloads_.prepare(order, fetching) : DownloadOutcome{};

@@ -78,10 +78,14 @@ class Work {
   void apply(OrderRecord& order, Event event);
   Result<void> move(OrderRecord& order, Event event);
   Result<void> note_waits(OrderRecord& order, std::vector<std::string> waits);
+  Result<void> note_conditions(OrderRecord& order, std::vector<std::string> waits);
+  Result<void> keep_conditions();
   Result<Did> look_at_order(OrderRecord& order, const Facts& facts, bool is_locked);
   bool waits_for_licence(const OrderRecord& order) const;
   Result<Did> begin(OrderRecord& order);
   Result<Did> activate(OrderRecord& order, const Facts& facts);
+  Result<Did> wait_to_activate(OrderRecord& order, std::vector<std::string> waits);
+  bool must_stand_still(OrderRecord& order, const Facts& facts);
   OrderRecord* started_order() const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
@@ -96,6 +100,17 @@ class Work {
   void due_at(UnixSeconds time);
   void sweep();
 
+  // The software slots; work_slots.cc.
+  void adopt_slot(const BootSlots& slots);
+  Result<BootSlots> slots_without_trial(BootSlots slots);
+  Result<void> compare_slots();
+  Result<void> look_at_slots();
+  void look_at_slots_after_start();
+  Result<void> check_slots(const OrderRecord& order);
+  Result<void> check_switch(const OrderRecord& order);
+  Result<void> note_boot_error(const OrderRecord& order);
+  void disarm(const OrderRecord& order);
+
   const Clock& clock_;
   const Layout& layout_;
   Journal& journal_;
@@ -108,10 +123,15 @@ class Work {
   const DataBudget& budget_;
   std::function<bool(const OrderRecord&)> serves_;
   UnixSeconds next_due_ = 0;
-  std::int64_t sweep_at_ms_ = 0;    // monotonic; 0: nothing is left over
-  std::int64_t step_began_ms_ = 0;  // of the step that the car could not be asked for
-  std::int64_t began_ms_ = 0;       // of the installation, in this run of the agent
-  UnixSeconds locked_since_ = 0;    // the car stands left and locked; 0: it does not
+  std::int64_t sweep_at_ms_ = 0;        // monotonic; 0: nothing is left over
+  std::int64_t step_began_ms_ = 0;      // of the step that the car could not be asked for
+  std::int64_t began_ms_ = 0;           // of the installation, in this run of the agent
+  std::int64_t undo_at_ms_ = 0;         // monotonic; of what could not be undone yet
+  std::int64_t motion_known_ms_ = 0;    // when the car last said whether it is driven
+  std::int64_t conditions_due_ms_ = 0;  // for the limit of `keep_conditions`
+  bool conditions_kept_ = true;         // the journal has them
+  bool may_be_armed_ = true;            // a trial of an order that waits to be activated
+  UnixSeconds locked_since_ = 0;        // the car stands left and locked; 0: it does not
   // Monotonic; of keep_terms, after a failure. For each by itself: one that fails for ever must not
   // keep the others on.
   std::map<manifest::FunctionId, std::int64_t> next_term_ms_;

@@ -1,6 +1,7 @@
 // Work::merge: from what the Director lists to what the journal holds.
 #include <algorithm>
 
+#include "agent/requirements.h"
 #include "agent/work.h"
 #include "base/assert.h"
 #include "manifest/json_value.h"
@@ -34,6 +35,11 @@ OrderRecord record_of(const manifest::PlannedOrder& planned) {
   order.delivery = planned.delivery;
   for (const manifest::PlannedImage& image : planned.images)
     order.images.push_back(progress_of(image));
+  // Refused for conditions that cannot be read, it is never asked about them, and the journal must
+  // not hold what cannot be read again.
+  if (planned.refusal)
+    for (ImageProgress& image : order.images) image.conditions.clear();
+  note_demands(order);
   return order;
 }
 

@@ -69,6 +69,7 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::kHealthCheckFailed: return "health-check-failed";
     case ErrorCode::kPrivateMode: return "private-mode";
     case ErrorCode::kByteBudgetSpent: return "byte-budget-spent";
+    case ErrorCode::kSlotsDisagree: return "slots-disagree";
   }
   LAYBY_ASSERT(false);
 }

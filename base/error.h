@@ -64,6 +64,7 @@ enum class ErrorCode : std::uint16_t {
   kHealthCheckFailed = 404,
   kPrivateMode = 405,
   kByteBudgetSpent = 406,
+  kSlotsDisagree = 407,  // journal and boot loader name different software slots
 };
 
 // The stable name of a code, for example "rollback". Used in JSON; never changes either.

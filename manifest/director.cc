@@ -11,7 +11,8 @@ namespace layby::manifest {
 namespace {
 
 constexpr std::size_t kOrdersMax = 64;
-constexpr std::size_t kPayloadsMax = 64;  // of one image: as many bases as anybody keeps
+constexpr std::size_t kOrderImagesMax = 128;  // a partner orders up to 100 regions at once (P3.1)
+constexpr std::size_t kPayloadsMax = 64;      // of one image: as many bases as anybody keeps
 // The largest image in chunks that do not compress. What a car downloads is bounded by it before
 // the offline keys have a say.
 constexpr std::uint64_t kPayloadBytesMax =
@@ -214,6 +215,9 @@ Result<PlannedOrder> read_order(const Json& object, PlannedImages& images) {
   }
 
   const Json* names = TRY(array_field(object, "images"));
+  if (names->size() > kOrderImagesMax)
+    return fail(ErrorCode::kBadFormat, "{}: {} images, at most {} are allowed", order.id.text(),
+                names->size(), kOrderImagesMax);
   for (const Json& name : *names) {
     if (!name.is_string()) return fail(ErrorCode::kBadFormat, "\"images\": a text each");
     auto image = images.extract(name.get_ref<const std::string&>());

@@ -94,7 +94,8 @@ int status_of(ErrorCode code) {
     case ErrorCode::kActivationFailed:
     case ErrorCode::kHealthCheckFailed:
     case ErrorCode::kPrivateMode:
-    case ErrorCode::kByteBudgetSpent: return 422;
+    case ErrorCode::kByteBudgetSpent:
+    case ErrorCode::kSlotsDisagree: return 422;
   }
   return 500;
 }

@@ -9,7 +9,7 @@
 #include "agent/boot_file.h"
 #include "agent/boot_vehicle.h"
 #include "agent/uboot_environment.h"
-#include "tests/agent/world.h"
+#include "tests/agent/boot_head_unit.h"
 #include "tests/temp_dir.h"
 
 using namespace layby;
@@ -174,8 +174,28 @@ TEST_CASE("an environment that a power cut could destroy is refused") {
   CHECK(with(there.image + " 0x0 0x400\n" + there.image + " 0x400 0x200\n") ==
         ErrorCode::kUnsupported);
   CHECK(with("/dev/mtd0 0x0 0x400 0x400\n/dev/mtd1 0x0 0x400 0x400\n") == ErrorCode::kUnsupported);
+  CHECK(with(there.image + " 0x0 0x400\n" + there.image + " 0x0 0x400\n") ==
+        ErrorCode::kUnsupported);
+  CHECK(with(there.image + " 0x0 0x400\n" + there.image + " 0x200 0x400\n") ==
+        ErrorCode::kUnsupported);
+  const std::string link = there.directory / "by-name";
+  REQUIRE(there.disk.symlink("env.img", link));
+  CHECK(with(there.image + " 0x0 0x400\n" + link + " 0x3ff 0x400\n") == ErrorCode::kUnsupported);
   CHECK(with(there.image + " here 0x400\n") == ErrorCode::kBadFormat);
   CHECK(with(there.image + " 0x0 0x90000000\n") == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("a device that is not there yet is not made a file") {
+  Environment there;
+  const std::string missing = there.directory / "mmcblk0boot1";
+  write(there.config, to_bytes(there.image + " 0x0 0x400\n" + missing + " 0x0 0x400\n"));
+  auto control = there.open();
+  CHECK(control.read().error().code() == ErrorCode::kNotFound);
+  CHECK(control.write(kTrialOfB).error().code() == ErrorCode::kNotFound);
+  CHECK(!there.disk.status(missing).has_value());
+  write(missing, copy_of(std::string("board=hu-4\0", 11), 0));  // it turns up
+  CHECK(control.write(kTrialOfB));
+  CHECK(control.read().value() == kTrialOfB);
 }
 
 TEST_CASE("the file is an environment block of GRUB") {
@@ -209,64 +229,6 @@ TEST_CASE("the boot loader says what it has booted") {
 
 // ---- whole updates ------------------------------------------------------------------------------
 
-namespace {
-
-// A head unit with a boot loader.
-struct HeadUnit {
-  World world;
-  std::unique_ptr<BootControl> control;
-  std::unique_ptr<BootVehicle> vehicle;
-  manifest::OrderId order;
-  int trial_boots = 0;
-
-  explicit HeadUnit(std::unique_ptr<BootControl> made)
-      : control(std::move(made)), order(download(world)) {
-    boot();
-  }
-
-  static manifest::OrderId download(World& world) {
-    world.publish_software();
-    const auto id = world.server.order({"software/hu-4/2.0.0.img"});
-    REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
-    return id;
-  }
-
-  // What the boot loader does; returns what it boots.
-  BootSlot choose() {
-    BootRecord record = control->read().value();
-    if (!record.trial || record.trial_left == 0) return record.kept;
-    --record.trial_left;
-    REQUIRE(control->write(record));
-    ++trial_boots;
-    return *record.trial;
-  }
-  void boot() {
-    const BootSlot running = choose();
-    world.agent.reset();
-    world.vehicle.booted = path(running);
-    vehicle = std::make_unique<BootVehicle>(world.vehicle, *control, world.clock, running);
-    auto opened = Agent::open(world.disk, world.clock, world.server, *vehicle, world.options);
-    REQUIRE(opened);
-    world.agent = std::move(*opened);
-  }
-  static std::string path(BootSlot slot) {
-    return std::string(kState) + "/software/" + std::string(to_string(slot)) + ".img";
-  }
-  // Until the agent asks for a restart of the head unit.
-  bool runs_until_restart() {
-    const int before = world.vehicle.restarts;
-    return world.run(600, [&] { return world.vehicle.restarts > before; });
-  }
-  void check_kept(BootSlot slot, const char* content) {
-    CHECK(control->read().value() == BootRecord{.kept = slot});
-    CHECK(world.vehicle.booted == path(slot));
-    CHECK(read_file(world.disk, world.vehicle.booted, kMiB).value() ==
-          (std::string(content) == "new" ? world.new_software : world.old_software));
-  }
-};
-
-}  // namespace
-
 TEMPLATE_TEST_CASE("software goes through trial, health check and confirmation (P4.7)", "",
                    UbootEnvironment, BootFile) {
   Environment there;
@@ -278,63 +240,71 @@ TEMPLATE_TEST_CASE("software goes through trial, health check and confirmation (
   }
   HeadUnit unit(std::move(control));
   World& world = unit.world;
+  unit.boot();
+  const manifest::OrderId order = unit.download();
   world.exit_and_lock();
   REQUIRE(unit.runs_until_restart());
   CHECK(unit.control->read().value() == kTrialOfB);
-  CHECK(world.state(unit.order) == State::kActivating);
+  CHECK(world.state(order) == State::kActivating);
 
   SECTION("it comes up and is well") {
     unit.boot();
-    CHECK(world.run_until_state(unit.order, State::kActive, 60));
-    unit.check_kept(BootSlot::kB, "new");
+    CHECK(world.run_until_state(order, State::kActive, 60));
+    CHECK(unit.keeps(BootSlot::kB));
+    CHECK(unit.content(BootSlot::kB) == "new");
     CHECK(unit.trial_boots == 1);
     world.run(60);
-    CHECK(world.server.reported(unit.order)->state == manifest::OrderState::kActive);
+    CHECK(world.server.reported(order)->state == manifest::OrderState::kActive);
   }
   SECTION("the power fails in two of its trial boots") {
     for (int i = 0; i < 2; ++i) CHECK(unit.choose() == BootSlot::kB);
     unit.boot();
-    CHECK(world.run_until_state(unit.order, State::kActive, 60));
-    unit.check_kept(BootSlot::kB, "new");
+    CHECK(world.run_until_state(order, State::kActive, 60));
+    CHECK(unit.keeps(BootSlot::kB));
+    CHECK(unit.content(BootSlot::kB) == "new");
   }
   SECTION("the agent is ended before the head unit restarts") {
     world.agent.reset();
     auto opened = Agent::open(world.disk, world.clock, world.server, *unit.vehicle, world.options);
     world.agent = std::move(*opened);
-    CHECK(!world.run(60, [&] { return world.state(unit.order) != State::kActivating; }));
+    CHECK(!world.run(60, [&] { return world.state(order) != State::kActivating; }));
     unit.boot();
-    CHECK(world.run_until_state(unit.order, State::kActive, 60));
+    CHECK(world.run_until_state(order, State::kActive, 60));
   }
   SECTION("it never comes up: after its boots the boot loader takes the old one") {
     for (std::uint32_t i = 0; i < BootVehicle::kTrialBoots; ++i)
       CHECK(unit.choose() == BootSlot::kB);
     unit.boot();
-    REQUIRE(world.run_until_state(unit.order, State::kDownloaded, 60));
-    CHECK(world.order(unit.order)->error->code() == ErrorCode::kActivationFailed);
-    unit.check_kept(BootSlot::kA, "old");
+    REQUIRE(world.run_until_state(order, State::kDownloaded, 60));
+    CHECK(world.order(order)->error->code() == ErrorCode::kActivationFailed);
+    CHECK(unit.keeps(BootSlot::kA));
+    CHECK(unit.content(BootSlot::kA) == "old");
     // The next try has all of its boots again.
     world.exit_and_lock();
     REQUIRE(unit.runs_until_restart());
     CHECK(unit.control->read().value() == kTrialOfB);
     unit.boot();
-    CHECK(world.run_until_state(unit.order, State::kActive, 60));
-    unit.check_kept(BootSlot::kB, "new");
+    CHECK(world.run_until_state(order, State::kActive, 60));
+    CHECK(unit.keeps(BootSlot::kB));
+    CHECK(unit.content(BootSlot::kB) == "new");
   }
   SECTION("it is not well: back to the old one, through one more restart") {
     world.vehicle.fail_health = 1;
     unit.boot();
     REQUIRE(unit.runs_until_restart());
-    CHECK(world.state(unit.order) == State::kRollingBack);
+    CHECK(world.state(order) == State::kRollingBack);
     unit.boot();
-    REQUIRE(world.run_until_state(unit.order, State::kDownloaded, 60));
-    CHECK(world.order(unit.order)->error->code() == ErrorCode::kHealthCheckFailed);
-    unit.check_kept(BootSlot::kA, "old");
+    REQUIRE(world.run_until_state(order, State::kDownloaded, 60));
+    CHECK(world.order(order)->error->code() == ErrorCode::kHealthCheckFailed);
+    CHECK(unit.keeps(BootSlot::kA));
+    CHECK(unit.content(BootSlot::kA) == "old");
   }
   SECTION("a head unit that does not restart is asked again, and then it is a failure") {
     world.run(300);
     CHECK(world.vehicle.restarts >= 2);
     CHECK(world.vehicle.restarts <= 4);
-    REQUIRE(world.run_until_state(unit.order, State::kDownloaded, 3600));
-    unit.check_kept(BootSlot::kA, "old");
+    REQUIRE(world.run_until_state(order, State::kDownloaded, 3600));
+    CHECK(unit.keeps(BootSlot::kA));
+    CHECK(unit.content(BootSlot::kA) == "old");
   }
 }

@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "agent/journal.h"
 #include "agent/policy.h"
 #include "agent/requirements.h"
 #include "tests/agent/world.h"
@@ -167,6 +168,8 @@ TEST_CASE("a condition that this agent cannot read refuses its order, and no oth
   CHECK(world.state(id) == State::kRefused);
   CHECK(world.order(id)->error->code() == ErrorCode::kUnsupported);
   CHECK(world.server.reported(id)->state == manifest::OrderState::kRefused);
+  // The journal can be read again.
+  REQUIRE(Journal::open(world.disk, kState));
 }
 
 TEST_CASE("the energy for a roll-back is asked for beforehand (P4.1)") {

@@ -230,6 +230,21 @@ TEST_CASE("a Director must not delegate") {
   CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
 }
 
+TEST_CASE("endless data: an order of more images than a partner may order at once (P3.1)") {
+  for (const int count : {128, 129}) {
+    std::vector<ImageEntry> entries;
+    for (int i = 0; i < count; ++i)
+      entries.push_back(entry_of("maps/R" + std::to_string(i) + "/2.tar", 2));
+    Fleet fleet(entries);
+    std::vector<std::string> names;
+    for (const auto& order : fleet.content.orders) names.push_back(order.images.front());
+    fleet.content.orders.resize(1, fleet.content.orders.front());
+    fleet.content.orders.front().images = names;
+    fleet.director_targets();
+    CHECK(fleet.verify().has_value() == (count == 128));
+  }
+}
+
 TEST_CASE("extraneous dependency: an image that no order names, or an order without its images") {
   Fleet fleet;
   Targets& targets = fleet.director_targets();
