@@ -4,6 +4,12 @@
  * UTF-8 and end with a zero; those given to callbacks live until the callback returns. The seams
  * "clock", "disk" and "transport" are the operating system's, POSIX files and libcurl; the seam
  * "vehicle" is the host's callbacks. docs/embedding.md walks through an example.
+ *
+ * There are no options for boot control: which software slot is booted is the host's alone, by the
+ * commands LAYBY_BOOT_TRIAL, LAYBY_BOOT_KEEP, LAYBY_BOOT_REVERT and LAYBY_CHECK_SOFTWARE. The agent
+ * takes for live what its journal says (`layby-agent provision --running-slot`), and writes the
+ * other slot: a host that boots by a record of its own compares them before it opens the agent, and
+ * does not open it where they differ. A LAYBY_BOOT_REVERT is asked for until it returns LAYBY_OK.
  */
 #ifndef LAYBY_AGENT_H
 #define LAYBY_AGENT_H

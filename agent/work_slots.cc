@@ -7,6 +7,10 @@
 namespace layby::agent {
 namespace {
 
+// Starts of the agent with an armed trial that was not booted: a boot loader that cannot count it
+// down boots the old slot each time, and each time the head unit would be restarted again.
+constexpr std::uint32_t kTrialStartsMax = 8;
+
 bool is_software(const OrderRecord& order) {
   return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
          order.images.front().slot.kind() == manifest::ImageKind::kSoftware;
@@ -89,6 +93,11 @@ Result<void> Work::check_switch(const OrderRecord& order) {
   if (!said) return {};
   const std::string live = Layout::live_software_path(journal_.record());
   const bool is_kept = Layout::software_path(said->kept) == live;
+  const bool is_armed = said->trial && said->trial != said->running;
+  if (is_kept && is_armed && order.resumptions >= kTrialStartsMax)
+    return fail(ErrorCode::kActivationFailed,
+                "slot {} is on trial, and the boot loader boots {}: can it save its environment?",
+                to_string(*said->trial), to_string(said->running));
   if (is_kept && (said->running == said->kept || said->trial == said->running)) return {};
   return fail(ErrorCode::kSlotsDisagree, "the journal has {} as live, and the boot loader says: {}",
               live, text_of(*said));

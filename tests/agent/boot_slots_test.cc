@@ -292,6 +292,23 @@ TEST_CASE("software that cannot be taken back yet is not as before (P4.5, P4.7)"
   CHECK(unit.keeps(BootSlot::kB));
 }
 
+TEST_CASE("a boot loader that cannot save its countdown is not restarted for ever (P4.5)") {
+  CarUnit unit;
+  unit.boot();
+  const auto id = unit.download();
+  unit.begin_trial(id);
+  for (int i = 0; i < 30 && unit.world.state(id) == State::kActivating; ++i) {
+    unit.loader().write_error = ErrorCode::kIo;  // in the boot loader alone
+    unit.boot();
+    unit.loader().write_error.reset();
+    unit.world.run(5);
+  }
+  REQUIRE(unit.world.run_until_state(id, State::kDownloaded, 60));
+  CHECK(unit.error_of(id) == ErrorCode::kActivationFailed);
+  CHECK(unit.world.vehicle.restarts <= 10);
+  CHECK(unit.keeps(BootSlot::kA));
+}
+
 TEST_CASE("software that fails in a car provisioned without it is taken back, too (P4.5)") {
   CarUnit unit;
   unit.forget_software();

@@ -127,6 +127,35 @@ def update(r, anna, car, unit, devices):
         check_equal(unit.choose(), "b", "slot that is booted from now on")
 
 
+def lose_environment(r, car, unit):
+    """The last slot that was kept is B; orders for software must not be written anywhere."""
+    with open(unit.environment, "rb") as kept:
+        sound = kept.read()
+    with step("P4.7 a boot environment that cannot be read: the agent runs on, and says why there is no software"):
+        with open(unit.environment, "r+b") as out:
+            for at in (0, COPY_BYTES):
+                out.seek(at + 64)
+                out.write(b"damaged")
+        car.start_agent("--boot-control", f"uboot:{unit.config}", "--kernel-command-line", unit.command_line)
+        wait_until("it says so", lambda: car.status().get("bootControl", {}).get("error", {}).get("name") == "corrupt", 30)
+        polled = car.status()["poll"]["last"]
+        wait_until("it asks for news", lambda: car.status()["poll"]["last"] > polled, 30)
+        check(car.agent.running(), "the agent has ended")
+        check_equal(car.agent.stop(), 0, "exit status of layby-agent")
+    with step("P4.7 a boot environment that was lost: the slot that its defaults boot is not the journal's"):
+        with open(unit.environment, "wb") as out:
+            out.write(sound)
+        rig.run("fw_setenv", "-c", unit.config, "layby_slot", "a")
+        check_equal(unit.boot(), "a", "slot of the defaults")
+        wait_until("it says so", lambda: car.status().get("bootControl", {}).get("error", {}).get("code") == 407, 30)
+        check_equal(car.agent.stop(), 0, "exit status of layby-agent")
+    with step("P4.7 written anew, it is as before"):
+        rig.run("fw_setenv", "-c", unit.config, "layby_slot", "b")
+        check_equal(unit.boot(), "b", "slot that is kept")
+        wait_until("nothing is wrong", lambda: "bootControl" not in car.status(), 30)
+        check_equal(car.agent.stop(), 0, "exit status of layby-agent")
+
+
 def test(r):
     if quiet("fw_setenv", "-V").returncode not in (0, 1) or quiet("sh", "-c", "command -v fw_setenv").returncode != 0:
         print("skipped: fw_setenv (libubootenv-tool) is not installed")
@@ -145,7 +174,9 @@ def test(r):
         anna("consent", "give", VIN, "--language", "en", "--text-version", "1")
         r.operator("rollout", "start", "spring", "--image", f"software/{rig.HARDWARE}/{rig.NEW_SOFTWARE}.img")
         car.start_vehicle(rig.DRIVING)
-        update(r, anna, car, HeadUnit(r, car), devices)
+        unit = HeadUnit(r, car)
+        update(r, anna, car, unit, devices)
+        lose_environment(r, car, unit)
     finally:
         if car.agent and car.agent.running():
             car.agent.kill()
