@@ -310,9 +310,8 @@ Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::st
   if (time_.now() - order.since >= kActivationWaitSecondsMax) {
     std::string names;
     for (const std::string& name : waits) names += (names.empty() ? "" : ", ") + name;
-    return step_failed(order,
-                       Error(ErrorCode::kConditionsNotMet,
-                             "nothing was switched: for a day the car had to wait for " + names));
+    return step_failed(
+        order, Error(ErrorCode::kConditionsNotMet, "for a day the car had to wait for " + names));
   }
   if (!order.timing) order.timing.emplace();
   // A power cut must not make it forget that everything counts again.
