@@ -1,172 +1,44 @@
 #include "delta/elf_ranges.h"
 
-#include <elf.h>
-
 #include <algorithm>
-#include <cstring>
 #include <map>
-#include <optional>
+#include <set>
 #include <string_view>
+#include <utility>
 
+#include "crypto/digest.h"
+#include "delta/elf_reader.h"
 #include "delta/seeds.h"
 
 namespace layby::delta {
 namespace {
 
+constexpr std::string_view kIdentity(
+    "\x7f"
+    "ELF\x02\x01\x01",
+    7);
 constexpr std::uint64_t kVoteStepBytes = 64;
 constexpr std::size_t kVotesMax = 4096;
 
-// One ELF file in an image.
-struct ElfFile {
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
-  std::uint16_t machine = 0;
-  Module module;
-  std::vector<AddressRange> ranges;  // offsets of the image, module 0
-};
-
-template <typename T>
-std::optional<T> load(ByteSpan from, std::uint64_t offset) {
-  T value;
-  if (offset > from.size() || from.size() - offset < sizeof value) return std::nullopt;
-  std::memcpy(&value, from.data() + offset, sizeof value);
-  return value;
+std::vector<ElfFile> find_in_file_system(ByteSpan image, std::vector<ImageFile> stored) {
+  std::vector<ElfFile> files;
+  for (ImageFile& file : stored)
+    if (std::optional<ElfFile> elf = read_elf(image, std::move(file)); elf && !elf->ranges.empty())
+      files.push_back(std::move(*elf));
+  return files;
 }
 
-std::string_view name_at(ByteSpan file, const Elf64_Shdr& names, std::uint32_t offset) {
-  if (names.sh_offset > file.size() || offset >= file.size() - names.sh_offset) return {};
-  const char* begin = reinterpret_cast<const char*>(file.data()) + names.sh_offset + offset;
-  return {begin, strnlen(begin, file.size() - names.sh_offset - offset)};
-}
-
-bool is_loaded(const Elf64_Shdr& section) {
-  return (section.sh_flags & SHF_ALLOC) != 0 && (section.sh_flags & SHF_TLS) == 0;
-}
-
-std::optional<RangeKind> kind_of(const Elf64_Shdr& section, std::string_view name,
-                                 std::uint16_t machine) {
-  if (section.sh_type == SHT_SYMTAB || section.sh_type == SHT_DYNSYM) return RangeKind::kSymbols;
-  if ((section.sh_flags & SHF_ALLOC) == 0) return std::nullopt;
-  if ((section.sh_flags & SHF_EXECINSTR) != 0)
-    return machine == EM_X86_64 ? RangeKind::kX86Code : RangeKind::kAarch64Code;
-  if (name == ".eh_frame_hdr") return RangeKind::kOrigin32;
-  if (name == ".eh_frame") return RangeKind::kEhFrame;
-  if (section.sh_type == SHT_RELA || section.sh_type == SHT_RELR ||
-      (section.sh_flags & SHF_WRITE) != 0)
-    return RangeKind::kWords64;
-  if (section.sh_type == SHT_PROGBITS &&
-      (name == ".rodata" || name.starts_with(".rodata.") || name == ".gcc_except_table"))
-    return RangeKind::kWords32;
-  return std::nullopt;
-}
-
-class ElfReader {
- public:
-  ElfReader(ByteSpan image, std::uint64_t offset) : offset_(offset), file_(image.subspan(offset)) {}
-
-  std::optional<ElfFile> read() {
-    const auto header = load<Elf64_Ehdr>(file_, 0);
-    if (!header || header->e_version != EV_CURRENT || header->e_shentsize != sizeof(Elf64_Shdr) ||
-        (header->e_machine != EM_X86_64 && header->e_machine != EM_AARCH64))
-      return std::nullopt;
-    for (std::uint16_t i = 0; i < header->e_shnum; ++i) {
-      const auto section =
-          load<Elf64_Shdr>(file_, header->e_shoff + std::uint64_t{i} * sizeof(Elf64_Shdr));
-      if (!section) return std::nullopt;
-      if (section->sh_type != SHT_NOBITS && (section->sh_offset > file_.size() ||
-                                             section->sh_size > file_.size() - section->sh_offset))
-        return std::nullopt;
-      sections_.push_back(*section);
-    }
-    if (header->e_shstrndx >= sections_.size()) return std::nullopt;
-    ElfFile elf;
-    elf.offset = offset_;
-    elf.bytes = header->e_shoff + sections_.size() * sizeof(Elf64_Shdr);
-    elf.machine = header->e_machine;
-    elf.module = module();
-    elf.module.has_absolute_code = header->e_type == ET_EXEC && header->e_machine == EM_X86_64;
-    for (const Elf64_Shdr& section : sections_)
-      add_range(section, name_at(file_, sections_[header->e_shstrndx], section.sh_name), elf);
-    finish_ranges(elf);
-    return elf;
-  }
-
- private:
-  Module module() {
-    Module module{~std::uint64_t{0}, 0, ~std::uint64_t{0}, 0, false};
-    for (const Elf64_Shdr& section : sections_) {
-      if (!is_loaded(section) || section.sh_size == 0) continue;
-      module.low = std::min(module.low, section.sh_addr);
-      module.high = std::max(module.high, section.sh_addr + section.sh_size);
-      if ((section.sh_flags & SHF_EXECINSTR) == 0) continue;
-      module.code_low = std::min(module.code_low, section.sh_addr);
-      module.code_high = std::max(module.code_high, section.sh_addr + section.sh_size);
-    }
-    if (module.low > module.high) module.low = module.high = 0;
-    if (module.code_low > module.code_high) module.code_low = module.code_high = module.low;
-    // What is not loaded gets addresses behind all others, so that places in it can be told apart.
-    unloaded_shift_ = (module.high + 0xffff) & ~std::uint64_t{0xffff};
-    return module;
-  }
-
-  std::uint64_t address_of(const Elf64_Shdr& section) const {
-    return is_loaded(section) ? section.sh_addr : unloaded_shift_ + section.sh_offset;
-  }
-
-  void add_range(const Elf64_Shdr& section, std::string_view name, ElfFile& elf) {
-    if (section.sh_type == SHT_NOBITS || section.sh_size == 0) return;
-    const std::optional<RangeKind> kind = kind_of(section, name, elf.machine);
-    AddressRange range;
-    range.offset = offset_ + section.sh_offset;
-    range.bytes = section.sh_size;
-    range.address_shift = address_of(section) - range.offset;
-    // Whatever else is there still has addresses that others refer to.
-    range.kind = kind.value_or(RangeKind::kNothing);
-    range.origin = range.kind == RangeKind::kOrigin32 ? section.sh_addr : 0;
-    if (range.kind == RangeKind::kSymbols && section.sh_link < sections_.size())
-      range.origin = address_of(sections_[section.sh_link]);
-    elf.ranges.push_back(range);
-  }
-
-  static bool continues(const AddressRange& a, const AddressRange& b) {
-    return a.kind == b.kind && a.kind != RangeKind::kOrigin32 && a.kind != RangeKind::kSymbols &&
-           a.kind != RangeKind::kEhFrame && a.address_shift == b.address_shift &&
-           b.offset - a.end() < 4096;
-  }
-
-  void finish_ranges(ElfFile& elf) {
-    std::sort(elf.ranges.begin(), elf.ranges.end(),
-              [](const AddressRange& a, const AddressRange& b) { return a.offset < b.offset; });
-    std::vector<AddressRange> kept;
-    for (const AddressRange& range : elf.ranges) {
-      if (!kept.empty() && range.offset < kept.back().end()) continue;  // overlaps: not believed
-      if (!kept.empty() && continues(kept.back(), range))
-        kept.back().bytes = range.end() - kept.back().offset;
-      else
-        kept.push_back(range);
-    }
-    elf.ranges = std::move(kept);
-  }
-
-  std::uint64_t offset_;
-  ByteSpan file_;
-  std::vector<Elf64_Shdr> sections_;
-  std::uint64_t unloaded_shift_ = 0;
-};
-
-std::vector<ElfFile> find_files(ByteSpan image) {
-  constexpr std::string_view kIdentity(
-      "\x7f"
-      "ELF\x02\x01\x01",
-      7);
+// In archives and unknown file systems files stand in one piece, wherever they begin.
+std::vector<ElfFile> find_anywhere(ByteSpan image) {
   const std::string_view text(reinterpret_cast<const char*>(image.data()), image.size());
   std::vector<ElfFile> files;
   std::size_t at = 0;
   while ((at = text.find(kIdentity, at)) != std::string_view::npos) {
-    std::optional<ElfFile> file = ElfReader(image, at).read();
-    if (file && !file->ranges.empty()) {
-      at = std::max<std::size_t>(at + 1, file->ranges.back().end());
-      files.push_back(std::move(*file));
+    const std::uint64_t left = image.size() - at;
+    std::optional<ElfFile> elf = read_elf(image, {left, {{at, 0, left}}});
+    if (elf && !elf->ranges.empty()) {
+      at += std::max<std::size_t>(1, static_cast<std::size_t>(elf->file.bytes));
+      files.push_back(std::move(*elf));
     } else {
       ++at;
     }
@@ -174,54 +46,166 @@ std::vector<ElfFile> find_files(ByteSpan image) {
   return files;
 }
 
-ByteSpan bytes_of(const ElfFile& file, ByteSpan image) {
-  return image.subspan(file.offset,
-                       std::min<std::uint64_t>(file.bytes, image.size() - file.offset));
+std::vector<ElfFile> find_files(ByteSpan image) {
+  if (auto stored = find_image_files(image)) {
+    std::vector<ElfFile> files = find_in_file_system(image, std::move(*stored));
+    if (!files.empty()) return files;
+  }
+  return find_anywhere(image);
 }
 
-// Which file of the base the target's one resembles most, by blocks that both have.
-class Pairing {
- public:
-  Pairing(ByteSpan base, const std::vector<ElfFile>& files)
-      : files_(files), seeds_(make_block_seeds(base)) {}
+// What tells contents apart. Holes count by the file's size alone: who confuses two files so loses
+// payload bytes, no more.
+struct Content {
+  std::uint64_t bytes = 0;
+  crypto::Digest256 digest{};
 
-  const ElfFile* later_version_of(const ElfFile& file, ByteSpan target) const {
-    const ByteSpan bytes = bytes_of(file, target);
-    const std::uint64_t step = std::max<std::uint64_t>(kVoteStepBytes, bytes.size() / kVotesMax);
-    std::map<const ElfFile*, std::size_t> votes;
-    Seed found[kSeedsMax];
-    for (std::uint64_t at = 0; at < bytes.size(); at += step) {
-      // Blocks of the base stand every 24 bytes: one of so many neighbours begins one.
-      for (std::uint64_t i = 0; i < 24 && at + i < bytes.size(); ++i) {
-        const std::size_t count = seeds_->find(bytes.subspan(at + i), file.offset + at + i, found);
-        if (count == 0) continue;
-        if (const ElfFile* of = file_at(found[0].base_offset)) ++votes[of];
-        break;
-      }
-    }
-    const ElfFile* best = nullptr;
-    for (const auto& [of, count] : votes)
-      if (of->machine == file.machine && (best == nullptr || count > votes[best])) best = of;
-    return best;
+  auto operator<=>(const Content&) const = default;
+};
+
+Content content_of(const ElfFile& elf, ByteSpan image) {
+  crypto::Hasher hasher(crypto::Hasher::With::kSha256);
+  for (const FileExtent& extent : elf.file.extents)
+    hasher.update(image.subspan(extent.image_offset, extent.bytes));
+  return {elf.file.bytes, hasher.finish().sha256};
+}
+
+// Which files of the base the target's one resembles, by blocks that both have.
+class Resemblance {
+ public:
+  Resemblance(ByteSpan base, const std::vector<ElfFile>& files) : seeds_(make_block_seeds(base)) {
+    for (std::size_t i = 0; i < files.size(); ++i)
+      for (const FileExtent& extent : files[i].file.extents)
+        places_.push_back({extent.image_offset, extent.bytes, i});
+    std::sort(places_.begin(), places_.end(),
+              [](const Place& a, const Place& b) { return a.offset < b.offset; });
+  }
+
+  // Bytes that each file of the base seems to have in common with `elf`.
+  std::map<std::size_t, std::uint64_t> common_bytes(const ElfFile& elf, ByteSpan target) const {
+    const std::uint64_t step = std::max<std::uint64_t>(kVoteStepBytes, elf.file.bytes / kVotesMax);
+    std::map<std::size_t, std::uint64_t> common;
+    for (const FileExtent& extent : elf.file.extents)
+      for (std::uint64_t at = 0; at < extent.bytes; at += step)
+        if (const auto file = vote(target, extent.image_offset + at, extent.bytes - at))
+          common[*file] += step;
+    return common;
   }
 
  private:
-  const ElfFile* file_at(std::uint64_t offset) const {
-    const auto after = std::upper_bound(
-        files_.begin(), files_.end(), offset,
-        [](std::uint64_t wanted, const ElfFile& of) { return wanted < of.offset; });
-    if (after == files_.begin()) return nullptr;
-    const ElfFile& file = *(after - 1);
-    return offset < file.offset + file.bytes ? &file : nullptr;
+  struct Place {
+    std::uint64_t offset;
+    std::uint64_t bytes;
+    std::size_t file;
+  };
+
+  // Blocks of the base stand every 24 bytes: one of so many neighbours begins one.
+  std::optional<std::size_t> vote(ByteSpan target, std::uint64_t offset, std::uint64_t left) const {
+    constexpr std::uint64_t kBlockBytes = 24;
+    Seed found[kSeedsMax];
+    for (std::uint64_t i = 0; i < std::min(kBlockBytes, left); ++i)
+      if (seeds_->find(target.subspan(offset + i, left - i), offset + i, found) != 0)
+        return file_at(found[0].base_offset);
+    return std::nullopt;
   }
 
-  const std::vector<ElfFile>& files_;
+  std::optional<std::size_t> file_at(std::uint64_t offset) const {
+    const auto after = std::upper_bound(
+        places_.begin(), places_.end(), offset,
+        [](std::uint64_t wanted, const Place& place) { return wanted < place.offset; });
+    if (after == places_.begin()) return std::nullopt;
+    const Place& place = *(after - 1);
+    if (offset - place.offset >= place.bytes) return std::nullopt;
+    return place.file;
+  }
+
+  std::vector<Place> places_;
   std::unique_ptr<Seeds> seeds_;
 };
 
-bool are_equal(ByteSpan a, ByteSpan b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin());
-}
+struct Pair {
+  std::size_t base = 0;
+  std::size_t target = 0;
+};
+
+// Says which file of the base each file of the target is a later version of: no two of the same as
+// long as both have another that they resemble.
+class Pairing {
+ public:
+  Pairing(ByteSpan base_image, ByteSpan target_image, const std::vector<ElfFile>& base,
+          const std::vector<ElfFile>& target)
+      : base_image_(base_image), target_image_(target_image), base_(base), target_(target) {}
+
+  std::vector<Pair> pairs() {
+    settle_equal_files();
+    std::vector<Candidate> candidates = find_candidates();
+    std::stable_sort(
+        candidates.begin(), candidates.end(),
+        [](const Candidate& a, const Candidate& b) { return a.likeness > b.likeness; });
+    // First everyone to the one that is most like it and still free; then whoever is left over.
+    for (const bool may_share : {false, true})
+      for (const Candidate& candidate : candidates) {
+        if (is_settled_[candidate.pair.target]) continue;
+        if (is_taken_[candidate.pair.base] && !may_share) continue;
+        is_settled_[candidate.pair.target] = is_taken_[candidate.pair.base] = true;
+        pairs_.push_back(candidate.pair);
+      }
+    std::sort(pairs_.begin(), pairs_.end(),
+              [](const Pair& a, const Pair& b) { return a.target < b.target; });
+    return std::move(pairs_);
+  }
+
+ private:
+  struct Candidate {
+    Pair pair;
+    std::uint64_t likeness;
+  };
+  static constexpr std::uint64_t kLikenessOfEquals = 1 << 16;
+  static constexpr std::uint64_t kLikenessMin = kLikenessOfEquals / 64;
+
+  // Nothing has moved in a file that both images have.
+  void settle_equal_files() {
+    is_settled_.assign(target_.size(), false);
+    is_taken_.assign(base_.size(), false);
+    std::set<std::uint64_t> sizes;
+    for (const ElfFile& elf : target_) sizes.insert(elf.file.bytes);
+    std::multimap<Content, std::size_t> known;
+    for (std::size_t i = 0; i < base_.size(); ++i)
+      if (sizes.contains(base_[i].file.bytes)) known.emplace(content_of(base_[i], base_image_), i);
+    sizes.clear();
+    for (const auto& [content, i] : known) sizes.insert(content.bytes);
+    for (std::size_t i = 0; i < target_.size(); ++i) {
+      if (!sizes.contains(target_[i].file.bytes)) continue;
+      const auto [from, to] = known.equal_range(content_of(target_[i], target_image_));
+      is_settled_[i] = from != to;
+      for (auto same = from; same != to; ++same) is_taken_[same->second] = true;
+    }
+  }
+
+  std::vector<Candidate> find_candidates() const {
+    std::vector<Candidate> candidates;
+    if (std::count(is_settled_.begin(), is_settled_.end(), false) == 0) return candidates;
+    const Resemblance resemblance(base_image_, base_);
+    for (std::size_t i = 0; i < target_.size(); ++i) {
+      if (is_settled_[i]) continue;
+      for (const auto& [of, common] : resemblance.common_bytes(target_[i], target_image_)) {
+        if (base_[of].machine != target_[i].machine) continue;
+        const std::uint64_t size = std::max(base_[of].file.bytes, target_[i].file.bytes);
+        const std::uint64_t likeness = common * kLikenessOfEquals / size;
+        if (likeness >= kLikenessMin) candidates.push_back({{of, i}, likeness});
+      }
+    }
+    return candidates;
+  }
+
+  ByteSpan base_image_;
+  ByteSpan target_image_;
+  const std::vector<ElfFile>& base_;
+  const std::vector<ElfFile>& target_;
+  std::vector<bool> is_settled_;  // of the target: is paired, or need not be
+  std::vector<bool> is_taken_;    // of the base
+  std::vector<Pair> pairs_;
+};
 
 bool fits(const AddressTable& table, const ElfFile& base, const ElfFile& target) {
   return table.modules.size() < kModulesMax &&
@@ -244,29 +228,41 @@ void add_ranges(const ElfFile& file, std::uint32_t module, std::vector<AddressRa
   }
 }
 
+// Files of a damaged image may claim the same bytes: the first one has them.
+void bring_in_order(std::vector<AddressRange>& ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const AddressRange& a, const AddressRange& b) { return a.offset < b.offset; });
+  std::uint64_t end = 0;
+  std::erase_if(ranges, [&end](const AddressRange& range) {
+    if (range.offset < end) return true;
+    end = range.end();
+    return false;
+  });
+}
+
 }  // namespace
 
 AddressTable find_addresses(ByteSpan base, ByteSpan target) {
   AddressTable table;
   const std::vector<ElfFile> base_files = find_files(base);
   if (base_files.empty()) return table;
-  const Pairing pairing(base, base_files);
-  std::map<const ElfFile*, std::uint32_t> modules;
-  for (const ElfFile& file : find_files(target)) {
-    const ElfFile* of = pairing.later_version_of(file, target);
-    if (of == nullptr || are_equal(bytes_of(*of, base), bytes_of(file, target))) continue;
-    if (!fits(table, *of, file)) break;
+  const std::vector<ElfFile> target_files = find_files(target);
+  std::map<std::size_t, std::uint32_t> modules;
+  for (const Pair& pair : Pairing(base, target, base_files, target_files).pairs()) {
+    const ElfFile& of = base_files[pair.base];
+    const ElfFile& file = target_files[pair.target];
+    if (!fits(table, of, file)) continue;
     const auto [known, is_new] =
-        modules.try_emplace(of, static_cast<std::uint32_t>(table.modules.size()));
+        modules.try_emplace(pair.base, static_cast<std::uint32_t>(table.modules.size()));
     if (is_new) {
-      table.modules.push_back(of->module);
-      add_ranges(*of, known->second, table.base);
+      table.modules.push_back(of.module);
+      add_ranges(of, known->second, table.base);
     }
     widen(table.modules[known->second], file.module);
     add_ranges(file, known->second, table.target);
   }
-  std::sort(table.base.begin(), table.base.end(),
-            [](const AddressRange& a, const AddressRange& b) { return a.offset < b.offset; });
+  bring_in_order(table.base);
+  bring_in_order(table.target);
   return table;
 }
 
