@@ -12,7 +12,6 @@ struct Applier::State {
   PayloadHead head;
   const ReadAt* base;
   std::unique_ptr<ChunkDecoder> decoder;
-  Bytes out;  // one chunk's target bytes; its room for the largest is taken once
 };
 
 Applier::Applier(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -29,9 +28,8 @@ Result<Applier> Applier::open(PayloadHead head, const ReadAt* base) {
   if (base != nullptr && base->size() != head.base()->bytes)
     return fail(ErrorCode::kWrongBase, "the base has {} bytes, the payload was made for one of {}",
                 base->size(), head.base()->bytes);
-  auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr, {}});
+  auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr});
   state->decoder = make_chunk_decoder(state->head.coder(), state->head.addresses());
-  state->out.reserve(state->head.largest_chunk_target_bytes());
   return Applier(std::move(state));
 }
 
@@ -51,14 +49,15 @@ Result<void> Applier::apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, Fil
   if (target.size() < chunk.target_offset)
     return fail(ErrorCode::kInvalidArgument, "chunk {} comes before the one that it follows",
                 index);
-  state_->out.resize(chunk.target_bytes);
+  // Taken for the chunk and given back with it: the next one may be minutes away.
+  Bytes out(chunk.target_bytes);
   const Result<void> decoded =
-      state_->decoder->decode(chunk_bytes, state_->base, target, chunk.target_offset, state_->out);
+      state_->decoder->decode(chunk_bytes, state_->base, target, chunk.target_offset, out);
   if (!decoded) return fail(decoded.error().with_context(fmt::format("chunk {}", index)));
-  if (crypto::blake2b_256(state_->out) != chunk.target_digest)
+  if (crypto::blake2b_256(out) != chunk.target_digest)
     return fail(ErrorCode::kWrongChunk,
                 "chunk {} did not make the target bytes that its digest names", index);
-  return target.write_at(chunk.target_offset, state_->out);
+  return target.write_at(chunk.target_offset, out);
 }
 
 Result<void> check_base(const PayloadHead& head, const ReadAt& base) {

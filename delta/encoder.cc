@@ -160,7 +160,7 @@ class ChunkWriter {
               PayloadHeadBuilder& builder, File& output, EncodeReport& report)
       : target_(target),
         ahead_max_(ahead_max),
-        step_(options.chunk_target_bytes),
+        step_(*options.chunk_target_bytes),
         builder_(builder),
         output_(output),
         report_(report) {}
@@ -223,13 +223,13 @@ class ChunkWriter {
 };
 
 std::size_t chunk_count(std::size_t target_bytes, const EncodeOptions& options) {
-  return (target_bytes + options.chunk_target_bytes - 1) / options.chunk_target_bytes;
+  return (target_bytes + *options.chunk_target_bytes - 1) / *options.chunk_target_bytes;
 }
 
 // Chunks do not depend on each other: every thread takes the next one.
 Result<void> make_chunks(const Material& material, unsigned threads, const EncodeOptions& options,
                          ChunkWriter& writer) {
-  const std::size_t step = options.chunk_target_bytes;
+  const std::size_t step = *options.chunk_target_bytes;
   const std::size_t size = material.target.size();
   const std::size_t count = chunk_count(size, options);
   std::atomic<std::size_t> next{0};
@@ -308,13 +308,13 @@ Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport:
 
 Result<void> check_options(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
                            const File& output) {
-  if (options.chunk_target_bytes < kChunkTargetBytesMin ||
-      options.chunk_target_bytes > kChunkTargetBytesMax)
+  if (*options.chunk_target_bytes < kChunkTargetBytesMin ||
+      *options.chunk_target_bytes > kChunkTargetBytesMax)
     return fail(ErrorCode::kInvalidArgument, "chunks of {} bytes: from {} to {} are possible",
-                options.chunk_target_bytes, kChunkTargetBytesMin, kChunkTargetBytesMax);
+                *options.chunk_target_bytes, kChunkTargetBytesMin, kChunkTargetBytesMax);
   if (target.size() > kImageBytesMax || (base != nullptr && base->size() > kImageBytesMax))
     return fail(ErrorCode::kTooLarge, "an image of more than {} bytes", kImageBytesMax);
-  if (target.size() / options.chunk_target_bytes >= kPayloadChunksMax)
+  if (target.size() / *options.chunk_target_bytes >= kPayloadChunksMax)
     return fail(ErrorCode::kTooLarge, "more than {} chunks: choose larger ones", kPayloadChunksMax);
   if (output.size() != 0)
     return fail(ErrorCode::kInvalidArgument, "the output is not empty: it has {} bytes",
@@ -324,8 +324,11 @@ Result<void> check_options(const ReadAt* base, const ReadAt& target, const Encod
 
 }  // namespace
 
-Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
+Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& wishes,
                             File& output) {
+  EncodeOptions options = wishes;
+  if (!options.chunk_target_bytes)
+    options.chunk_target_bytes = base != nullptr ? kChunkTargetBytesMax : kChunkTargetBytesMax / 2;
   TRY_VOID(check_options(base, target, options, output));
   EncodeReport report;
   report.base_bytes = base != nullptr ? base->size() : 0;
@@ -337,7 +340,7 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   report.target_sha256 = crypto::sha256(material.target);
   report.chunk_count = static_cast<std::uint32_t>(chunk_count(material.target.size(), options));
 
-  PayloadHeadBuilder builder(material.coder, options.chunk_target_bytes, report.chunk_count,
+  PayloadHeadBuilder builder(material.coder, *options.chunk_target_bytes, report.chunk_count,
                              material.addresses);
   builder.set_target(material.target.size(), report.target_sha256);
   if (base != nullptr) builder.set_base({material.base.size(), crypto::sha256(material.base)});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <stop_token>
 
 #include "base/disk.h"
@@ -17,9 +18,10 @@ enum class Effort {
 
 struct EncodeOptions {
   Effort effort = Effort::kSmallest;
-  // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. Fewer cost payload bytes, more cost the
-  // car memory.
-  std::uint32_t chunk_target_bytes = kChunkTargetBytesMax;
+  // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. With a base, fewer cost payload bytes;
+  // more cost the car memory. Not said: kChunkTargetBytesMax with a base, half of it for a full
+  // image, which its history makes as small.
+  std::optional<std::uint32_t> chunk_target_bytes{};
   // Threads that code chunks; 0: as many as there are cores, up to 8. Fewer where the memory does
   // not allow so many. The payload is the same, byte for byte, however many there are.
   unsigned threads = 0;

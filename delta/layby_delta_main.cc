@@ -33,7 +33,7 @@ struct Arguments {
   bool full = false;
   bool fast = false;
   bool json = false;
-  std::uint32_t chunk_bytes = kChunkTargetBytesMax;
+  std::optional<std::uint32_t> chunk_bytes{};
   std::uint64_t memory_bytes = EncodeOptions{}.memory_bytes_max;
   unsigned threads = 0;
   std::string base;
@@ -257,7 +257,7 @@ int run(int argc, char** argv) {
   diff_command->add_flag("--fast", arguments.fast, "Larger and made sooner");
   diff_command
       ->add_option("--chunk-bytes", arguments.chunk_bytes,
-                   "Target bytes of a chunk, 1024 to 4194304")
+                   "Target bytes of a chunk, 1024 to 4194304; else 4 MiB, a full image 2 MiB")
       ->check(CLI::NonNegativeNumber);  // CLI11 reads -1 as the largest number
   diff_command
       ->add_option("--memory-bytes", arguments.memory_bytes,

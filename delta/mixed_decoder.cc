@@ -10,10 +10,9 @@ class MixedDecoder final : public ChunkDecoder {
 
   Result<void> decode(ByteSpan chunk_bytes, const ReadAt* base, const ReadAt& target,
                       std::uint64_t target_offset, MutableByteSpan out) override {
-    state_.reset();  // before the next one is there: a car has little memory
-    state_ = std::make_unique<MixedState>();
+    const auto state = std::make_unique<MixedState>();  // for the chunk: a car has little memory
     BitReader bits(chunk_bytes);
-    MixedChunk<BitReader> reader(*state_, addresses_, bits, base, target, target_offset, out);
+    MixedChunk<BitReader> reader(*state, addresses_, bits, base, target, target_offset, out);
     TRY_VOID(reader.run({}));
     if (!bits.has_read_all())
       return fail(ErrorCode::kBadPayload, "the chunk says more bytes than it has");
@@ -22,7 +21,6 @@ class MixedDecoder final : public ChunkDecoder {
 
  private:
   const AddressTable& addresses_;
-  std::unique_ptr<MixedState> state_;
 };
 
 }  // namespace

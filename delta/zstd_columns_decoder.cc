@@ -141,9 +141,10 @@ class ZstdColumnsDecoder final : public ChunkDecoder {
   Result<void> decode(ByteSpan chunk_bytes, const ReadAt* base, const ReadAt& target,
                       std::uint64_t target_offset, MutableByteSpan out) override {
     const Layout layout = TRY(parse_layout(chunk_bytes, target_offset, out.size()));
+    Bytes small;  // the columns but the new data, unpacked
     std::array<ByteSpan, kColumns> columns;
     TRY_VOID(unpack_new_data(layout, target, target_offset, out));
-    TRY_VOID(unpack_small(layout, columns));
+    TRY_VOID(unpack_small(layout, small, columns));
     const auto column = [&](Column which) { return columns[static_cast<std::size_t>(which)]; };
     Differences differences(column(Column::kGaps), column(Column::kDifferences), layout.width);
     TRY_VOID(differences.start());
@@ -180,27 +181,18 @@ class ZstdColumnsDecoder final : public ChunkDecoder {
   }
 
  private:
-  // The history, and after it the small columns, lie in the same memory: a car has little. It grows
-  // without its old contents, to no more than is asked for.
-  MutableByteSpan scratch(std::size_t bytes) {
-    if (scratch_.size() < bytes) {
-      scratch_ = Bytes();
-      scratch_.resize(bytes);
-    }
-    return MutableByteSpan(scratch_).first(bytes);
-  }
-
-  Result<void> unpack_small(const Layout& layout, std::array<ByteSpan, kColumns>& columns) {
+  Result<void> unpack_small(const Layout& layout, Bytes& memory,
+                            std::array<ByteSpan, kColumns>& columns) {
     std::size_t bytes = 0;
     for (const ColumnRange& range : layout.columns)
       if (&range != &layout[Column::kNewData] && !range.stored) bytes += range.raw_bytes;
-    const MutableByteSpan memory = scratch(bytes);
+    memory.resize(bytes);
     std::size_t at = 0;
     for (std::size_t i = 0; i < kColumns; ++i) {
       const ColumnRange& range = layout.columns[i];
       columns[i] = range.coded;
       if (range.stored || &range == &layout[Column::kNewData]) continue;
-      const MutableByteSpan raw = memory.subspan(at, range.raw_bytes);
+      const MutableByteSpan raw = MutableByteSpan(memory).subspan(at, range.raw_bytes);
       TRY_VOID(unpacker_.unpack(range.coded, {}, raw));
       columns[i] = raw;
       at += range.raw_bytes;
@@ -216,7 +208,8 @@ class ZstdColumnsDecoder final : public ChunkDecoder {
       std::copy(range.coded.begin(), range.coded.end(), end.begin());
       return {};
     }
-    const MutableByteSpan history = scratch(static_cast<std::size_t>(layout.history_bytes));
+    // Gone before the small columns are unpacked: a car has little memory.
+    Bytes history(static_cast<std::size_t>(layout.history_bytes));
     TRY_VOID(target.read_at(target_offset - layout.history_bytes, history));
     return unpacker_.unpack(range.coded, history, end);
   }
@@ -232,7 +225,6 @@ class ZstdColumnsDecoder final : public ChunkDecoder {
   }
 
   ZstdUnpacker unpacker_;
-  Bytes scratch_;
 };
 
 }  // namespace

@@ -13,6 +13,11 @@ namespace {
 
 // Fewer new bytes than this do not pay for looking at the history.
 constexpr std::size_t kHistoryWorthBytes = 64 * kKiB;
+// What is made asks less of a car than the format allows: the chunk, what comes out of it and the
+// history together. More history than this makes nothing smaller, only slower.
+constexpr std::size_t kHistoryBytesMade = 3 * kMiB;
+constexpr std::size_t kDecodingBytesMade = 8 * kMiB;
+static_assert(kHistoryBytesMade <= kHistoryBytesMax);
 
 using Columns = std::array<Bytes, kColumns>;
 
@@ -166,16 +171,24 @@ class ChunkWriter {
   void pack_new_data() {
     const Bytes& data = column(raw_, Column::kNewData);
     Bytes& packed = column(packed_, Column::kNewData);
-    const std::size_t history_bytes = std::min<std::size_t>(kHistoryBytesMax, source_.begin);
+    std::size_t history_bytes = std::min<std::size_t>(kHistoryBytesMade, source_.begin);
     const bool all_new = copies_.empty();
     if (!all_new || history_bytes == 0) packed = pack(data, {}, level_);
     if (data.size() < kHistoryWorthBytes || history_bytes == 0) return;
-    const ByteSpan history = source_.target.subspan(source_.begin - history_bytes, history_bytes);
-    Bytes with_history = pack(data, history, level_);
+    Bytes with_history = pack(data, history(history_bytes), level_);
+    const std::size_t held = source_.end - source_.begin + with_history.size();
+    if (held + history_bytes > kDecodingBytesMade) {
+      history_bytes = kDecodingBytesMade - std::min<std::size_t>(kDecodingBytesMade, held);
+      with_history = pack(data, history(history_bytes), level_);
+    }
     if (with_history.empty()) return;
     if (!all_new && with_history.size() >= coded_bytes(data, packed)) return;
     packed = std::move(with_history);
     history_bytes_ = history_bytes;
+  }
+
+  ByteSpan history(std::size_t bytes) const {
+    return source_.target.subspan(source_.begin - bytes, bytes);
   }
 
   const ChunkSource& source_;
