@@ -17,9 +17,13 @@
 namespace layby::agent {
 namespace {
 
-// Facts go stale without a change: they are looked at again at least this often.
-constexpr std::int64_t kWaitMsMax = 60'000;
-constexpr std::int64_t kWaitMsMaxWithOrders = 5'000;
+// What has no due time of its own is looked at again this often: above all the wall clock, which
+// may be set.
+constexpr std::int64_t kWaitMsMax = 600'000;
+// Facts go stale without a change of theirs. Where something waits for the car they are looked at
+// again soon, as long as there is one that is not stale yet.
+constexpr std::int64_t kWaitMsMaxForCar = 5'000;
+constexpr std::int64_t kFactsStaleMs = 70'000;  // the slowest age limit, and a bit
 constexpr std::int64_t kWaitMsMaxWithoutDescriptor = 500;
 constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
 // So long after a start the server waits for the car's first word: it may be roaming, or private.
@@ -60,7 +64,9 @@ struct Agent::State {
         work(clock, layout, journal, time, vehicle, licences, downloads, installer, options.network,
              budget),
         map_wish(transport, clock, journal, options.maps),
-        renewal(disk_in, transport, layout, identity) {}
+        renewal(disk_in, transport, layout, identity) {
+    downloads.before_unpacking(options.before_unpacking);
+  }
 
   const Clock& clock;
   Vehicle& vehicle;
@@ -87,6 +93,7 @@ struct Agent::State {
   std::uint32_t report_failures = 0;
   std::vector<std::string> shown;
   bool shown_once = false;
+  UnixSeconds term_ends = 0;  // of a function, the first to come, in trusted time; 0: none
 
   const std::int64_t started_ms = clock.monotonic_ms();
   bool has_spoken = false;  // the car, since the start
@@ -118,6 +125,8 @@ struct Agent::State {
   Result<Work::Did> send_report();
   Result<void> poll();
   void show(const Facts& facts);
+  void note_terms(const std::map<manifest::FunctionId, LicenceVerdict>& verdicts);
+  bool waits_for_car() const;
   Next wait(Work::Did did) const;
 };
 
@@ -295,12 +304,20 @@ Result<Work::Did> Agent::State::ask_for_maps() {
 
 // ---- the head unit ------------------------------------------------------------------------------
 
+void Agent::State::note_terms(const std::map<manifest::FunctionId, LicenceVerdict>& verdicts) {
+  term_ends = 0;
+  for (const auto& [id, verdict] : verdicts)
+    for (const auto& end : {verdict.until, verdict.ends})
+      if (end && *end > time.now() && (term_ends == 0 || *end < term_ends)) term_ends = *end;
+}
+
 void Agent::State::show(const Facts& facts) {
   Language language = options.language;
   const auto said = facts.signals().find(std::string(vss::kLanguage));
   if (said != facts.signals().end())
     language = language_from(said->second.value).value_or(language);
   const auto verdicts = licences.judge_all(journal.record(), time.now());
+  note_terms(verdicts);
   auto lines = head_unit_lines({journal.record(), facts, verdicts, clock.now() * 1000, time.now()},
                                language);
   if (shown_once && lines == shown) return;
@@ -311,13 +328,25 @@ void Agent::State::show(const Facts& facts) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
+bool Agent::State::waits_for_car() const {
+  const auto waits = [](const OrderRecord& order) {
+    return order.state == agent::State::kDownloaded || order.state == agent::State::kWaiting ||
+           is_past_no_return(order.state);
+  };
+  return std::ranges::any_of(journal.record().orders, waits);
+}
+
 Agent::Next Agent::State::wait(Work::Did did) const {
   if (did == Work::Did::kSomething) return {};
   const Record& record = journal.record();
-  const bool orders_open =
-      std::any_of(record.orders.begin(), record.orders.end(),
-                  [](const OrderRecord& order) { return !is_final(order.state); });
-  std::int64_t wait_ms = orders_open ? kWaitMsMaxWithOrders : kWaitMsMax;
+  std::int64_t wait_ms = kWaitMsMax;
+  const auto& signals = vehicle.facts().signals();
+  const bool goes_stale = std::ranges::any_of(signals, [&](const auto& named) {
+    return named.second.at_ms + kFactsStaleMs > clock.now() * 1000;
+  });
+  if (waits_for_car() && goes_stale) wait_ms = kWaitMsMaxForCar;
+  if (term_ends != 0)
+    wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, (term_ends - time.now()) * 1000));
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
   if (!may_talk_yet())
     wait_ms = std::min(wait_ms, started_ms + kSilenceAfterStartMs - clock.monotonic_ms());

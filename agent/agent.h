@@ -36,6 +36,9 @@ struct AgentOptions {
   MapPolicy maps{};                        // whether the car asks for maps by itself (P3.2)
   // Asked between two chunks of a download: true makes `step` return soon. May be empty.
   std::function<bool()> interrupted{};
+  // Called before a chunk of a payload is unpacked, which takes some MiB for a moment: a host that
+  // is short of memory may give back what it can spare. May be empty.
+  std::function<void()> before_unpacking{};
 };
 
 class Agent {

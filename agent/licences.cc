@@ -56,9 +56,20 @@ Result<void> Licences::store(const manifest::FunctionId& id, ByteSpan sealed) {
   return replace_file(disk_, layout_.licence(id), sealed);
 }
 
+Result<manifest::VerifiedLicence> Licences::open_kept(Bytes sealed, const manifest::FunctionId& id,
+                                                      const FunctionRecord& known) const {
+  const auto before = known_.find(id);
+  if (before != known_.end() && before->second.sealed == sealed &&
+      before->second.licence_key == known.licence_key && before->second.newest == known.newest)
+    return before->second.licence;
+  auto licence = TRY(open(sealed, id, known.licence_key, &known));
+  known_.insert_or_assign(id, Known{std::move(sealed), known.licence_key, known.newest, licence});
+  return licence;
+}
+
 LicenceVerdict Licences::judge(const manifest::FunctionId& id, const Record& record,
                                UnixSeconds now) const {
-  const auto sealed = read_file(disk_, layout_.licence(id), kLicenceBytesMax);
+  auto sealed = read_file(disk_, layout_.licence(id), kLicenceBytesMax);
   if (!sealed) return refused(sealed.error().message());
   const auto known = record.functions.find(id);
   if (known == record.functions.end()) {
@@ -66,7 +77,7 @@ LicenceVerdict Licences::judge(const manifest::FunctionId& id, const Record& rec
       return refused("the licence is sealed to another car");
     return refused("no order of this car installed the function");
   }
-  const auto licence = open(*sealed, id, known->second.licence_key, &known->second);
+  const auto licence = open_kept(std::move(*sealed), id, known->second);
   if (!licence) return refused(licence.error().message());
   LicenceVerdict verdict;
   verdict.counter = (*licence)->counter;

@@ -2,6 +2,7 @@
 // used (P1.3, P1.9). Another car's licence does nothing here, and `judge` says why.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -64,10 +65,22 @@ class Licences {
                                                            UnixSeconds now) const;
 
  private:
+  // A kept licence as it was opened last. The car asks for its verdict with each message of the
+  // vehicle; the same bytes under the same key and mark are not opened and verified again.
+  struct Known {
+    Bytes sealed;
+    std::string licence_key;
+    manifest::LicenceMark newest;
+    manifest::VerifiedLicence licence;
+  };
+  Result<manifest::VerifiedLicence> open_kept(Bytes sealed, const manifest::FunctionId& id,
+                                              const FunctionRecord& known) const;
+
   Disk& disk_;
   const Layout& layout_;
   const CarIdentity& identity_;
   const crypto::SealSecretKey& seal_key_;
+  mutable std::map<manifest::FunctionId, Known> known_;  // only a cache
 };
 
 }  // namespace layby::agent

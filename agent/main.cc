@@ -16,6 +16,7 @@
 #include "agent/offline_install.h"
 #include "agent/pairing.h"
 #include "agent/provision.h"
+#include "agent/resident.h"
 #include "agent/socket_vehicle.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
@@ -111,6 +112,8 @@ int run_provision(const Options& options) {
 
 constexpr std::uint64_t kTokenBytesMax = 1024;
 constexpr std::size_t kCommandLineBytesMax = 4096;  // as the kernel has it
+// Of the program and its libraries, between two steps: about what a download runs through.
+constexpr std::uint64_t kCodeBytesMax = 4 * kMiB;
 
 int run_pair(const Options& options) {
   RealDisk disk;
@@ -224,6 +227,7 @@ int loop(Agent& agent, const Vehicle& vehicle, const Options& options) {
     const auto next = agent.step();
     if (!next) return report(next.error());
     progress.look(agent.record());
+    give_back_code(kCodeBytesMax);
     if (options.until_idle && next->idle) return kDone;
     wait_for(vehicle, next->wait_ms);
   }
@@ -336,7 +340,8 @@ int run_daemon(const Options& options) {
                             .language = *language,
                             .network = *network,
                             .maps = *maps,
-                            .interrupted = [] { return stop_wanted != 0; }});
+                            .interrupted = [] { return stop_wanted != 0; },
+                            .before_unpacking = [] { give_back_code(0); }});
   if (!agent) return report(agent.error(), exit_of(agent.error()));
   if (const auto& error = (*agent)->record().boot_error)
     report(Error(*error).with_context("software is not updated"));
@@ -517,6 +522,8 @@ int main(int argc, char** argv) {
   }
 
   // 2. The process: what the car is given as paths must not depend on where we stand.
+  return_freed_memory();
+  give_back_code(kCodeBytesMax);  // what only the loader has needed
   crypto::initialize();
   std::error_code failed;
   options.state = std::filesystem::absolute(options.state, failed).lexically_normal().string();

@@ -227,6 +227,10 @@ Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu
   return sign_envelope(report_json(report), ecu);
 }
 
+Result<crypto::Digest256> ecu_report_digest(const EcuReport& report) {
+  return crypto::sha256(as_bytes(TRY(to_canonical(report_json(report)))));
+}
+
 Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
                                     const std::map<EcuSerial, Bytes>& reports,
                                     const crypto::Signer& primary_key) {

@@ -92,6 +92,8 @@ struct EcuReport {
 // Signed reports. In texts, what is not printable ASCII becomes '?', and what is too long is cut.
 // kBadCanonicalJson for numbers above 2^53-1.
 Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu);
+// What make_ecu_report would sign, as a digest: the same for the same picture.
+Result<crypto::Digest256> ecu_report_digest(const EcuReport& report);
 // `reports` are what make_ecu_report gave, by serial. kTooLarge above kVehicleManifestBytesMax.
 Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
                                     const std::map<EcuSerial, Bytes>& reports,

@@ -1,0 +1,96 @@
+// How often the agent asks to be called while there is nothing to do, and what it holds of memory.
+#include <catch2/catch.hpp>
+
+#include "agent/resident.h"
+#include "tests/agent/world.h"
+
+using namespace layby;
+using namespace layby::agent;
+using namespace layby::tests;
+
+namespace {
+
+// Calls that the agent asks for in so many hours in which the car says nothing.
+int calls_in_hours(World& world, int hours) {
+  world.vehicle.frozen = true;
+  world.run(300);  // what is under way ends, and what the car said grows old
+  const std::int64_t end_ms = world.clock.monotonic_ms() + hours * 3'600'000;
+  int calls = 0;
+  while (world.clock.monotonic_ms() < end_ms) {
+    const auto next = world.agent->step();
+    REQUIRE(next.has_value());
+    world.clock.advance_ms(next->wait_ms);
+    ++calls;
+  }
+  return calls;
+}
+
+// Every ten minutes, and for each poll (900 s) a handful.
+constexpr int kCallsAnHourMax = 6 + 4 * 5 + 4;
+
+std::uint64_t resident_file_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  REQUIRE(file != nullptr);
+  unsigned long size = 0, resident = 0, shared = 0;
+  const int read = std::fscanf(file, "%lu %lu %lu", &size, &resident, &shared);
+  std::fclose(file);
+  REQUIRE(read == 3);
+  return shared * 4096;
+}
+
+}  // namespace
+
+TEST_CASE("a car that says nothing and has nothing ordered sleeps from poll to poll") {
+  World world;
+  world.run(60);
+  CHECK(calls_in_hours(world, 24) <= 24 * kCallsAnHourMax);
+}
+
+TEST_CASE("an order that waits for Wi-Fi asks for nothing meanwhile (P2.3)") {
+  World world;
+  world.vehicle.signals[std::string(vss::kBearer)] = "sim";
+  world.publish_maps();
+  const auto id = world.server.order({"maps/DE/2.tar"});
+  world.run(60);
+  REQUIRE(world.order(id)->waiting_for == std::vector<std::string>{"wifi"});
+  CHECK(calls_in_hours(world, 20) <= 20 * kCallsAnHourMax);
+  CHECK(world.state(id) == State::kOffered);
+}
+
+TEST_CASE("a downloaded order whose car says nothing any more asks for nothing") {
+  World world;
+  world.vehicle.drive();
+  const auto id = order_maps(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  CHECK(calls_in_hours(world, 24) <= 24 * kCallsAnHourMax);
+}
+
+TEST_CASE("the end of a term is no later for a long sleep (P1.9)") {
+  World world;
+  world.server.licence_until = kStart + 7 * 3600 + 123;
+  const auto id = order_function(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 600));
+  world.server.offline = true;
+  std::optional<UnixSeconds> off_at;
+  world.vehicle.at_command = [&](const std::string& what) {
+    if (what.starts_with("deactivate") && !off_at) off_at = world.agent->trusted_now();
+  };
+  world.run(8 * 3600, [&] { return off_at.has_value(); });
+  REQUIRE(off_at);
+  CHECK(*off_at >= kStart + 7 * 3600 + 123);
+  CHECK(*off_at <= kStart + 7 * 3600 + 125);
+}
+
+TEST_CASE("code that is given back comes back when it is needed") {
+  World world;
+  world.run(60);
+  const std::uint64_t before = resident_file_bytes();
+  give_back_code(1ull << 40);
+  CHECK(resident_file_bytes() >= before / 2);  // below the bound nothing is given back
+  give_back_code(0);
+  CHECK(resident_file_bytes() < before);
+  const auto id = order_maps(world);
+  CHECK(world.run_until_state(id, State::kDownloaded, 3600));
+}
