@@ -62,6 +62,7 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
   const std::size_t bytes = size * count;
   HttpResponse& response = exchange.response;
   response.bytes_received += bytes;
+  if (exchange.request.body_bytes != nullptr) *exchange.request.body_bytes += bytes;
   if (response.bytes_received > exchange.request.bytes_max) {
     exchange.failure = Error(ErrorCode::kEndlessData,
                              fmt::format("{}: more than the {} bytes that were allowed",

@@ -41,12 +41,12 @@ bool is_final(int status) {
   return status >= 400 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
-// What an exchange has cost of the `asked` bytes: also an answer that nobody can use came over the
-// air.
-std::uint64_t cost_of(const Result<HttpResponse>& response, std::uint64_t taken,
+// What an exchange has cost of the `asked` bytes: also an answer that nobody can use, or that broke
+// off, came over the air.
+std::uint64_t cost_of(const Result<HttpResponse>& response, std::uint64_t body_bytes,
                       std::uint64_t asked) {
   if (!response && response.error().code() == ErrorCode::kEndlessData) return asked;
-  return response ? std::max(taken, std::min(asked, response->bytes_received)) : taken;
+  return std::min(asked, body_bytes);
 }
 
 bool is_damage(const Result<HttpResponse>& response) {
@@ -66,6 +66,7 @@ std::string payload_path(const manifest::Payload& payload) {
 struct Downloads::Open {
   manifest::OrderId order;
   std::size_t index;
+  crypto::Digest256 payload;
   std::unique_ptr<ReadAt> base;
   std::unique_ptr<File> target;
   std::optional<delta::Applier> applier;
@@ -75,6 +76,7 @@ struct Downloads::Open {
 struct Downloads::Begun {
   manifest::OrderId order;
   std::size_t index;
+  crypto::Digest256 payload;
   std::uint32_t chunk;
   Bytes bytes;
 };
@@ -189,18 +191,21 @@ DownloadOutcome Downloads::step(OrderRecord& order, Meter meter) {
 // owner's cost. A chunk at a time, with the mark of the one before: a power cut costs one.
 Result<void> Downloads::count_chunk(OrderRecord& order, Run& run) {
   const std::uint64_t bytes = open_->applier->head().chunk(run.next).payload_bytes;
+  TRY_VOID(count(order, bytes, run.meter));
   run.counted += bytes;
-  return count(order, bytes, run.meter);
+  return {};
 }
 
 Result<void> Downloads::count(OrderRecord& order, std::uint64_t bytes, Meter meter) {
-  order.bytes_received += bytes;
+  if (!is_from_package()) order.bytes_received += bytes;
   if (meter == Meter::kCounted) budget_.count(journal_.record(), bytes);
-  return journal_.save();
+  const auto saved = journal_.save();
+  if (!saved) give_back(order, bytes, meter);  // nothing is asked for on a count that may be lost
+  return saved;
 }
 
 void Downloads::give_back(OrderRecord& order, std::uint64_t bytes, Meter meter) {
-  order.bytes_received -= bytes;
+  if (!is_from_package()) order.bytes_received -= bytes;
   if (meter == Meter::kCounted) DataBudget::give_back(journal_.record(), bytes);
 }
 
@@ -211,7 +216,7 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
   if (payload.head_length > kPayloadHeadBytesMax || payload.head_length == 0)
     return {.kind = Kind::kRefuse,
             .error = Error(ErrorCode::kTooLarge, what + ": its head has an impossible length")};
-  if (order.bytes_received + payload.head_length > order.bytes_budget)
+  if (!is_from_package() && order.bytes_received + payload.head_length > order.bytes_budget)
     return {.kind = Kind::kGiveUp,
             .error = Error(ErrorCode::kByteBudgetSpent,
                            fmt::format("{}: {} bytes were received for this order, no more than "
@@ -220,18 +225,17 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
   if (const auto counted = count(order, payload.head_length, meter); !counted)
     return later(order, counted.error());
   Bytes head;
+  std::uint64_t body_bytes = 0;
   const auto response = transport_.exchange({.path = payload_path(payload),
                                              .range = ByteRange{0, payload.head_length},
                                              .bytes_max = payload.head_length,
-                                             .deadline_ms = kHeadDeadlineMs},
+                                             .deadline_ms = kHeadDeadlineMs,
+                                             .body_bytes = &body_bytes},
                                             [&](ByteSpan bytes) -> Result<void> {
                                               head.insert(head.end(), bytes.begin(), bytes.end());
                                               return {};
                                             });
-  give_back(order,
-            payload.head_length -
-                std::min(payload.head_length, cost_of(response, head.size(), payload.head_length)),
-            meter);
+  give_back(order, payload.head_length - cost_of(response, body_bytes, payload.head_length), meter);
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) return outcome;
   if (crypto::sha256(head) != payload.head_sha256)
@@ -259,15 +263,18 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
 }
 
 Result<void> Downloads::open_image(OrderRecord& order, std::size_t index) {
-  if (open_ && open_->order == order.id && open_->index == index) return {};
-  open_.reset();
   ImageProgress& image = order.images[index];
   const manifest::Payload& payload = *image.payload();
+  if (open_ && open_->order == order.id && open_->index == index &&
+      open_->payload == payload.sha256)
+    return {};
+  open_.reset();
   const Bytes head = TRY(read_file(disk_, layout_.head(order, index), kPayloadHeadBytesMax));
   if (crypto::sha256(head) != payload.head_sha256)
     return fail(ErrorCode::kCorrupt, "{} does not have its digest any more",
                 layout_.head(order, index));
-  auto open = std::make_unique<Open>(Open{order.id, index, nullptr, nullptr, std::nullopt});
+  auto open =
+      std::make_unique<Open>(Open{order.id, index, payload.sha256, nullptr, nullptr, std::nullopt});
   if (payload.base) {
     const auto slot = journal_.record().slots.find(image.slot);
     if (slot == journal_.record().slots.end())
@@ -341,28 +348,32 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
   while (run.end < image.chunk_count &&
          (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))
     run_bytes += head.chunk(run.end++).payload_bytes;
-  if (order.bytes_received + run_bytes - have > order.bytes_budget)
+  if (!is_from_package() && order.bytes_received + run_bytes - have > order.bytes_budget)
     return {.kind = Kind::kGiveUp,
             .error = Error(ErrorCode::kByteBudgetSpent,
                            fmt::format("{}: {} bytes were received for this order, no more than "
                                        "{} are allowed",
                                        run.what, order.bytes_received, order.bytes_budget))};
-  if (const auto counted = count_chunk(order, run); !counted) return later(order, counted.error());
+  if (const auto counted = count_chunk(order, run); !counted) {
+    keep_begun(order, index, run);
+    return later(order, counted.error());
+  }
 
   const std::int64_t started_ms = clock_.monotonic_ms();
-  std::uint64_t received = 0;
+  std::uint64_t received = 0, body_bytes = 0;
   const auto response = transport_.exchange(
       {.path = payload_path(payload),
        .range = ByteRange{head.chunk(run.next).payload_offset + have, run_bytes - have},
        .bytes_max = run_bytes - have,
        .deadline_ms = kRunDeadlineMs,
        .bytes_per_second_min = kPayloadBytesPerSecondMin,
-       .rate_window_seconds = 60},
+       .rate_window_seconds = 60,
+       .body_bytes = &body_bytes},
       [&](ByteSpan bytes) {
         received += bytes.size();
         return take_bytes(order, run, bytes);
       });
-  const std::uint64_t cost = cost_of(response, received, run_bytes - have);
+  const std::uint64_t cost = cost_of(response, body_bytes, run_bytes - have);
   give_back(order, run.counted - std::min(run.counted, cost), meter);
   const std::uint64_t elapsed_ms =
       static_cast<std::uint64_t>(std::max<std::int64_t>(1, clock_.monotonic_ms() - started_ms));
@@ -386,7 +397,7 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
   if (outcome.kind != Kind::kMore) open_.reset();
   // After damage nothing of it is believed; what a network or the host broke off goes on.
   if (is_broken_off && outcome.kind != Kind::kGiveUp && !is_damage(response))
-    begun_ = std::make_unique<Begun>(Begun{order.id, index, run.next, std::move(run.buffer)});
+    keep_begun(order, index, run);
   // A link that breaks is no news; one that only drips is (slow retrieval).
   const bool is_link = !response && response.error().code() == ErrorCode::kUnavailable;
   if (is_broken_off && is_link && outcome.kind == Kind::kLater && received >= kProgressBytesMin) {
@@ -399,13 +410,19 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
   return {};
 }
 
+void Downloads::keep_begun(const OrderRecord& order, std::size_t index, Run& run) {
+  begun_ = std::make_unique<Begun>(
+      Begun{order.id, index, run.image.payload()->sha256, run.next, std::move(run.buffer)});
+}
+
 // The bytes of this chunk that came before the connection broke off: they are not fetched again.
 Bytes Downloads::take_begun(const OrderRecord& order, std::size_t index, std::uint32_t chunk) {
-  Bytes bytes;
-  if (begun_ && begun_->order == order.id && begun_->index == index && begun_->chunk == chunk)
-    bytes = std::move(begun_->bytes);
-  begun_.reset();
-  return bytes;
+  const std::unique_ptr<Begun> begun = std::move(begun_);
+  const bool is_its = begun && begun->order == order.id && begun->index == index &&
+                      begun->payload == order.images[index].payload()->sha256 &&
+                      begun->chunk == chunk &&
+                      begun->bytes.size() < open_->applier->head().chunk(chunk).payload_bytes;
+  return is_its ? std::move(begun->bytes) : Bytes{};
 }
 
 Result<void> Downloads::take_bytes(OrderRecord& order, Run& run, ByteSpan bytes) {
@@ -427,6 +444,7 @@ Result<void> Downloads::take_bytes(OrderRecord& order, Run& run, ByteSpan bytes)
 Result<void> Downloads::take_chunk(OrderRecord& order, Run& run) {
   const std::string what =
       fmt::format("{}, chunk {} of {}", run.what, run.next, run.image.chunk_count);
+  if (before_unpacking_) before_unpacking_();
   const auto applied = open_->applier->apply_chunk(run.next, run.buffer, *open_->target);
   if (!applied) return fail(applied.error().with_context(what));
   TRY_VOID(open_->target->sync());  // data first, then the mark

@@ -45,11 +45,14 @@ class Downloads {
             Journal& journal, const DataBudget& budget, std::function<bool()> interrupted);
   ~Downloads();
 
-  // From now on payloads are chosen among those for which this holds: a package has not all of
-  // them.
+  // From now on payloads come from a package, and are chosen among those for which this holds: it
+  // has not all of them. They cost nobody's data plan, so no budget counts or bounds them.
   void take_only(std::function<bool(const manifest::Payload&)> obtainable) {
     obtainable_ = std::move(obtainable);
   }
+
+  // Called before a chunk is unpacked; may be empty.
+  void before_unpacking(std::function<void()> hook) { before_unpacking_ = std::move(hook); }
 
   // One bounded piece of work for an order in kOffered: looks at what one slot holds, chooses the
   // payload for it; in the end checks the room and answers kFetch or kComplete.
@@ -70,6 +73,7 @@ class Downloads {
   struct Open;
   struct Run;
   struct Begun;
+  bool is_from_package() const { return static_cast<bool>(obtainable_); }
   DownloadOutcome decide(OrderRecord& order, std::size_t index);
   DownloadOutcome check_room(OrderRecord& order);
   DownloadOutcome fetch_head(OrderRecord& order, std::size_t index, Meter meter);
@@ -84,6 +88,7 @@ class Downloads {
   Result<void> open_image(OrderRecord& order, std::size_t index);
   static Result<void> check_staged(const Open& open, const ImageProgress& image);
   Result<void> skip_chunks_on_disk(ImageProgress& image);
+  void keep_begun(const OrderRecord& order, std::size_t index, Run& run);
   Bytes take_begun(const OrderRecord& order, std::size_t index, std::uint32_t chunk);
   DownloadOutcome end_run(OrderRecord& order, std::size_t index, Run& run,
                           const Result<HttpResponse>& response, std::uint64_t received);
@@ -104,6 +109,7 @@ class Downloads {
   const DataBudget& budget_;
   std::function<bool()> interrupted_;
   std::function<bool(const manifest::Payload&)> obtainable_;  // empty: all of them
+  std::function<void()> before_unpacking_;
   std::unique_ptr<Open> open_;
   std::unique_ptr<Begun> begun_;
 };

@@ -13,6 +13,9 @@ constexpr std::size_t kHeaderBytes = 8 + 4 + 4 + 8 + 32;
 constexpr int kReadTries = 20;
 constexpr int kReadsOfRecord = 3;
 constexpr std::uint64_t kReservedBytes = 128 * kKiB;  // of each record
+// How far the copy may be behind.
+constexpr std::uint64_t kDataStepBytes = 16 * kMiB;
+constexpr std::uint64_t kReportStep = 64;
 
 std::string path_of(const std::string& directory, std::uint64_t sequence) {
   return directory + "/journal." + std::to_string(sequence % 2);
@@ -96,9 +99,15 @@ Result<Found> newest(const Search& search, const std::string& directory) {
               directory);
 }
 
-// What must not be forgotten when both records are lost.
+// What must not be forgotten when both records are lost. What counts on and on asks in steps, so
+// that the copy is written seldom: time by the day, data by 16 MiB, reports by 64 (a counter that
+// is behind leaps, outbox.cc).
 crypto::Digest256 what_asks_for_a_copy(const Record& record) {
-  std::string text = std::to_string(record.map_set);
+  std::string text =
+      fmt::format("{} {} {} {} {} {} {} {} {}", record.map_set, record.private_mode, record.bearer,
+                  record.roaming, std::max(record.time_signed, record.time_counted) / kDaySeconds,
+                  to_hex(record.time_keys), record.data_month, record.data_bytes / kDataStepBytes,
+                  record.report_counter / kReportStep);
   for (const OrderRecord& order : record.orders)
     text += fmt::format("\n{} {} {}", order.id.text(), to_string(order.state), order.attempts);
   for (const auto& [slot, held] : record.slots)

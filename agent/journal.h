@@ -2,10 +2,11 @@
 //
 // Each holds one whole record with a sequence number and a digest; a new record overwrites the
 // older of the two. A write that is torn by a power cut destroys the record that nobody needs any
-// more. Whenever an order's state, a slot, a function or the live set changed, the record is
+// more. Whenever an order's state, a slot, a function, the live set, private mode or the bearer
+// changed, and with each day of trusted time, 16 MiB of metered data and 64 reports, the record is
 // written a third time, as the copy `journal.kept`: a car whose two records are damaged goes on
-// from there, a few marks of chunks and a report behind at most, which repeat themselves without
-// harm. Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
+// from there. What it is behind by repeats itself without harm: marks of chunks, reports, etags.
+// Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
 // BLAKE2b-256 of sequence and body (32), body. Bytes behind the body are left over from longer
 // records.
 #pragma once

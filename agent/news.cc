@@ -5,6 +5,7 @@
 
 #include "agent/kept_file.h"
 #include "base/limits.h"
+#include "base/time_text.h"
 #include "manifest/server_time.h"
 
 namespace layby::agent {
@@ -91,13 +92,13 @@ Result<void> News::fetch_time(TrustedTime& time, Record& record) {
   return time.accept(signed_time, time_keys(*director_.root()), record);
 }
 
-Result<void> News::fetch_package_time(TrustedTime& time, Record& record) {
+Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) {
   const HttpResponse response = TRY(get({.path = "/v1/vehicle/time", .bytes_max = kTimeBytesMax}));
   if (response.status != 200) return fail(ErrorCode::kBadFormat, "the package has no time");
   const UnixSeconds made =
       TRY(manifest::verify_package_time(as_bytes(response.body), identity_->vin, director_));
   time.advance_to(made, time_keys(*director_.root()), record);
-  return {};
+  return made;
 }
 
 // A time that is not believed may be one of a newer root's keys: the root chain comes first then,
@@ -217,9 +218,18 @@ Result<manifest::VerifiedPlan> News::take_package(
     TrustedTime& time, Record& record,
     const std::function<Result<void>(const manifest::VerifiedPlan&)>& check) {
   held_.emplace();
-  TRY_VOID(with_newer_roots(record, [&] { return fetch_package_time(time, record); }));
-  auto plan = TRY(look(time.now(), record));
-  TRY_VOID(check(plan));
+  // The roots first: a key that they have revoked says no time any more.
+  TRY_VOID(refresh(director(record), 0, Until::kRoots));
+  const UnixSeconds made = TRY(fetch_package_time(time, record));
+  auto plan = look(time.now(), record);
+  const bool by_wall_clock = time.now() > std::max(made, time.counted());
+  if (!plan && plan.error().code() == ErrorCode::kFreeze && by_wall_clock)
+    return fail(plan.error().with_context(
+        fmt::format("it is {} by the car's wall clock, which nobody has signed; set it if it is "
+                    "wrong",
+                    format_utc(time.now()))));
+  if (!plan) return plan;
+  TRY_VOID(check(*plan));
   const std::vector<Held> accepted = std::move(*held_);
   held_.reset();
   for (const Held& held : accepted) TRY_VOID(store(held.directory, held.change));

@@ -57,7 +57,7 @@ class News {
   Result<void> reload(Record& record);
   Source director(Record& record);
   Result<void> fetch_time(TrustedTime& time, Record& record);
-  Result<void> fetch_package_time(TrustedTime& time, Record& record);
+  Result<UnixSeconds> fetch_package_time(TrustedTime& time, Record& record);
   Result<void> with_newer_roots(Record& record, const std::function<Result<void>()>& attempt);
   Result<manifest::VerifiedPlan> look(UnixSeconds now, Record& record);
   enum class Until { kRoots, kTargets };

@@ -64,11 +64,29 @@ bool has_one_of(const OfflinePackage& package, const std::vector<manifest::Paylo
       payloads, [&](const auto& payload) { return package.has_payload(payload.sha256); });
 }
 
+// In the package, and of use to what the slot holds.
+bool fits(const OfflinePackage& package, const manifest::Payload& payload,
+          const ImageProgress& image, const Record& record) {
+  if (!package.has_payload(payload.sha256)) return false;
+  const auto slot = record.slots.find(image.slot);
+  return !payload.base || (slot != record.slots.end() && slot->second.sha256 == *payload.base);
+}
+
 // An order whose bytes are not in the package is left as it is: it may come over the air.
-bool serves(const OfflinePackage& package, const OrderRecord& order) {
+bool serves(const OfflinePackage& package, const OrderRecord& order, const Record& record) {
   return std::ranges::all_of(order.images, [&](const ImageProgress& image) {
-    return image.complete || has_one_of(package, image.payloads);
+    return image.complete || std::ranges::any_of(image.payloads, [&](const auto& payload) {
+             return fits(package, payload, image, record);
+           });
   });
+}
+
+// It has something for the order, and not what this car needs.
+bool misses(const OfflinePackage& package, const OrderRecord& order, const Record& record) {
+  return !serves(package, order, record) &&
+         std::ranges::any_of(order.images, [&](const ImageProgress& image) {
+           return !image.complete && has_one_of(package, image.payloads);
+         });
 }
 
 // What was begun over the air with a payload that the package lacks begins anew with one it has.
@@ -104,7 +122,8 @@ struct Run {
              budget) {
     downloads.take_only(
         [this](const manifest::Payload& payload) { return package.has_payload(payload.sha256); });
-    work.serve_only([this](const OrderRecord& order) { return serves(package, order); });
+    work.serve_only(
+        [this](const OrderRecord& order) { return serves(package, order, journal.record()); });
   }
 
   const OfflinePackage& package;
@@ -127,7 +146,7 @@ Result<std::vector<manifest::OrderId>> take_orders(Run& run, const manifest::Ver
   std::vector<manifest::OrderId> taken;
   TRY_VOID(run.work.merge(plan));
   for (OrderRecord& order : run.journal.record().orders) {
-    if (!serves(run.package, order)) continue;
+    if (!serves(run.package, order, run.journal.record())) continue;
     choose_from(run.package, order);
     taken.push_back(order.id);
   }
@@ -193,6 +212,14 @@ Result<std::vector<OfflineOrder>> install_offline(Disk& disk, const Clock& clock
     orders.push_back(
         {.id = id, .state = order.state, .error = order.error, .waiting_for = order.waiting_for});
   }
+  for (const OrderRecord& order : run.journal.record().orders)
+    if (misses(package, order, run.journal.record()))
+      orders.push_back({.id = order.id,
+                        .state = order.state,
+                        .error = Error(ErrorCode::kWrongBase,
+                                       "the package has nothing for what this car holds; a whole "
+                                       "one has"),
+                        .waiting_for = {}});
   return orders;
 }
 

@@ -45,6 +45,7 @@ Result<HttpResponse> OfflineTransport::exchange(const HttpRequest& request, cons
         buffer.data(), static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer.size())));
     TRY_VOID(package_->read_at(*member, range.offset + response.bytes_received, piece));
     response.bytes_received += piece.size();
+    if (request.body_bytes != nullptr) *request.body_bytes += piece.size();
     if (sink)
       TRY_VOID(sink(piece));
     else

@@ -30,13 +30,16 @@ struct HttpRequest {
   std::int64_t deadline_ms = 60'000;       // of the whole exchange; kSlowRetrieval after
   std::uint64_t bytes_per_second_min = 1;  // over rate_window_seconds; kSlowRetrieval below
   int rate_window_seconds = 20;
+  // Where given, it counts every byte of a body as it comes: also of one that nobody can use, or
+  // that is broken off.
+  std::uint64_t* body_bytes = nullptr;
 };
 
 struct HttpResponse {
   int status = 0;
   std::map<std::string, std::string> headers;  // names in lower case
   std::string body;                            // empty if a sink took it
-  std::uint64_t bytes_received = 0;            // of the body, also on failure
+  std::uint64_t bytes_received = 0;            // of the body
 
   std::string header(const std::string& lower_case_name) const {
     const auto found = headers.find(lower_case_name);

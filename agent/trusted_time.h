@@ -6,7 +6,9 @@
 // While the agent runs, what has passed is counted by the monotonic clock, and kept in the record
 // now and then. Across a restart the wall clock says how long the car was off: it can be wrong, so
 // such a time serves to end a term (P1.9) and never to accept metadata, which asks for a time that
-// was signed in this run. A wall clock that was set back takes nothing from what was counted.
+// was signed in this run. A wall clock that was set back takes nothing from what was counted. An
+// offline package brings a signed time that may be long ago: it is judged by the latest of that,
+// of what was counted, and of the wall clock's guess, which can only refuse it.
 #pragma once
 
 #include "agent/record.h"
@@ -21,6 +23,8 @@ class TrustedTime {
 
   // The best estimate there is.
   UnixSeconds now() const;
+  // The part of it that does not rest on the wall clock: signed, and counted since.
+  UnixSeconds counted() const { return counted_ == 0 ? 0 : counted_ + elapsed(); }
   // A time was signed since the start of this run.
   bool is_fresh() const { return fresh_; }
   // Takes in a time that was signed with these keys and notes it in the record, which the caller

@@ -43,7 +43,7 @@ Result<HttpAnswer> fetch_into(Session& session, const OfflinePackageOptions& opt
   const auto file = TRY(session.disk().open_write(path));
   TRY_VOID(file->truncate(0));
   std::uint64_t written = 0;
-  const HttpRequest request{.method = "GET",
+  const HttpRequest request{.method = "POST",
                             .path = fmt::format("/v1/cars/{}/offline-package?payloads={}",
                                                 encode_segment(options.vin), options.payloads),
                             .headers = {},

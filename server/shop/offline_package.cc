@@ -159,6 +159,20 @@ void add_image(Contents& contents, const manifest::PlannedImage& image, const Ve
     if (!payload.base) contents.payloads.emplace(payload.sha256, payload.length);
 }
 
+Error nothing_to_bring(const std::vector<HeldOrder>& held_orders) {
+  std::string why = "no order of this car has anything to bring into it";
+  for (const HeldOrder& held : held_orders) why += fmt::format("; {}: {}", held.order, held.reason);
+  return Error(ErrorCode::kConflict, why);
+}
+
+// Before anything is signed or written. What the car is then listed decides in the end.
+Result<void> check_any_open(const Services& services, const manifest::Vin& vin) {
+  const UnixSeconds now = services.clock.now();
+  for (const Order& order : TRY(load_orders(services.store, vin)))
+    if (!order.images.empty() && may_bring_payloads(order, now)) return {};
+  return fail(nothing_to_bring(TRY(held_orders(services.store, vin))));
+}
+
 Result<Contents> choose(const Services& services, const manifest::Vin& vin,
                         const manifest::VerifiedPlan& plan, const VehicleState* state,
                         Payloads wanted) {
@@ -170,10 +184,7 @@ Result<Contents> choose(const Services& services, const manifest::Vin& vin,
       add_image(contents, image, state, wanted);
   }
   if (!contents.orders.empty()) return contents;
-  std::string why = "no order of this car has anything to bring into it";
-  for (const HeldOrder& held : TRY(held_orders(services.store, vin)))
-    why += fmt::format("; {}: {}", held.order, held.reason);
-  return fail(ErrorCode::kConflict, "{}", why);
+  return fail(nothing_to_bring(TRY(held_orders(services.store, vin))));
 }
 
 manifest::CarFacts facts_of(const Car& car, const VehicleState* state) {
@@ -255,12 +266,13 @@ std::string joined(const std::vector<std::string>& words) {
 
 }  // namespace
 
-Response get_offline_package(const Services& services, const Request& request) {
+Response post_offline_package(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const CarAccess access = TRY(access_as_partner(services, request));
     const Payloads wanted = TRY(read_payloads(request));
     const manifest::Vin& vin = access.car.vin;
     if (!access.car.pairing) return fail(ErrorCode::kConflict, "the car is not paired");
+    TRY_VOID(check_any_open(services, vin));
     TRY_VOID(sign_anew(services, vin, access.caller.account));
     Package package = TRY(make_package(services, access.car, wanted));
     TRY_VOID(record(services, vin, access.caller.account, package));

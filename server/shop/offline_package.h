@@ -10,6 +10,6 @@ namespace layby::server {
 // of docs/formats.md, "Offline package", with the Director's metadata of the car, freshly signed,
 // the Image repository's, and the payloads of all its open orders. Before it is given out it passes
 // the verification that the car will make. Sent from the files: nothing of it is built in memory.
-Response get_offline_package(const Services& services, const Request& request);
+Response post_offline_package(const Services& services, const Request& request);
 
 }  // namespace layby::server

@@ -23,7 +23,7 @@ void add_shop_routes(Router& router, const Services& services) {
   add(Method::kPost, "/v1/orders", post_order);
   add(Method::kGet, "/v1/orders/{id}", get_order);
   add(Method::kGet, "/v1/cars/{vin}/orders", get_car_orders);
-  add(Method::kGet, "/v1/cars/{vin}/offline-package", get_offline_package);
+  add(Method::kPost, "/v1/cars/{vin}/offline-package", post_offline_package);
   add(Method::kPost, "/v1/orders/{id}/cancel", post_cancel);
   add(Method::kPost, "/v1/vehicle/map-requests", post_map_request);
   add(Method::kPost, "/v1/orders/{id}/withdraw", post_withdraw);

@@ -353,6 +353,8 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
   if (payload_status != 0) {
     HttpResponse refusal = response(payload_status);
     refusal.bytes_received = payload_refusal_bytes;
+    if (request.body_bytes != nullptr) *request.body_bytes += payload_refusal_bytes;
+    if (breaks_refusals) return fail(ErrorCode::kUnavailable, "the connection broke");
     return refusal;
   }
   if (found == payloads_.end() || !request.range) return response(404);
@@ -370,6 +372,7 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
     }
     const std::size_t count = std::min(piece_bytes, body.size() - sent);
     payload_bytes_sent += count;
+    if (request.body_bytes != nullptr) *request.body_bytes += count;
     TRY_VOID(sink(ByteSpan(body).subspan(sent, count)));
     sent += count;
   }

@@ -107,6 +107,7 @@ class FakeServer final : public agent::Transport {
   // Counters.
   std::uint64_t payload_bytes_sent = 0;
   std::uint64_t payload_refusal_bytes = 0;  // of the body of an answer with payload_status
+  bool breaks_refusals = false;             // after that many bytes, in the middle of the body
   std::size_t piece_bytes = 5000;           // of a body, as a network would cut it
   std::map<std::string, int> requests;      // by path up to the third slash
 

@@ -153,3 +153,47 @@ TEST_CASE("power may fail at any operation of a save (P4.7)") {
       CHECK((opened->record().report_counter == 1 || opened->record().report_counter == 2));
     }
 }
+
+TEST_CASE("private mode outlives the loss of both records (P2.2)") {
+  World world;
+  world.run(60);
+  world.vehicle.signals[std::string(vss::kPrivateMode)] = "true";
+  world.run(60);
+  world.agent.reset();
+  for (const char* name : {"/car/journal.0", "/car/journal.1"})
+    REQUIRE(replace_file(world.disk, name, as_bytes("rubbish")));
+  world.vehicle.signals.clear();
+  world.server.requests.clear();
+  world.start();
+  world.run(4 * 3600);
+  CHECK(world.agent->record().private_mode);
+  CHECK(world.server.requests.empty());
+}
+
+TEST_CASE("the copy is behind by no more than a day, 16 MiB of data and 64 reports") {
+  MemoryDisk disk;
+  REQUIRE(disk.make_dirs("/s"));
+  auto journal = Journal::create(disk, "/s", sample(0)).value();
+  Record& record = journal.record();
+  const auto copy = [&] {
+    const MemoryDisk::Quiet quiet(disk);
+    MemoryDisk other(disk);
+    for (const char* name : {"/s/journal.0", "/s/journal.1"})
+      REQUIRE(replace_file(other, name, as_bytes("rubbish")));
+    return Journal::open(other, "/s")->record();
+  };
+  for (int i = 1; i <= 500; ++i) {
+    record.time_signed += 3600;
+    record.data_bytes += kMiB;
+    ++record.report_counter;
+    record.bearer = i < 300 ? "sim" : "wifi";
+    record.data_month = i < 400 ? "2026-11" : "2026-12";
+    REQUIRE(journal.save());
+    const Record kept = copy();
+    CHECK(record.time_signed - kept.time_signed < kDaySeconds);
+    CHECK(record.data_bytes - kept.data_bytes < 16 * kMiB);
+    CHECK(record.report_counter - kept.report_counter < 64);
+    CHECK(kept.bearer == record.bearer);
+    CHECK(kept.data_month == record.data_month);
+  }
+}

@@ -361,10 +361,29 @@ TEST_CASE("an answer that nobody can use has its price all the same (P2.3)") {
   const auto id = order_software(world);
   world.server.payload_status = 503;
   world.server.payload_refusal_bytes = 700;
+  world.server.breaks_refusals = GENERATE(false, true);
   world.run(600);
   REQUIRE(world.state(id) == State::kDownloading);
   CHECK(world.agent->record().data_bytes > 0);
   CHECK(world.agent->record().data_bytes % 700 == 0);
+}
+
+TEST_CASE("what a journal that cannot be saved would have counted is not counted (P2.3)") {
+  World world;
+  connect(world, "sim");
+  const auto id = order_software(world);
+  REQUIRE(world.run_until_state(id, State::kDownloading, 3600));
+  const std::uint64_t before = world.agent->record().data_bytes;
+  const std::uint64_t sent_before = world.server.payload_bytes_sent;
+  world.disk.inject({.kind = Fault::Kind::kWriteError, .lasts = Fault::Lasts::kForEver});
+  for (int i = 0; i < 20; ++i) {
+    const auto next = world.agent->step();
+    world.clock.advance_ms(next ? next->wait_ms : 60'000);
+  }
+  REQUIRE(world.disk.has_struck());
+  CHECK(world.agent->record().data_bytes - before == world.server.payload_bytes_sent - sent_before);
+  world.disk.heal();
+  CHECK(world.run_until_state(id, State::kDownloaded, 3600));
 }
 
 TEST_CASE("a power cut costs the budget one chunk, not a run (P2.3, P4.7)") {

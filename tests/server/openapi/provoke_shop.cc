@@ -52,7 +52,7 @@ void provoke_catalogue(Record& record) {
 
 void provoke_offline(Record& record) {
   Api api(record);
-  const std::string package = "get /v1/cars/{vin}/offline-package";
+  const std::string package = "post /v1/cars/{vin}/offline-package";
   Call made = call(kCar + "/offline-package", api.partner_token);
   api.expect({409, "conflict"}, package, made);  // nothing is ordered
   made.query["payloads"] = "some";
