@@ -3,8 +3,9 @@
 
     python3 benches/agent_memory.py [--mib N] [--whole] [--idle-seconds N] [--no-update]
 
-The update is one software image of N MiB (1024): the car has one that differs in scattered places and lacks a sixteenth of it, so it
-comes as a delta; with --whole the car has none that fits, and it comes as a whole. Printed are the daemon's peaks: VmHWM as the
+The update is one software image of N MiB (1024): the car has one that differs in scattered places and lacks a 64th of it, so it comes
+as a delta; with --whole the car has none that fits, and it comes as a whole. Much of it repeats itself, so that making the payloads takes
+minutes. Printed are the daemon's peaks: VmHWM as the
 kernel keeps it, and the highest RssAnon (its own) and RssFile (code of the program and its libraries) that were seen.
 
 Before and after it: wake-ups (voluntary context switches of all threads) in N seconds (120) in which nothing happens, while nothing is
@@ -77,10 +78,11 @@ def images(r, mib):
             with open(rig.software(version), "rb") as start:
                 out.write(start.read())
         for i in range(mib):
-            piece = noise.randbytes(MIB)
-            if i % 128 >= 120:  # only in the new one
-                new_out.write(piece.translate(FEW))
+            if i % 64 >= 63:  # only in the new one: what packs, and what does not
+                piece = noise.randbytes(MIB)
+                new_out.write(piece.translate(FEW) if i % 128 > 64 else piece)
                 continue
+            piece = noise.randbytes(4096) * 256
             old_out.write(piece)
             changed = bytearray(piece)
             for _ in range(16):
