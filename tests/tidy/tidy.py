@@ -59,7 +59,7 @@ POSIX_DIRS = ("sys/", "netinet/", "arpa/", "linux/", "net/")
 C_HEADERS = {
     "dirent.h", "elf.h", "errno.h", "fcntl.h", "fnmatch.h", "ftw.h", "getopt.h", "limits.h", "netdb.h", "poll.h",
     "pthread.h", "pwd.h", "sched.h", "signal.h", "spawn.h", "stdarg.h", "stdbool.h", "stddef.h", "stdint.h",
-    "stdio.h", "stdlib.h", "string.h", "strings.h", "termios.h", "time.h", "unistd.h",
+    "link.h", "malloc.h", "stdio.h", "stdlib.h", "string.h", "strings.h", "termios.h", "time.h", "unistd.h",
 }
 
 PROMISES = (
