@@ -12,7 +12,7 @@
 namespace layby::crypto {
 namespace {
 
-constexpr std::size_t kReadBytes = 256 * kKiB;
+constexpr std::size_t kReadBytes = 64 * kKiB;
 
 template <std::size_t N>
 std::array<std::uint8_t, N> digest_once(ByteSpan bytes, const EVP_MD* algorithm) {

@@ -12,6 +12,7 @@
 #include "delta/chunk_coder.h"
 #include "delta/elf_ranges.h"
 #include "delta/matcher.h"
+#include "delta/repeats.h"
 #include "delta/seeds.h"
 
 namespace layby::delta {
@@ -128,27 +129,30 @@ struct Material {
   Bytes alike_target;
   std::unique_ptr<Seeds> seeds;
 
+  // Copies are found: what that took is no longer needed.
+  void forget_matching() {
+    seeds.reset();
+    alike_base = Bytes();
+    alike_target = Bytes();
+  }
+
   ByteSpan match_base() const { return addresses.modules.empty() ? base : alike_base; }
   ByteSpan match_target() const { return addresses.modules.empty() ? target : alike_target; }
 };
 
 MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t end,
-                     const EncodeOptions& options) {
-  const ChunkSource source{material.base, material.target, begin, end};
+                     const CopyList& copies, const EncodeOptions& options) {
   MadeChunk chunk;
-  CopyList copies;
-  if (material.seeds != nullptr)
-    copies = match(material.match_base(), material.match_target(), begin, end, *material.seeds,
-                   options.stop);
-  if (options.stop.stop_requested()) return chunk;
   chunk.copies = copies.size();
   for (const Copy& copy : copies) {
     chunk.copied_bytes += copy.bytes;
+    if (copy.source == Copy::Source::kTarget) continue;
     for (std::uint64_t i = 0; i < copy.bytes; ++i)
       chunk.changed_bytes +=
-          source.base[copy.source_offset + i] != source.target[copy.target_offset + i];
+          material.base[copy.source_offset + i] != material.target[copy.target_offset + i];
   }
-  chunk.bytes = encode_chunk(material.coder, source, material.addresses, copies, options.effort);
+  chunk.bytes = encode_chunk(material.coder, {material.base, material.target, begin, end},
+                             material.addresses, copies, options.effort);
   return chunk;
 }
 
@@ -226,25 +230,62 @@ std::size_t chunk_count(std::size_t target_bytes, const EncodeOptions& options) 
   return (target_bytes + *options.chunk_target_bytes - 1) / *options.chunk_target_bytes;
 }
 
-// Chunks do not depend on each other: every thread takes the next one.
-Result<void> make_chunks(const Material& material, unsigned threads, const EncodeOptions& options,
-                         ChunkWriter& writer) {
-  const std::size_t step = *options.chunk_target_bytes;
-  const std::size_t size = material.target.size();
-  const std::size_t count = chunk_count(size, options);
+// Calls `work(index)` for each of `count` chunks, on so many threads: every one takes the next,
+// until one returns false.
+template <typename Work>
+void share_out(std::size_t count, unsigned threads, Work work) {
   std::atomic<std::size_t> next{0};
-  const auto work = [&] {
-    for (std::size_t i; (i = next.fetch_add(1)) < count;) {
-      if (!writer.wait_for_turn(i)) return;
-      MadeChunk chunk = make_chunk(material, i * step, std::min(size, (i + 1) * step), options);
-      if (options.stop.stop_requested()) return writer.give_up();
-      writer.put(i, std::move(chunk));
-    }
+  const auto take = [&] {
+    for (std::size_t i; (i = next.fetch_add(1)) < count;)
+      if (!work(i)) return;
   };
   std::vector<std::jthread> others;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(work);
-  work();
-  others.clear();
+  for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(take);
+  take();
+}
+
+// The copies of each chunk.
+Result<std::vector<CopyList>> find_copies(const Material& material, unsigned threads,
+                                          const EncodeOptions& options) {
+  const std::size_t step = *options.chunk_target_bytes;
+  const std::size_t size = material.target.size();
+  std::vector<CopyList> chunks(chunk_count(size, options));
+  if (material.seeds == nullptr) return chunks;
+  share_out(chunks.size(), threads, [&](std::size_t i) {
+    chunks[i] = match(material.match_base(), material.match_target(), i * step,
+                      std::min(size, (i + 1) * step), *material.seeds, options.stop);
+    return !options.stop.stop_requested();
+  });
+  TRY_VOID(check_not_stopped(options));
+  if (material.coder != CoderId::kMixed) return chunks;
+  CopyList all;
+  for (CopyList& copies : chunks) {
+    all.insert(all.end(), copies.begin(), copies.end());
+    copies.clear();
+  }
+  add_repeats({material.target, material.match_base(), material.match_target(),
+               !material.addresses.modules.empty(), step},
+              all, options.stop);
+  for (const Copy& copy : all) chunks[copy.target_offset / step].push_back(copy);
+  TRY_VOID(check_not_stopped(options));
+  return chunks;
+}
+
+// Chunks are coded apart from each other.
+Result<void> make_chunks(const Material& material, const std::vector<CopyList>& copies,
+                         unsigned threads, const EncodeOptions& options, ChunkWriter& writer) {
+  const std::size_t step = *options.chunk_target_bytes;
+  const std::size_t size = material.target.size();
+  share_out(copies.size(), threads, [&](std::size_t i) {
+    if (!writer.wait_for_turn(i)) return false;
+    if (options.stop.stop_requested()) {
+      writer.give_up();
+      return false;
+    }
+    writer.put(i,
+               make_chunk(material, i * step, std::min(size, (i + 1) * step), copies[i], options));
+    return true;
+  });
   TRY_VOID(check_not_stopped(options));
   return writer.result();
 }
@@ -345,7 +386,9 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   builder.set_target(material.target.size(), report.target_sha256);
   if (base != nullptr) builder.set_base({material.base.size(), crypto::sha256(material.base)});
   ChunkWriter writer(material.target, kChunksAheadMax * threads, options, builder, output, report);
-  TRY_VOID(make_chunks(material, threads, options, writer));
+  const std::vector<CopyList> copies = TRY(find_copies(material, threads, options));
+  material.forget_matching();
+  TRY_VOID(make_chunks(material, copies, threads, options, writer));
   report.new_bytes = material.target.size() - report.copied_bytes;
   const Bytes head = builder.serialise();
   report.head_bytes = head.size();

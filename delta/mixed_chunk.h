@@ -123,8 +123,15 @@ class MixedChunk {
     const std::uint64_t c6 =
         c4 | std::uint64_t{byte_before(5)} << 32 | std::uint64_t{byte_before(6)} << 40;
     const std::uint64_t column = (target_offset_ + at_) % 8;
-    put(state_.literals.code(bits_, {0, c1, c2, c3, c4, c6, column << 8 | byte_before(8)}, 0,
-                             Bits::kReads ? std::uint8_t{0} : out_[at_]));
+    std::uint64_t tops = 0;  // highest bits: where numbers of several bytes end
+    for (std::size_t i = 1; i <= 8; ++i) tops = tops << 1 | byte_before(i) >> 7;
+    const Guess guess = state_.repeats.guess(out_.first(at_));
+    const std::uint8_t byte = state_.literals.code(
+        bits_,
+        {0, c1, c2, c3, c4, c6, column << 8 | byte_before(8), tops << 8 | c1, tops << 8 | c2 >> 8},
+        guess, guess.strength > 0 ? 2 : (c1 >> 7), Bits::kReads ? std::uint8_t{0} : out_[at_]);
+    put(byte);
+    state_.repeats.note(out_.first(at_));
   }
 
   // --- Copies.
@@ -135,9 +142,10 @@ class MixedChunk {
     if (!has_base_)
       copy.source = Copy::Source::kTarget;
     else
-      copy.source = flag(state_.copy_slots[0], given && given->source == Copy::Source::kTarget)
-                        ? Copy::Source::kTarget
-                        : Copy::Source::kBase;
+      copy.source =
+          flag(state_.history.copy_slots[0], given && given->source == Copy::Source::kTarget)
+              ? Copy::Source::kTarget
+              : Copy::Source::kBase;
     const bool of_base = copy.source == Copy::Source::kBase;
     copy.bytes = number(state_.copy_counts, of_base ? 0 : 1, given ? given->bytes - 1 : 0) + 1;
     copy.source_offset = of_base ? code_base_offset(copy.target_offset, given)
@@ -155,10 +163,10 @@ class MixedChunk {
   // Alignment: source offset less target offset, modulo 2^64. Often one that was there before.
   std::uint64_t code_base_offset(std::uint64_t at, const Copy* given) {
     const std::uint64_t wanted = given ? given->source_offset - at : 0;
-    auto& recent = state_.recent;
+    auto& recent = state_.history.recent;
     std::size_t which = 1;
     for (; which < recent.size(); ++which)
-      if (flag(state_.copy_slots[which], wanted == recent[which])) break;
+      if (flag(state_.history.copy_slots[which], wanted == recent[which])) break;
     std::uint64_t alignment;
     if (which < recent.size())
       alignment = recent[which];
@@ -194,13 +202,14 @@ class MixedChunk {
       const std::uint64_t stop = left_ - bytes;
       while (left_ > stop) code_stretch(left_ - stop);  // may go on a little too far
     }
+    state_.repeats.note_copied(out_.first(at_), copy.bytes);
     return {};
   }
 
   Result<void> read_target(std::uint64_t from, MutableByteSpan into) {
     const std::uint64_t stored =
         from < target_offset_ ? std::min<std::uint64_t>(into.size(), target_offset_ - from) : 0;
-    TRY_VOID(target_.read_at(from, into.first(static_cast<std::size_t>(stored))));
+    if (stored > 0) TRY_VOID(target_.read_at(from, into.first(static_cast<std::size_t>(stored))));
     const MutableByteSpan rest = into.subspan(static_cast<std::size_t>(stored));
     if (!rest.empty())
       std::memcpy(rest.data(), &out_[static_cast<std::size_t>(from + stored - target_offset_)],
@@ -221,17 +230,18 @@ class MixedChunk {
     if (source_.offset() >= segment_.until) enter_segment();
     bytes = std::min({bytes, segment_.until - source_.offset(), std::uint64_t{kSuperBytes}});
     if (bytes == kSuperBytes) {
-      Slot& slot = state_.stretch_slots[state_.super_history & 15];
+      Slot& slot = state_.history.stretch_slots[state_.history.supers & 15];
       const bool clean = code_clean(slot, kSuperBytes);
-      state_.super_history = state_.super_history << 1 | (clean ? 0 : 1);
+      state_.history.supers = state_.history.supers << 1 | (clean ? 0 : 1);
       if (clean) return;
     }
     for (const std::uint64_t stop = left_ - bytes; left_ > stop;) {
       const auto block =
           static_cast<std::size_t>(std::min<std::uint64_t>(left_ - stop, kBlockBytes));
-      Slot& slot = state_.stretch_slots[16 + (state_.block_history & 255)];
+      Slot& slot = state_.history.stretch_slots[16 + (state_.history.blocks & 255)];
       const bool clean = block == kBlockBytes && code_clean(slot, block);
-      if (block == kBlockBytes) state_.block_history = state_.block_history << 1 | (clean ? 0 : 1);
+      if (block == kBlockBytes)
+        state_.history.blocks = state_.history.blocks << 1 | (clean ? 0 : 1);
       if (!clean) code_dirty(block);
     }
   }
@@ -296,8 +306,8 @@ class MixedChunk {
       return;
     segment_.has_fields =
         segment_.base->kind == segment_.target->kind && segment_.base->kind != RangeKind::kNothing;
-    if (segment_.base->module != state_.module) {
-      state_.module = segment_.base->module;
+    if (segment_.base->module != state_.history.module) {
+      state_.history.module = segment_.base->module;
       state_.shifts.clear();
     }
     const std::uint64_t address = source_.offset() + segment_.base->address_shift;
@@ -337,7 +347,7 @@ class MixedChunk {
     made.moved = spell(made, made.shift.here, ahead);
     made.choice = made.field.role * 4u + (made.shift.exact ? 1 : 0) +
                   (made.shift.here == made.shift.next ? 2 : 0);
-    made.bits = state_.choice.expects_move(made.choice) ? made.moved : made.old_bits;
+    made.bits = state_.history.choice.expects_move(made.choice) ? made.moved : made.old_bits;
     return true;
   }
 
@@ -362,12 +372,12 @@ class MixedChunk {
   }
 
   void note_token(bool missed, std::size_t bytes) {
-    state_.miss_history = state_.miss_history << 1 | (missed ? 1 : 0);
+    state_.history.misses = state_.history.misses << 1 | (missed ? 1 : 0);
     if (missed) {
-      state_.last_gap = state_.since_miss;
-      state_.since_miss = 0;
+      state_.history.last_gap = state_.history.since_miss;
+      state_.history.since_miss = 0;
     } else {
-      state_.since_miss += static_cast<std::uint32_t>(bytes);
+      state_.history.since_miss += static_cast<std::uint32_t>(bytes);
     }
     advance(bytes);
   }
@@ -380,10 +390,10 @@ class MixedChunk {
     const std::uint64_t b1 = source_.before(1);
     const std::uint64_t word = load_u32(data);
     const std::uint64_t column = (target_offset_ + at_) % 8;
-    const std::uint64_t since = std::min<std::uint32_t>(state_.since_miss, 255);
-    const std::uint64_t gap = std::min<std::uint32_t>(state_.last_gap, 255);
-    const std::uint64_t history = state_.miss_history;
-    const auto& last = state_.last_differences;
+    const std::uint64_t since = std::min<std::uint32_t>(state_.history.since_miss, 255);
+    const std::uint64_t gap = std::min<std::uint32_t>(state_.history.last_gap, 255);
+    const std::uint64_t history = state_.history.misses;
+    const auto& last = state_.history.last_differences;
     const auto distance = static_cast<std::size_t>(std::bit_width(since));
     const bool missed =
         state_.misses.code(bits_,
@@ -405,10 +415,10 @@ class MixedChunk {
              std::min<std::uint64_t>(since, 3),
          e0, word, c1 << 8 | e0, column << 16 | std::uint64_t{last[0]} << 8 | e0,
          b1 << 16 | e0 << 8 | e1},
-        since == 0 ? 1 : 0,
+        {}, since == 0 ? 1 : 0,
         Bits::kReads ? std::uint8_t{0} : static_cast<std::uint8_t>(out_[at_] - expected));
     if constexpr (Bits::kReads) out_[at_] = static_cast<std::uint8_t>(expected + difference);
-    state_.last_differences = {difference, last[0], last[1]};
+    state_.history.last_differences = {difference, last[0]};
     note_token(true, 1);
   }
 
@@ -420,16 +430,16 @@ class MixedChunk {
     const std::uint64_t kind = made.choice << 1 | (differs ? 1 : 0);
     const std::uint64_t before = std::uint64_t{source_.before(1)} << 16 |
                                  std::uint64_t{source_.before(2)} << 8 | source_.before(3);
-    const bool missed =
-        state_.field_misses.code(bits_,
-                                 {kind, std::uint64_t{state_.role_history[role]} << 8 | role,
-                                  (state_.miss_history & 0xffull) << 8 | role, before << 8 | kind},
-                                 role, actual != made.bits);
+    const bool missed = state_.field_misses.code(
+        bits_,
+        {kind, std::uint64_t{state_.history.role_misses[role]} << 8 | role,
+         (state_.history.misses & 0xffull) << 8 | role, before << 8 | kind},
+        role, actual != made.bits);
     const std::uint64_t bits = missed ? code_missed_field(made, actual) : made.bits;
-    if (differs) state_.choice.learn(made.choice, bits == made.moved);
+    if (differs) state_.history.choice.learn(made.choice, bits == made.moved);
     if constexpr (Bits::kReads) store_field(field, bits, &out_[at_]);
-    state_.role_history[role] =
-        static_cast<std::uint8_t>(state_.role_history[role] << 1 | (missed ? 1 : 0));
+    state_.history.role_misses[role] =
+        static_cast<std::uint8_t>(state_.history.role_misses[role] << 1 | (missed ? 1 : 0));
     note_token(missed, field.bytes);
   }
 
@@ -437,10 +447,11 @@ class MixedChunk {
   std::uint64_t code_missed_field(const Expectation& made, std::uint64_t actual) {
     const std::size_t slots = made.field.role * std::size_t{4};
     const std::uint64_t other = made.bits == made.moved ? made.old_bits : made.moved;
-    if (other != made.bits && flag(state_.field_slots[slots], actual == other)) return other;
+    if (other != made.bits && flag(state_.history.field_slots[slots], actual == other))
+      return other;
     if (made.shift.next != made.shift.here) {
       const std::uint64_t next = spell(made, made.shift.next, 0);
-      if (flag(state_.field_slots[slots + 1], actual == next)) {
+      if (flag(state_.history.field_slots[slots + 1], actual == next)) {
         teach(made.field.address, static_cast<std::uint64_t>(std::int64_t{made.shift.next}));
         return next;
       }
@@ -448,7 +459,7 @@ class MixedChunk {
     const std::optional<std::int64_t> units =
         Bits::kReads ? std::nullopt : units_between(made.field, made.moved, actual);
     const bool counts = units && *units<kUnitsMax&& * units> - kUnitsMax;
-    if (!flag(state_.field_slots[slots + 2], counts)) return code_other_field(made, actual);
+    if (!flag(state_.history.field_slots[slots + 2], counts)) return code_other_field(made, actual);
     const std::int64_t moved_on = signed_number(
         state_.field_units, std::min<std::size_t>(static_cast<std::size_t>(made.field.form), 7),
         counts ? *units : 0);
@@ -464,8 +475,8 @@ class MixedChunk {
     for (std::size_t i = 0; i < made.field.bytes; ++i) {
       const std::uint64_t old = made.old_bits >> (8 * i) & 0xff;
       const std::uint64_t byte =
-          state_.others.code(bits_, {i << 8 | old, i << 8 | made.field.role}, 0,
-                             static_cast<std::uint8_t>(actual >> (8 * i)));
+          state_.other_fields.code(bits_, {i << 8 | old, i << 8 | made.field.role}, {}, 0,
+                                   static_cast<std::uint8_t>(actual >> (8 * i)));
       bits |= byte << (8 * i);
     }
     return bits;

@@ -44,41 +44,56 @@ class FlagModel {
   }
 
  private:
-  static constexpr std::uint32_t kLimit = 400;
+  static constexpr std::uint32_t kLimit = 150;
   std::vector<Slot> slots_;
   Mixer mixer_;
 };
 
-// One byte, its bits from the highest down, in several contexts.
+// A byte that is thought to come, and how surely.
+struct Guess {
+  static constexpr std::size_t kStrengths = 32;
+  std::size_t strength = 0;  // below kStrengths; 0: there is none
+  std::uint8_t byte = 0;
+};
+
+// One byte, its bits from the highest down, in several contexts and with a guess.
 template <std::size_t kContexts>
 class ByteModel {
  public:
   ByteModel(int table_bits, std::size_t sets)
-      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts, sets * 256) {}
+      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts + 1, sets * 256) {
+    guess_slots_.fill(kFreshSlot);
+  }
 
   template <class Bits>
-  std::uint8_t code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
+  std::uint8_t code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, Guess guess,
                     std::size_t set, std::uint8_t byte) {
-    std::uint32_t high = code_half(bits, contexts, set * 256, 0, byte >> 4);
-    std::uint32_t low = code_half(bits, contexts, set * 256 + 16 + high * 15, 1 + high, byte & 15);
+    const std::uint32_t high = code_half(bits, contexts, guess, set * 256, 0, byte >> 4);
+    const std::uint32_t low =
+        code_half(bits, contexts, guess, set * 256 + 16 + high * 15, 1 + high, byte & 15);
     return static_cast<std::uint8_t>(high << 4 | low);
   }
 
  private:
-  static constexpr std::uint32_t kLimit = 250;
+  static constexpr std::uint32_t kLimit = 127;
 
   // Sixteen slots that lie together.
   template <class Bits>
   std::uint32_t code_half(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
-                          std::size_t set, std::uint32_t which, std::uint32_t half) {
+                          Guess guess, std::size_t set, std::uint32_t which, std::uint32_t half) {
     std::array<Slot*, kContexts> lines;
     for (std::size_t i = 0; i < kContexts; ++i)
       lines[i] = &slots_[hash_context(static_cast<std::uint32_t>(i * 32 + which), contexts[i]) &
                          (slots_.size() - 16)];
-    std::array<Slot*, kContexts> slots;
+    if (which != 0 && guess.byte >> 4 != which - 1) guess.strength = 0;
+    const std::uint32_t guessed = 16 | (which == 0 ? guess.byte >> 4 : guess.byte & 15);
+    std::array<Slot*, kContexts + 1> slots;
     std::uint32_t node = 1;
     for (int shift = 3; shift >= 0; --shift) {
       for (std::size_t i = 0; i < kContexts; ++i) slots[i] = lines[i] + node;
+      const bool is_guessed = guessed >> (shift + 1) == node;
+      const std::size_t strength = is_guessed ? guess.strength : 0;
+      slots[kContexts] = &guess_slots_[strength * 2 + (guessed >> shift & 1)];
       const bool bit = bits(mixer_.mix(slots, set + node - 1), (half >> shift & 1) != 0);
       mixer_.learn(bit, kLimit);
       node = node << 1 | (bit ? 1 : 0);
@@ -87,6 +102,7 @@ class ByteModel {
   }
 
   std::vector<Slot> slots_;
+  std::array<Slot, Guess::kStrengths * 2> guess_slots_;
   Mixer mixer_;
 };
 

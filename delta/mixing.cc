@@ -49,8 +49,9 @@ constexpr auto kStretch = make_stretch(kSquash);
 constexpr auto kRates = make_rates();
 
 constexpr std::int32_t kOneWeight = 1 << 16;
+constexpr std::int32_t kFirstWeight = kOneWeight * 3 / 10;
 // How slowly weights move.
-constexpr int kMixerShift = 14;
+constexpr int kMixerShift = 12;
 
 }  // namespace
 
@@ -73,7 +74,7 @@ void learn(Slot& slot, bool bit, std::uint32_t limit) {
 
 Mixer::Mixer(std::size_t inputs, std::size_t sets) : inputs_(inputs) {
   LAYBY_ASSERT(inputs < kMixedMax);
-  weights_.assign((inputs + 1) * sets, static_cast<std::int32_t>(kOneWeight * 2 / 5));
+  weights_.assign((inputs + 1) * sets, kFirstWeight);
 }
 
 std::uint32_t Mixer::mix(const std::span<Slot* const> slots, std::size_t set) {

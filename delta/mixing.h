@@ -34,7 +34,7 @@ inline std::uint32_t codable(std::uint32_t probability) {
   return probability == 0 ? 1 : probability;
 }
 
-constexpr std::size_t kMixedMax = 10;
+constexpr std::size_t kMixedMax = 12;
 
 class Mixer {
  public:
@@ -46,7 +46,6 @@ class Mixer {
   // The bit that came: teaches weights and slots of the last mix().
   void learn(bool bit, std::uint32_t limit);
 
-  std::span<std::int32_t> weights() { return weights_; }
 
  private:
   std::size_t inputs_;

@@ -1,0 +1,220 @@
+#include "delta/repeats.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "delta/common_prefix.h"
+
+namespace layby::delta {
+namespace {
+
+constexpr std::size_t kHashedBytes = 12;
+constexpr std::size_t kWays = 4;  // earlier places under one hash
+constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
+
+// Estimated cost, in bits, as CoderId::kMixed codes it.
+constexpr std::uint64_t kNewByte = 4;
+constexpr std::uint64_t kDifference = 5;
+constexpr std::uint64_t kAddressDifference = 1;
+constexpr std::uint64_t kCopy = 28;
+constexpr std::uint64_t kRepeat = 44;  // and the beginning of what goes on behind it
+
+// What the copies so far cost, place by place: repeats are looked for where that is much.
+class Costs {
+ public:
+  Costs(const RepeatSource& source, const CopyList& copies) {
+    std::size_t at = 0;
+    for (const Copy& copy : copies) {
+      add_new(at, copy.target_offset);
+      add(copy.target_offset, kCopy);
+      add_differences(source, copy);
+      at = static_cast<std::size_t>(copy.target_offset + copy.bytes);
+    }
+    add_new(at, source.target.size());
+  }
+
+  struct Place {
+    std::uint64_t at;
+    std::uint64_t bytes;  // that cost as much each
+    std::uint64_t each;
+    std::uint64_t before;  // of all places before
+  };
+  const std::vector<Place>& places() const { return places_; }
+
+  // Of target[begin, end).
+  std::uint64_t of(std::uint64_t begin, std::uint64_t end) const {
+    return up_to(end) - up_to(begin);
+  }
+
+ private:
+  void add(std::uint64_t at, std::uint64_t cost, std::uint64_t bytes = 1) {
+    places_.push_back({at, bytes, cost, total_});
+    total_ += cost * bytes;
+  }
+  void add_new(std::uint64_t begin, std::uint64_t end) {
+    if (begin < end) add(begin, kNewByte, end - begin);
+  }
+
+  void add_differences(const RepeatSource& source, const Copy& copy) {
+    ByteSpan base = source.match_base.subspan(copy.source_offset, copy.bytes);
+    ByteSpan target = source.match_target.subspan(copy.target_offset, copy.bytes);
+    std::uint64_t at = copy.target_offset;
+    const std::uint64_t cost = source.has_addresses ? kAddressDifference : kDifference;
+    while (true) {
+      const std::size_t equal = common_prefix(base, target);
+      if (equal == base.size()) return;
+      add(at + equal, cost);
+      base = base.subspan(equal + 1);
+      target = target.subspan(equal + 1);
+      at += equal + 1;
+    }
+  }
+
+  std::uint64_t up_to(std::uint64_t at) const {
+    const auto after =
+        std::upper_bound(places_.begin(), places_.end(), at,
+                         [](std::uint64_t wanted, const Place& of) { return wanted <= of.at; });
+    if (after == places_.begin()) return 0;
+    const Place& last = *(after - 1);
+    return last.before + last.each * std::min(last.bytes, at - last.at);
+  }
+
+  std::vector<Place> places_;
+  std::uint64_t total_ = 0;
+};
+
+class Repeats {
+ public:
+  Repeats(const RepeatSource& source, const CopyList& copies)
+      : target_(source.target), chunk_bytes_(source.chunk_bytes), costs_(source, copies) {
+    std::uint64_t dear_bytes = 0;
+    for (const Costs::Place& place : costs_.places()) dear_bytes += place.bytes;
+    const std::uint64_t rows =
+        std::min(std::bit_ceil(dear_bytes + 1), kRepeatTableBytes / sizeof(std::uint64_t)) / kWays;
+    rows_ = static_cast<std::size_t>(rows) + 1;
+    places_.assign(rows_ * kWays, kNowhere);
+  }
+
+  // Copies of the target, in order, that pay.
+  CopyList find_all(std::stop_token stop) {
+    CopyList found;
+    for (const Costs::Place& place : costs_.places()) {
+      if (stop.stop_requested()) return {};
+      for (std::uint64_t at = std::max(place.at, covered_); at < place.at + place.bytes;) {
+        const Copy copy = find(at);
+        remember(at);
+        if (copy.bytes == 0) {
+          ++at;
+          continue;
+        }
+        found.push_back(copy);
+        covered_ = copy.target_offset + copy.bytes;
+        // What repeats is known already; a little of it is enough to find it again.
+        for (std::uint64_t i = 1; i < kHashedBytes && at + i < covered_; ++i) remember(at + i);
+        at = covered_;
+      }
+    }
+    return found;
+  }
+
+ private:
+  std::uint64_t* row(std::uint64_t at) {
+    std::uint64_t low;
+    std::uint32_t high;
+    std::memcpy(&low, &target_[at], sizeof low);
+    std::memcpy(&high, &target_[at + sizeof low], sizeof high);
+    std::uint64_t hash = (low ^ std::uint64_t{high} << 21) * 0x9e3779b97f4a7c15ull;
+    hash = (hash ^ hash >> 32 ^ high) * 0xd6e8feb86659fd93ull;
+    return &places_[(hash >> 20) % rows_ * kWays];
+  }
+
+  void remember(std::uint64_t at) {
+    if (at + kHashedBytes > target_.size()) return;
+    std::uint64_t* const places = row(at);
+    std::copy_backward(places, places + kWays - 1, places + kWays);
+    places[0] = at;
+  }
+
+  // The repeat around `at` that saves most; without bytes if none does.
+  Copy find(std::uint64_t at) {
+    Copy best;
+    if (at + kHashedBytes > target_.size()) return best;
+    std::uint64_t most = kRepeat;
+    const std::uint64_t chunk = at - at % chunk_bytes_;
+    const std::uint64_t from = std::max(covered_, chunk);
+    const std::uint64_t end = std::min<std::uint64_t>(target_.size(), chunk + chunk_bytes_);
+    const std::uint64_t* const places = row(at);
+    for (std::size_t i = 0; i < kWays && places[i] != kNowhere; ++i) {
+      const Copy copy = grow(at, places[i], from, end);
+      if (copy.bytes < kHashedBytes || copy.bytes <= best.bytes) continue;
+      const std::uint64_t cost = costs_.of(copy.target_offset, copy.target_offset + copy.bytes);
+      if (cost <= most) continue;
+      most = cost;
+      best = copy;
+    }
+    return best;
+  }
+
+  Copy grow(std::uint64_t at, std::uint64_t place, std::uint64_t from, std::uint64_t end) const {
+    std::uint64_t before = 0;
+    const std::uint64_t most = std::min(at - from, place);
+    while (before < most && target_[at - before - 1] == target_[place - before - 1]) ++before;
+    const std::uint64_t start = at - before;
+    const std::uint64_t source = place - before;
+    const std::uint64_t bytes =
+        common_prefix(target_.subspan(source), target_.subspan(start, end - start));
+    return {start, source, std::min(bytes, start - source), Copy::Source::kTarget};
+  }
+
+  ByteSpan target_;
+  std::uint64_t chunk_bytes_;
+  Costs costs_;
+  std::uint64_t covered_ = 0;  // repeats reach to here
+  std::size_t rows_ = 0;
+  std::vector<std::uint64_t> places_;
+};
+
+// What is left of copies of the base where others have taken their place.
+class Merger {
+ public:
+  void add_base(const Copy& copy, std::uint64_t until) {
+    const std::uint64_t begin = std::max(copy.target_offset, end_);
+    const std::uint64_t end = std::min(copy.target_offset + copy.bytes, until);
+    if (begin >= end) return;
+    merged_.push_back({begin, copy.source_offset + (begin - copy.target_offset), end - begin});
+    end_ = end;
+  }
+  void add_repeat(const Copy& copy) {
+    merged_.push_back(copy);
+    end_ = copy.target_offset + copy.bytes;
+  }
+  CopyList take() && { return std::move(merged_); }
+
+ private:
+  CopyList merged_;
+  std::uint64_t end_ = 0;
+};
+
+}  // namespace
+
+void add_repeats(const RepeatSource& source, CopyList& copies, std::stop_token stop) {
+  const CopyList repeats = Repeats(source, copies).find_all(stop);
+  if (repeats.empty()) return;
+  Merger merger;
+  auto next = copies.begin();
+  for (const Copy& repeat : repeats) {
+    for (; next != copies.end() && next->target_offset < repeat.target_offset; ++next) {
+      merger.add_base(*next, repeat.target_offset);
+      // It may go on behind the repeat.
+      if (next->target_offset + next->bytes > repeat.target_offset) break;
+    }
+    merger.add_repeat(repeat);
+    const std::uint64_t end = repeat.target_offset + repeat.bytes;
+    while (next != copies.end() && next->target_offset + next->bytes <= end) ++next;
+  }
+  for (; next != copies.end(); ++next) merger.add_base(*next, ~std::uint64_t{0});
+  copies = std::move(merger).take();
+}
+
+}  // namespace layby::delta
