@@ -46,7 +46,6 @@ class Mixer {
   // The bit that came: teaches weights and slots of the last mix().
   void learn(bool bit, std::uint32_t limit);
 
-
  private:
   std::size_t inputs_;
   std::vector<std::int32_t> weights_;
