@@ -58,6 +58,12 @@ enum Role : std::uint8_t {
   kDataStore,
   kDataLea,
   kDataOther,
+  kGoCode,
+  kGoRecord,
+  kGoName,
+  kGoCounters,
+  kGoPositions,
+  kGoFunctionData,
 };
 
 // Operands of x86 that begin 32-bit absolute addresses, by the bytes before them.
@@ -137,7 +143,7 @@ Field origin32_field(const Site& site) {
   const std::uint64_t to = site.range.origin + signed32(site.at);
   if (!is_address(site.module, to)) return {};
   return {FieldForm::kOrigin32, 4,
-          static_cast<std::uint8_t>(site.before / 4 % 2 == 0 ? kTableWord : kWord), to};
+          static_cast<std::uint8_t>(site.address / 4 % 2 == 0 ? kTableWord : kWord), to};
 }
 
 Field eh_frame_field(const Site& site) {
@@ -171,6 +177,61 @@ Field symbol_field(const Site& site, std::uint64_t in_range) {
       return {FieldForm::kAbsolute64, 8, kSymbolValue, load_u64(site.at)};
     default: return {};
   }
+}
+
+Field go_field(const Site& site, Role role, std::uint64_t from) {
+  return {FieldForm::kOrigin32, 4, role, site.range.origin + from + load_u32(site.at)};
+}
+
+Field go_function_field(const Site& site, std::uint64_t in_range) {
+  if (in_range % 4 != 0 || site.after < 4) return {};
+  return in_range % 8 == 0 ? go_field(site, kGoCode, 0) : go_field(site, kGoRecord, kGoRecordsFrom);
+}
+
+// A record of a function, since Go 1.20 (runtime/runtime2.go, `_func`): words for its code, name,
+// arguments, deferred return; three tables by program counter; how many more of these follow the
+// record, its unit, its line; four bytes, the last of which says how many words of other data
+// follow those. Records begin at multiples of 8.
+constexpr std::size_t kGoRecordWords = 11;
+constexpr std::size_t kGoMoreMax = 5;  // a record more than that is not recognised to its end
+
+std::uint32_t go_word(const std::uint8_t* record, std::size_t index) {
+  return load_u32(record + 4 * index);
+}
+
+bool is_go_record(const Site& site, const std::uint8_t* record) {
+  const std::uint64_t code_bytes = site.module.code_high - site.range.origin;
+  const std::uint32_t arguments = go_word(record, 2);  // bytes; the highest bit alone: unknown
+  const std::uint32_t last = go_word(record, 10);
+  return (arguments < 0x10'0000 || arguments == 0x8000'0000) && go_word(record, 0) < code_bytes &&
+         go_word(record, 7) <= kGoMoreMax && (last & 0xff) < 64 && (last >> 8 & 0xff) < 8 &&
+         (last >> 16 & 0xff) == 0 && (last >> 24) <= 10 && go_word(record, 3) < code_bytes &&
+         go_word(record, 1) < kGoTableBytesMax && go_word(record, 4) < kGoTableBytesMax;
+}
+
+Field go_record_field(const Site& site, std::uint64_t in_range) {
+  if (in_range % 4 != 0 || site.after < 4) return {};
+  // The record in which the word stands begins some words before it.
+  for (std::size_t word = in_range % 8 / 4; word < kGoRecordWords + kGoMoreMax + 8; word += 2) {
+    if (4 * word > site.before || site.after + 4 * word < 4 * kGoRecordWords) continue;
+    const std::uint8_t* record = site.at - 4 * word;
+    if (!is_go_record(site, record)) continue;
+    const std::size_t counters = kGoRecordWords + go_word(record, 7);
+    if (word >= counters + (go_word(record, 10) >> 24)) return {};
+    switch (word) {
+      case 0: return go_field(site, kGoCode, 0);
+      case 1: return go_field(site, kGoName, kGoNamesFrom);
+      case 4:
+      case 6: return go_field(site, kGoCounters, kGoCountersFrom);
+      case 5: return go_field(site, kGoPositions, kGoCountersFrom);
+      default: break;
+    }
+    if (word < kGoRecordWords || load_u32(site.at) == 0) return {};
+    if (word < counters) return go_field(site, kGoCounters, kGoCountersFrom);
+    if (load_u32(site.at) == 0xffff'ffff) return {};  // none
+    return go_field(site, kGoFunctionData, kGoDataFrom);
+  }
+  return {};
 }
 
 // AArch64: instructions are little-endian words.
@@ -304,6 +365,8 @@ Field find_field(const Module& module, const AddressRange& range, ByteSpan windo
     case RangeKind::kEhFrame: return eh_frame_field(site);
     case RangeKind::kSymbols: return symbol_field(site, in_range);
     case RangeKind::kNothing: return {};
+    case RangeKind::kGoFunctions: return go_function_field(site, in_range);
+    case RangeKind::kGoRecords: return go_record_field(site, in_range);
   }
   return {};
 }

@@ -21,8 +21,19 @@ enum class RangeKind : std::uint8_t {
   kEhFrame = 6,      // call frame information: CIE, function and LSDA pointers
   kSymbols = 7,      // ELF64 symbols: place of the name, and address
   kNothing = 8,      // no addresses, but a place that addresses refer to
+  kGoFunctions = 9,  // Go's index of functions: each its code and its record, both as distances
+  kGoRecords = 10,   // Go's records of functions
 };
-constexpr std::uint8_t kRangeKindMax = 8;
+constexpr std::uint8_t kRangeKindMax = 10;
+
+// What Go's tables of functions count from has addresses of its own: those of the range's origin,
+// the first address of code, and one of these. They are so far behind all others that no shift of
+// 32 bits leads from the ones to the others.
+constexpr std::uint64_t kGoRecordsFrom = 0x8800'0000;   // index and records
+constexpr std::uint64_t kGoCountersFrom = 0x9800'0000;  // values by program counter
+constexpr std::uint64_t kGoNamesFrom = 0xb800'0000;
+constexpr std::uint64_t kGoDataFrom = 0xd800'0000;  // stack maps and the like
+constexpr std::uint64_t kGoTableBytesMax = 0x1000'0000;
 
 // One executable or library in the base: which values are addresses at all.
 struct Module {
@@ -39,7 +50,7 @@ struct AddressRange {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;
   std::uint64_t address_shift = 0;
-  std::uint64_t origin = 0;  // of kOrigin32, and of the names of kSymbols: an address
+  std::uint64_t origin = 0;  // of kOrigin32, of the names of kSymbols, of code in Go: an address
   std::uint32_t module = 0;
   RangeKind kind = RangeKind::kWords64;
 
@@ -70,8 +81,8 @@ struct Field {
 constexpr std::uint8_t kFieldRoles = 64;
 
 // Bytes that a field may look at before its first one and behind it.
-constexpr std::size_t kFieldLookBehind = 64;
-constexpr std::size_t kFieldLookAhead = 64;
+constexpr std::size_t kFieldLookBehind = 96;
+constexpr std::size_t kFieldLookAhead = 96;
 
 // The field that begins at `window[at]`, which is base byte `offset` of `range`. Nothing outside
 // the range and outside the window is looked at.

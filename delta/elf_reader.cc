@@ -11,7 +11,6 @@ namespace layby::delta {
 namespace {
 
 constexpr std::size_t kNameBytesMax = 64;
-constexpr std::size_t kSymbolBytes = 24;
 
 bool is_loaded(const Elf64_Shdr& section) {
   return (section.sh_flags & SHF_ALLOC) != 0 && (section.sh_flags & SHF_TLS) == 0;
@@ -30,12 +29,29 @@ std::optional<RangeKind> kind_of(const Elf64_Shdr& section, std::string_view nam
   if (name == ".eh_frame_hdr") return RangeKind::kOrigin32;
   if (name == ".eh_frame") return RangeKind::kEhFrame;
   if (section.sh_type == SHT_RELA || section.sh_type == SHT_RELR ||
-      (section.sh_flags & SHF_WRITE) != 0)
+      (section.sh_flags & SHF_WRITE) != 0 || name == ".itablink")
     return RangeKind::kWords64;
   if (section.sh_type == SHT_PROGBITS &&
       (name == ".rodata" || name.starts_with(".rodata.") || name == ".gcc_except_table"))
     return RangeKind::kWords32;
   return std::nullopt;
+}
+
+// Of records whose fields are known by their place in the range; 1 where there are none.
+std::uint64_t record_bytes(RangeKind kind) {
+  switch (kind) {
+    case RangeKind::kSymbols: return sizeof(Elf64_Sym);
+    case RangeKind::kGoFunctions:
+    case RangeKind::kGoRecords: return 8;
+    case RangeKind::kX86Code:
+    case RangeKind::kAarch64Code:
+    case RangeKind::kWords32:
+    case RangeKind::kOrigin32:
+    case RangeKind::kWords64:
+    case RangeKind::kEhFrame:
+    case RangeKind::kNothing: return 1;
+  }
+  return 1;
 }
 
 class ElfReader {
@@ -56,7 +72,8 @@ class ElfReader {
     elf.module = module();
     elf.module.has_absolute_code = header->e_type == ET_EXEC && header->e_machine == EM_X86_64;
     for (std::size_t i = 0; i < sections_.size(); ++i)
-      add_range(sections_[i], names_[i], header->e_machine);
+      if (!names_[i].ends_with(".gopclntab") || !add_go_tables(sections_[i], elf.module))
+        add_range(sections_[i], names_[i], header->e_machine);
     elf.ranges = ranges_in_image();
     cut_file(*header);
     elf.file = std::move(file_);
@@ -149,9 +166,48 @@ class ElfReader {
     ranges_.push_back(range);
   }
 
+  // Go's tables of functions, as of Go 1.20 on. Source: internal/abi/symtab.go and
+  // runtime/symtab.go of Go, `pcHeader`: after 8 bytes its words are the numbers of functions and
+  // files, the first address of code or 0, and where names, units, files, tables by program
+  // counter and the index of functions begin; records follow the index.
+  bool add_go_tables(const Elf64_Shdr& section, const Module& module) {
+    constexpr std::uint64_t kMagicAndLengths = 0xffff'fff1;
+    const auto header = load<std::array<std::uint64_t, 9>>(section.sh_offset);
+    if (section.sh_type != SHT_PROGBITS || !header ||
+        ((*header)[0] & 0xffff'ffff) != kMagicAndLengths || (*header)[0] >> 56 != 8)
+      return false;
+    const auto [lengths, functions, files, text, names, units, paths, counters, index] = *header;
+    if (names > units || units > paths || paths > counters || counters > index ||
+        index > section.sh_size || functions > (section.sh_size - index) / 8)
+      return false;
+    const std::uint64_t origin = text != 0 ? text : module.code_low;
+    const std::uint64_t records = index + functions * 8;
+    const auto add = [&](std::uint64_t from, std::uint64_t to, RangeKind kind,
+                         std::uint64_t address, std::uint64_t of) {
+      if (from == to) return;
+      AddressRange range;
+      range.offset = section.sh_offset + from;
+      range.bytes = to - from;
+      range.address_shift = address - range.offset;
+      range.origin = of;
+      range.kind = kind;
+      ranges_.push_back(range);
+    };
+    add(0, names, RangeKind::kWords64, section.sh_addr, 0);
+    add(names, units, RangeKind::kNothing, origin + kGoNamesFrom, 0);
+    add(units, paths, RangeKind::kOrigin32, section.sh_addr + units, section.sh_addr + paths);
+    add(paths, counters, RangeKind::kNothing, section.sh_addr + paths, 0);
+    add(counters, index, RangeKind::kNothing, origin + kGoCountersFrom, 0);
+    add(index, records, RangeKind::kGoFunctions, origin + kGoRecordsFrom, origin);
+    add(records, section.sh_size, RangeKind::kGoRecords, origin + kGoRecordsFrom + functions * 8,
+        origin);
+    return true;
+  }
+
   static bool continues(const AddressRange& a, const AddressRange& b) {
     return a.kind == b.kind && a.kind != RangeKind::kOrigin32 && a.kind != RangeKind::kSymbols &&
-           a.kind != RangeKind::kEhFrame && a.address_shift == b.address_shift &&
+           a.kind != RangeKind::kEhFrame && a.kind != RangeKind::kGoFunctions &&
+           a.kind != RangeKind::kGoRecords && a.address_shift == b.address_shift &&
            b.offset - a.end() < 4096;
   }
 
@@ -181,9 +237,9 @@ class ElfReader {
     for (; extent != file_.extents.end() && extent->file_offset < range.end(); ++extent) {
       std::uint64_t from = std::max(range.offset, extent->file_offset);
       const std::uint64_t to = std::min(range.end(), extent->file_end());
-      // Symbols are told apart by where they stand in a range: it begins with a whole one.
-      if (range.kind == RangeKind::kSymbols)
-        from += (kSymbolBytes - (from - range.offset) % kSymbolBytes) % kSymbolBytes;
+      // Records that are told apart by where they stand in a range: it begins with a whole one.
+      const std::uint64_t step = record_bytes(range.kind);
+      from += (step - (from - range.offset) % step) % step;
       if (from >= to) continue;
       AddressRange piece = range;
       piece.offset = extent->image_offset + (from - extent->file_offset);
