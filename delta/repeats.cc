@@ -148,6 +148,8 @@ class Repeats {
     for (std::size_t i = 0; i < kWays && places[i] != kNowhere; ++i) {
       const Copy copy = grow(at, places[i], from, end);
       if (copy.bytes < kHashedBytes || copy.bytes <= best.bytes) continue;
+      // One that repeats itself before it gets here would lead back.
+      if (copy.target_offset + copy.bytes <= at) continue;
       const std::uint64_t cost = costs_.of(copy.target_offset, copy.target_offset + copy.bytes);
       if (cost <= most) continue;
       most = cost;
