@@ -56,10 +56,10 @@ const Pair& pair() {
   return made;
 }
 
-void encode(benchmark::State& state, delta::Effort effort) {
+void encode(benchmark::State& state, delta::Profile profile) {
   const Pair& from = pair();
   delta::EncodeOptions options;
-  options.effort = effort;
+  options.profile = profile;
   std::uint64_t bytes = 0;
   for (auto _ : state) {
     MemoryFile output;
@@ -73,10 +73,10 @@ void encode(benchmark::State& state, delta::Effort effort) {
 }
 
 void encode_smallest(benchmark::State& state) {
-  encode(state, delta::Effort::kSmallest);
+  encode(state, delta::Profile::kSmall);
 }
 void encode_fast(benchmark::State& state) {
-  encode(state, delta::Effort::kFast);
+  encode(state, delta::Profile::kFast);
 }
 void zstd_patch_from_19(benchmark::State& state) {
   for (auto _ : state)

@@ -10,7 +10,7 @@
 namespace layby::delta {
 
 constexpr std::size_t kModulesMax = 4096;
-constexpr std::size_t kAddressRangesMax = 8192;  // of base and target each
+constexpr std::size_t kAddressRangesMax = 8192;            // of base and target each
 constexpr std::size_t kAddressTableBytesMax = 256 * 1024;  // packed; unpacked twice that
 
 struct AddressTable {

@@ -43,10 +43,10 @@ Result<Bytes> load(const ReadAt& source, const EncodeOptions& options) {
   return bytes;
 }
 
-CoderId choose_coder(bool has_base, Effort effort) {
-  switch (effort) {
-    case Effort::kFast: return CoderId::kZstdColumns;
-    case Effort::kSmallest: break;
+CoderId choose_coder(bool has_base, Profile profile) {
+  switch (profile) {
+    case Profile::kFast: return CoderId::kZstdColumns;
+    case Profile::kSmall: break;
   }
   return has_base ? CoderId::kMixed : CoderId::kZstdColumns;
 }
@@ -54,7 +54,7 @@ CoderId choose_coder(bool has_base, Effort effort) {
 // What the images take, and what stands for them while matches are looked for.
 std::uint64_t images_bytes(std::uint64_t base_bytes, std::uint64_t target_bytes,
                            const EncodeOptions& options) {
-  const bool predicts = choose_coder(base_bytes > 0, options.effort) == CoderId::kMixed;
+  const bool predicts = choose_coder(base_bytes > 0, options.profile) == CoderId::kMixed;
   return (base_bytes + target_bytes) * (predicts ? 2 : 1);
 }
 
@@ -73,8 +73,8 @@ Result<EncodeReport::Search> choose_search(std::uint64_t base_bytes, std::uint64
                 options.memory_bytes_max);
   if (base_bytes == 0) return EncodeReport::Search::kNone;
   switch (options.effort) {
-    case Effort::kFast: return EncodeReport::Search::kBlocks;
-    case Effort::kSmallest: break;
+    case Effort::kQuick: return EncodeReport::Search::kBlocks;
+    case Effort::kThorough: break;
   }
   const bool fits =
       base_bytes < (std::uint64_t{1} << 31) && suffix_seeds_bytes(base_bytes) <= available;
@@ -333,7 +333,7 @@ Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport:
   Material material;
   if (base != nullptr) material.base = TRY(load(*base, options));
   material.target = TRY(load(target, options));
-  material.coder = choose_coder(!material.base.empty(), options.effort);
+  material.coder = choose_coder(!material.base.empty(), options.profile);
   if (material.coder == CoderId::kMixed)
     material.addresses = find_addresses(material.base, material.target);
   TRY_VOID(check_not_stopped(options));

@@ -11,13 +11,21 @@
 
 namespace layby::delta {
 
+// What a payload is best at. Its coder says which it is.
+enum class Profile {
+  kSmall,  // the smallest payload that we know how to make
+  kFast,   // one that is applied several times faster
+};
+
+// How much is done to make it smaller.
 enum class Effort {
-  kFast,      // a coarse search for matches and a quick entropy coder
-  kSmallest,  // the smallest payload that we know how to make
+  kThorough,
+  kQuick,  // a coarse search for matches, and columns packed quickly
 };
 
 struct EncodeOptions {
-  Effort effort = Effort::kSmallest;
+  Profile profile = Profile::kSmall;
+  Effort effort = Effort::kThorough;
   // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. With a base, fewer cost payload bytes;
   // more cost the car memory. Not said: kChunkTargetBytesMax with a base, half of it for a full
   // image, which its history makes as small.

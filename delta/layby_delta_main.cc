@@ -31,7 +31,8 @@ namespace {
 struct Arguments {
   std::vector<std::string> files;  // of diff: OLD NEW, or NEW
   bool full = false;
-  bool fast = false;
+  std::string profile = "small";
+  bool quick = false;
   bool json = false;
   std::optional<std::uint32_t> chunk_bytes{};
   std::uint64_t memory_bytes = EncodeOptions{}.memory_bytes_max;
@@ -131,7 +132,8 @@ Result<void> diff(Disk& disk, const Arguments& arguments) {
   const auto base = arguments.full ? nullptr : TRY(disk.open_read(arguments.files[0]));
   const auto target = TRY(disk.open_read(arguments.files.back()));
   EncodeOptions options;
-  options.effort = arguments.fast ? Effort::kFast : Effort::kSmallest;
+  options.profile = arguments.profile == "fast" ? Profile::kFast : Profile::kSmall;
+  options.effort = arguments.quick ? Effort::kQuick : Effort::kThorough;
   options.chunk_target_bytes = arguments.chunk_bytes;
   options.memory_bytes_max = arguments.memory_bytes;
   options.threads = arguments.threads;
@@ -254,7 +256,12 @@ int run(int argc, char** argv) {
   diff_command->add_option("FILES", arguments.files, "OLD NEW; with --full only NEW")->required();
   diff_command->add_option("-o,--output", arguments.output, "The payload")->required();
   diff_command->add_flag("--full", arguments.full, "A full image, applied without a base");
-  diff_command->add_flag("--fast", arguments.fast, "Larger and made sooner");
+  diff_command
+      ->add_option("--profile", arguments.profile,
+                   "small: the fewest bytes; fast: applied several times faster")
+      ->check(CLI::IsMember({"small", "fast"}))
+      ->capture_default_str();
+  diff_command->add_flag("--quick", arguments.quick, "Made sooner and larger");
   diff_command
       ->add_option("--chunk-bytes", arguments.chunk_bytes,
                    "Target bytes of a chunk, 1024 to 4194304; else 4 MiB, a full image 2 MiB")

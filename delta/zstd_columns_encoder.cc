@@ -106,8 +106,8 @@ std::size_t coded_bytes(const Bytes& raw, const Bytes& packed) {
 
 int level_of(Effort effort) {
   switch (effort) {
-    case Effort::kFast: return 6;
-    case Effort::kSmallest: return 19;
+    case Effort::kQuick: return 6;
+    case Effort::kThorough: return 19;
   }
   return 19;
 }

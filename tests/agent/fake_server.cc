@@ -127,9 +127,12 @@ void FakeServer::add_payload(const std::string& image, const Bytes* base, const 
   std::unique_ptr<ReadAt> base_file;
   if (base != nullptr) base_file = disk.open_read("/base").value();
   const auto output = disk.open_write("/payload").value();
-  const auto report = delta::encode(
-      base_file.get(), *target_file,
-      {.effort = delta::Effort::kFast, .chunk_target_bytes = kChunkBytes, .stop = {}}, *output);
+  const auto report = delta::encode(base_file.get(), *target_file,
+                                    {.profile = delta::Profile::kFast,
+                                     .effort = delta::Effort::kQuick,
+                                     .chunk_target_bytes = kChunkBytes,
+                                     .stop = {}},
+                                    *output);
   LAYBY_ASSERT(report.has_value());
   manifest::Payload payload;
   if (base != nullptr) payload.base = crypto::sha256(*base);

@@ -82,7 +82,7 @@ TEST_CASE("what is encoded and applied is the target again") {
       CHECK(applied(payload_of(nullptr, target, small_chunks(chunk)), nullptr) == target);
 }
 
-TEST_CASE("later versions of generated files round-trip for many seeds, in both efforts") {
+TEST_CASE("later versions of generated files round-trip for many seeds, in both profiles") {
   for (std::uint64_t seed = 0; seed < 40; ++seed) {
     Random random(seed);
     INFO("seed " << seed);
@@ -91,7 +91,8 @@ TEST_CASE("later versions of generated files round-trip for many seeds, in both 
                                        : Bytes(1 + random() % 60'000, 7);
     const Bytes target = later_version(random, base, static_cast<int>(random() % 60));
     EncodeOptions options = small_chunks(1024u + static_cast<std::uint32_t>(random() % 20'000));
-    options.effort = seed % 2 == 0 ? Effort::kFast : Effort::kSmallest;
+    options.profile = seed % 2 == 0 ? Profile::kFast : Profile::kSmall;
+    options.effort = seed / 2 % 2 == 0 ? Effort::kQuick : Effort::kThorough;
     CHECK(applied(payload_of(&base, target, options), &base) == target);
   }
 }
@@ -349,7 +350,8 @@ TEST_CASE("encoding can be stopped, is bounded in memory, and says what it needs
   CHECK(encode(&base, target, tight, output).error().code() == ErrorCode::kTooLarge);
 
   EncodeOptions fast;
-  fast.effort = Effort::kFast;
+  fast.profile = Profile::kFast;
+  fast.effort = Effort::kQuick;
   const auto coarse = encode(&base, target, fast, output);
   REQUIRE(coarse);
   CHECK(coarse->search == EncodeReport::Search::kBlocks);

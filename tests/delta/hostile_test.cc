@@ -18,7 +18,7 @@ namespace {
 Bytes chunk_for(const MemoryFile& base, const Bytes& target) {
   return encode_zstd_columns({base.bytes, target, 0, target.size()},
                              base.bytes.empty() ? CopyList{} : CopyList{{0, 0, target.size()}},
-                             Effort::kFast);
+                             Effort::kQuick);
 }
 
 // A payload of one chunk with these bytes, every digest recomputed.
