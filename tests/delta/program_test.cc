@@ -388,8 +388,8 @@ TEST_CASE("applying a file of 240 MB takes less than 24 MiB") {
       at += piece.size();
     }
   }
-  REQUIRE(run({"diff", "--profile", "fast", "--quick", dir / "old", dir / "new", "-o", dir / "p"}).status ==
-          0);
+  REQUIRE(run({"diff", "--profile", "fast", "--quick", dir / "old", dir / "new", "-o", dir / "p"})
+              .status == 0);
   const Outcome applied = run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"});
   CHECK(applied.status == 0);
   CHECK(applied.resident_bytes_max < kResidentBytesMax);
@@ -400,8 +400,8 @@ TEST_CASE("applying a file of 240 MB takes less than 24 MiB") {
   const std::string bound = std::to_string(target_bytes + threads * 128 * kMiB);
   std::optional<Limit> limit = kMemoryLimit;
   if (limit) limit->value = target_bytes + threads * (64 + 8) * kMiB;
-  const Outcome made = run({"diff", "--full", "--profile", "fast", "--quick", "--memory-bytes", bound,
-                            dir / "new", "-o", dir / "f"},
+  const Outcome made = run({"diff", "--full", "--profile", "fast", "--quick", "--memory-bytes",
+                            bound, dir / "new", "-o", dir / "f"},
                            limit);
   INFO(made.text);
   REQUIRE(made.status == 0);
