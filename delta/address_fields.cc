@@ -384,7 +384,8 @@ std::uint64_t spell_moved(const Field& field, std::uint64_t old_bits, const Move
   switch (field.form) {
     case FieldForm::kNone: break;
     case FieldForm::kRelative32: return add_units(field, old_bits, relative);
-    case FieldForm::kBackwards32: return add_units(field, old_bits, -relative);
+    case FieldForm::kBackwards32:
+      return add_units(field, old_bits, static_cast<std::int64_t>(move.place - move.address));
     case FieldForm::kOrigin32:
       return add_units(field, old_bits, static_cast<std::int64_t>(move.address - move.origin));
     case FieldForm::kAbsolute32:

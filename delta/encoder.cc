@@ -328,14 +328,20 @@ Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target)
               applied.error().message());
 }
 
+// Without addresses a payload is larger, but it is one.
+AddressTable find_addresses_that_fit(const Material& material) {
+  AddressTable table = find_addresses(material.base, material.target);
+  if (serialise_address_table(table).size() > kAddressTableBytesMax) return {};
+  return table;
+}
+
 Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport::Search search,
                          const EncodeOptions& options) {
   Material material;
   if (base != nullptr) material.base = TRY(load(*base, options));
   material.target = TRY(load(target, options));
   material.coder = choose_coder(!material.base.empty(), options.profile);
-  if (material.coder == CoderId::kMixed)
-    material.addresses = find_addresses(material.base, material.target);
+  if (material.coder == CoderId::kMixed) material.addresses = find_addresses_that_fit(material);
   TRY_VOID(check_not_stopped(options));
   if (!material.addresses.modules.empty()) {
     const AddressTable& addresses = material.addresses;

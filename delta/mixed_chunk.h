@@ -463,9 +463,13 @@ class MixedChunk {
     const std::int64_t moved_on = signed_number(
         state_.field_units, std::min<std::size_t>(static_cast<std::size_t>(made.field.form), 7),
         counts ? *units : 0);
-    const std::int64_t bytes = moved_on * unit_bytes(made.field, made.old_bits);
-    if (bytes < kTaughtBytesMax && bytes > -kTaughtBytesMax)
-      teach(made.field.address, static_cast<std::uint64_t>(std::int64_t{made.shift.here} + bytes));
+    // Modulo 2^64: a hostile chunk may say any number.
+    const auto farther = static_cast<std::int64_t>(
+        static_cast<std::uint64_t>(moved_on) *
+        static_cast<std::uint64_t>(unit_bytes(made.field, made.old_bits)));
+    if (farther < kTaughtBytesMax && farther > -kTaughtBytesMax)
+      teach(made.field.address,
+            static_cast<std::uint64_t>(std::int64_t{made.shift.here} + farther));
     return add_units(made.field, made.moved, moved_on);
   }
 

@@ -100,8 +100,8 @@ class Repeats {
   CopyList find_all(std::stop_token stop) {
     CopyList found;
     for (const Costs::Place& place : costs_.places()) {
-      if (stop.stop_requested()) return {};
       for (std::uint64_t at = std::max(place.at, covered_); at < place.at + place.bytes;) {
+        if (stop.stop_requested()) return {};
         const Copy copy = find(at);
         remember(at);
         if (copy.bytes == 0) {
@@ -132,6 +132,8 @@ class Repeats {
   void remember(std::uint64_t at) {
     if (at + kHashedBytes > target_.size()) return;
     std::uint64_t* const places = row(at);
+    // Of a run the beginning is kept: a copy of it doubles what there is.
+    if (places[0] != kNowhere && at - places[0] < 2 * kHashedBytes) return;
     std::copy_backward(places, places + kWays - 1, places + kWays);
     places[0] = at;
   }
@@ -146,6 +148,8 @@ class Repeats {
     const std::uint64_t end = std::min<std::uint64_t>(target_.size(), chunk + chunk_bytes_);
     const std::uint64_t* const places = row(at);
     for (std::size_t i = 0; i < kWays && places[i] != kNowhere; ++i) {
+      // So near that it would reach into itself at once.
+      if (at - places[i] < 2 * kHashedBytes) continue;
       const Copy copy = grow(at, places[i], from, end);
       if (copy.bytes < kHashedBytes || copy.bytes <= best.bytes) continue;
       // One that repeats itself before it gets here would lead back.
