@@ -310,8 +310,10 @@ class MixedChunk {
       state_.history.module = segment_.base->module;
       state_.shifts.clear();
     }
+    // Data that happens to equal code says nothing about where the code went.
+    if (!is_long_ || segment_.base->kind != segment_.target->kind) return;
     const std::uint64_t address = source_.offset() + segment_.base->address_shift;
-    if (is_long_) teach(address, target_at + segment_.target->address_shift - address);
+    teach(address, target_at + segment_.target->address_shift - address);
   }
 
   const Module& module() const { return table_.modules[segment_.base->module]; }
