@@ -271,8 +271,10 @@ std::uint64_t page_of(std::uint32_t word, std::uint64_t place) {
   return (place & ~(kPageBytes - 1)) + static_cast<std::uint64_t>(pages) * kPageBytes;
 }
 
+// What lies beyond the page is another's: it would count pages that ADRP does not.
 bool completes(std::uint32_t word, std::uint32_t page) {
-  return (is_page_add(word) || is_page_access(word)) && source_register(word) == (page & 31);
+  return (is_page_add(word) || is_page_access(word)) && source_register(word) == (page & 31) &&
+         low12_of(word) < kPageBytes;
 }
 
 Field aarch64_field(const Site& site) {

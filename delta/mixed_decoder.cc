@@ -28,7 +28,7 @@ class MixedDecoder final : public ChunkDecoder {
     MixedChunk<BitReader> reader(*state, addresses_, bits, base, target, target_offset, out);
     TRY_VOID(reader.run({}));
     if (!bits.has_read_all())
-      return fail(ErrorCode::kBadPayload, "the chunk says more bytes than it has");
+      return fail(ErrorCode::kBadPayload, "the chunk has bytes left over");
     return {};
   }
 
