@@ -75,6 +75,8 @@ class BitReader {
     return bit;
   }
 
+  // Whether more was read than there is, beyond the zeros that the writer leaves out.
+  bool is_beyond_end() const { return at_ > bytes_.size() + 4; }
   // Whether all that there is was read.
   bool has_read_all() const { return at_ >= bytes_.size(); }
 

@@ -16,6 +16,12 @@ struct Copy {
   Source source = Source::kBase;
 };
 
+// How many copies a chunk of CoderId::kMixed may have: one for so many of its bytes, and some.
+constexpr std::uint64_t kCopyBytesFair = 8;
+constexpr std::uint64_t copies_max(std::uint64_t chunk_bytes) {
+  return 1024 + chunk_bytes / kCopyBytesFair;
+}
+
 // In order of the target, without overlap, none of them empty. What no copy covers is new.
 using CopyList = std::vector<Copy>;
 

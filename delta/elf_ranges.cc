@@ -28,12 +28,17 @@ std::vector<ElfFile> find_in_file_system(ByteSpan image, std::vector<ImageFile> 
   return files;
 }
 
+// Whatever begins like a file and is none, before an image is given up: each may cost a look at
+// thousands of sections.
+constexpr std::size_t kOthersMax = 4096;
+
 // In archives and unknown file systems files stand in one piece, wherever they begin.
 std::vector<ElfFile> find_anywhere(ByteSpan image) {
   const std::string_view text(reinterpret_cast<const char*>(image.data()), image.size());
   std::vector<ElfFile> files;
   std::size_t at = 0;
-  while ((at = text.find(kIdentity, at)) != std::string_view::npos) {
+  std::size_t others = 0;
+  while (others < kOthersMax && (at = text.find(kIdentity, at)) != std::string_view::npos) {
     const std::uint64_t left = image.size() - at;
     std::optional<ElfFile> elf = read_elf(image, {left, {{at, 0, left}}});
     if (elf && !elf->ranges.empty()) {
@@ -41,6 +46,7 @@ std::vector<ElfFile> find_anywhere(ByteSpan image) {
       files.push_back(std::move(*elf));
     } else {
       ++at;
+      ++others;
     }
   }
   return files;

@@ -244,6 +244,12 @@ void share_out(std::size_t count, unsigned threads, Work work) {
   take();
 }
 
+// Many short copies cost the car a read each: the shortest are left out where they are too many.
+void keep_within_budget(std::size_t chunk_bytes, CopyList& copies) {
+  if (copies.size() <= copies_max(chunk_bytes)) return;
+  std::erase_if(copies, [](const Copy& copy) { return copy.bytes < 2 * kCopyBytesFair; });
+}
+
 // The copies of each chunk.
 Result<std::vector<CopyList>> find_copies(const Material& material, unsigned threads,
                                           const EncodeOptions& options) {
@@ -267,6 +273,8 @@ Result<std::vector<CopyList>> find_copies(const Material& material, unsigned thr
                !material.addresses.modules.empty(), step},
               all, options.stop);
   for (const Copy& copy : all) chunks[copy.target_offset / step].push_back(copy);
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    keep_within_budget(std::min(size, (i + 1) * step) - i * step, chunks[i]);
   TRY_VOID(check_not_stopped(options));
   return chunks;
 }
@@ -331,7 +339,8 @@ Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target)
 // Without addresses a payload is larger, but it is one.
 AddressTable find_addresses_that_fit(const Material& material) {
   AddressTable table = find_addresses(material.base, material.target);
-  if (serialise_address_table(table).size() > kAddressTableBytesMax) return {};
+  const Bytes packed = serialise_address_table(table);
+  if (!parse_address_table(packed, material.base.size(), material.target.size())) return {};
   return table;
 }
 

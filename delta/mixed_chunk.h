@@ -74,6 +74,7 @@ class MixedChunk {
 
   // `copies`: for writing; they lie within the chunk.
   Result<void> run(std::span<const Copy> copies) {
+    std::uint64_t copies_made = 0;
     while (at_ < out_.size()) {
       const Copy* next = copies.empty() ? nullptr : &copies.front();
       const std::uint64_t until = next != nullptr ? next->target_offset - target_offset_ : 0;
@@ -84,6 +85,8 @@ class MixedChunk {
                     out_.size() - at_);
       for (std::uint64_t i = 0; i < new_bytes; ++i) code_literal();
       if (at_ == out_.size()) break;
+      if (++copies_made > copies_max(out_.size()))
+        return fail(ErrorCode::kBadPayload, "more than {} copies", copies_max(out_.size()));
       const Copy copy = TRY(code_copy(next));
       if (!copies.empty()) copies = copies.subspan(1);
       TRY_VOID(apply(copy));

@@ -27,8 +27,8 @@ class MixedDecoder final : public ChunkDecoder {
     BitReader bits(spelt);
     MixedChunk<BitReader> reader(*state, addresses_, bits, base, target, target_offset, out);
     TRY_VOID(reader.run({}));
-    if (!bits.has_read_all())
-      return fail(ErrorCode::kBadPayload, "the chunk has bytes left over");
+    if (bits.is_beyond_end()) return fail(ErrorCode::kBadPayload, "the chunk is cut off");
+    if (!bits.has_read_all()) return fail(ErrorCode::kBadPayload, "the chunk has bytes left over");
     return {};
   }
 

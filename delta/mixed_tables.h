@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/assert.h"
 #include "delta/mixing.h"
 #include "delta/shift_map.h"
 
@@ -116,6 +117,7 @@ class NumberModel {
 
   template <class Bits>
   std::uint64_t code(Bits& bits, std::size_t kind, std::uint64_t number) {
+    LAYBY_ASSERT(number >> 63 == 0);
     const std::uint32_t width = code_width(bits, kind, static_cast<int>(std::bit_width(number)));
     if (width <= 1) return width;
     std::uint64_t made = 1;

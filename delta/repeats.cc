@@ -64,10 +64,12 @@ class Costs {
     while (true) {
       const std::size_t equal = common_prefix(base, target);
       if (equal == base.size()) return;
-      add(at + equal, cost);
-      base = base.subspan(equal + 1);
-      target = target.subspan(equal + 1);
-      at += equal + 1;
+      std::size_t run = 1;
+      while (equal + run < base.size() && base[equal + run] != target[equal + run]) ++run;
+      add(at + equal, cost, run);
+      base = base.subspan(equal + run);
+      target = target.subspan(equal + run);
+      at += equal + run;
     }
   }
 
@@ -164,13 +166,14 @@ class Repeats {
 
   Copy grow(std::uint64_t at, std::uint64_t place, std::uint64_t from, std::uint64_t end) const {
     std::uint64_t before = 0;
-    const std::uint64_t most = std::min(at - from, place);
+    // It ends where it began at the latest: who goes farther back does not get to `at`.
+    const std::uint64_t most = std::min({at - from, place, at - place});
     while (before < most && target_[at - before - 1] == target_[place - before - 1]) ++before;
     const std::uint64_t start = at - before;
     const std::uint64_t source = place - before;
     const std::uint64_t bytes =
-        common_prefix(target_.subspan(source), target_.subspan(start, end - start));
-    return {start, source, std::min(bytes, start - source), Copy::Source::kTarget};
+        common_prefix(target_.subspan(source, start - source), target_.subspan(start, end - start));
+    return {start, source, bytes, Copy::Source::kTarget};
   }
 
   ByteSpan target_;
