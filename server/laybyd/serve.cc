@@ -64,15 +64,29 @@ Result<OnlineKeys> read_keys(Disk& disk, const Config::Keys& keys) {
   return load_online_keys(disk, keys.directory, passphrase);
 }
 
+std::string audit_key_part(const Config& config) {
+  return config.data.directory + "/" + kAuditKeyPart;
+}
+
+// A key that was lost must not be followed by another one unseen: auditors have the old part.
+Result<void> check_audit_key(Disk& disk, const Config& config, const OnlineKeys& keys) {
+  const auto checked = check_audit_key_part(disk, audit_key_part(config), keys.audit.get());
+  if (checked) return {};
+  return fail(Error(checked.error())
+                  .with_context(config.keys.directory +
+                                "/audit.key: put it back, or move its public part away as well"));
+}
+
 // A data directory of before there was an audit key gets one; its public part is always there.
 Result<void> complete_keys(Disk& disk, const Config& config, OnlineKeys& keys, const Log& log) {
+  TRY_VOID(check_audit_key(disk, config, keys));
   if (!keys.audit) {
     const std::string passphrase = TRY(read_passphrase(disk, config.keys.passphrase_file));
     TRY_VOID(add_audit_key(disk, config.keys.directory, passphrase, keys));
     log(LogLevel::kWarning, "audit key made: there was none",
         {{"directory", config.keys.directory}});
   }
-  const std::string part = config.data.directory + "/" + kAuditKeyPart;
+  const std::string part = audit_key_part(config);
   if (disk.status(part)) return {};
   TRY_VOID(disk.make_dirs(parent_dir(part)));
   return write_audit_key_part(disk, part, *keys.audit);
@@ -388,7 +402,8 @@ std::string base_url(const Config& config, std::uint16_t port) {
 Result<void> check_files(const Config& config) {
   RealDisk disk;
   TRY(read_tls(disk, config.tls));
-  TRY(read_keys(disk, config.keys));
+  const OnlineKeys keys = TRY(read_keys(disk, config.keys));
+  TRY_VOID(check_audit_key(disk, config, keys));
   const FileStatus data = TRY(disk.status(config.data.directory));
   if (data.kind != FileStatus::Kind::kDirectory)
     return fail(ErrorCode::kInvalidArgument, "{} is not a directory", config.data.directory);

@@ -167,6 +167,19 @@ Result<void> write_audit_key_part(Disk& disk, const std::string& path, const cry
   return replace_file(disk, path, as_bytes(to_stored(part.to_json())));
 }
 
+Result<void> check_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer* key) {
+  const Result<Bytes> bytes = read_file(disk, path, kMiB);
+  if (!bytes && bytes.error().code() == ErrorCode::kNotFound) return {};
+  if (!bytes) return fail(Error(bytes.error()).with_context(path));
+  const manifest::Json json = TRY_CONTEXT(manifest::parse_strict(*bytes, {kMiB}), path);
+  const auto published = TRY_CONTEXT(manifest::PublicKey::from_json(json), path);
+  if (key == nullptr)
+    return fail(ErrorCode::kConflict, "{} is there, but not the key that it is the public part of",
+                path);
+  if (published == manifest::PublicKey::from_ed25519(key->public_key())) return {};
+  return fail(ErrorCode::kConflict, "{} is the public part of another key", path);
+}
+
 Result<void> init_data_dir(Disk& disk, const Clock& clock, const InitOptions& options) {
   std::string target = options.data_dir;
   while (target.size() > 1 && target.back() == '/') target.pop_back();

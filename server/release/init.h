@@ -48,4 +48,8 @@ Result<void> init_data_dir(Disk& disk, const Clock& clock, const InitOptions& op
 // Writes `path` anew: the public part of the key that signs exports of audit trails.
 Result<void> write_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer& key);
 
+// Whether `path`, if it is there, is the public part of `key` (null: there is no key). kConflict
+// where it is another's: whoever was given it could prove nothing that `key` signs.
+Result<void> check_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer* key);
+
 }  // namespace layby::server

@@ -136,6 +136,49 @@ TEST_CASE("laybyd: a data directory of before there was an audit key gets one, a
   }
 }
 
+TEST_CASE("laybyd: no other audit key comes in the place of one whose public part is published") {
+  const tests::TempDir dir;
+  const std::string data = dir / "data";
+  tests::init_data(data);
+  RealDisk disk;
+  const std::string key = data + "/keys/audit.key", part = data + "/provision/audit-key.json";
+  const std::string published = text_of(part), kept = text_of(key);
+  const auto refuses = [&](const std::string& why) {
+    const std::string config = data + "/laybyd.toml";
+    for (const char* what : {"check-config", "serve"}) {
+      CAPTURE(what);
+      REQUIRE(tests::run_laybyd({what, "--config", config}, dir / "errors") != 0);
+      const std::string errors = text_of(dir / "errors");
+      for (const std::string& text : {key, part, why}) CHECK_THAT(errors, Catch::Contains(text));
+    }
+    CHECK(text_of(part) == published);
+  };
+  SECTION("the key is missing") {
+    REQUIRE(disk.remove(key));
+    refuses("is there, but not the key");
+    CHECK(!disk.status(key));
+  }
+  SECTION("the key is another one") {
+    tests::init_data(dir / "other");
+    REQUIRE(replace_file(disk, key, as_bytes(text_of(dir / "other/keys/audit.key"))));
+    REQUIRE(replace_file(disk, data + "/keys/passphrase",
+                         as_bytes(text_of(dir / "other/keys/passphrase"))));
+    for (const char* name : {"director-targets", "director-snapshot", "director-timestamp",
+                             "image-snapshot", "image-timestamp", "licence"}) {
+      const std::string file = "/keys/" + std::string(name) + ".key";
+      REQUIRE(replace_file(disk, data + file, as_bytes(text_of(dir / ("other" + file)))));
+    }
+    refuses("of another key");
+  }
+  SECTION("once it is back, the server starts") {
+    REQUIRE(disk.remove(key));
+    REQUIRE(replace_file(disk, key, as_bytes(kept)));
+    LaybydProcess laybyd(data);
+    CHECK(TlsClient(laybyd.client()).get("/v1/audit-key")->body == published);
+    CHECK(laybyd.stop() == 0);
+  }
+}
+
 TEST_CASE(
     "laybyd: an upload goes on after each SIGKILL of the server, nothing acknowledged is lost") {
   const tests::TempDir dir;
