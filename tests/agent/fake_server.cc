@@ -371,7 +371,7 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
   while (sent < body.size()) {
     if (break_payload_after && *break_payload_after <= sent) {
       break_payload_after.reset();
-      return fail(ErrorCode::kUnavailable, "the connection broke");
+      return fail(break_with, "the connection broke");
     }
     const std::size_t count = std::min(piece_bytes, body.size() - sent);
     payload_bytes_sent += count;

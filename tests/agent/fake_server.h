@@ -97,6 +97,7 @@ class FakeServer final : public agent::Transport {
   int fail_status_times = 0;
   int payload_status = 0;                            // instead of payload bytes, until 0 again
   std::optional<std::uint64_t> break_payload_after;  // body bytes, then the connection breaks; once
+  ErrorCode break_with = ErrorCode::kUnavailable;    // what the transport says of it
   int lose_report_answers = 0;                       // the report is taken, the answer is lost
   std::string etag_prefix = "\"";
   // Payload bytes as they are sent: may be altered.

@@ -368,6 +368,41 @@ TEST_CASE("an answer that nobody can use has its price all the same (P2.3)") {
   CHECK(world.agent->record().data_bytes % 700 == 0);
 }
 
+// A link that breaks is no news; a server that only drips is told, and is not asked again at once.
+TEST_CASE("slow retrieval of a payload is told, in the report too, and waited for") {
+  World world;
+  world.server.publish({.name = "software/hu-4/2.0.0.img",
+                        .bytes = noise(1'500'000, 7),
+                        .base = std::nullopt,
+                        .release_counter = 2});
+  const auto id = world.server.order({"software/hu-4/2.0.0.img"});
+  const bool drips = GENERATE(true, false);
+  CAPTURE(drips);
+  if (drips) world.server.break_with = ErrorCode::kSlowRetrieval;
+  std::vector<std::int64_t> asked;
+  bool breaks = true;
+  world.server.at_payload = [&](const std::string&, const ByteRange& range) {
+    if (range.offset == 0) return;  // the head
+    asked.push_back(world.clock.monotonic_ms());
+    if (breaks) world.server.break_payload_after = 20'000;
+  };
+  REQUIRE(world.run(24 * 3600, [&] { return asked.size() == 4; }));
+  CHECK((world.order(id)->failures_in_row > 0) == drips);
+  CHECK(world.order(id)->error.has_value() == drips);
+  CHECK((asked[3] - asked[0] >= 3'000) == drips);
+  if (drips) {
+    CHECK(world.order(id)->error->code() == ErrorCode::kSlowRetrieval);
+    CHECK(world.run(3600, [&] {
+      const auto told = world.server.reported(id);
+      return told && told->error && told->error->name == "slow-retrieval";
+    }));
+  }
+  breaks = false;
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 24 * 3600));
+  // What came drop by drop is kept all the same.
+  CHECK(world.order(id)->bytes_received < 1'700'000);
+}
+
 TEST_CASE("what a journal that cannot be saved would have counted is not counted (P2.3)") {
   World world;
   connect(world, "sim");

@@ -81,6 +81,8 @@ def conditions(r, anna, car):
 def exit_and_lock(r, anna, car):
     order = anna("order", "function", VIN, "cruise")["id"]
     ready(car, order)
+    with step("P4.2 once it is downloaded the head unit says so"):
+        wait_until("the head unit says so", lambda: "Download complete" in car.head_unit())
     with step("P4.4 the expected duration is shown beforehand"):
         wait_until("the head unit shows it", lambda: "2 minutes" in car.head_unit())
         check_equal(car.order(order)["durationSeconds"], 120, "durationSeconds")

@@ -17,6 +17,11 @@ def digest_of(path):
         return hashlib.sha256(stream.read()).hexdigest()
 
 
+UNPLUG = {"de": "Bitte Ladekabel abziehen.", "en": "Please unplug the charging cable.",
+          "fr": "Veuillez débrancher le câble de charge.", "it": "Scollegare il cavo di ricarica.",
+          "nl": "Koppel de laadkabel los."}
+
+
 def waits_for(car, condition, said):
     def named():
         return any(condition in order.get("waitingFor", []) for order in car.status()["orders"])
@@ -168,6 +173,11 @@ def test(r):
         car.set(**{**rig.PARKED, "cable": "on"})
         waits_for(car, "charging-cable", said)
         check_equal(len(set(said)), 3, f"different texts in {said}")
+    with step("P4.3 it names it in each of the five languages"):
+        for language, text in UNPLUG.items():
+            car.set(language=language)
+            wait_until(f"the head unit says so in {language}", lambda t=text: t in car.head_unit())
+        car.set(language="en")
         check_equal(car.show()["activations"], 0, "activations")
         check_equal(r.events("billing"), [], "billing events before the activation")
     with step("P4.2 P3.3 after exit-and-lock everything activates by itself, three regions at one instant"):
