@@ -8,14 +8,9 @@
 #include "base/disk.h"
 #include "base/limits.h"
 #include "delta/payload.h"
+#include "delta/profile.h"
 
 namespace layby::delta {
-
-// What a payload is best at. Its coder says which it is.
-enum class Profile {
-  kSmall,  // the smallest payload that we know how to make
-  kFast,   // one that is applied several times faster
-};
 
 // How much is done to make it smaller.
 enum class Effort {

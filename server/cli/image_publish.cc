@@ -109,7 +109,7 @@ Result<void> publish_images(Session& session, const PublishOptions& options) {
     const Bytes document = TRY(manifest::make_targets(next, by));
     TRY_CONTEXT(repository.check_next_targets(document, SystemClock().now()), "what was signed");
     HttpRequest request{.method = "PUT",
-                        .path = "/v1/repositories/image/targets",
+                        .path = "/v1/repositories/image/targets?profile=" + options.profile,
                         .headers = {{"Content-Type", "application/json"}},
                         .body = as_text(document)};
     HttpAnswer answer = TRY(session.exchange(request));

@@ -18,6 +18,7 @@ struct PublishOptions {
   std::string passphrase_file;   // empty: the key has an empty passphrase
   std::string licence_key_file;  // functions
   std::uint64_t expires_days = 365;
+  std::string profile = "small";  // of the deltas to these images: small or fast
 };
 
 // Prepares every image, fetches the current targets and verifies them with the engine that cars

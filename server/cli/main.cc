@@ -404,6 +404,11 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
   publish->add_option("--targets-key", options.targets_key_file, "offline key file")->required();
   publish->add_option("--passphrase-file", options.passphrase_file);
   publish->add_option("--licence-key", options.licence_key_file, "for functions: licence-key.json");
+  publish
+      ->add_option("--profile", options.profile,
+                   "of deltas to these images; small: the fewest bytes, fast: sooner unpacked")
+      ->check(CLI::IsMember({"small", "fast"}))
+      ->capture_default_str();
   publish->add_option("--expires-days", options.expires_days, "of targets.json")
       ->check(CLI::Range(1, 3650));
   CLI::Option* several =

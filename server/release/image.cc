@@ -154,6 +154,10 @@ Result<std::vector<manifest::Payload>> payloads_of(const ScanKeys& scan,
   // "full" sorts behind every hexadecimal digest, so the whole image comes last.
   for (const KeyValue& record : TRY(scan_prefix(scan, payload_prefix(image), kPayloadsPerImageMax)))
     payloads.push_back(TRY_CONTEXT(decode_payload(record.value), record.key));
+  if (payloads.empty() || payloads.back().base) return payloads;
+  const std::uint64_t whole_bytes = payloads.back().length;
+  std::erase_if(payloads,
+                [&](const auto& payload) { return payload.base && payload.length >= whole_bytes; });
   return payloads;
 }
 

@@ -59,7 +59,8 @@ std::string encode_payload(const manifest::Payload& payload, std::uint64_t cpu_m
 Result<manifest::Payload> decode_payload(std::string_view record);
 
 // The payloads that can be downloaded now: deltas, the whole image last. Deltas are made before the
-// whole image, so once that is there, this list does not change any more.
+// whole image, so once that is there, this list does not change any more. A delta that is no
+// smaller than the whole image is left out.
 Result<std::vector<manifest::Payload>> payloads_of(const ScanKeys& scan,
                                                    const crypto::Digest256& image);
 Result<std::vector<manifest::Payload>> payloads_of(const Store& store, const Image& image);

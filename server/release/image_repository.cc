@@ -160,7 +160,7 @@ Result<manifest::Targets> check_next_targets(const manifest::TrustedRepository& 
 
 // Records of the images and their jobs.
 Result<Publication> put_images(Change& change, const CheckedImages& checked, Version version,
-                               UnixSeconds now, std::size_t delta_bases) {
+                               UnixSeconds now, std::size_t delta_bases, delta::Profile profile) {
   Publication publication{.version = version, .new_images = {}, .withdrawn = {}, .jobs = 0};
   std::vector<PayloadJob> jobs;
   const auto add_job = [&](JobKind kind, const Image& image, std::optional<JobBase> base) {
@@ -170,6 +170,7 @@ Result<Publication> put_images(Change& change, const CheckedImages& checked, Ver
     job.image_sha256 = image.entry.sha256;
     job.image_bytes = image.entry.length;
     job.base = std::move(base);
+    job.profile = profile;
     job.queued = job.not_before = now;
     jobs.push_back(std::move(job));
   };
@@ -252,7 +253,8 @@ Result<void> seed_repositories(Store& store, const OnlineKeys& keys, const First
   });
 }
 
-Result<Publication> publish_targets(const Services& services, ByteSpan targets) {
+Result<Publication> publish_targets(const Services& services, ByteSpan targets,
+                                    delta::Profile profile) {
   KnownBytes known;  // images are read once, also when the commit has to be tried again
   const auto publish = [&](Change& change) -> Result<Publication> {
     const UnixSeconds now = services.clock.now();
@@ -272,7 +274,7 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets) 
         TRY(put_online_roles(change, services.keys, state, targets, now));
     TRY_VOID(check_as_clients(present, roles, targets, now));
     change.put(image_targets_key(next.version), as_text(targets));
-    return put_images(change, checked, next.version, now, services.delta_bases);
+    return put_images(change, checked, next.version, now, services.delta_bases, profile);
   };
   Publication publication = TRY(commit_with_retry(services.store, publish));
   if (publication.jobs > 0) services.wake_payload_worker();

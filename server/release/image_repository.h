@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "delta/profile.h"
 #include "manifest/repository.h"
 #include "server/release/cached_document.h"
 #include "server/release/image.h"
@@ -49,8 +50,10 @@ struct Publication {
 //   of its slot and hardware (kImageRollback); and the set with its new snapshot and timestamp as
 //   the engine sees it, for a client that has the present set and for one that has only the root.
 // The very bytes that are current are not an error: nothing changes.
-// Reads each new image once. Any thread; two at once: one of them gets kRollback.
-Result<Publication> publish_targets(const Services& services, ByteSpan targets);
+// Reads each new image once. Any thread; two at once: one of them gets kRollback. Deltas to new
+// images are made with `profile`.
+Result<Publication> publish_targets(const Services& services, ByteSpan targets,
+                                    delta::Profile profile = delta::Profile::kSmall);
 
 // The present timestamp; signed anew if it is time (and the snapshot with it, if it is time for
 // that one).

@@ -40,6 +40,7 @@ Result<PayloadJob> decode_fields(std::string_view id, const Json& json) {
     std::string base = TRY(manifest::text_field(json, "base"));
     const auto base_sha256 = TRY(manifest::digest_field(json, "base_sha256"));
     job.base = JobBase{std::move(base), base_sha256};
+    job.profile = TRY(manifest::text_field(json, "profile").and_then(delta::parse_profile));
   }
   job.attempts = TRY(manifest::uint_field(json, "attempts"));
   if (manifest::find_field(json, "error") != nullptr)
@@ -91,6 +92,7 @@ std::string encode_job(const PayloadJob& job) {
   if (job.base) {
     json["base"] = job.base->image;
     json["base_sha256"] = to_hex(job.base->sha256);
+    json["profile"] = to_string(job.profile);
   }
   if (!job.error.empty()) json["error"] = job.error;
   if (job.started) json["started"] = format_utc(*job.started);

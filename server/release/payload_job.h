@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "crypto/digest.h"
+#include "delta/profile.h"
 #include "server/store/change.h"
 
 namespace layby::server {
@@ -40,7 +41,8 @@ struct PayloadJob {
   std::string image;
   crypto::Digest256 image_sha256{};
   std::uint64_t image_bytes = 0;
-  std::optional<JobBase> base;  // kDelta only
+  std::optional<JobBase> base;                      // kDelta only
+  delta::Profile profile = delta::Profile::kSmall;  // of a delta
   JobState state = JobState::kQueued;
   std::uint64_t attempts = 0;  // counted before each is begun
   std::string error;           // of the last attempt that failed

@@ -124,6 +124,7 @@ Result<manifest::Payload> make_payload(const Services& services, const PayloadJo
   TRY_VOID(services.disk.remove(path));  // what an interrupted attempt has left
   const std::unique_ptr<File> output = TRY(services.disk.open_write(path));
   delta::EncodeOptions options;
+  options.profile = job.profile;
   options.stop = stop;
   const delta::EncodeReport report = TRY(delta::encode(base.get(), *target, options, *output));
   if (report.target_sha256 != job.image_sha256)

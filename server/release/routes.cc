@@ -17,9 +17,16 @@ namespace {
 
 using manifest::Json;
 
+Result<delta::Profile> asked_profile(const Request& request) {
+  const auto asked = request.query.find("profile");
+  if (asked == request.query.end()) return delta::Profile::kSmall;
+  return delta::parse_profile(asked->second);
+}
+
 Result<Response> put_targets(const Services& services, const Request& request) {
   const Caller caller = TRY(require_role(services, request, Role::kOperator));
-  const Publication publication = TRY(publish_targets(services, as_bytes(request.body)));
+  const Publication publication =
+      TRY(publish_targets(services, as_bytes(request.body), TRY(asked_profile(request))));
   services.log(LogLevel::kInfo, "image targets published",
                {{"version", std::to_string(publication.version)},
                 {"by", caller.name()},

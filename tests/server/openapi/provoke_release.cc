@@ -73,6 +73,9 @@ void provoke_publishing(Record& record) {
   };
   api.expect({400, "bad-json"}, put, sending("{"));
   api.expect({400, "bad-format"}, put, sending("{}"));
+  Call profiled = sending(repository.sign());
+  profiled.query["profile"] = "smallest";
+  api.expect({400, "bad-format"}, put, profiled);
   api.expect({422, "bad-signature"}, put,
              sending(repository.sign(*crypto::MemorySigner::generate())));
   repository.next.version = 7;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "crypto/random.h"
 #include "delta/applier.h"
 #include "server/director/director_keys.h"
 #include "server/release/image.h"
@@ -154,6 +155,40 @@ TEST_CASE("deltas come first, then the whole image; each payload makes the image
     REQUIRE(delta::apply_payload(*file, base.get(), *made));
     CHECK(as_text(read_file(test.disk, path, kMiB).value()) == region(2));
   }
+}
+
+TEST_CASE("deltas are of the profile that the publication asked for, the small one if it did not") {
+  TestServices test;
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/2.tar", .bytes = region(2), .release_counter = 2});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/3.tar", .bytes = region(3), .release_counter = 3});
+  REQUIRE(publish_targets(test.services, as_bytes(repository.sign()), delta::Profile::kFast)
+              .value()
+              .jobs == 3);
+  run_all_jobs(test.services);
+  const auto coder_of = [&](const char* name) {
+    const manifest::Payload delta = payloads_of_image(test, name).at(0);
+    REQUIRE(delta.base);
+    return delta::read_head(*test.payloads->open(delta.sha256).value()).value().coder();
+  };
+  CHECK(coder_of("maps/DE/2.tar") == delta::CoderId::kMixed);
+  CHECK(coder_of("maps/DE/3.tar") == delta::CoderId::kZstdColumns);
+}
+
+TEST_CASE("a delta that is no smaller than the whole image is not offered") {
+  TestServices test;
+  TestRepository repository(test.services);
+  const auto noise = [] { return std::string(as_text(crypto::random_bytes(5000))); };
+  repository.add({.name = "maps/DE/1.tar", .bytes = noise(), .release_counter = 1});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/2.tar", .bytes = noise(), .release_counter = 2});
+  repository.publish_and_make_payloads();
+  const auto payloads = payloads_of_image(test, "maps/DE/2.tar");
+  REQUIRE(payloads.size() == 1);
+  CHECK_FALSE(payloads[0].base);
 }
 
 TEST_CASE("deltas are made from as many earlier releases as configured, the nearest first") {
