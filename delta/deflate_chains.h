@@ -1,0 +1,53 @@
+// Positions of a text that begin alike, the latest first.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace layby::delta {
+
+// Only as far back as a distance of deflate reaches.
+inline constexpr std::uint32_t kChainReach = 32768;
+
+// For each hash the latest position, for each position how far back the one before it is. Heads are
+// relative to an origin that moves on as the text does, so that 16 bits hold them.
+class PositionChains {
+ public:
+  explicit PositionChains(unsigned hash_bits_max)
+      : heads_(std::size_t{1} << hash_bits_max), back_(kChainReach) {}
+
+  void clear(unsigned hash_bits) {
+    used_ = std::size_t{1} << hash_bits;
+    std::fill_n(heads_.begin(), used_, std::uint16_t{0});
+  }
+
+  // `position` is the latest of those with this hash, at most 65,535 after the origin. Returns how
+  // far back the one before it is; 0 where none is in reach.
+  std::uint32_t push(std::uint32_t hash, std::uint32_t position, std::uint32_t origin) {
+    const std::uint32_t here = position - origin;
+    const std::uint32_t before = heads_[hash];
+    heads_[hash] = static_cast<std::uint16_t>(here);
+    const std::uint32_t back = before == 0 || here - before > kChainReach ? 0 : here - before;
+    back_[position % kChainReach] = static_cast<std::uint16_t>(back);
+    return back;
+  }
+
+  // Of a position that was pushed and is in reach.
+  std::uint32_t back(std::uint32_t position) const { return back_[position % kChainReach]; }
+
+  // The origin moves on by kChainReach.
+  void slide() {
+    for (std::size_t i = 0; i < used_; ++i) {
+      const std::uint16_t head = heads_[i];
+      heads_[i] = static_cast<std::uint16_t>(head > kChainReach ? head - kChainReach : 0);
+    }
+  }
+
+ private:
+  std::size_t used_ = 0;
+  std::vector<std::uint16_t> heads_;
+  std::vector<std::uint16_t> back_;
+};
+
+}  // namespace layby::delta

@@ -1,0 +1,63 @@
+// Finds the match that the family's search finds: the longest of those that begin at the first so
+// many positions of a chain, the nearest of equals.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "delta/deflate_chains.h"
+#include "delta/deflate_rules.h"
+
+namespace layby::delta {
+
+struct DeflateMatch {
+  std::uint32_t length = 2;  // below kMatchMin: none
+  std::uint32_t distance = 0;
+};
+
+class DeflateMatcher {
+ public:
+  DeflateMatcher();
+
+  // The text must live as long as it is searched, and be at most kDeflateTextBytesMax long.
+  void begin(ByteSpan text, const DeflateRules& rules, std::uint64_t steps_max);
+
+  // Each position that the family inserts, in order; before it is searched.
+  void insert(std::uint32_t at);
+
+  // The best match of the text at `at`, which was inserted last, that is longer than `length`; that
+  // length and no distance where there is none. `window_begin` and all before it are out of reach.
+  // Never longer than the text; what reaches beyond it counts as the rules say.
+  DeflateMatch longest(std::uint32_t at, std::uint32_t length, std::uint32_t window_begin);
+
+  bool is_out_of_steps() const { return steps_left_ < 0; }
+
+ private:
+  struct Search;
+
+  std::uint32_t short_hash(std::uint32_t at) const;
+  bool is_reachable(const Search& search, std::uint32_t candidate) const;
+  DeflateMatch walk(const PositionChains& chains, const Search& search, std::uint32_t length,
+                    std::uint32_t enough);
+  DeflateMatch walk_by_key(const Search& search, std::uint32_t length);
+  DeflateMatch walk_past_end(const Search& search, std::uint32_t length);
+  std::uint8_t byte_past_end(std::uint32_t at, std::uint32_t window_begin) const;
+
+  ByteSpan text_;
+  DeflateRules rules_{};
+  std::uint32_t size_ = 0;
+  std::uint32_t origin_ = 0;
+  std::int64_t steps_left_ = 0;
+  bool has_keys_ = false;
+
+  PositionChains
+      by_3_;  // the family's own, with its hash: what it visits is counted along this one
+  // Not in the family: how many positions were pushed on the chain of by_3_ before this one. With
+  // it, longer keys find the same match on shorter ways.
+  std::vector<std::uint16_t> ordinals_;
+  PositionChains by_4_;
+  PositionChains by_6_;
+};
+
+}  // namespace layby::delta

@@ -1,0 +1,197 @@
+#include "delta/deflate_stream.h"
+
+#include <algorithm>
+#include <array>
+
+#include "delta/deflate_blocks.h"
+#include "delta/deflate_matcher.h"
+#include "delta/deflate_window.h"
+
+namespace layby::delta {
+
+struct Deflater::State {
+  DeflateMatcher matcher;
+  BlockWriter writer;
+};
+
+namespace {
+
+enum class Made : std::uint8_t { kAll, kDoesNotFit, kDiffers, kTooManySteps };
+
+// One run over a text.
+class Run {
+ public:
+  Run(DeflateMatcher& matcher, BlockWriter& writer, const DeflateRules& rules, ByteSpan text,
+      ByteSpan expected)
+      : matcher_(matcher),
+        writer_(writer),
+        rules_(rules),
+        text_(text),
+        size_(static_cast<std::uint32_t>(text.size())),
+        expected_(expected),
+        window_(rules, size_) {}
+
+  Made make() {
+    switch (rules_.matcher) {
+      case Matcher::kGreedy: go_greedily(); break;
+      case Matcher::kLazy: go_lazily(); break;
+    }
+    if (made_ == Made::kAll) end_block(size_, LastBlock::kYes);
+    return made_;
+  }
+
+ private:
+  DeflateMatch search(std::uint32_t at, std::uint32_t length) {
+    if (!window_.may_search(at)) return {.length = kMatchMin - 1};
+    return matcher_.longest(at, length, window_.begin());
+  }
+
+  // Takes each match at once. Of long ones only the first position is inserted.
+  void go_greedily() {
+    for (std::uint32_t at = 0; at < size_ && made_ == Made::kAll;) {
+      window_.refill(at);
+      matcher_.insert(at);
+      const DeflateMatch match = search(at, kMatchMin - 1);
+      const bool is_match = match.length >= kMatchMin;
+      const std::uint32_t end = at + (is_match ? match.length : 1);
+      const BlockState state =
+          is_match ? writer_.add_match(match.length, match.distance, at - block_begin_)
+                   : writer_.add_literal(text_[at], at - block_begin_);
+      if (is_match && match.length <= rules_.lazy)
+        while (++at < end) matcher_.insert(at);
+      at = end;
+      if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
+    }
+  }
+
+  // Takes a match only when there is no longer one a byte later.
+  void go_lazily() {
+    DeflateMatch before{};
+    bool has_byte = false;  // the byte before `at` is not yet written
+    std::uint32_t at = 0;
+    while (at < size_ && made_ == Made::kAll) {
+      window_.refill(at);
+      matcher_.insert(at);
+      DeflateMatch match{};
+      if (before.length < rules_.lazy) match = drop_poor(search(at, before.length));
+      BlockState state = BlockState::kOpen;
+      if (before.length >= kMatchMin && match.length <= before.length) {
+        state = writer_.add_match(before.length, before.distance, at - block_begin_);
+        const std::uint32_t end = at - 1 + before.length;
+        while (++at < end) matcher_.insert(at);
+        before = {};
+        has_byte = false;
+      } else {
+        if (has_byte) state = writer_.add_literal(text_[at - 1], at - block_begin_);
+        if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
+        state = BlockState::kOpen;
+        has_byte = true;
+        before = match;
+        ++at;
+      }
+      if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
+    }
+    if (has_byte) writer_.add_literal(text_[size_ - 1], size_ - block_begin_);
+  }
+
+  DeflateMatch drop_poor(DeflateMatch match) const {
+    const bool is_poor =
+        match.length < rules_.match_min || (match.length == kMatchMin && match.distance > kTooFar);
+    return is_poor ? DeflateMatch{} : match;
+  }
+
+  void end_block(std::uint32_t end, LastBlock last) {
+    const auto in_window = block_begin_ >= window_.begin() ? BlockWriter::Window::kHasText
+                                                           : BlockWriter::Window::kLostText;
+    const ByteSpan block = text_.subspan(block_begin_, end - block_begin_);
+    block_begin_ = end;
+    if (writer_.end_block(block, in_window, last) == Written::kDoesNotFit)
+      made_ = Made::kDoesNotFit;
+    else if (matcher_.is_out_of_steps())
+      made_ = Made::kTooManySteps;
+    else if (!is_as_expected())
+      made_ = Made::kDiffers;
+  }
+
+  bool is_as_expected() {
+    if (expected_.empty()) return true;
+    const ByteSpan written = writer_.sink().written();
+    const bool equal =
+        std::equal(written.begin() + static_cast<std::ptrdiff_t>(compared_), written.end(),
+                   expected_.begin() + static_cast<std::ptrdiff_t>(compared_));
+    compared_ = written.size();
+    return equal;
+  }
+
+  DeflateMatcher& matcher_;
+  BlockWriter& writer_;
+  const DeflateRules& rules_;
+  ByteSpan text_;
+  std::uint32_t size_;
+  ByteSpan expected_;  // empty: anything
+  DeflateWindow window_;
+  std::uint32_t block_begin_ = 0;
+  std::size_t compared_ = 0;
+  Made made_ = Made::kAll;
+};
+
+Made make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe,
+          MutableByteSpan stream, ByteSpan expected, std::uint64_t steps_max) {
+  const DeflateRules rules = rules_of(recipe);
+  state.matcher.begin(text, rules, steps_max);
+  state.writer.begin(stream, rules);
+  const Made made = Run(state.matcher, state.writer, rules, text, expected).make();
+  if (made == Made::kAll && state.writer.sink().written().size() != stream.size())
+    return Made::kDoesNotFit;
+  return made;
+}
+
+std::uint64_t steps_max(std::uint64_t text_bytes) {
+  return kDeflateStepsBesides + text_bytes * kDeflateStepsPerByteMax;
+}
+
+}  // namespace
+
+Deflater::Deflater() : state_(std::make_unique<State>()) {}
+Deflater::~Deflater() = default;
+Deflater::Deflater(Deflater&&) noexcept = default;
+Deflater& Deflater::operator=(Deflater&&) noexcept = default;
+
+Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream) {
+  if (text.size() > kDeflateTextBytesMax)
+    return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes of text, more than {}",
+                text.size(), kDeflateTextBytesMax);
+  switch (make(*state_, text, recipe, stream, {}, steps_max(text.size()))) {
+    case Made::kAll: return {};
+    case Made::kTooManySteps:
+      return fail(ErrorCode::kBadPayload, "a deflate stream takes too many steps to make");
+    case Made::kDiffers:
+    case Made::kDoesNotFit: break;
+  }
+  return fail(ErrorCode::kBadPayload, "a deflate stream does not become {} bytes", stream.size());
+}
+
+bool Deflater::makes(ByteSpan text, const DeflateRecipe& recipe, ByteSpan stream) {
+  if (text.size() > kDeflateTextBytesMax || stream.empty()) return false;
+  Bytes made(stream.size());
+  return make(*state_, text, recipe, made, stream, steps_max(text.size()) / 8) == Made::kAll &&
+         std::equal(made.begin(), made.end(), stream.begin(), stream.end());
+}
+
+std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,
+                                         std::span<const DeflateRecipe> likely) {
+  for (const DeflateRecipe& recipe : likely)
+    if (deflater.makes(text, recipe, stream)) return recipe;
+  static constexpr std::array<std::uint8_t, 9> levels = {9, 6, 1, 8, 7, 5, 4, 3, 2};
+  for (const std::uint8_t level : levels) {
+    for (const DeflateFamily family :
+         {DeflateFamily::kGzip, DeflateFamily::kZlib, DeflateFamily::kInfoZip}) {
+      const DeflateRecipe recipe{.family = family, .level = level};
+      if (std::find(likely.begin(), likely.end(), recipe) != likely.end()) continue;
+      if (deflater.makes(text, recipe, stream)) return recipe;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace layby::delta

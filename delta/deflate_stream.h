@@ -1,0 +1,63 @@
+// Makes a raw deflate stream (RFC 1951) from its text and a recipe, bit for bit as the program that
+// the recipe names would, and finds the recipe of a stream. Integers only and no library: what a
+// recipe means never changes.
+//
+//   // server: is this member of an archive worth seeing through?
+//   const auto recipe = find_recipe(member, inflated);
+//   // car: it has the text and the number of the recipe, and makes the member
+//   TRY_VOID(deflater.deflate(inflated, *recipe, member));
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "delta/deflate_recipe.h"
+
+namespace layby::delta {
+
+// The longest text: positions are numbers of 32 bits.
+inline constexpr std::uint64_t kDeflateTextBytesMax = std::uint64_t{1} << 30;
+
+// Steps, candidates looked at and words compared, that making may take for each byte of text, and
+// besides. Text takes 2 to 50, the worst that was ever seen in real files some hundreds. A recipe
+// is only found where it takes an eighth of that, so that another implementation may count
+// otherwise.
+inline constexpr std::uint64_t kDeflateStepsPerByteMax = 4096;
+inline constexpr std::uint64_t kDeflateStepsBesides = std::uint64_t{1} << 22;
+
+// Holds the tables of the search: kDeflateStateBytes, allocated once, whatever the texts are. For
+// one thread at a time.
+class Deflater {
+ public:
+  Deflater();
+  ~Deflater();
+  Deflater(Deflater&&) noexcept;
+  Deflater& operator=(Deflater&&) noexcept;
+
+  // Fills `stream`, exactly. kBadPayload where the stream would have another length, where the text
+  // is longer than kDeflateTextBytesMax, or where it takes too many steps; then `stream` holds
+  // anything. Nothing beyond `stream` is ever written.
+  Result<void> deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream);
+
+  // Whether the recipe makes exactly `stream` of `text`: stops at the first block that differs.
+  // Uses as much memory again as the stream has.
+  bool makes(ByteSpan text, const DeflateRecipe& recipe, ByteSpan stream);
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+// What Deflater allocates, at most.
+inline constexpr std::size_t kDeflateStateBytes = 768 * 1024;
+
+// The recipe that makes exactly `stream` of `text`, if there is one. Tries `likely` first, in that
+// order (what was found for the member's neighbours), then all that are usual.
+std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,
+                                         std::span<const DeflateRecipe> likely = {});
+
+}  // namespace layby::delta

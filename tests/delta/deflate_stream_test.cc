@@ -1,0 +1,116 @@
+#include "delta/deflate_stream.h"
+
+#include <catch2/catch.hpp>
+
+#include "tests/delta/deflate_oracles.h"
+
+using namespace layby;
+using namespace layby::delta;
+using layby::tests::deflated_by_gzip;
+using layby::tests::deflated_by_zlib;
+using layby::tests::NamedText;
+
+namespace {
+
+// Made into a buffer with a guard behind it.
+void require_made(Deflater& deflater, const NamedText& named, const DeflateRecipe& recipe,
+                  const Bytes& stream) {
+  INFO(named.name << ", recipe " << recipe_number(recipe));
+  Bytes made(stream.size() + 8, 0x5a);
+  const auto result =
+      deflater.deflate(named.text, recipe, MutableByteSpan(made).first(stream.size()));
+  if (!result) FAIL(result.error().message());
+  REQUIRE(std::equal(stream.begin(), stream.end(), made.begin()));
+  REQUIRE(std::all_of(made.end() - 8, made.end(), [](auto byte) { return byte == 0x5a; }));
+}
+
+DeflateRecipe zlib_recipe(unsigned level, unsigned memory, unsigned window_bits = 15,
+                          DeflateStrategy strategy = DeflateStrategy::kDefault) {
+  return {.family = DeflateFamily::kZlib,
+          .level = static_cast<std::uint8_t>(level),
+          .memory = static_cast<std::uint8_t>(memory),
+          .window_bits = static_cast<std::uint8_t>(window_bits),
+          .strategy = strategy};
+}
+
+}  // namespace
+
+TEST_CASE("deflate: every level of zlib, with usual and most memory, bit for bit") {
+  Deflater deflater;
+  for (const NamedText& named : tests::texts_to_deflate()) {
+    for (unsigned level = 1; level <= 9; ++level) {
+      for (const unsigned memory : {8U, 9U}) {
+        const DeflateRecipe recipe = zlib_recipe(level, memory);
+        require_made(deflater, named, recipe, deflated_by_zlib(named.text, recipe));
+      }
+    }
+  }
+}
+
+TEST_CASE("deflate: zlib's small windows, small memory and strategies, bit for bit") {
+  Deflater deflater;
+  for (NamedText& named : tests::texts_to_deflate()) {
+    if (named.text.size() > 300'000) named.text.resize(300'000);
+    for (unsigned i = 0; i < 7 * 9; ++i) {
+      const DeflateRecipe recipe =
+          zlib_recipe(1 + i % 9, 1 + i * 5 % 9, 9 + i % 7, static_cast<DeflateStrategy>(i % 3));
+      require_made(deflater, named, recipe, deflated_by_zlib(named.text, recipe));
+    }
+  }
+}
+
+TEST_CASE("deflate: every level of gzip, bit for bit") {
+  Deflater deflater;
+  for (const NamedText& named : tests::texts_to_deflate()) {
+    for (unsigned level = 1; level <= 9; ++level) {
+      const DeflateRecipe recipe{.level = static_cast<std::uint8_t>(level)};
+      require_made(deflater, named, recipe, deflated_by_gzip(named.text, level));
+    }
+  }
+}
+
+TEST_CASE("deflate: another length than the stream's is refused, and nothing written beyond") {
+  Deflater deflater;
+  const Bytes text(5000, 'a');
+  const DeflateRecipe recipe = zlib_recipe(9, 8);
+  const Bytes stream = deflated_by_zlib(text, recipe);
+  for (std::size_t size = 0; size < stream.size() + 10; ++size) {
+    Bytes made(size + 8, 0x5a);
+    const auto result = deflater.deflate(text, recipe, MutableByteSpan(made).first(size));
+    REQUIRE(result.has_value() == (size == stream.size()));
+    if (!result) REQUIRE(result.error().code() == ErrorCode::kBadPayload);
+    REQUIRE(std::all_of(made.end() - 8, made.end(), [](auto byte) { return byte == 0x5a; }));
+  }
+}
+
+TEST_CASE("deflate: a recipe is found by what it makes, and only then") {
+  Deflater deflater;
+  const std::vector<NamedText> texts = tests::texts_to_deflate();
+  const Bytes& text = texts.at(2).text;
+  const Bytes by_gzip = deflated_by_gzip(text, 9);
+  REQUIRE(find_recipe(deflater, by_gzip, text) == DeflateRecipe{});
+  REQUIRE(find_recipe(deflater, deflated_by_zlib(text, zlib_recipe(6, 8)), text) ==
+          zlib_recipe(6, 8));
+  const DeflateRecipe rare = zlib_recipe(5, 7, 12, DeflateStrategy::kFiltered);
+  REQUIRE(find_recipe(deflater, deflated_by_zlib(text, rare), text, std::array{rare}) == rare);
+  Bytes other = by_gzip;
+  other[other.size() / 2] ^= 1;
+  REQUIRE_FALSE(find_recipe(deflater, other, text));
+  REQUIRE_FALSE(find_recipe(deflater, ByteSpan(by_gzip).first(by_gzip.size() - 1), text));
+}
+
+TEST_CASE("deflate: a recipe is one number, and each number one recipe") {
+  std::vector<DeflateRecipe> recipes;
+  for (std::uint64_t number = 0; number < 2000; ++number) {
+    const auto recipe = recipe_from_number(number);
+    if (!recipe) {
+      REQUIRE(recipe.error().code() == ErrorCode::kBadPayload);
+      continue;
+    }
+    REQUIRE(recipe_number(*recipe) == number);
+    recipes.push_back(*recipe);
+  }
+  REQUIRE(recipes.size() == 27 + 9 * 9 * 7 * 3 - 9);  // nine of zlib's are usual ones
+  REQUIRE(recipes.front() == DeflateRecipe{.level = 1});
+  REQUIRE_FALSE(recipe_from_number(~std::uint64_t{0}));
+}
