@@ -34,6 +34,7 @@ LIBRARIES = {
     "openssl/": "openssl",
     "nlohmann/": "nlohmann",
     "archive": "archive",
+    "zlib": "zlib",
     "zstd": "zstd",
     "divsufsort": "divsufsort",
     "rocksdb/": "rocksdb",
