@@ -118,10 +118,10 @@ struct MixedState {
   NumberModel jumps;
   NumberModel field_units;
   FlagModel<7> misses{18, 64};
-  ByteModel<7> differences{18, 2};
+  ByteModel<7> differences{15, 2};
   FlagModel<4> field_misses{14, 64};
-  ByteModel<2> other_fields{12, 1};
-  ByteModel<9> literals{18, 3};
+  ByteModel<2> other_fields{9, 1};
+  ByteModel<9> literals{15, 3};
   RepeatFinder repeats;
   ShiftMap shifts;
   MixedHistory history;

@@ -30,7 +30,7 @@ template <std::size_t kContexts>
 class FlagModel {
  public:
   FlagModel(int table_bits, std::size_t sets)
-      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts, sets) {}
+      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(sets, 0) {}
 
   template <class Bits>
   bool code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, std::size_t set,
@@ -39,15 +39,18 @@ class FlagModel {
     for (std::size_t i = 0; i < kContexts; ++i)
       slots[i] =
           &slots_[hash_context(static_cast<std::uint32_t>(i), contexts[i]) & (slots_.size() - 1)];
-    bit = bits(mixer_.mix(slots, set), bit);
-    mixer_.learn(bit, kLimit);
+    typename Mixer<kContexts>::Logits logits;
+    for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch(probability_of(*slots[i]));
+    bit = bits(mixer_.mix(logits, set), bit);
+    mixer_.learn(bit);
+    for (Slot* slot : slots) learn(*slot, bit, kLimit);
     return bit;
   }
 
  private:
   static constexpr std::uint32_t kLimit = 150;
   std::vector<Slot> slots_;
-  Mixer mixer_;
+  Mixer<kContexts> mixer_;
 };
 
 // A byte that is thought to come, and how surely.
@@ -57,54 +60,90 @@ struct Guess {
   std::uint8_t byte = 0;
 };
 
+// Contexts and what was learnt in them, half a byte at a time. A context that comes anew takes the
+// place of the less used one of two, and begins knowing nothing.
+class NibbleTable {
+ public:
+  // Slot 0 says whose line it is; the others are the nodes of a binary tree of four bits.
+  struct alignas(32) Line {
+    std::array<ShortSlot, 16> slots;
+  };
+
+  explicit NibbleTable(int line_bits) : lines_(std::size_t{1} << line_bits, fresh(0)) {}
+
+  ShortSlot* find(std::uint32_t which, std::uint64_t context) {
+    const std::uint32_t hash = hash_context(which, context);
+    const auto check = static_cast<ShortSlot>(hash >> 16 ^ hash << 8);
+    Line* const line = &lines_[hash & (lines_.size() - 2)];
+    if (line[0].slots[0] == check) return line[0].slots.data();
+    if (line[1].slots[0] == check) return line[1].slots.data();
+    Line& poorer = (line[0].slots[1] & 15) <= (line[1].slots[1] & 15) ? line[0] : line[1];
+    poorer = fresh(check);
+    return poorer.slots.data();
+  }
+
+ private:
+  static Line fresh(ShortSlot check) {
+    Line line;
+    line.slots.fill(kFreshShortSlot);
+    line.slots[0] = check;
+    return line;
+  }
+
+  std::vector<Line> lines_;
+};
+
 // One byte, its bits from the highest down, in several contexts and with a guess.
 template <std::size_t kContexts>
 class ByteModel {
  public:
-  ByteModel(int table_bits, std::size_t sets)
-      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(kContexts + 1, sets * 256) {
+  ByteModel(int line_bits, std::size_t sets) : lines_(line_bits), mixer_(256, sets * 16) {
     guess_slots_.fill(kFreshSlot);
   }
 
   template <class Bits>
   std::uint8_t code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, Guess guess,
                     std::size_t set, std::uint8_t byte) {
-    const std::uint32_t high = code_half(bits, contexts, guess, set * 256, 0, byte >> 4);
+    const std::uint32_t high = code_half(bits, contexts, guess, 0, set, 0, byte >> 4);
     const std::uint32_t low =
-        code_half(bits, contexts, guess, set * 256 + 16 + high * 15, 1 + high, byte & 15);
+        code_half(bits, contexts, guess, 16 + high * 15, set, 1 + high, byte & 15);
     return static_cast<std::uint8_t>(high << 4 | low);
   }
 
  private:
   static constexpr std::uint32_t kLimit = 127;
 
-  // Sixteen slots that lie together.
   template <class Bits>
   std::uint32_t code_half(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
-                          Guess guess, std::size_t set, std::uint32_t which, std::uint32_t half) {
-    std::array<Slot*, kContexts> lines;
+                          Guess guess, std::size_t tree, std::size_t set, std::uint32_t which,
+                          std::uint32_t half) {
+    std::array<ShortSlot*, kContexts> lines;
     for (std::size_t i = 0; i < kContexts; ++i)
-      lines[i] = &slots_[hash_context(static_cast<std::uint32_t>(i * 32 + which), contexts[i]) &
-                         (slots_.size() - 16)];
+      lines[i] = lines_.find(static_cast<std::uint32_t>(i * 32 + which), contexts[i]);
     if (which != 0 && guess.byte >> 4 != which - 1) guess.strength = 0;
     const std::uint32_t guessed = 16 | (which == 0 ? guess.byte >> 4 : guess.byte & 15);
-    std::array<Slot*, kContexts + 1> slots;
     std::uint32_t node = 1;
     for (int shift = 3; shift >= 0; --shift) {
-      for (std::size_t i = 0; i < kContexts; ++i) slots[i] = lines[i] + node;
+      typename Mixer<kContexts + 1>::Logits logits;
+      for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch_short(lines[i][node]);
       const bool is_guessed = guessed >> (shift + 1) == node;
       const std::size_t strength = is_guessed ? guess.strength : 0;
-      slots[kContexts] = &guess_slots_[strength * 2 + (guessed >> shift & 1)];
-      const bool bit = bits(mixer_.mix(slots, set + node - 1), (half >> shift & 1) != 0);
-      mixer_.learn(bit, kLimit);
+      Slot& guess_slot = guess_slots_[strength * 2 + (guessed >> shift & 1)];
+      logits[kContexts] = stretch(probability_of(guess_slot));
+      const std::uint32_t p =
+          mixer_.mix(logits, tree + node - 1, set * 16 + (strength + 3) / 4);
+      const bool bit = bits(p, (half >> shift & 1) != 0);
+      mixer_.learn(bit);
+      for (std::size_t i = 0; i < kContexts; ++i) learn_short(lines[i][node], bit);
+      learn(guess_slot, bit, kLimit);
       node = node << 1 | (bit ? 1 : 0);
     }
     return node & 15;
   }
 
-  std::vector<Slot> slots_;
+  NibbleTable lines_;
   std::array<Slot, Guess::kStrengths * 2> guess_slots_;
-  Mixer mixer_;
+  Mixer<kContexts + 1> mixer_;
 };
 
 // Whole numbers, small ones shorter: how many bits, then the bits from the highest down, the first

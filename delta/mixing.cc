@@ -1,9 +1,5 @@
 #include "delta/mixing.h"
 
-#include <algorithm>
-
-#include "base/assert.h"
-
 namespace layby::delta {
 namespace {
 
@@ -36,7 +32,6 @@ constexpr std::array<std::int16_t, 4096> make_stretch(
   return table;
 }
 
-// 65536 / (n + 1.5)
 constexpr std::array<std::uint16_t, 1024> make_rates() {
   std::array<std::uint16_t, 1024> table{};
   for (std::uint32_t n = 0; n < 1024; ++n)
@@ -44,60 +39,13 @@ constexpr std::array<std::uint16_t, 1024> make_rates() {
   return table;
 }
 
-constexpr auto kSquash = make_squash();
-constexpr auto kStretch = make_stretch(kSquash);
-constexpr auto kRates = make_rates();
-
-constexpr std::int32_t kOneWeight = 1 << 16;
-constexpr std::int32_t kFirstWeight = kOneWeight * 3 / 10;
-// How slowly weights move.
-constexpr int kMixerShift = 12;
-
 }  // namespace
 
-int stretch(std::uint32_t probability) {
-  return kStretch[probability >> 4];
-}
-
-std::uint32_t squash(int logit) {
-  return kSquash[static_cast<std::size_t>(std::clamp(logit, -2047, 2047) + 2048)];
-}
-
-void learn(Slot& slot, bool bit, std::uint32_t limit) {
-  const std::uint32_t count = slot & 0x3ff;
-  const auto probability = static_cast<std::int32_t>(slot >> 10);
-  const std::int32_t wanted = bit ? (1 << 22) - 1 : 0;
-  const auto moved = probability + static_cast<std::int32_t>(
-                                       (std::int64_t{wanted - probability} * kRates[count]) >> 16);
-  slot = static_cast<std::uint32_t>(moved) << 10 | std::min(count + 1, limit);
-}
-
-Mixer::Mixer(std::size_t inputs, std::size_t sets) : inputs_(inputs) {
-  LAYBY_ASSERT(inputs < kMixedMax);
-  weights_.assign((inputs + 1) * sets, kFirstWeight);
-}
-
-std::uint32_t Mixer::mix(const std::span<Slot* const> slots, std::size_t set) {
-  chosen_ = &weights_[set * (inputs_ + 1)];
-  std::int64_t sum = 0;
-  for (std::size_t i = 0; i < inputs_; ++i) {
-    slots_[i] = slots[i];
-    logits_[i] = stretch(probability_of(*slots[i]));
-    sum += std::int64_t{logits_[i]} * chosen_[i];
-  }
-  logits_[inputs_] = 256;
-  sum += std::int64_t{logits_[inputs_]} * chosen_[inputs_];
-  mixed_ = squash(static_cast<int>(std::clamp<std::int64_t>(sum >> 16, -2047, 2047)));
-  return codable(mixed_);
-}
-
-void Mixer::learn(bool bit, std::uint32_t limit) {
-  const std::int32_t error = (bit ? 65535 : 0) - static_cast<std::int32_t>(mixed_);
-  for (std::size_t i = 0; i <= inputs_; ++i) {
-    const std::int32_t step = (logits_[i] * (error >> 2)) >> kMixerShift;
-    chosen_[i] = std::clamp(chosen_[i] + step, -16 * kOneWeight, 16 * kOneWeight);
-  }
-  for (std::size_t i = 0; i < inputs_; ++i) delta::learn(*slots_[i], bit, limit);
-}
+constexpr std::array<std::uint16_t, 4096> kSquash = make_squash();
+constexpr std::array<std::int16_t, 4096> kStretch = make_stretch(kSquash);
+constexpr std::array<std::uint16_t, 1024> kRates = make_rates();
+constexpr std::array<std::uint16_t, 16> kShortRates = {43690, 26214, 18724, 14563, 11915, 10082,
+                                                       8738,  7710,  6898,  6241,  5698,  5041,
+                                                       4369,  3640,  2979,  2340};
 
 }  // namespace layby::delta
