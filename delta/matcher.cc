@@ -4,16 +4,16 @@
 
 #include "base/assert.h"
 #include "delta/common_prefix.h"
+#include "delta/new_byte_costs.h"
 
 namespace layby::delta {
 namespace {
 
 // Estimated cost of coding, in sixteenths of a bit, as measured on executables and maps.
 using Cost = std::int64_t;
-constexpr Cost kNewByte = 5 * 16 + 8;  // a byte that no copy covers
 constexpr Cost kFirstMiss = 10 * 16;   // a differing byte after an equal one: position and value
 constexpr Cost kFurtherMiss = 6 * 16;  // a differing byte after a differing one
-constexpr Cost kSwitch = 34 * 16;      // a copy from another alignment
+constexpr Cost kSwitch = 38 * 16;      // a copy from another alignment
 constexpr Cost kResume = 10 * 16;      // from a copy to new bytes
 
 constexpr std::size_t kWaysMax = 10;           // alignments alive at once
@@ -45,7 +45,13 @@ class RangeMatcher {
  public:
   RangeMatcher(ByteSpan base, ByteSpan target, std::size_t begin, std::size_t end,
                const Seeds& seeds, std::stop_token stop)
-      : base_(base), target_(target), begin_(begin), end_(end), seeds_(seeds), stop_(stop) {
+      : base_(base),
+        target_(target),
+        begin_(begin),
+        end_(end),
+        new_byte_costs_(target.subspan(begin, end - begin)),
+        seeds_(seeds),
+        stop_(stop) {
     past_.resize(kLookBackBytes);
     ways_.reserve(kWaysMax + kSeedsMax + 1);
     ways_.push_back({{0, begin, kNone, false}, 0});
@@ -157,9 +163,10 @@ class RangeMatcher {
   }
 
   void advance(std::size_t at) {
+    const Cost new_byte = new_byte_costs_.at(at - begin_);
     for (Way& way : ways_) {
       if (!way.step.copies) {
-        way.cost += kNewByte;
+        way.cost += new_byte;
       } else if (!covers(way, at)) {
         way.cost += kSwitch * 1000;  // dead: it would read past the base
       } else if (base_[static_cast<std::size_t>(static_cast<std::int64_t>(at) +
@@ -239,6 +246,7 @@ class RangeMatcher {
   ByteSpan target_;
   std::size_t begin_;
   std::size_t end_;
+  const NewByteCosts new_byte_costs_;
   const Seeds& seeds_;
   std::stop_token stop_;
   std::vector<Way> ways_;

@@ -64,33 +64,38 @@ struct Guess {
 // place of the less used one of two, and begins knowing nothing.
 class NibbleTable {
  public:
-  // Slot 0 says whose line it is; the others are the nodes of a binary tree of four bits.
-  struct alignas(32) Line {
-    std::array<ShortSlot, 16> slots;
-  };
+  explicit NibbleTable(int line_bits)
+      : lines_(std::size_t{1} << line_bits), slots_((lines_ + 2) * kLineSlots, kFreshShortSlot) {
+    // Both lines of a hash in one line of the processor's cache.
+    const auto at = reinterpret_cast<std::uintptr_t>(slots_.data());
+    first_ = slots_.data() + (kCacheLineBytes - at % kCacheLineBytes) / sizeof(ShortSlot);
+    for (std::size_t i = 0; i < lines_; ++i) first_[i * kLineSlots] = 0;
+  }
+  NibbleTable(const NibbleTable&) = delete;
+  NibbleTable& operator=(const NibbleTable&) = delete;
 
-  explicit NibbleTable(int line_bits) : lines_(std::size_t{1} << line_bits, fresh(0)) {}
-
+  // Sixteen slots: the first says whose line it is, the others are the nodes of a binary tree of
+  // four bits.
   ShortSlot* find(std::uint32_t which, std::uint64_t context) {
     const std::uint32_t hash = hash_context(which, context);
     const auto check = static_cast<ShortSlot>(hash >> 16 ^ hash << 8);
-    Line* const line = &lines_[hash & (lines_.size() - 2)];
-    if (line[0].slots[0] == check) return line[0].slots.data();
-    if (line[1].slots[0] == check) return line[1].slots.data();
-    Line& poorer = (line[0].slots[1] & 15) <= (line[1].slots[1] & 15) ? line[0] : line[1];
-    poorer = fresh(check);
-    return poorer.slots.data();
+    ShortSlot* const one = first_ + (hash & (lines_ - 2)) * kLineSlots;
+    if (one[0] == check) return one;
+    ShortSlot* const other = one + kLineSlots;
+    if (other[0] == check) return other;
+    ShortSlot* const poorer = (one[1] & 15) <= (other[1] & 15) ? one : other;
+    std::fill_n(poorer, kLineSlots, kFreshShortSlot);
+    poorer[0] = check;
+    return poorer;
   }
 
  private:
-  static Line fresh(ShortSlot check) {
-    Line line;
-    line.slots.fill(kFreshShortSlot);
-    line.slots[0] = check;
-    return line;
-  }
+  static constexpr std::size_t kLineSlots = 16;
+  static constexpr std::size_t kCacheLineBytes = 64;
 
-  std::vector<Line> lines_;
+  std::size_t lines_;
+  std::vector<ShortSlot> slots_;
+  ShortSlot* first_;
 };
 
 // One byte, its bits from the highest down, in several contexts and with a guess.
@@ -130,8 +135,7 @@ class ByteModel {
       const std::size_t strength = is_guessed ? guess.strength : 0;
       Slot& guess_slot = guess_slots_[strength * 2 + (guessed >> shift & 1)];
       logits[kContexts] = stretch(probability_of(guess_slot));
-      const std::uint32_t p =
-          mixer_.mix(logits, tree + node - 1, set * 16 + (strength + 3) / 4);
+      const std::uint32_t p = mixer_.mix(logits, tree + node - 1, set * 16 + (strength + 3) / 4);
       const bool bit = bits(p, (half >> shift & 1) != 0);
       mixer_.learn(bit);
       for (std::size_t i = 0; i < kContexts; ++i) learn_short(lines[i][node], bit);

@@ -99,11 +99,9 @@ class Mixer {
       for (std::size_t i = 0; i < kInputs; ++i) sum += std::int64_t{logits_[i]} * chosen_[0][i];
       sum += std::int64_t{kBias} * chosen_[0][kInputs];
     }
-    logit_ = static_cast<int>(std::clamp<std::int64_t>(sum >> 16, -2047, 2047));
-    mixed_ = squash(logit_);
+    mixed_ = squash(static_cast<int>(std::clamp<std::int64_t>(sum >> 16, -2047, 2047)));
     return codable(mixed_);
   }
-  int logit() const { return logit_; }
 
   // The bit that came.
   void learn(bool bit) {
@@ -131,7 +129,6 @@ class Mixer {
   bool is_paired_;
   std::array<std::int32_t*, 2> chosen_{};
   Logits logits_{};
-  int logit_ = 0;
   std::uint32_t mixed_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "delta/common_prefix.h"
+#include "delta/new_byte_costs.h"
 
 namespace layby::delta {
 namespace {
@@ -13,17 +14,16 @@ constexpr std::size_t kHashedBytes = 12;
 constexpr std::size_t kWays = 4;  // earlier places under one hash
 constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
 
-// Estimated cost, in bits, as CoderId::kMixed codes it.
-constexpr std::uint64_t kNewByte = 4;
-constexpr std::uint64_t kDifference = 5;
-constexpr std::uint64_t kAddressDifference = 1;
-constexpr std::uint64_t kCopy = 28;
-constexpr std::uint64_t kRepeat = 44;  // and the beginning of what goes on behind it
+// Estimated cost, in sixteenths of a bit, as CoderId::kMixed codes it.
+constexpr std::uint64_t kDifference = 5 * 16;
+constexpr std::uint64_t kAddressDifference = 1 * 16;
+constexpr std::uint64_t kCopy = 28 * 16;
+constexpr std::uint64_t kRepeat = 58 * 16;  // and the beginning of what goes on behind it
 
 // What the copies so far cost, place by place: repeats are looked for where that is much.
 class Costs {
  public:
-  Costs(const RepeatSource& source, const CopyList& copies) {
+  Costs(const RepeatSource& source, const CopyList& copies) : new_bytes_(source.target) {
     std::size_t at = 0;
     for (const Copy& copy : copies) {
       add_new(at, copy.target_offset);
@@ -53,7 +53,13 @@ class Costs {
     total_ += cost * bytes;
   }
   void add_new(std::uint64_t begin, std::uint64_t end) {
-    if (begin < end) add(begin, kNewByte, end - begin);
+    while (begin < end) {
+      const std::uint64_t block_end =
+          (begin / NewByteCosts::kBlockBytes + 1) * NewByteCosts::kBlockBytes;
+      const std::uint64_t until = std::min(end, block_end);
+      add(begin, new_bytes_.at(begin), until - begin);
+      begin = until;
+    }
   }
 
   void add_differences(const RepeatSource& source, const Copy& copy) {
@@ -82,6 +88,7 @@ class Costs {
     return last.before + last.each * std::min(last.bytes, at - last.at);
   }
 
+  NewByteCosts new_bytes_;
   std::vector<Place> places_;
   std::uint64_t total_ = 0;
 };

@@ -95,19 +95,47 @@ TEST_CASE("a slot learns what comes, fast at first, and stays a probability") {
   }
 }
 
+TEST_CASE("a short slot learns what comes, to the end, and forgets it again") {
+  for (const bool bit : {false, true}) {
+    ShortSlot slot = kFreshShortSlot;
+    CHECK(std::abs(stretch_short(slot)) <= 1);
+    learn_short(slot, bit);
+    CHECK((bit ? stretch_short(slot) > 200 : stretch_short(slot) < -200));
+    for (int i = 0; i < 1000; ++i) learn_short(slot, bit);
+    CHECK(slot >> 4 == (bit ? 4095 : 0));
+    for (int i = 0; i < 60; ++i) learn_short(slot, !bit);
+    CHECK((bit ? stretch_short(slot) < -200 : stretch_short(slot) > 200));
+  }
+}
+
+TEST_CASE("a line of contexts is found again, and a new one begins knowing nothing") {
+  NibbleTable table(4);
+  ShortSlot* const line = table.find(1, 77);
+  CHECK(line[1] == kFreshShortSlot);
+  for (int i = 0; i < 5; ++i) learn_short(line[1], true);
+  CHECK(table.find(1, 77) == line);
+  CHECK(table.find(1, 77)[1] != kFreshShortSlot);
+  // The least used line gives way, so a few others leave it alone.
+  int fresh = 0;
+  for (std::uint64_t other = 1000; other < 1200; ++other)
+    fresh += table.find(1, other)[1] == kFreshShortSlot;
+  CHECK(fresh > 190);
+}
+
 TEST_CASE("a mixer comes to believe the slot that is right") {
   std::mt19937_64 random(3);
-  Mixer mixer(2, 1);
+  Mixer<2> mixer(1, 0);
   std::vector<Slot> slots(3, kFreshSlot);
   std::uint32_t last = 0;
   for (int i = 0; i < 5000; ++i) {
     const bool bit = random() % 2 == 0;
     Slot* const inputs[] = {&slots[bit ? 1 : 2], &slots[0]};  // one knows, the other cannot
-    last = mixer.mix(inputs, 0);
+    last = mixer.mix({stretch(probability_of(*inputs[0])), stretch(probability_of(*inputs[1]))}, 0);
     CHECK(last > 0);
     CHECK(last < 65536);
     if (i > 4000) CHECK((bit ? last > 60'000 : last < 5'000));
-    mixer.learn(bit, 127);
+    mixer.learn(bit);
+    for (Slot* slot : inputs) learn(*slot, bit, 127);
   }
 }
 
