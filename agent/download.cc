@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "agent/download_parts.h"
+#include "agent/re_encoders.h"
 #include "agent/software_slot.h"
 #include "base/assert.h"
 #include "base/limits.h"
@@ -21,7 +23,7 @@ constexpr std::uint64_t kRunBytesMin = 1 * kMiB;
 constexpr std::uint64_t kRunBytesMax = 32 * kMiB;
 constexpr std::int64_t kRunDeadlineMs = 15 * 60 * 1000;
 constexpr std::uint64_t kPayloadBytesPerSecondMin = 256;
-constexpr std::int64_t kHeadDeadlineMs = 5 * 60 * 1000;
+constexpr std::int64_t kPieceDeadlineMs = 15 * 60 * 1000;
 // A run that brought so much before it broke off is gone on with at once: a link that is cut every
 // few seconds costs its connections and no pauses. The order's byte budget bounds how often.
 constexpr std::uint64_t kProgressBytesMin = 16 * kKiB;
@@ -49,47 +51,20 @@ std::uint64_t cost_of(const Result<HttpResponse>& response, std::uint64_t body_b
   return std::min(asked, body_bytes);
 }
 
-bool is_damage(const Result<HttpResponse>& response) {
-  if (response) return false;
-  const ErrorCode code = response.error().code();
-  return code == ErrorCode::kWrongChunk || code == ErrorCode::kBadPayload ||
-         code == ErrorCode::kEndlessData;
-}
-
 std::string payload_path(const manifest::Payload& payload) {
   return "/v1/payloads/" + to_hex(payload.sha256);
 }
 
+DownloadOutcome budget_spent(const OrderRecord& order, const manifest::Payload& payload) {
+  return {
+      .kind = Kind::kGiveUp,
+      .error = Error(ErrorCode::kByteBudgetSpent,
+                     fmt::format("{}: {} bytes were received for this order, no more than {} "
+                                 "are allowed",
+                                 payload_text(payload), order.bytes_received, order.bytes_budget))};
+}
+
 }  // namespace
-
-// The image that is being made, kept open between two steps.
-struct Downloads::Open {
-  manifest::OrderId order;
-  std::size_t index;
-  crypto::Digest256 payload;
-  std::unique_ptr<ReadAt> base;
-  std::unique_ptr<File> target;
-  std::optional<delta::Applier> applier;
-};
-
-// Of a chunk that is not whole yet.
-struct Downloads::Begun {
-  manifest::OrderId order;
-  std::size_t index;
-  crypto::Digest256 payload;
-  std::uint32_t chunk;
-  Bytes bytes;
-};
-
-struct Downloads::Run {
-  ImageProgress& image;
-  const std::string what;  // for messages: which payload
-  const Meter meter;
-  std::uint32_t next;  // chunk that is coming in
-  std::uint32_t end;
-  std::uint64_t counted = 0;  // bytes; of the chunks that came and of the one that is coming
-  Bytes buffer{};
-};
 
 std::int64_t backoff_seconds(std::uint32_t failures_in_row) {
   const int doublings = static_cast<int>(std::clamp<std::uint32_t>(failures_in_row, 1, 12)) - 1;
@@ -146,9 +121,11 @@ DownloadOutcome Downloads::decide(OrderRecord& order, std::size_t index) {
     image.complete = true;
   } else {
     const auto& payloads = image.payloads;
+    const manifest::ReEncoders available = available_re_encoders();
     const auto fits = [&](const manifest::Payload& payload,
                           const std::optional<crypto::Digest256>& base) {
-      return payload.base == base && (!obtainable_ || obtainable_(payload));
+      return payload.base == base && manifest::covers(available, payload.needs) &&
+             (!obtainable_ || obtainable_(payload));
     };
     auto found = std::find_if(payloads.begin(), payloads.end(),
                               [&](const auto& p) { return held && fits(p, held); });
@@ -181,6 +158,7 @@ DownloadOutcome Downloads::step(OrderRecord& order, Meter meter) {
     if (image.complete) continue;
     if (!image.chosen) return decide(order, i);
     if (image.chunk_count == 0) return fetch_head(order, i, meter);
+    if (image.broken_chunk) return fetch_whole_chunk(order, i, meter);
     if (image.chunks_done < image.chunk_count) return fetch_run(order, i, meter);
     return read_back(order, i);
   }
@@ -209,38 +187,35 @@ void Downloads::give_back(OrderRecord& order, std::uint64_t bytes, Meter meter) 
   if (meter == Meter::kCounted) DataBudget::give_back(journal_.record(), bytes);
 }
 
-DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Meter meter) {
-  ImageProgress& image = order.images[index];
-  const manifest::Payload& payload = *image.payload();
-  const std::string what = "payload " + to_hex(payload.sha256);
-  if (payload.head_length > kPayloadHeadBytesMax || payload.head_length == 0)
-    return {.kind = Kind::kRefuse,
-            .error = Error(ErrorCode::kTooLarge, what + ": its head has an impossible length")};
-  if (!is_from_package() && order.bytes_received + payload.head_length > order.bytes_budget)
-    return {.kind = Kind::kGiveUp,
-            .error = Error(ErrorCode::kByteBudgetSpent,
-                           fmt::format("{}: {} bytes were received for this order, no more than "
-                                       "{} are allowed",
-                                       what, order.bytes_received, order.bytes_budget))};
-  if (const auto counted = count(order, payload.head_length, meter); !counted)
+DownloadOutcome Downloads::fetch_piece(OrderRecord& order, const manifest::Payload& payload,
+                                       ByteRange range, Meter meter, Bytes& bytes) {
+  if (!is_from_package() && order.bytes_received + range.length > order.bytes_budget)
+    return budget_spent(order, payload);
+  if (const auto counted = count(order, range.length, meter); !counted)
     return later(order, counted.error());
-  Bytes head;
+  bytes.clear();
   std::uint64_t body_bytes = 0;
   const auto response = transport_.exchange({.path = payload_path(payload),
-                                             .range = ByteRange{0, payload.head_length},
-                                             .bytes_max = payload.head_length,
-                                             .deadline_ms = kHeadDeadlineMs,
+                                             .range = range,
+                                             .bytes_max = range.length,
+                                             .deadline_ms = kPieceDeadlineMs,
                                              .body_bytes = &body_bytes},
-                                            [&](ByteSpan bytes) -> Result<void> {
-                                              head.insert(head.end(), bytes.begin(), bytes.end());
+                                            [&](ByteSpan part) -> Result<void> {
+                                              bytes.insert(bytes.end(), part.begin(), part.end());
                                               return {};
                                             });
-  give_back(order, payload.head_length - cost_of(response, body_bytes, payload.head_length), meter);
-  DownloadOutcome outcome = judge(order, response, 206);
-  if (outcome.kind != Kind::kMore) return outcome;
-  if (crypto::sha256(head) != payload.head_sha256)
+  give_back(order, range.length - cost_of(response, body_bytes, range.length), meter);
+  return judge(order, response, 206);
+}
+
+// Only one that says the same as the metadata that names it.
+DownloadOutcome Downloads::read_head(OrderRecord& order, const ImageProgress& image,
+                                     const manifest::Payload& payload, ByteSpan bytes,
+                                     std::optional<delta::PayloadHead>& head) {
+  const std::string what = payload_text(payload);
+  if (crypto::sha256(bytes) != payload.head_sha256)
     return damaged(order, Error(ErrorCode::kWrongChunk, what + ": its head has another digest"));
-  const auto parsed = delta::parse_head(head);
+  auto parsed = delta::parse_head(bytes);
   if (!parsed) return damaged(order, parsed.error().with_context(what));
   const bool fits = parsed->target_sha256() == image.sha256 &&
                     parsed->target_bytes() == image.length &&
@@ -251,10 +226,27 @@ DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Met
     return {.kind = Kind::kRefuse,
             .error = Error(ErrorCode::kBadPayload,
                            what + ": its head says other than the metadata that names it")};
-  auto stored = replace_file(disk_, layout_.head(order, index), head);
+  head.emplace(std::move(*parsed));
+  return {};
+}
+
+DownloadOutcome Downloads::fetch_head(OrderRecord& order, std::size_t index, Meter meter) {
+  ImageProgress& image = order.images[index];
+  const manifest::Payload& payload = *image.payload();
+  if (payload.head_length > kPayloadHeadBytesMax || payload.head_length == 0)
+    return {.kind = Kind::kRefuse,
+            .error = Error(ErrorCode::kTooLarge,
+                           payload_text(payload) + ": its head has an impossible length")};
+  Bytes bytes;
+  DownloadOutcome outcome = fetch_piece(order, payload, {0, payload.head_length}, meter, bytes);
+  if (outcome.kind != Kind::kMore) return outcome;
+  std::optional<delta::PayloadHead> head;
+  outcome = read_head(order, image, payload, bytes, head);
+  if (outcome.kind != Kind::kMore) return outcome;
+  auto stored = replace_file(disk_, layout_.head(order, index), bytes);
   if (stored) stored = start_staging(order, index);
   if (!stored) return no_room_or_later(order, stored.error());
-  image.chunk_count = parsed->chunk_count();
+  image.chunk_count = head->chunk_count();
   image.chunks_done = 0;
   image.bytes_done = payload.head_length;
   order.failures_in_row = 0;
@@ -337,7 +329,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
       std::clamp(order.bytes_per_second * kRunSeconds, kRunBytesMin, kRunBytesMax);
   if (meter == Meter::kCounted) wanted = std::min(wanted, budget_.left(journal_.record()));
   Run run{.image = image,
-          .what = "payload " + to_hex(payload.sha256),
+          .what = payload_text(payload),
           .meter = meter,
           .next = image.chunks_done,
           .end = image.chunks_done};
@@ -349,11 +341,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
          (run_bytes == 0 || run_bytes + head.chunk(run.end).payload_bytes <= wanted))
     run_bytes += head.chunk(run.end++).payload_bytes;
   if (!is_from_package() && order.bytes_received + run_bytes - have > order.bytes_budget)
-    return {.kind = Kind::kGiveUp,
-            .error = Error(ErrorCode::kByteBudgetSpent,
-                           fmt::format("{}: {} bytes were received for this order, no more than "
-                                       "{} are allowed",
-                                       run.what, order.bytes_received, order.bytes_budget))};
+    return budget_spent(order, payload);
   if (const auto counted = count_chunk(order, run); !counted) {
     keep_begun(order, index, run);
     return later(order, counted.error());
@@ -389,6 +377,8 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
     open_.reset();
     return unreadable(order, image, response.error());
   }
+  if (!response && response.error().code() == ErrorCode::kBadPayload && whole_of(image) != nullptr)
+    return mark_broken(order, run, response.error());
   // A whole chunk that could not be written has another story.
   const bool is_broken_off =
       run.next < run.end && (!response || response->status == 206) &&
@@ -396,7 +386,7 @@ DownloadOutcome Downloads::end_run(OrderRecord& order, std::size_t index, Run& r
   DownloadOutcome outcome = judge(order, response, 206);
   if (outcome.kind != Kind::kMore) open_.reset();
   // After damage nothing of it is believed; what a network or the host broke off goes on.
-  if (is_broken_off && outcome.kind != Kind::kGiveUp && !is_damage(response))
+  if (is_broken_off && outcome.kind != Kind::kGiveUp && (response || !is_damage(response.error())))
     keep_begun(order, index, run);
   // A link that breaks is no news; one that only drips is (slow retrieval).
   const bool is_link = !response && response.error().code() == ErrorCode::kUnavailable;
@@ -487,7 +477,7 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
                                  int wanted) {
   if (!response) {
     const Error& error = response.error();
-    if (is_damage(response)) return damaged(order, error);
+    if (is_damage(error)) return damaged(order, error);
     switch (error.code()) {
       case ErrorCode::kCancelled:
       case ErrorCode::kPrivateMode: return {.kind = Kind::kInterrupted, .error = error};
@@ -509,6 +499,7 @@ DownloadOutcome Downloads::judge(OrderRecord& order, const Result<HttpResponse>&
 DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
   open_.reset();
   begun_.reset();
+  whole_.reset();
   ++order.damages;
   if (error.code() != ErrorCode::kIo)  // the medium is no attacker
     journal_.record().attack =
@@ -536,6 +527,7 @@ DownloadOutcome Downloads::later(OrderRecord& order, const Error& error) {
 void Downloads::discard(const OrderRecord& order) {
   if (open_ && open_->order == order.id) open_.reset();
   if (begun_ && begun_->order == order.id) begun_.reset();
+  whole_.reset();
   const auto names = disk_.list(layout_.inbox());
   if (!names) return;  // no inbox, nothing to discard
   for (const std::string& name : *names)

@@ -2,7 +2,9 @@
 // arrives, reading the whole back.
 //
 // A chunk counts once it is verified, applied and synced; then it is marked in the journal, and it
-// is never fetched again. Memory: one chunk and what the applier needs, whatever the sizes.
+// is never fetched again. A chunk of a delta that came as it was sent and all the same does not
+// make its bytes is taken from the whole image instead, and the delta goes on behind it. Memory:
+// one chunk and what the applier needs, whatever the sizes.
 #pragma once
 
 #include <functional>
@@ -73,10 +75,22 @@ class Downloads {
   struct Open;
   struct Run;
   struct Begun;
+  struct Whole;
   bool is_from_package() const { return static_cast<bool>(obtainable_); }
   DownloadOutcome decide(OrderRecord& order, std::size_t index);
   DownloadOutcome check_room(OrderRecord& order);
+  // `bytes` of a payload, no more and no less; counted. Anything but kMore: they did not come.
+  DownloadOutcome fetch_piece(OrderRecord& order, const manifest::Payload& payload, ByteRange range,
+                              Meter meter, Bytes& bytes);
+  DownloadOutcome read_head(OrderRecord& order, const ImageProgress& image,
+                            const manifest::Payload& payload, ByteSpan bytes,
+                            std::optional<delta::PayloadHead>& head);
   DownloadOutcome fetch_head(OrderRecord& order, std::size_t index, Meter meter);
+  const manifest::Payload* whole_of(const ImageProgress& image) const;
+  DownloadOutcome mark_broken(OrderRecord& order, Run& run, const Error& error);
+  DownloadOutcome fetch_whole_head(OrderRecord& order, std::size_t index, Meter meter);
+  DownloadOutcome fetch_whole_chunk(OrderRecord& order, std::size_t index, Meter meter);
+  DownloadOutcome end_whole(OrderRecord& order, std::size_t index);
   DownloadOutcome fetch_run(OrderRecord& order, std::size_t index, Meter meter);
   Result<void> count(OrderRecord& order, std::uint64_t bytes, Meter meter);
   Result<void> count_chunk(OrderRecord& order, Run& run);
@@ -112,6 +126,7 @@ class Downloads {
   std::function<void()> before_unpacking_;
   std::unique_ptr<Open> open_;
   std::unique_ptr<Begun> begun_;
+  std::unique_ptr<Whole> whole_;
 };
 
 // Seconds until the n-th try in a row (from 1), with jitter: exponential, bounded.

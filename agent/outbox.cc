@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "agent/re_encoders.h"
 #include "agent/version.h"
 #include "base/assert.h"
 #include "base/limits.h"
@@ -67,6 +68,7 @@ manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const
                              .attack = {},
                              .orders = {}};
   report.agent = kAgentVersion;
+  report.re_encoders = available_re_encoders();
   for (const auto& [slot, held] : record.slots)
     report.installed.emplace(slot,
                              manifest::InstalledImage{.image = held.image,

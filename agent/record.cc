@@ -35,6 +35,7 @@ void ImageProgress::forget() {
   chunk_count = chunks_done = 0;
   bytes_done = 0;
   complete = false;
+  broken_chunk.reset();
 }
 
 std::uint64_t OrderRecord::bytes_done() const {

@@ -63,6 +63,9 @@ struct ImageProgress {
   std::uint32_t chunks_done = 0;  // verified, applied, synced
   std::uint64_t bytes_done = 0;   // payload bytes of those chunks, and of the head
   bool complete = false;          // read back as a whole: length and SHA-256 are right
+  // Came as it was sent and made something else; its target bytes are taken from the whole image.
+  std::optional<std::uint32_t> broken_chunk{};
+  std::uint64_t whole_bytes = 0;  // of the whole image, asked for on behalf of broken chunks
 
   // It has to come anew, from whatever the slot holds then.
   void forget();

@@ -28,6 +28,7 @@ Json encode(const manifest::Payload& payload) {
                {"headSha256", to_hex(payload.head_sha256)},
                {"headLength", payload.head_length}};
   if (payload.base) json["base"] = to_hex(*payload.base);
+  if (!payload.needs.empty()) json["needs"] = payload.needs;
   return json;
 }
 
@@ -76,6 +77,8 @@ Json encode(const ImageProgress& image) {
     json["payloads"].push_back(encode(payload));
   if (!image.conditions.empty()) json["conditions"] = encode(image.conditions);
   if (image.chosen) json["chosen"] = *image.chosen;
+  if (image.broken_chunk) json["brokenChunk"] = *image.broken_chunk;
+  if (image.whole_bytes > 0) json["wholeBytes"] = image.whole_bytes;
   return json;
 }
 
@@ -161,6 +164,7 @@ Result<manifest::Payload> decode_payload(const Json& json) {
   payload.head_length = TRY(manifest::uint_field(json, "headLength"));
   if (manifest::find_field(json, "base") != nullptr)
     payload.base = TRY(manifest::digest_field(json, "base"));
+  payload.needs = TRY(manifest::re_encoders_field(json, "needs"));
   return payload;
 }
 
@@ -227,6 +231,10 @@ Result<ImageProgress> decode_image(const Json& json) {
   image.chunks_done = TRY(number<std::uint32_t>(json, "chunksDone"));
   image.bytes_done = TRY(manifest::uint_field(json, "bytesDone"));
   image.complete = TRY(manifest::bool_field(json, "complete"));
+  if (manifest::find_field(json, "brokenChunk") != nullptr)
+    image.broken_chunk = TRY(number<std::uint32_t>(json, "brokenChunk"));
+  if (manifest::find_field(json, "wholeBytes") != nullptr)
+    image.whole_bytes = TRY(manifest::uint_field(json, "wholeBytes"));
   return image;
 }
 

@@ -55,7 +55,7 @@ Result<void> Applier::apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, Fil
       state_->decoder->decode(chunk_bytes, state_->base, target, chunk.target_offset, out);
   if (!decoded) return fail(decoded.error().with_context(fmt::format("chunk {}", index)));
   if (crypto::blake2b_256(out) != chunk.target_digest)
-    return fail(ErrorCode::kWrongChunk,
+    return fail(ErrorCode::kBadPayload,
                 "chunk {} did not make the target bytes that its digest names", index);
   return target.write_at(chunk.target_offset, out);
 }

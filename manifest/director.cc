@@ -23,6 +23,7 @@ Json payload_json(const Payload& payload) {
               {"length", payload.length},
               {"head", {{"sha256", to_hex(payload.head_sha256)}, {"length", payload.head_length}}}};
   if (payload.base) object["base"] = to_hex(*payload.base);
+  if (!payload.needs.empty()) object["needs"] = payload.needs;
   return object;
 }
 
@@ -79,6 +80,7 @@ Result<Payload> read_payload(const Json& object) {
   payload.head_length = TRY(uint_field(*head, "length", kPayloadHeadBytesMax));
   if (payload.head_length > payload.length)
     return fail(ErrorCode::kBadFormat, "the head is longer than the payload");
+  payload.needs = TRY(re_encoders_field(object, "needs"));
   return payload;
 }
 

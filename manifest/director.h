@@ -14,19 +14,21 @@
 #include "crypto/digest.h"
 #include "manifest/image_entry.h"
 #include "manifest/names.h"
+#include "manifest/re_encoders.h"
 #include "manifest/repository.h"
 #include "manifest/vin.h"
 
 namespace layby::manifest {
 
 // One way for an image to travel. `base` is the SHA-256 of what the slot holds now; absent for the
-// whole image.
+// whole image. A car that does not have what it needs gets another one.
 struct Payload {
   std::optional<crypto::Digest256> base;
   crypto::Digest256 sha256{};
   std::uint64_t length = 0;
   crypto::Digest256 head_sha256{};
   std::uint64_t head_length = 0;
+  ReEncoders needs{};
   bool operator==(const Payload&) const = default;
 };
 

@@ -78,7 +78,7 @@ Json report_json(const EcuReport& report) {
   }
   Json orders = Json::array();
   for (const OrderReport& order : report.orders) orders.push_back(order_json(order));
-  return Json{{"_type", "ecu-report"},
+  Json object{{"_type", "ecu-report"},
               {"ecu", report.ecu.text()},
               {"counter", report.counter},
               {"time", format_utc(report.time)},
@@ -87,6 +87,8 @@ Json report_json(const EcuReport& report) {
               {"functions", std::move(functions)},
               {"attack", printable(report.attack)},
               {"orders", std::move(orders)}};
+  if (!report.re_encoders.empty()) object["reEncoders"] = report.re_encoders;
+  return object;
 }
 
 // What a car says is shown in consoles, terminals and logs.
@@ -169,6 +171,7 @@ Result<EcuReport> read_report(const Json& object) {
   report.time = TRY(time_field(object, "time"));
   report.agent = TRY(report_text(object, "agent"));
   report.attack = TRY(report_text(object, "attack"));
+  report.re_encoders = TRY(re_encoders_field(object, "reEncoders"));
   const Json* installed = TRY(object_field(object, "installed"));
   for (const auto& [text, image] : installed->get_ref<const Json::object_t&>()) {
     const Slot slot = TRY(Slot::parse(text));

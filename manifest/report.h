@@ -17,6 +17,7 @@
 #include "manifest/keys.h"
 #include "manifest/licence.h"
 #include "manifest/names.h"
+#include "manifest/re_encoders.h"
 #include "manifest/vin.h"
 
 namespace layby::manifest {
@@ -83,6 +84,7 @@ struct EcuReport {
   std::uint64_t counter = 1;
   UnixSeconds time = 0;
   std::string agent;
+  ReEncoders re_encoders{};  // that the agent has; payloads that need others cannot be applied
   std::map<Slot, InstalledImage> installed;
   std::map<FunctionId, FunctionReport> functions;
   std::string attack;  // "name: text" of the last refused metadata or payload; empty for none

@@ -6,6 +6,7 @@
 #include "manifest/json_value.h"
 #include "server/director/director_keys.h"
 #include "server/fleet/json_answer.h"
+#include "server/fleet/vehicle_state.h"
 #include "server/release/image.h"
 #include "server/release/release_keys.h"
 
@@ -63,6 +64,12 @@ struct Assignment {
   std::string reason;  // why there is none
 };
 
+// A car that has not spoken yet has no re-encoder, as far as anybody knows.
+Result<manifest::ReEncoders> re_encoders_of(Change& change, const Car& car) {
+  const std::optional<VehicleState> state = TRY(load_vehicle_state(change, car.vin));
+  return state ? state->re_encoders : manifest::ReEncoders{};
+}
+
 Result<Assignment> assign(Change& change, const Car& car, const std::string& name, Taken& taken) {
   const auto held = [&](std::string_view reason) {
     return Assignment{.image = std::nullopt, .reason = fmt::format("{}: {}", name, reason)};
@@ -75,6 +82,12 @@ Result<Assignment> assign(Change& change, const Car& car, const std::string& nam
   const crypto::Digest256& digest = image->entry.sha256;
   if (!TRY(change.get(payload_key(digest, std::nullopt)))) return held("no payload yet");
   auto payloads = TRY(payloads_of(scanner(change), digest));
+  const auto needs_nothing = [](const auto& payload) { return payload.needs.empty(); };
+  if (!std::ranges::all_of(payloads, needs_nothing)) {
+    const manifest::ReEncoders available = TRY(re_encoders_of(change, car));
+    std::erase_if(payloads,
+                  [&](const auto& payload) { return !manifest::covers(available, payload.needs); });
+  }
   manifest::AssignedImage assigned{
       .name = name, .image_target = image->target, .ecus = {}, .payloads = std::move(payloads)};
   const auto& hardware_ids = image->entry.hardware_ids;

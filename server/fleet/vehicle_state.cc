@@ -48,6 +48,7 @@ Result<std::optional<VehicleState>> decode(const std::optional<std::string>& tex
                      .attack = std::move(attack),
                      .installed = {},
                      .functions = {}};
+  state.re_encoders = TRY(manifest::re_encoders_field(json, "re_encoders"));
   const Json& counters = *TRY(manifest::object_field(json, "counters"));
   for (const auto& [serial, value] : counters.items()) {
     state.counters.emplace(TRY(manifest::EcuSerial::parse(serial)),
@@ -111,6 +112,7 @@ void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleS
                                                 {"counters", std::move(counters)},
                                                 {"agent", state.agent},
                                                 {"attack", state.attack},
+                                                {"re_encoders", state.re_encoders},
                                                 {"installed", installed_json(state)},
                                                 {"functions", functions_json(state)}}));
 }
@@ -126,6 +128,7 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
                      .attack = primary.attack,
                      .installed = {},
                      .functions = {}};
+  state.re_encoders = primary.re_encoders;
   for (const auto& [serial, report] : manifest.ecus()) {
     state.counters.emplace(serial, report.counter);
     for (const auto& [slot, image] : report.installed) state.installed.emplace(slot, image);

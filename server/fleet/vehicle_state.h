@@ -20,6 +20,7 @@ struct VehicleState {
   std::map<manifest::EcuSerial, std::uint64_t> counters;  // of each ECU's last report
   std::string agent;
   std::string attack;
+  manifest::ReEncoders re_encoders{};                                  // the primary's
   std::map<manifest::Slot, manifest::InstalledImage> installed;        // over all ECUs
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;  // over all ECUs
 

@@ -63,6 +63,9 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
   const VehicleState state = make_vehicle_state(*manifest, affairs.now());
   record_changes(affairs, last, state);
   save_vehicle_state(change, vin, state);
+  // Other payloads fit it than those that it was offered.
+  if (state.re_encoders != (last ? last->re_encoders : manifest::ReEncoders{}))
+    affairs.outdate_metadata();
   if (!last) TRY_VOID(renew_seals(affairs, state));
   for (const auto& [serial, report] : manifest->ecus())
     TRY_VOID(apply_report(affairs, report, state));

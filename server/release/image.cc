@@ -44,6 +44,7 @@ Result<manifest::Payload> decode_payload_json(const Json& json) {
   const Json* head = TRY(manifest::object_field(json, "head"));
   payload.head_sha256 = TRY(manifest::digest_field(*head, "sha256"));
   payload.head_length = TRY(manifest::uint_field(*head, "length"));
+  payload.needs = TRY(manifest::re_encoders_field(json, "needs"));
   return payload;
 }
 
@@ -137,6 +138,7 @@ std::string encode_payload(const manifest::Payload& payload, std::uint64_t cpu_m
                {"head", {{"sha256", to_hex(payload.head_sha256)}, {"length", payload.head_length}}},
                {"cpu_ms", cpu_ms}};
   if (payload.base) json["base"] = to_hex(*payload.base);
+  if (!payload.needs.empty()) json["needs"] = payload.needs;
   return to_stored(json);
 }
 

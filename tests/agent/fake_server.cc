@@ -119,7 +119,8 @@ void FakeServer::rotate_director_key() {
   sign_director();
 }
 
-void FakeServer::add_payload(const std::string& image, const Bytes* base, const Bytes& target) {
+void FakeServer::add_payload(const std::string& image, const Bytes* base, const Bytes& target,
+                             const manifest::ReEncoders& needs) {
   MemoryDisk disk;
   LAYBY_ASSERT(replace_file(disk, "/target", target) &&
                (base == nullptr || replace_file(disk, "/base", *base)));
@@ -140,8 +141,26 @@ void FakeServer::add_payload(const std::string& image, const Bytes* base, const 
   payload.length = report->payload_bytes;
   payload.head_sha256 = report->head_sha256;
   payload.head_length = report->head_bytes;
+  payload.needs = needs;
   payloads_of_[image].push_back(payload);
   payloads_[to_hex(payload.sha256)] = read_file(disk, "/payload", kImageBytesMax).value();
+}
+
+void FakeServer::spoil_chunk(const std::string& image, std::size_t payload, std::uint32_t chunk) {
+  manifest::Payload& named = payloads_of_.at(image).at(payload);
+  Bytes bytes = payloads_.at(to_hex(named.sha256));
+  const auto head = delta::parse_head(ByteSpan(bytes).first(named.head_length));
+  LAYBY_ASSERT(head.has_value());
+  const delta::ChunkEntry& entry = head->chunk(chunk);
+  bytes[entry.payload_offset + entry.payload_bytes - 1] ^= 1;
+  const auto digest =
+      crypto::blake2b_256(ByteSpan(bytes).subspan(entry.payload_offset, entry.payload_bytes));
+  const std::size_t digest_at =
+      delta::kPayloadHeaderBytes + chunk * delta::kPayloadIndexEntryBytes + 8;
+  std::ranges::copy(digest, bytes.begin() + static_cast<long>(digest_at));
+  named.head_sha256 = crypto::sha256(ByteSpan(bytes).first(named.head_length));
+  named.sha256 = crypto::sha256(bytes);
+  payloads_[to_hex(named.sha256)] = std::move(bytes);
 }
 
 void FakeServer::publish(const ImageSpec& spec) {
@@ -165,8 +184,8 @@ void FakeServer::publish(const ImageSpec& spec) {
     entry.facts.licence_key = manifest::PublicKey::from_ed25519(licence_key_->public_key());
   targets_[spec.name] = manifest::make_image_target(entry);
   payloads_of_[spec.name].clear();
-  if (spec.base) add_payload(spec.name, &*spec.base, spec.bytes);
-  add_payload(spec.name, nullptr, spec.bytes);
+  if (spec.base) add_payload(spec.name, &*spec.base, spec.bytes, spec.delta_needs);
+  add_payload(spec.name, nullptr, spec.bytes, {});
   sign_images();
 }
 

@@ -30,6 +30,7 @@ struct ImageSpec {
   manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
   std::vector<manifest::PackageCondition> conditions{};
   std::uint64_t duration_seconds = 120;
+  manifest::ReEncoders delta_needs{};
 };
 
 class FakeServer final : public agent::Transport {
@@ -45,6 +46,10 @@ class FakeServer final : public agent::Transport {
 
   // The operator publishes; the shop orders.
   void publish(const ImageSpec& spec);
+  // One chunk of an image's payload (0: its delta, where it has one) is other bytes from now on,
+  // under digests that name them: as a thief of keys would sign it, and as a compressor of another
+  // version would unpack it.
+  void spoil_chunk(const std::string& image, std::size_t payload, std::uint32_t chunk);
   manifest::OrderId order(const std::vector<std::string>& images);
   // One that a partner's package brings.
   manifest::OrderId order_offline(const std::vector<std::string>& images);
@@ -128,7 +133,8 @@ class FakeServer final : public agent::Transport {
   };
   void sign_images();
   static void add_metadata(Bytes& archive, manifest::Repository repository, const Signed& from);
-  void add_payload(const std::string& image, const Bytes* base, const Bytes& target);
+  void add_payload(const std::string& image, const Bytes* base, const Bytes& target,
+                   const manifest::ReEncoders& needs);
   agent::HttpResponse answer(const agent::HttpRequest& request);
   agent::HttpResponse metadata(const Signed& repository, const std::string& file,
                                const agent::HttpRequest& request) const;

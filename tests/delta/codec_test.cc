@@ -219,7 +219,7 @@ TEST_CASE("a base that changes after its check is caught by the digest of the ta
   base[5000] ^= 1;
   const MemoryFile changed(base);
   MemoryFile file;
-  CHECK(apply_one(payload, 0, &changed, file).error().code() == ErrorCode::kWrongChunk);
+  CHECK(apply_one(payload, 0, &changed, file).error().code() == ErrorCode::kBadPayload);
   CHECK(file.bytes.empty());
 }
 

@@ -58,6 +58,7 @@ struct Fleet {
                     .head_length = 80};
     Payload delta = payload;
     delta.base = crypto::sha256(as_bytes("old"));
+    delta.needs = {{"zstd", "1.5.4"}};
     content.images.push_back(
         {name, image.targets.targets[name], {{kEcu, kHardware}}, {delta, payload}});
     content.orders.push_back({OrderId::generate(kNow), OrderAction::kInstall, {name}, {}});

@@ -55,6 +55,7 @@ TEST_CASE("a vehicle manifest says what the car said") {
   world.primary.functions.emplace(*FunctionId::parse("f"),
                                   FunctionReport{4, FunctionState::kExpired, kNow});
   world.primary.attack = "rollback: timestamp";
+  world.primary.re_encoders = {{"zstd", "1.5.4"}};
   world.primary.orders.push_back({.id = OrderId::generate(kNow),
                                   .state = OrderState::kRollingBack,
                                   .since = kNow - 5,
@@ -70,6 +71,8 @@ TEST_CASE("a vehicle manifest says what the car said") {
   CHECK(report.time == kNow);
   CHECK(report.agent == "layby-agent/0.1.0");
   CHECK(report.attack == "rollback: timestamp");
+  CHECK(report.re_encoders == ReEncoders{{"zstd", "1.5.4"}});
+  CHECK(manifest.ecus().at(kSecondary).re_encoders.empty());
   const InstalledImage& installed = report.installed.at(image.slot());
   CHECK(installed.image == image);
   CHECK(installed.sha256 == crypto::sha256(as_bytes("x")));
@@ -213,6 +216,13 @@ TEST_CASE("signed, but not a report") {
                    {"releaseCounter", 1}};
   CHECK(attempt([&](Json& r) { r["installed"]["map.DE"] = image; }) == std::nullopt);
   CHECK(attempt([&](Json& r) { r["installed"]["map.FR"] = image; }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", "1.5.4"}}; }) == std::nullopt);
+  CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", "1.5\n"}}; }) ==
+        ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", 15}}; }) == ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) {
+          for (int i = 0; i < 17; ++i) r["reEncoders"][std::to_string(i)] = "1";
+        }) == ErrorCode::kBadFormat);
   // A newer agent may say more.
   CHECK(attempt([](Json& r) { r["new"] = 1; }) == std::nullopt);
 }

@@ -10,6 +10,7 @@
 #include "server/director/online_keys.h"
 #include "server/director/routes.h"
 #include "server/fleet/json_answer.h"
+#include "server/fleet/vehicle_state.h"
 #include "server/release/payload_worker.h"
 #include "server/release/release_keys.h"
 #include "server/release/routes.h"
@@ -283,6 +284,41 @@ TEST_CASE("an order waits for its payload and comes through when the job is done
   CHECK(ids_of(*plan) == std::vector<std::string>{waiting["id"], ready["id"]});
   CHECK(plan->orders()[0].images[0].payloads.size() == 2);  // the delta and the whole
   CHECK(held_orders(*setup.test.store, car.vin)->empty());
+}
+
+TEST_CASE("a payload is offered where the car has the compressors that it needs") {
+  Setup setup;
+  TestCar car = setup.make_car(1);
+  setup.repository.add({.name = "maps/DE/2.tar", .bytes = "DE two", .release_counter = 2});
+  setup.repository.publish_and_make_payloads();
+  const auto released = image(*setup.test.store, "maps/DE/2.tar").value();
+  manifest::Payload delta = payloads_of(*setup.test.store, *released).value().front();
+  REQUIRE(delta.base);
+  delta.needs = {{"zstd", "1.5.4"}};
+  const std::string key = payload_key(released->entry.sha256, delta.base);
+  REQUIRE(setup.test.store->commit({{}, {{key, encode_payload(delta, 1)}}}));
+
+  const Json orders = Json::array({setup.install({"maps/DE/2.tar"})});
+  const auto offered_to = [&](const std::optional<manifest::ReEncoders>& re_encoders) {
+    if (re_encoders)
+      REQUIRE(commit_with_retry(*setup.test.store, [&](Change& change) -> Result<void> {
+        VehicleState state;
+        state.re_encoders = *re_encoders;
+        save_vehicle_state(change, car.vin, state);
+        return {};
+      }));
+    setup.desire(car, orders);
+    const auto plan = setup.poll(car);
+    REQUIRE(plan);
+    return plan->orders().at(0).images.at(0).payloads;
+  };
+  CHECK(offered_to(std::nullopt).size() == 1);  // it has not spoken yet
+  CHECK(offered_to(manifest::ReEncoders{}).size() == 1);
+  CHECK(offered_to({{{"zstd", "1.5.5"}}}).size() == 1);
+  const auto offered = offered_to({{{"lz4", "1.9.4"}, {"zstd", "1.5.4"}}});
+  REQUIRE(offered.size() == 2);
+  CHECK(offered[0] == delta);
+  CHECK(offered[1].needs.empty());
 }
 
 TEST_CASE("a payload that is done while the car's metadata is being signed is not missed") {

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "server/director/director_keys.h"
 #include "server/release/image.h"
 #include "server/release/release_keys.h"
 #include "tests/server/shop/shop_world.h"
@@ -102,4 +103,20 @@ TEST_CASE("what a partner's package brings is not to be fetched over the air (P3
           .status == 200);
   REQUIRE(world.order_map({"FR"}, world.owner_token).status == 201);
   CHECK(may(world, "maps/FR/2.tar"));
+}
+
+TEST_CASE("a car that says that it has another compressor gets its metadata anew") {
+  ReadyWorld world;
+  const std::string key = server::director_timestamp_key(kVin);
+  const auto is_kept_by = [&](const manifest::ReEncoders& re_encoders) {
+    REQUIRE(world.services.store.commit({{}, {{key, "as it was signed"}}}));
+    world.car.re_encoders = re_encoders;
+    REQUIRE(world.car.report().status == 200);
+    return world.services.store.get(key).value().has_value();
+  };
+  CHECK_FALSE(is_kept_by({{"zstd", "1.5.4"}}));
+  CHECK(is_kept_by({{"zstd", "1.5.4"}}));
+  CHECK_FALSE(is_kept_by({{"zstd", "1.5.5"}}));
+  CHECK_FALSE(is_kept_by({}));
+  CHECK(is_kept_by({}));
 }

@@ -94,6 +94,7 @@ Bytes SimCar::new_manifest() {
                              .counter = ++counter,
                              .time = world.services.clock.now() + clock_ahead,
                              .agent = "layby-agent/test",
+                             .re_encoders = re_encoders,
                              .installed = installed,
                              .functions = functions,
                              .attack = {},

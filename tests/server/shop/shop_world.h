@@ -64,6 +64,7 @@ class SimCar {
   server::PeerCertificate certificate;
   std::uint64_t counter = 0;
   std::int64_t clock_ahead = 0;  // seconds, of the server's
+  manifest::ReEncoders re_encoders{};
   std::map<manifest::Slot, manifest::InstalledImage> installed;
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;
   std::map<std::string, manifest::OrderReport> orders;
