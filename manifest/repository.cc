@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -61,17 +62,12 @@ bool key_was_rotated(const Root& before, const Root& after, Role role) {
   return !std::includes(new_keys.begin(), new_keys.end(), old_keys.begin(), old_keys.end());
 }
 
-// One version has one content, for ever.
-template <typename Model>
-Result<void> check_successor(const std::optional<Verified<Model>>& trusted, Version version,
-                             ByteSpan bytes, std::string_view name) {
-  if (!trusted) return {};
-  const Version old = (*trusted)->version;
-  if (version < old)
-    return fail(ErrorCode::kRollback, "{}: version {}, {} is trusted already", name, version, old);
-  if (version == old && !std::ranges::equal(trusted->bytes(), bytes))
-    return fail(ErrorCode::kMixAndMatch, "{}: version {} again with other content", name, version);
-  return {};
+// The same statement, whoever signed it: ECDSA and RSA signatures differ each time they are made.
+bool same_signed_part(ByteSpan a, ByteSpan b, std::uint64_t bytes_max) {
+  if (std::ranges::equal(a, b)) return true;
+  const auto one = Envelope::parse(a, bytes_max);
+  const auto other = Envelope::parse(b, bytes_max);
+  return one && other && one->canonical() == other->canonical();
 }
 
 // 5.5.5: an entry neither vanishes nor goes back.
@@ -98,13 +94,27 @@ Result<Verified<Model>> TrustedRepository::verify(ByteSpan bytes) const {
   return Verified<Model>(TRY(verify_document<Model>(bytes, *root_)), bytes);
 }
 
-Result<TrustedRepository> TrustedRepository::load(const StoredRoles& stored) {
+// Beyond TUF: one version has one content, for ever.
+template <typename Model>
+Result<void> TrustedRepository::check_successor(const std::optional<Verified<Model>>& trusted,
+                                                Version version, ByteSpan bytes,
+                                                std::string_view name) const {
+  if (!trusted || rules_ == Rules::kTuf) return {};
+  const Version old = (*trusted)->version;
+  if (version < old)
+    return fail(ErrorCode::kRollback, "{}: version {}, {} is trusted already", name, version, old);
+  if (version == old && !same_signed_part(trusted->bytes(), bytes, RoleOf<Model>::kBytesMax))
+    return fail(ErrorCode::kMixAndMatch, "{}: version {} again with other content", name, version);
+  return {};
+}
+
+Result<TrustedRepository> TrustedRepository::load(const StoredRoles& stored, Rules rules) {
   const Envelope envelope =
       TRY_CONTEXT(Envelope::parse(stored.root, kRootBytesMax), "trusted root");
   Root root = TRY_CONTEXT(decode_root(envelope.signed_part()), "trusted root");
   TRY_VOID(
       verify_threshold(envelope, root.keys, root.roles.at(Role::kRoot), "the trusted root itself"));
-  TrustedRepository repository{Verified<Root>(std::move(root), stored.root)};
+  TrustedRepository repository(Verified<Root>(std::move(root), stored.root), rules);
   const auto keep = [&](const std::optional<Bytes>& bytes, auto& place) {
     using Model = std::remove_cvref_t<decltype(**place)>;
     if (!bytes) return;
@@ -169,20 +179,28 @@ Result<void> TrustedRepository::accept_root(ByteSpan bytes) {
   return {};
 }
 
-// 5.3.11, and what the new keys do not stand behind. Targets keys count too: in a Director all
-// three are online, and whoever stole them could have run all three versions up.
+// 5.3.11, and what the new keys do not stand behind. In Uptane targets keys count too: in a
+// Director all three are online, and whoever stole them could have run all three versions up.
 void TrustedRepository::drop_what_root_disowns(const Root& before) {
-  const auto still_good = [&](const auto& verified) {
-    using Model = std::remove_cvref_t<decltype(**verified)>;
-    return !verified || verify_document<Model>(verified->bytes(), *root_).has_value();
+  const auto drop = [&](auto& verified, Role role) {
+    if (verified) rotated_away_.push_back(role);
+    verified.reset();
   };
   if (key_was_rotated(before, *root_, Role::kTimestamp) ||
-      key_was_rotated(before, *root_, Role::kSnapshot) || !still_good(timestamp_) ||
-      !still_good(snapshot_)) {
-    timestamp_.reset();
-    snapshot_.reset();
+      key_was_rotated(before, *root_, Role::kSnapshot)) {
+    drop(timestamp_, Role::kTimestamp);
+    drop(snapshot_, Role::kSnapshot);
   }
-  if (key_was_rotated(before, *root_, Role::kTargets) || !still_good(targets_)) targets_.reset();
+  if (rules_ == Rules::kUptane && key_was_rotated(before, *root_, Role::kTargets))
+    drop(targets_, Role::kTargets);
+  // What is only no longer signed by enough keys stays on the disk: it is not loaded from there.
+  const auto keep_if_good = [&](auto& verified) {
+    using Model = std::remove_cvref_t<decltype(**verified)>;
+    if (verified && !verify_document<Model>(verified->bytes(), *root_)) verified.reset();
+  };
+  keep_if_good(timestamp_);
+  keep_if_good(snapshot_);
+  keep_if_good(targets_);
   relink();
 }
 
@@ -267,7 +285,7 @@ Refresh::Refresh(TrustedRepository& repository, UnixSeconds start_time)
 std::optional<Refresh::Request> Refresh::next() const {
   const bool consistent = repository_.root()->consistent_snapshot;
   const auto request = [&](Role role, Version version, std::uint64_t bytes_max) {
-    return Request{role, metadata_file_name(role, version, consistent), bytes_max};
+    return Request{role, metadata_file_name(role, version, consistent), bytes_max, {}};
   };
   // What the parent says is the length, within what we are willing to take at all.
   const auto child = [&](Role role, const FileEntry& entry, std::uint64_t bytes_max) {
@@ -308,17 +326,17 @@ Result<void> Refresh::give_absent() {
 }
 
 Result<void> Refresh::accept(ByteSpan bytes) {
-  const StoredMarks before = marks();
   switch (stage_) {
     case Stage::kRoot:
-      if (rotations_ == kRootRotationsMax)
-        return fail(ErrorCode::kEndlessData, "more than {} new roots in one refresh",
-                    kRootRotationsMax);
       TRY_VOID(repository_.accept_root(bytes));
-      ++rotations_;
       // Deletions first: a power cut in between must not leave the old files under the new root.
-      note_deletions(before);
+      for (const Role role : std::exchange(repository_.rotated_away_, {}))
+        changes_.push_back({role, std::nullopt, {}});
       changes_.push_back({Role::kRoot, repository_.root().bytes(), {}});
+      // 5.3.3: after so many the chain ends here for this time, as if there were no more.
+      if (++rotations_ < kRootRotationsMax) return {};
+      TRY_VOID(repository_.check_root_expiry(start_time_));
+      stage_ = Stage::kTimestamp;
       return {};
     case Stage::kTimestamp: {
       const auto acceptance = TRY(repository_.accept_timestamp(bytes, start_time_));
@@ -355,19 +373,6 @@ Result<void> Refresh::go_on() {
   TRY_VOID(repository_.check_current(start_time_));
   stage_ = Stage::kComplete;
   return {};
-}
-
-Refresh::StoredMarks Refresh::marks() const {
-  return {repository_.timestamp_.has_value(), repository_.snapshot_.has_value(),
-          repository_.targets_.has_value()};
-}
-
-void Refresh::note_deletions(const StoredMarks& before) {
-  const StoredMarks after = marks();
-  if (before.timestamp && !after.timestamp)
-    changes_.push_back({Role::kTimestamp, std::nullopt, {}});
-  if (before.snapshot && !after.snapshot) changes_.push_back({Role::kSnapshot, std::nullopt, {}});
-  if (before.targets && !after.targets) changes_.push_back({Role::kTargets, std::nullopt, {}});
 }
 
 std::vector<Refresh::Change> Refresh::take_changes() {

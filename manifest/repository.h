@@ -19,6 +19,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -60,11 +61,18 @@ struct StoredChange {
   std::string delegated = {};  // the name of a delegated role; `role` is kTargets then
 };
 
+// Which standard a client keeps to. Uptane asks more of versions than TUF (Uptane 2.1.0, 5.4.4.3 to
+// 5.4.4.6): targets are also compared with those that were trusted before, and one version has one
+// content for ever. In plain TUF the snapshot alone vouches for versions of targets (5.5.5), so
+// that rotating its keys is enough to recover from a fast-forward attack on them.
+enum class Rules { kUptane, kTuf };
+
 // What a client must fetch.
 struct MetadataRequest {
   Role role;
   std::string file;         // name in the repository's metadata directory, fit for a URL as it is
   std::uint64_t bytes_max;  // read no more than this; more is kEndlessData
+  std::string delegated = {};  // the name of a delegated role; `role` is kTargets then
 };
 
 class TrustedRepository {
@@ -72,7 +80,7 @@ class TrustedRepository {
   // The root must be well-formed and signed by its own keys; it was provisioned or accepted
   // earlier, so its expiry does not matter here (5.2). Of the other roles, what the root's keys did
   // not sign is left out: it is fetched again.
-  static Result<TrustedRepository> load(const StoredRoles& stored);
+  static Result<TrustedRepository> load(const StoredRoles& stored, Rules rules = Rules::kUptane);
 
   const Verified<Root>& root() const { return root_; }
   const Verified<Timestamp>* timestamp() const { return timestamp_ ? &*timestamp_ : nullptr; }
@@ -94,7 +102,8 @@ class TrustedRepository {
   // their own they serve tests and the server's check of an upload.
 
   // 5.3.4 to 5.3.6: signed by the old and by its own keys, exactly the next version. Drops
-  // timestamp and snapshot when a key of theirs was rotated (5.3.11).
+  // timestamp and snapshot when a key of theirs was rotated (5.3.11), and what the new keys do not
+  // stand behind.
   Result<void> accept_root(ByteSpan bytes);
   // 5.3.10: the last root of the chain must not be expired.
   Result<void> check_root_expiry(UnixSeconds now) const;
@@ -113,13 +122,17 @@ class TrustedRepository {
  private:
   friend class Refresh;
   friend class TargetSearch;
-  explicit TrustedRepository(Verified<Root> root) : root_(std::move(root)) {}
+  TrustedRepository(Verified<Root> root, Rules rules) : root_(std::move(root)), rules_(rules) {}
   template <typename Model>
   Result<Verified<Model>> verify(ByteSpan bytes) const;
+  template <typename Model>
+  Result<void> check_successor(const std::optional<Verified<Model>>& trusted, Version version,
+                               ByteSpan bytes, std::string_view name) const;
   void drop_what_root_disowns(const Root& before);
   void relink();
 
   Verified<Root> root_;
+  Rules rules_;
   std::optional<Verified<Timestamp>> timestamp_;
   std::optional<Verified<Snapshot>> snapshot_;  // may be older than the timestamp says
   std::optional<Verified<Targets>> targets_;    // may be older than the snapshot says
@@ -127,6 +140,7 @@ class TrustedRepository {
   bool targets_current_ = false;                // and they are what it names
   std::map<std::string, Bytes> delegated_;      // verified anew by each search that meets them
   std::map<std::string, Target> resolved_;      // what searches found since the last change
+  std::vector<Role> rotated_away_;  // dropped with their keys: must go from the disk too
 };
 
 // One refresh, file by file. Knows which file is next, under which name and with which cap; the
@@ -155,11 +169,6 @@ class Refresh {
   enum class Stage { kRoot, kTimestamp, kSnapshot, kTargets, kComplete, kFailed };
   Result<void> accept(ByteSpan bytes);
   Result<void> go_on();
-  struct StoredMarks {
-    bool timestamp, snapshot, targets;
-  };
-  StoredMarks marks() const;
-  void note_deletions(const StoredMarks& before);
 
   TrustedRepository& repository_;
   UnixSeconds start_time_;

@@ -7,26 +7,13 @@
 #include "manifest/envelope.h"
 #include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
+#include "manifest/url_names.h"
 
 namespace layby::manifest {
 namespace {
 
 // Delegated roles that one search looks into.
 constexpr std::size_t kDelegationsMax = 32;
-
-// A role's name as one segment of a path, in URLs and on disks (RFC 3986, section 2.3).
-std::string percent_encoded(std::string_view name) {
-  std::string out;
-  for (const char c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain)
-      out += c;
-    else
-      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -51,7 +38,7 @@ std::optional<MetadataRequest> TargetSearch::next() const {
                          repository_.root()->consistent_snapshot
                              ? fmt::format("{}.{}.json", version, name)
                              : fmt::format("{}.json", name),
-                         std::min(length, kTargetsBytesMax)};
+                         std::min(length, kTargetsBytesMax), step.name};
 }
 
 Result<void> TargetSearch::give(ByteSpan bytes) {
@@ -80,6 +67,18 @@ Result<void> TargetSearch::give_absent() {
   LAYBY_ASSERT(request);
   to_visit_.clear();
   return fail(ErrorCode::kNotFound, "{}: the server does not have it", request->file);
+}
+
+TargetSearch::Stored TargetSearch::offer_stored(ByteSpan bytes) {
+  LAYBY_ASSERT(next());
+  const Step step = to_visit_.back();
+  const auto targets = verify(step, bytes);
+  if (!targets) return Stored::kNotGood;
+  to_visit_.pop_back();
+  repository_.delegated_.insert_or_assign(step.name, Bytes(bytes.begin(), bytes.end()));
+  visit(*targets);
+  go_on();
+  return Stored::kTaken;
 }
 
 std::vector<StoredChange> TargetSearch::take_changes() {

@@ -28,6 +28,12 @@ class TargetSearch {
   Result<void> give(ByteSpan bytes);
   Result<void> give_absent();
 
+  // What the caller has stored of the role that next() names, from an earlier run. Taken if it is
+  // still what the snapshot names and this delegator's keys signed; otherwise nothing happened, and
+  // next() has to be fetched.
+  enum class Stored { kTaken, kNotGood };
+  Stored offer_stored(ByteSpan bytes);
+
   std::vector<StoredChange> take_changes();
 
   // The target, once `next` gives nothing; nullptr if no role that may speak of it does. The

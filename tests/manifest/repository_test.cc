@@ -330,18 +330,23 @@ TEST_CASE("a root is exactly the next version") {
   }
 }
 
-TEST_CASE("endless data: more new roots than a refresh walks through") {
+TEST_CASE("endless data: one refresh walks through so many new roots and goes on from there") {
   TestRepository repository;
   TrustedRepository client = repository.client();
   for (int i = 0; i < kRootRotationsMax + 3; ++i) {
     ++repository.root.version;
     repository.publish_root();
   }
-  CHECK(code_of(repository.refresh(client)) == ErrorCode::kEndlessData);
-  // What was accepted stays accepted, so the next refresh gets to the end.
+  // 5.3.3: then it goes on with what it has; that one must not be expired.
+  std::vector<std::string> asked;
+  must(repository.refresh(client, kNow, &asked));
+  CHECK(asked.at(kRootRotationsMax) == "timestamp.json");
   CHECK(client.root()->version == static_cast<Version>(kRootRotationsMax + 1));
   must(repository.refresh(client));
   CHECK(client.root()->version == static_cast<Version>(kRootRotationsMax + 4));
+
+  TrustedRepository late = repository.client();
+  CHECK(code_of(repository.refresh(late, kLater)) == ErrorCode::kFreeze);
 }
 
 TEST_CASE("a missing file is the end of the root chain and nowhere else") {
@@ -381,6 +386,79 @@ TEST_CASE("fast-forward: rotated keys make the versions start anew") {
     CHECK((*client.timestamp())->version == 3);
     CHECK((*client.targets())->version == 3);
   }
+}
+
+TEST_CASE("fast-forward of targets: in TUF the snapshot's keys vouch for versions") {
+  TestRepository repository;
+  repository.targets.version = kJsonIntegerMax;
+  repository.publish_roles();
+  const auto load = [&](Rules rules, const StoredRoles& stored) {
+    return must(TrustedRepository::load(stored, rules));
+  };
+  TrustedRepository tuf = load(Rules::kTuf, repository.client().stored());
+  TrustedRepository uptane = repository.client();
+  must(repository.refresh(tuf));
+  must(repository.refresh(uptane));
+  repository.keys[Role::kSnapshot] = {new_key()};
+  repository.assign_keys();
+  ++repository.root.version;
+  repository.publish_root();
+  repository.targets.version = 3;
+  repository.publish_roles();
+  // Also when the process ended between the new root and the new targets.
+  TrustedRepository again = load(Rules::kTuf, tuf.stored());
+  must(repository.refresh(again));
+  CHECK((*again.targets())->version == 3);
+  must(repository.refresh(tuf));
+  CHECK((*tuf.targets())->version == 3);
+  // Uptane compares with the targets of before (5.4.4.6): their keys must be rotated too.
+  CHECK(code_of(repository.refresh(uptane)) == ErrorCode::kRollback);
+}
+
+TEST_CASE("targets that a new root still stands behind are not fetched again") {
+  TestRepository repository;
+  TrustedRepository client =
+      must(TrustedRepository::load(repository.client().stored(), Rules::kTuf));
+  must(repository.refresh(client));
+  repository.keys[Role::kSnapshot] = {new_key()};
+  repository.assign_keys();
+  ++repository.root.version;
+  repository.publish_root();
+  ++repository.snapshot.version;
+  ++repository.timestamp.version;
+  repository.publish_snapshot();
+  std::vector<std::string> asked;
+  must(repository.refresh(client, kNow, &asked));
+  CHECK(asked == std::vector<std::string>{"2.root.json", "3.root.json", "timestamp.json",
+                                          "2.snapshot.json"});
+}
+
+TEST_CASE("a threshold that rises is no rotation: files stay, but must be signed anew") {
+  TestRepository repository;
+  repository.keys[Role::kSnapshot] = {new_key(), new_key()};
+  repository.assign_keys();
+  repository.publish_root();
+  const auto both = repository.keys[Role::kSnapshot];
+  repository.keys[Role::kSnapshot] = {both[0]};
+  repository.publish_roles();
+  TrustedRepository client = repository.client();
+  must(repository.refresh(client));
+  ++repository.root.version;
+  repository.root.roles[Role::kSnapshot].threshold = 2;
+  repository.publish_root();
+  Refresh refresh(client, kNow);
+  must(refresh.give(repository.files.at("2.root.json")));
+  const auto changes = refresh.take_changes();
+  REQUIRE(changes.size() == 1);
+  CHECK(changes[0].role == Role::kRoot);
+  CHECK(client.snapshot() == nullptr);
+  CHECK(client.timestamp() != nullptr);
+  CHECK(code_of(repository.refresh(client)) == ErrorCode::kBadSignature);
+  repository.keys[Role::kSnapshot] = both;
+  ++repository.snapshot.version;
+  ++repository.timestamp.version;
+  repository.publish_snapshot();
+  must(repository.refresh(client));
 }
 
 TEST_CASE("a key that is added takes no protection away") {
@@ -506,7 +584,28 @@ TEST_CASE("mix-and-match: the same version again with other content") {
   }
   ++repository.timestamp.version;
   repository.publish_roles();
+  TrustedRepository tuf = must(TrustedRepository::load(client.stored(), Rules::kTuf));
   CHECK(code_of(repository.refresh(client)) == ErrorCode::kMixAndMatch);
+  // TUF itself does not ask for that (5.5.4, 5.6.4).
+  must(repository.refresh(tuf));
+}
+
+TEST_CASE("the same version signed once more is the same version") {
+  TestRepository repository;
+  repository.keys[Role::kTargets].push_back(new_key());
+  repository.assign_keys();
+  repository.publish_root();
+  const auto both = repository.keys[Role::kTargets];
+  repository.keys[Role::kTargets] = {both[0]};
+  repository.publish_roles();
+  TrustedRepository client = repository.client();
+  must(repository.refresh(client));
+  repository.keys[Role::kTargets] = both;
+  ++repository.snapshot.version;
+  ++repository.timestamp.version;
+  repository.publish_roles();
+  must(repository.refresh(client));
+  CHECK(client.targets()->bytes() == repository.files.at("1.targets.json"));
 }
 
 TEST_CASE("freeze: each role's expiry, fresh or kept") {

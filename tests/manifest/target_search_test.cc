@@ -107,6 +107,32 @@ TEST_CASE("what is stored of delegated roles is used after a restart") {
   CHECK(asked == Names{"2.a.json"});
 }
 
+TEST_CASE("what a caller has stored of a delegated role saves the request, if it is still right") {
+  using Stored = TargetSearch::Stored;
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.roles["a"].targets["x"] = target_of("1");
+  world.publish();
+  TrustedRepository client = world.client();
+  const Bytes first = world.repository.files.at("1.a.json");
+  {
+    TargetSearch search(client, "x", kNow);
+    CHECK(search.next()->delegated == "a");
+    CHECK(search.offer_stored(to_bytes("{}")) == Stored::kNotGood);
+    CHECK(search.next()->file == "1.a.json");
+    CHECK(search.offer_stored(first) == Stored::kTaken);
+    CHECK(!search.next());
+    CHECK(search.take_changes().empty());
+    CHECK(*search.found() == target_of("1"));
+  }
+  ++world.roles["a"].version;
+  world.publish();
+  TrustedRepository later = world.client();
+  TargetSearch search(later, "x", kNow);
+  CHECK(search.offer_stored(first) == Stored::kNotGood);
+  CHECK(search.next()->file == "2.a.json");
+}
+
 TEST_CASE("a terminating delegation has the last word") {
   Delegating world;
   world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kYes);

@@ -1,0 +1,34 @@
+// GET over plain or encrypted HTTP, with every bound that a client of strangers needs: bytes,
+// redirects, a minimum rate and a deadline. Nothing of the environment (proxies) is used.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace layby::tuf {
+
+class HttpClient {
+ public:
+  static Result<std::unique_ptr<HttpClient>> create();
+  ~HttpClient();
+
+  // Takes the next bytes of a body; its error ends the exchange and is the result.
+  using Sink = std::function<Result<void>(ByteSpan)>;
+  enum class Answer { kBody, kAbsent };
+
+  // kBody: status 200, and all of the body went to the sink, at most bytes_max. kAbsent: status 403
+  // or 404. kEndlessData above bytes_max, kSlowRetrieval below the minimum rate or past the
+  // deadline, kUnavailable for any other status and failure. The URL goes out as it stands here.
+  Result<Answer> get(const std::string& url, std::uint64_t bytes_max, const Sink& sink);
+
+ private:
+  struct State;
+  explicit HttpClient(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace layby::tuf
