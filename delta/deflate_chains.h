@@ -22,18 +22,20 @@ class PositionChains {
     std::fill_n(heads_.begin(), used_, std::uint16_t{0});
   }
 
-  // `position` is the latest of those with this hash, at most 65,535 after the origin. Returns how
-  // far back the one before it is; 0 where none is in reach.
-  std::uint32_t push(std::uint32_t hash, std::uint32_t position, std::uint32_t origin) {
+  // `position` is the latest of those with this hash, at most 65,535 after the origin.
+  void push(std::uint32_t hash, std::uint32_t position, std::uint32_t origin) {
     const std::uint32_t here = position - origin;
     const std::uint32_t before = heads_[hash];
     heads_[hash] = static_cast<std::uint16_t>(here);
     const std::uint32_t back = before == 0 || here - before > kChainReach ? 0 : here - before;
     back_[position % kChainReach] = static_cast<std::uint16_t>(back);
-    return back;
   }
 
-  // Of a position that was pushed and is in reach.
+  // The latest with this hash, relative to the origin; 0 where there is none.
+  std::uint32_t latest(std::uint32_t hash) const { return heads_[hash]; }
+
+  // Of a position that was pushed and is in reach: how far back the one before it is; 0 where none
+  // is in reach.
   std::uint32_t back(std::uint32_t position) const { return back_[position % kChainReach]; }
 
   // The origin moves on by kChainReach.
@@ -48,6 +50,58 @@ class PositionChains {
   std::size_t used_ = 0;
   std::vector<std::uint16_t> heads_;
   std::vector<std::uint16_t> back_;
+};
+
+// The same, and how many positions came before each on its chain, modulo 2^16: between two of one
+// chain, the difference says how many steps lie between them.
+class CountedChains {
+ public:
+  explicit CountedChains(unsigned hash_bits_max)
+      : heads_(std::size_t{1} << hash_bits_max), links_(kChainReach) {}
+
+  void clear(unsigned hash_bits) {
+    used_ = std::size_t{1} << hash_bits;
+    std::fill_n(heads_.begin(), used_, Head{});
+  }
+
+  void push(std::uint32_t hash, std::uint32_t position, std::uint32_t origin) {
+    const std::uint32_t here = position - origin;
+    const Head before = heads_[hash];
+    const auto count = static_cast<std::uint16_t>(before.count + 1);
+    heads_[hash] = {static_cast<std::uint16_t>(here), count};
+    const std::uint32_t back =
+        before.position == 0 || here - before.position > kChainReach ? 0 : here - before.position;
+    links_[position % kChainReach] = {static_cast<std::uint16_t>(back), count};
+  }
+
+  std::uint32_t back(std::uint32_t position) const { return links_[position % kChainReach].back; }
+
+  // From a position back to one of the same chain.
+  std::uint32_t steps_between(std::uint32_t later, std::uint32_t earlier) const {
+    return static_cast<std::uint16_t>(links_[later % kChainReach].count -
+                                      links_[earlier % kChainReach].count);
+  }
+
+  void slide() {
+    for (std::size_t i = 0; i < used_; ++i) {
+      const std::uint16_t head = heads_[i].position;
+      heads_[i].position = static_cast<std::uint16_t>(head > kChainReach ? head - kChainReach : 0);
+    }
+  }
+
+ private:
+  struct Head {
+    std::uint16_t position = 0;
+    std::uint16_t count = 0;
+  };
+  struct Link {
+    std::uint16_t back = 0;
+    std::uint16_t count = 0;
+  };
+
+  std::size_t used_ = 0;
+  std::vector<Head> heads_;
+  std::vector<Link> links_;
 };
 
 }  // namespace layby::delta

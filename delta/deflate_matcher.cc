@@ -8,6 +8,7 @@ namespace {
 
 constexpr unsigned kShortHashBitsMax = 16;
 constexpr unsigned kKeyHashBits = 15;
+constexpr std::uint32_t kLongKey = 6;  // bytes
 // Shorter chains are walked as fast without further tables.
 constexpr std::uint32_t kChainForKeysMin = 64;
 
@@ -54,7 +55,7 @@ struct DeflateMatcher::Search {
 };
 
 DeflateMatcher::DeflateMatcher()
-    : by_3_(kShortHashBitsMax), ordinals_(kChainReach), by_4_(kKeyHashBits), by_6_(kKeyHashBits) {}
+    : by_3_(kShortHashBitsMax), by_4_(kKeyHashBits), by_6_(kKeyHashBits) {}
 
 void DeflateMatcher::begin(ByteSpan text, const DeflateRules& rules, std::uint64_t steps_max) {
   text_ = text;
@@ -69,7 +70,7 @@ void DeflateMatcher::begin(ByteSpan text, const DeflateRules& rules, std::uint64
   by_6_.clear(kKeyHashBits);
 }
 
-std::uint32_t DeflateMatcher::short_hash(std::uint32_t at) const {
+inline std::uint32_t DeflateMatcher::short_hash(std::uint32_t at) const {
   const std::uint8_t* const bytes = text_.data() + at;
   const std::uint32_t shift = rules_.hash_shift;
   const std::uint32_t hash = std::uint32_t{bytes[0]} << (2 * shift) ^
@@ -77,40 +78,47 @@ std::uint32_t DeflateMatcher::short_hash(std::uint32_t at) const {
   return hash & ((1U << rules_.hash_bits) - 1);
 }
 
-void DeflateMatcher::insert(std::uint32_t at) {
-  while (at - origin_ >= 2 * kChainReach) {
+void DeflateMatcher::insert(std::uint32_t begin, std::uint32_t end) {
+  while (end - 1 - origin_ >= 2 * kChainReach) {
+    if (begin - origin_ < 2 * kChainReach) {
+      insert_near(begin, origin_ + 2 * kChainReach);
+      begin = origin_ + 2 * kChainReach;
+    }
     origin_ += kChainReach;
     by_3_.slide();
     by_4_.slide();
     by_6_.slide();
   }
-  if (size_ - at < 8) {  // so near the end, keys are not searched for any more
-    if (size_ - at >= kMatchMin) {
-      const std::uint32_t back = by_3_.push(short_hash(at), at, origin_);
-      ordinals_[at % kChainReach] =
-          static_cast<std::uint16_t>(ordinals_[(at - back) % kChainReach] + 1);
-    }
-    return;
+  insert_near(begin, end);
+}
+
+void DeflateMatcher::insert_near(std::uint32_t begin, std::uint32_t end) {
+  const std::uint8_t* const text = text_.data();
+  // So near the end keys are not searched for.
+  const std::uint32_t keys_end =
+      has_keys_ && size_ > sizeof(std::uint64_t)
+          ? std::min(end, size_ - static_cast<std::uint32_t>(sizeof(std::uint64_t)))
+          : begin;
+  std::uint32_t at = begin;
+  for (; at < keys_end; ++at) {
+    by_3_.push(short_hash(at), at, origin_);
+    by_4_.push(hash_4(text + at), at, origin_);
+    by_6_.push(hash_6(text + at), at, origin_);
   }
-  const std::uint32_t back = by_3_.push(short_hash(at), at, origin_);
-  if (!has_keys_) return;
-  ordinals_[at % kChainReach] =
-      static_cast<std::uint16_t>(ordinals_[(at - back) % kChainReach] + 1);
-  by_4_.push(hash_4(text_.data() + at), at, origin_);
-  by_6_.push(hash_6(text_.data() + at), at, origin_);
+  for (end = std::min(end, std::max(size_, kMatchMin - 1) - (kMatchMin - 1)); at < end; ++at)
+    by_3_.push(short_hash(at), at, origin_);
 }
 
 // Whether the family's walk gets as far as `candidate`, which begins with the same three bytes.
 bool DeflateMatcher::is_reachable(const Search& search, std::uint32_t candidate) const {
-  const auto visited = static_cast<std::uint16_t>(ordinals_[search.at % kChainReach] -
-                                                  ordinals_[candidate % kChainReach]);
+  const std::uint32_t visited = by_3_.steps_between(search.at, candidate);
   return visited <= search.chain && (candidate >= search.lowest || visited == 1);
 }
 
 DeflateMatch DeflateMatcher::longest(std::uint32_t at, std::uint32_t length,
                                      std::uint32_t window_begin) {
   const DeflateMatch none{.length = length};
-  if (size_ - at < kMatchMin) return none;
+  if (size_ - at < kMatchMin || is_out_of_steps()) return none;
   const std::uint32_t back = by_3_.back(at);
   if (back == 0 || back > rules_.distance_max || at - back <= window_begin) return none;
 
@@ -124,55 +132,93 @@ DeflateMatch DeflateMatcher::longest(std::uint32_t at, std::uint32_t length,
   if (at > rules_.distance_max)
     search.lowest = std::max(search.lowest, at - rules_.distance_max + 1);
   if (search.most == kMatchMax)
-    return has_keys_ ? walk_by_key(search, length) : walk(by_3_, search, length, search.enough);
+    return has_keys_ ? walk_by_keys(search, length) : walk(search, length, search.enough);
   if (rules_.is_gzip()) return walk_past_end(search, length);
-  return length >= search.most ? none : walk(by_3_, search, length, search.enough);
+  return length >= search.most ? none : walk(search, length, search.enough);
 }
 
-// Along the family's own chain at most as far as it goes, along others as far as they are in reach:
-// there a match is asked whether the family would have come to it.
-DeflateMatch DeflateMatcher::walk(const PositionChains& chains, const Search& search,
-                                  std::uint32_t length, std::uint32_t enough) {
-  const bool is_own = &chains == &by_3_;
+// Along the family's own chain, as far as the family goes.
+DeflateMatch DeflateMatcher::walk(const Search& search, std::uint32_t length,
+                                  std::uint32_t enough) {
   const std::uint8_t* const text = text_.data();
   const std::uint8_t* const here = text + search.at;
   DeflateMatch best{.length = length};
-  std::uint32_t candidate = search.at;
-  std::uint32_t left = is_own ? search.chain : kChainReach;
-  const std::uint32_t farthest =
-      std::max(search.window_begin + 1, search.at - std::min(search.at, rules_.distance_max));
+  std::uint32_t candidate = search.at - by_3_.back(search.at);  // the first may be farther
+  std::uint32_t left = search.chain;
   std::int64_t steps = 0;
-  while (left-- > 0) {
-    const std::uint32_t back = chains.back(candidate);
-    if (back == 0 || candidate - back < farthest) break;
-    candidate -= back;
-    if (is_own && candidate < search.lowest && candidate + chains.back(search.at) != search.at)
-      break;
+  while (true) {
     ++steps;
-    if (load<std::uint16_t>(text + candidate + best.length - 1) !=
-        load<std::uint16_t>(here + best.length - 1))
-      continue;
+    if (load<std::uint16_t>(text + candidate + best.length - 1) ==
+        load<std::uint16_t>(here + best.length - 1)) {
+      const std::uint32_t found = common(text + candidate, here, search.most);
+      steps += found / 8;
+      if (found > best.length) {
+        best = {.length = found, .distance = search.at - candidate};
+        if (found >= enough) break;
+      }
+    }
+    const std::uint32_t back = by_3_.back(candidate);
+    if (back == 0 || candidate - back < search.lowest || --left == 0) break;
+    candidate -= back;
+  }
+  steps_left_ -= steps;
+  return best;
+}
+
+// The lowest candidate that can give more than `length`: the last six bytes of such a match stand
+// somewhere before `at` as well, unless the match reaches into itself.
+std::uint32_t DeflateMatcher::lowest_for(const Search& search, std::uint32_t length) const {
+  if (length < kLongKey) return search.lowest;
+  const std::uint32_t offset = length + 1 - kLongKey;
+  if (size_ - search.at < offset + sizeof(std::uint64_t)) return search.lowest;
+  const std::uint32_t latest = by_6_.latest(hash_6(text_.data() + search.at + offset));
+  if (latest != 0 && origin_ + latest + 1 >= search.lowest + offset) return search.lowest;
+  return std::max(search.lowest, search.at - std::min(search.at, offset));
+}
+
+// Along the positions with a longer key, all in reach: a match there is asked whether the family
+// would have come to it. At least kMatchMin of `length`.
+DeflateMatch DeflateMatcher::walk_key(const PositionChains& chains, const Search& search,
+                                      std::uint32_t length, std::uint32_t enough) {
+  const std::uint8_t* const text = text_.data();
+  const std::uint8_t* const here = text + search.at;
+  DeflateMatch best{.length = length};
+  std::uint32_t tail = load<std::uint32_t>(here + length - 3);
+  std::uint32_t lowest = lowest_for(search, length);
+  std::uint32_t candidate = search.at;
+  std::int64_t steps = 0;
+  while (true) {
+    const std::uint32_t back = chains.back(candidate);
+    // One farther than the lowest is in reach where it is the family's first.
+    if (back == 0 || candidate - back + 1 < lowest) break;
+    candidate -= back;
+    ++steps;
+    if (load<std::uint32_t>(text + candidate + best.length - 3) != tail) continue;
     const std::uint32_t found = common(text + candidate, here, search.most);
     steps += found / 8;
-    if (found <= best.length || (!is_own && !is_reachable(search, candidate))) continue;
+    if (found <= best.length || !is_reachable(search, candidate)) continue;
     best = {.length = found, .distance = search.at - candidate};
     if (found >= enough) break;
+    tail = load<std::uint32_t>(here + found - 3);
+    lowest = lowest_for(search, found);
   }
   steps_left_ -= steps;
   return best;
 }
 
 // The same match by way of longer keys. All matches of six bytes or more are among the positions
-// that share six bytes; without one of those, the longest is of four or five, or the nearest of
+// that share six bytes; without one of those, the longest has four or five, or is the nearest of
 // three.
-DeflateMatch DeflateMatcher::walk_by_key(const Search& search, std::uint32_t length) {
-  const DeflateMatch long_one = walk(by_6_, search, std::max(length, 5U), search.enough);
+DeflateMatch DeflateMatcher::walk_by_keys(const Search& search, std::uint32_t length) {
+  const DeflateMatch long_one =
+      walk_key(by_6_, search, std::max(length, kLongKey - 1), search.enough);
   if (long_one.distance != 0) return long_one;
-  if (length >= 5) return {.length = length};
-  const DeflateMatch middle_one = walk(by_4_, search, std::max(length, 3U), 5);
+  if (length >= kLongKey - 1) return {.length = length};
+  const DeflateMatch middle_one =
+      walk_key(by_4_, search, std::max(length, kMatchMin), kLongKey - 1);
   if (middle_one.distance != 0) return middle_one;
-  if (length >= 3) return {.length = length};
-  return walk(by_3_, search, length, 3);
+  if (length >= kMatchMin) return {.length = length};
+  return walk(search, length, kMatchMin);
 }
 
 // gzip compares what its window holds behind the end of the text: two zeros, then what was there

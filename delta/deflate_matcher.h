@@ -23,8 +23,9 @@ class DeflateMatcher {
   // The text must live as long as it is searched, and be at most kDeflateTextBytesMax long.
   void begin(ByteSpan text, const DeflateRules& rules, std::uint64_t steps_max);
 
-  // Each position that the family inserts, in order; before it is searched.
-  void insert(std::uint32_t at);
+  // Positions from `begin` to before `end`, all that the family inserts, in order; before they are
+  // searched.
+  void insert(std::uint32_t begin, std::uint32_t end);
 
   // The best match of the text at `at`, which was inserted last, that is longer than `length`; that
   // length and no distance where there is none. `window_begin` and all before it are out of reach.
@@ -36,11 +37,14 @@ class DeflateMatcher {
  private:
   struct Search;
 
+  void insert_near(std::uint32_t begin, std::uint32_t end);
   std::uint32_t short_hash(std::uint32_t at) const;
   bool is_reachable(const Search& search, std::uint32_t candidate) const;
-  DeflateMatch walk(const PositionChains& chains, const Search& search, std::uint32_t length,
-                    std::uint32_t enough);
-  DeflateMatch walk_by_key(const Search& search, std::uint32_t length);
+  DeflateMatch walk(const Search& search, std::uint32_t length, std::uint32_t enough);
+  DeflateMatch walk_key(const PositionChains& chains, const Search& search, std::uint32_t length,
+                        std::uint32_t enough);
+  std::uint32_t lowest_for(const Search& search, std::uint32_t length) const;
+  DeflateMatch walk_by_keys(const Search& search, std::uint32_t length);
   DeflateMatch walk_past_end(const Search& search, std::uint32_t length);
   std::uint8_t byte_past_end(std::uint32_t at, std::uint32_t window_begin) const;
 
@@ -51,11 +55,9 @@ class DeflateMatcher {
   std::int64_t steps_left_ = 0;
   bool has_keys_ = false;
 
-  PositionChains
-      by_3_;  // the family's own, with its hash: what it visits is counted along this one
-  // Not in the family: how many positions were pushed on the chain of by_3_ before this one. With
-  // it, longer keys find the same match on shorter ways.
-  std::vector<std::uint16_t> ordinals_;
+  // The family's own, with its hash: what it visits is counted along these.
+  CountedChains by_3_;
+  // Not in the family: longer keys find the same match on shorter ways.
   PositionChains by_4_;
   PositionChains by_6_;
 };

@@ -50,15 +50,14 @@ class Run {
   void go_greedily() {
     for (std::uint32_t at = 0; at < size_ && made_ == Made::kAll;) {
       window_.refill(at);
-      matcher_.insert(at);
+      matcher_.insert(at, at + 1);
       const DeflateMatch match = search(at, kMatchMin - 1);
       const bool is_match = match.length >= kMatchMin;
       const std::uint32_t end = at + (is_match ? match.length : 1);
       const BlockState state =
           is_match ? writer_.add_match(match.length, match.distance, at - block_begin_)
                    : writer_.add_literal(text_[at], at - block_begin_);
-      if (is_match && match.length <= rules_.lazy)
-        while (++at < end) matcher_.insert(at);
+      if (is_match && match.length <= rules_.lazy) matcher_.insert(at + 1, end);
       at = end;
       if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
     }
@@ -71,14 +70,15 @@ class Run {
     std::uint32_t at = 0;
     while (at < size_ && made_ == Made::kAll) {
       window_.refill(at);
-      matcher_.insert(at);
+      matcher_.insert(at, at + 1);
       DeflateMatch match{};
       if (before.length < rules_.lazy) match = drop_poor(search(at, before.length));
       BlockState state = BlockState::kOpen;
       if (before.length >= kMatchMin && match.length <= before.length) {
         state = writer_.add_match(before.length, before.distance, at - block_begin_);
         const std::uint32_t end = at - 1 + before.length;
-        while (++at < end) matcher_.insert(at);
+        matcher_.insert(at + 1, end);
+        at = end;
         before = {};
         has_byte = false;
       } else {
@@ -135,15 +135,12 @@ class Run {
   Made made_ = Made::kAll;
 };
 
-Made make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe,
-          MutableByteSpan stream, ByteSpan expected, std::uint64_t steps_max) {
+Made make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan room,
+          ByteSpan expected, std::uint64_t steps_max) {
   const DeflateRules rules = rules_of(recipe);
   state.matcher.begin(text, rules, steps_max);
-  state.writer.begin(stream, rules);
-  const Made made = Run(state.matcher, state.writer, rules, text, expected).make();
-  if (made == Made::kAll && state.writer.sink().written().size() != stream.size())
-    return Made::kDoesNotFit;
-  return made;
+  state.writer.begin(room, rules);
+  return Run(state.matcher, state.writer, rules, text, expected).make();
 }
 
 std::uint64_t steps_max(std::uint64_t text_bytes) {
@@ -157,25 +154,34 @@ Deflater::~Deflater() = default;
 Deflater::Deflater(Deflater&&) noexcept = default;
 Deflater& Deflater::operator=(Deflater&&) noexcept = default;
 
-Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream) {
+Result<std::size_t> Deflater::deflate_within(ByteSpan text, const DeflateRecipe& recipe,
+                                             MutableByteSpan room) {
   if (text.size() > kDeflateTextBytesMax)
     return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes of text, more than {}",
                 text.size(), kDeflateTextBytesMax);
-  switch (make(*state_, text, recipe, stream, {}, steps_max(text.size()))) {
-    case Made::kAll: return {};
+  switch (make(*state_, text, recipe, room, {}, steps_max(text.size()))) {
+    case Made::kAll: return state_->writer.sink().written().size();
     case Made::kTooManySteps:
       return fail(ErrorCode::kBadPayload, "a deflate stream takes too many steps to make");
     case Made::kDiffers:
     case Made::kDoesNotFit: break;
   }
-  return fail(ErrorCode::kBadPayload, "a deflate stream does not become {} bytes", stream.size());
+  return fail(ErrorCode::kBadPayload, "a deflate stream has more than {} bytes", room.size());
+}
+
+Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream) {
+  const std::size_t size = TRY(deflate_within(text, recipe, stream));
+  if (size != stream.size())
+    return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes instead of {}", size,
+                stream.size());
+  return {};
 }
 
 bool Deflater::makes(ByteSpan text, const DeflateRecipe& recipe, ByteSpan stream) {
   if (text.size() > kDeflateTextBytesMax || stream.empty()) return false;
   Bytes made(stream.size());
   return make(*state_, text, recipe, made, stream, steps_max(text.size()) / 8) == Made::kAll &&
-         std::equal(made.begin(), made.end(), stream.begin(), stream.end());
+         state_->writer.sink().written().size() == stream.size();
 }
 
 std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,

@@ -21,10 +21,10 @@ namespace layby::delta {
 // The longest text: positions are numbers of 32 bits.
 inline constexpr std::uint64_t kDeflateTextBytesMax = std::uint64_t{1} << 30;
 
-// Steps, candidates looked at and words compared, that making may take for each byte of text, and
-// besides. Text takes 2 to 50, the worst that was ever seen in real files some hundreds. A recipe
-// is only found where it takes an eighth of that, so that another implementation may count
-// otherwise.
+// What making may cost: candidates looked at, and words of eight bytes compared. Text takes 1 to 10
+// for each of its bytes, programs up to 40; what takes more than this is refused, for it was made
+// to be slow. A recipe is only found where an eighth is enough, so that a car that counts otherwise
+// still makes it.
 inline constexpr std::uint64_t kDeflateStepsPerByteMax = 4096;
 inline constexpr std::uint64_t kDeflateStepsBesides = std::uint64_t{1} << 22;
 
@@ -41,6 +41,11 @@ class Deflater {
   // is longer than kDeflateTextBytesMax, or where it takes too many steps; then `stream` holds
   // anything. Nothing beyond `stream` is ever written.
   Result<void> deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream);
+
+  // The same where the length of the stream is not known: it is at the beginning of `room`, and
+  // that is how long it is. kBadPayload where it does not fit.
+  Result<std::size_t> deflate_within(ByteSpan text, const DeflateRecipe& recipe,
+                                     MutableByteSpan room);
 
   // Whether the recipe makes exactly `stream` of `text`: stops at the first block that differs.
   // Uses as much memory again as the stream has.

@@ -21,8 +21,7 @@ Bytes bytes_of(const std::filesystem::path& path) {
   return Bytes(std::istreambuf_iterator<char>(file), {});
 }
 
-// All sources of a folder in the order of their names, again and again with other folders' until
-// there is enough.
+// All sources of some folders, in the order of their names.
 Bytes sources() {
   Bytes all;
   for (const char* const folder : {"delta", "server/store", "agent", "manifest", "docs"}) {
@@ -53,6 +52,16 @@ int strategy_of(delta::DeflateStrategy strategy) {
     case delta::DeflateStrategy::kFixed: return Z_FIXED;
   }
   return -1;
+}
+
+void write_text(const std::string& path, ByteSpan text) {
+  std::ofstream file(path, std::ios::binary);
+  file.write(as_text(text).data(), static_cast<std::streamsize>(text.size()));
+  REQUIRE(file.flush());
+}
+
+void run(const std::string& command) {
+  REQUIRE(std::system(command.c_str()) == 0);
 }
 
 }  // namespace
@@ -117,15 +126,24 @@ Bytes inflated_by_zlib(ByteSpan stream) {
 
 Bytes deflated_by_gzip(ByteSpan text, unsigned level) {
   const TempDir dir;
-  const std::string plain = dir.path() + "/text";
-  std::ofstream(plain, std::ios::binary)
-      .write(as_text(text).data(), static_cast<std::streamsize>(text.size()));
-  const std::string command =
-      "gzip -n -" + std::to_string(level) + " <'" + plain + "' >'" + plain + ".gz'";
-  REQUIRE(std::system(command.c_str()) == 0);
-  const Bytes member = bytes_of(plain + ".gz");
+  write_text(dir / "text", text);
+  run("gzip -n -" + std::to_string(level) + " <'" + dir / "text" + "' >'" + dir / "gz" + "'");
+  const Bytes member = bytes_of(dir / "gz");
   REQUIRE(member.size() >= 18);
   return Bytes(member.begin() + 10, member.end() - 8);  // no name: -n
+}
+
+std::optional<Bytes> deflated_by_zip(ByteSpan text, unsigned level) {
+  const TempDir dir;
+  write_text(dir / "text", text);
+  run("cd '" + dir.path() + "' && zip -q -X -" + std::to_string(level) + " a.zip text");
+  const Bytes archive = bytes_of(dir / "a.zip");
+  REQUIRE(archive.size() > 30);
+  const auto name_bytes = load_u16(&archive[26]);
+  const auto extra_bytes = load_u16(&archive[28]);
+  if (load_u16(&archive[8]) == 0) return std::nullopt;  // stored
+  const auto begin = archive.begin() + 30 + name_bytes + extra_bytes;
+  return Bytes(begin, begin + load_u32(&archive[18]));
 }
 
 }  // namespace layby::tests

@@ -1,6 +1,7 @@
 // Streams of the programs that deflate recipes name, made by those programs, and texts for them.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,8 @@ Bytes inflated_by_zlib(ByteSpan stream);
 
 // By the `gzip` that is installed, without its header and trailer.
 Bytes deflated_by_gzip(ByteSpan text, unsigned level);
+
+// By the `zip` that is installed; nothing where it stores the text as it is.
+std::optional<Bytes> deflated_by_zip(ByteSpan text, unsigned level);
 
 }  // namespace layby::tests

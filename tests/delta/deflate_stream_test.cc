@@ -1,6 +1,8 @@
 #include "delta/deflate_stream.h"
 
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <random>
 
 #include "tests/delta/deflate_oracles.h"
 
@@ -69,6 +71,22 @@ TEST_CASE("deflate: every level of gzip, bit for bit") {
   }
 }
 
+TEST_CASE("deflate: every level of zip, bit for bit") {
+  Deflater deflater;
+  unsigned compared = 0;
+  for (const NamedText& named : tests::texts_to_deflate()) {
+    for (unsigned level = 1; level <= 9; ++level) {
+      const DeflateRecipe recipe{.family = DeflateFamily::kInfoZip,
+                                 .level = static_cast<std::uint8_t>(level)};
+      const auto stream = tests::deflated_by_zip(named.text, level);
+      if (!stream) continue;
+      require_made(deflater, named, recipe, *stream);
+      ++compared;
+    }
+  }
+  REQUIRE(compared > 150);
+}
+
 TEST_CASE("deflate: another length than the stream's is refused, and nothing written beyond") {
   Deflater deflater;
   const Bytes text(5000, 'a');
@@ -81,6 +99,28 @@ TEST_CASE("deflate: another length than the stream's is refused, and nothing wri
     if (!result) REQUIRE(result.error().code() == ErrorCode::kBadPayload);
     REQUIRE(std::all_of(made.end() - 8, made.end(), [](auto byte) { return byte == 0x5a; }));
   }
+}
+
+TEST_CASE("deflate: a text that was made to be slow is made or refused soon") {
+  // Every few bytes thousands of candidates share six bytes and no more.
+  std::mt19937 random(7);
+  Bytes text;
+  while (text.size() < 256 * 1024) {
+    for (const char letter : std::string_view("abcdef"))
+      text.push_back(static_cast<std::uint8_t>(letter));
+    text.push_back(static_cast<std::uint8_t>(random()));
+  }
+  Deflater deflater;
+  const DeflateRecipe recipe = zlib_recipe(9, 9);
+  const Bytes stream = deflated_by_zlib(text, recipe);
+  Bytes made(stream.size());
+  const auto before = std::chrono::steady_clock::now();
+  const auto result = deflater.deflate(text, recipe, made);
+  REQUIRE(std::chrono::steady_clock::now() - before < std::chrono::seconds(60));
+  if (result)
+    REQUIRE(made == stream);
+  else
+    REQUIRE(result.error().code() == ErrorCode::kBadPayload);
 }
 
 TEST_CASE("deflate: a recipe is found by what it makes, and only then") {
