@@ -28,9 +28,9 @@ class Applier {
   // Verifies `chunk_bytes` (exactly the chunk's payload range), decodes them, verifies what came
   // out and writes it at the chunk's target offset. Nothing is written unless all of it is right;
   // nothing is synced. Chunks below `index` must be in `target` already.
-  // kWrongChunk: these are not the chunk's bytes, by digest or length. kBadPayload: they are, and do
-  // not make its target bytes; asking for them again will not help. Other codes come from `base` and
-  // `target`.
+  // kWrongChunk: these are not the chunk's bytes, by digest or length. kBadPayload: they are, and
+  // do not make its target bytes; asking for them again will not help. Other codes come from `base`
+  // and `target`.
   Result<void> apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, File& target);
 
  private:
