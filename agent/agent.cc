@@ -331,7 +331,7 @@ void Agent::State::show(const Facts& facts) {
 bool Agent::State::waits_for_car() const {
   const auto waits = [](const OrderRecord& order) {
     return order.state == agent::State::kDownloaded || order.state == agent::State::kWaiting ||
-           is_past_no_return(order.state);
+           (is_past_no_return(order.state) && !order.undo.error);
   };
   return std::ranges::any_of(journal.record().orders, waits);
 }

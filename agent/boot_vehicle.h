@@ -54,6 +54,7 @@ class BootVehicle final : public Vehicle {
   const Clock& clock_;
   const Result<BootSlot> running_;
   std::optional<std::int64_t> asked_ms_;  // monotonic; for the restart
+  bool has_reverted_ = false;             // boot control kept another slot when this began
 };
 
 }  // namespace layby::agent

@@ -23,8 +23,8 @@ std::string title(const OrderRecord& order) {
   return regions + " " + version;
 }
 
-std::string code_of(const OrderRecord& order) {
-  return order.error ? std::to_string(static_cast<unsigned>(order.error->code())) : "-";
+std::string code_of(const std::optional<Error>& error) {
+  return error ? std::to_string(static_cast<unsigned>(error->code())) : "-";
 }
 
 std::string percent(const OrderRecord& order) {
@@ -104,10 +104,11 @@ class Lines {
     if (order.state == State::kDownloading) add(Text::kDownloading, percent(order));
     for (const auto& [wait, why] : kWhyNothingComes)
       if (waits_for(order, wait)) add(why);
+    if (waits_for(order, Wait::kBootControl)) add(Text::kWaitsForBootControl, code_of(order.error));
   }
 
   void downloaded(const OrderRecord& order) {
-    if (order.error) add(Text::kRetryLater, code_of(order));
+    if (order.error) add(Text::kRetryLater, code_of(order.error));
     if (waits_for(order, Wait::kLicence)) {
       add(Text::kWaitsForLicence);
     } else {
@@ -115,14 +116,15 @@ class Lines {
       add(Text::kExitAndLock);
       duration(order);
       const Requirements needs = requirements_of(order, view_.record);
-      const Verdict verdict =
-          evaluate(view_.facts, needs, std::nullopt, view_.now_ms, order.latch);
+      const Verdict verdict = evaluate(view_.facts, needs, std::nullopt, view_.now_ms, order.latch);
       for (const Reason& reason : verdict.reasons) condition(reason, needs);
     }
   }
 
   void waiting(const OrderRecord& order) {
     if (waits_for(order, Wait::kLicence)) return add(Text::kWaitsForLicence);
+    if (waits_for(order, Wait::kEarlierOrder)) return add(Text::kWaitsForEarlier);
+    if (waits_for(order, Wait::kBootControl)) add(Text::kWaitsForBootControl, code_of(order.error));
     add(Text::kDownloaded, title(order));
     duration(order);
     const Requirements needs = requirements_of(order, view_.record);
@@ -132,6 +134,11 @@ class Lines {
   }
 
   void installing(const OrderRecord& order) { add(Text::kInstalling, title(order)); }
+
+  void rolling_back(const OrderRecord& order) {
+    add(Text::kRollingBack, title(order));
+    if (order.undo.error) add(Text::kUndoFails, code_of(order.undo.error));
+  }
 
   void order(const OrderRecord& order) {
     switch (order.state) {
@@ -144,13 +151,13 @@ class Lines {
         return order.waiting_for.empty() ? installing(order) : waiting(order);
       case State::kInstalling:
       case State::kConfirming: return installing(order);
-      case State::kRollingBack: return add(Text::kRollingBack, title(order));
+      case State::kRollingBack: return rolling_back(order);
       case State::kActive:
         // A renewal shows in the term of its function.
         return order.images.empty() ? void() : add(Text::kActive, title(order));
       case State::kDeactivated: return add(Text::kDeactivated, title(order));
-      case State::kFailed: return add(Text::kFailed, code_of(order));
-      case State::kRefused: return add(Text::kRefused, code_of(order));
+      case State::kFailed: return add(Text::kFailed, code_of(order.error));
+      case State::kRefused: return add(Text::kRefused, code_of(order.error));
     }
   }
 

@@ -377,12 +377,14 @@ bool Installer::is_undone(const OrderRecord& order, const Record& record) const 
       return live && *live == "sets/" + std::to_string(record.map_set);
     }
     case ImageKind::kSoftware: {
+      if (order.untried) return true;
       // Where nobody says what is booted, only a revert that succeeds does.
       const auto said = vehicle_.boot_slots();
       if (!said || !*said) return false;
       const std::string live = Layout::live_software_path(record);
       return Layout::software_path((*said)->running) == live &&
-             Layout::software_path((*said)->kept) == live && !(*said)->trial;
+             Layout::software_path((*said)->kept) == live &&
+             (!(*said)->trial || (*said)->trial_left == 0);
     }
     case ImageKind::kFunction: return true;
   }

@@ -179,6 +179,9 @@ class Progress {
     if (order.error)
       text += fmt::format(" [{} {}]", static_cast<unsigned>(order.error->code()),
                           order.error->message());
+    if (order.undo.error)
+      text += fmt::format(" [not back yet: {} {}]", static_cast<unsigned>(order.undo.error->code()),
+                          order.undo.error->message());
     return text;
   }
 
@@ -503,7 +506,7 @@ int main(int argc, char** argv) {
       provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
   provision_command
       ->add_option("--running-slot", options.running_slot,
-                   "the one that is booted: a (default) or b")
+                   "the one that is booted: a or b")
       ->check(CLI::IsMember({"a", "b"}));
   slot_a->needs(slot_b);
   slot_b->needs(slot_a);

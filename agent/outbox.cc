@@ -49,7 +49,11 @@ manifest::OrderReport order_report(const OrderRecord& order) {
   out.since = order.since;
   out.bytes_done = order.bytes_done();
   out.bytes_total = order.bytes_total();
-  if (order.error) out.error = manifest::describe_error(*order.error);
+  if (order.undo.error) {
+    out.error = manifest::describe_error(*order.undo.error);
+  } else if (order.error) {
+    out.error = manifest::describe_error(*order.error);
+  }
   out.conditions = order.conditions;
   if (order.timing && order.timing->took_seconds)
     out.duration = {.shown = order.timing->shown_seconds,

@@ -26,6 +26,7 @@ std::string_view to_string(Wait wait) {
     case Wait::kDataBudget: return "data-budget";
     case Wait::kRetryPause: return "retry-pause";
     case Wait::kPartnerPackage: return "partner-package";
+    case Wait::kBootControl: return "boot-control";
   }
   LAYBY_ASSERT(false);
 }
@@ -66,6 +67,11 @@ std::string printable(std::string_view text, std::size_t characters_max) {
 
 Error recordable(const Error& error) {
   return Error(error.code(), printable(error.message(), kErrorTextMax));
+}
+
+bool is_software(const OrderRecord& order) {
+  return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
+         order.images.front().slot.kind() == manifest::ImageKind::kSoftware;
 }
 
 OrderRecord* Record::order(const manifest::OrderId& id) {

@@ -39,6 +39,7 @@ enum class Wait : std::uint8_t {
   kDataBudget,      // the next month, or Wi-Fi
   kRetryPause,      // after an installation that failed
   kPartnerPackage,  // what a partner brings into the car (P3.1)
+  kBootControl,     // that it can be read, and agrees with the journal; software only
 };
 std::string_view to_string(Wait wait);  // stable, for `status`
 
@@ -83,6 +84,13 @@ struct Timing {
   std::optional<std::uint64_t> since_lock_seconds{};
 };
 
+// What is taken back, and is not back yet.
+struct Undo {
+  std::optional<Error> error{};  // what keeps it; then orders of other kinds go on meanwhile
+  std::uint32_t failures = 0;    // starts of the agent included; for the backoff
+  std::int64_t at_ms = 0;        // monotonic; when it is tried again. Not in the journal
+};
+
 struct OrderRecord {
   manifest::OrderId id;
   manifest::OrderAction action = manifest::OrderAction::kInstall;
@@ -107,12 +115,18 @@ struct OrderRecord {
   std::vector<std::string> waiting_for{};           // names of Wait and Condition
   std::map<std::string, std::string> conditions{};  // the facts at the point of no return
   std::optional<Timing> timing{};
+  bool untried = false;  // software that nobody was asked to boot on trial, in this attempt
+  std::uint32_t trial_starts = 0;  // of the agent, with a trial that was not booted
+  Undo undo{};
   Latch latch{};  // of an order that is downloaded or armed; not in the journal
 
   std::uint64_t bytes_done() const;
   std::uint64_t bytes_total() const;
   std::uint64_t duration_seconds() const;  // longest of the images
 };
+
+// Installs software of the head unit.
+bool is_software(const OrderRecord& order);
 
 struct SlotRecord {
   manifest::ImageName image;

@@ -106,6 +106,10 @@ Json encode(const OrderRecord& order) {
     json["delivery"] = manifest::to_string(order.delivery);
   if (order.error) json["error"] = encode(*order.error);
   if (order.timing) json["timing"] = encode(*order.timing);
+  if (order.untried) json["untried"] = true;
+  if (order.trial_starts > 0) json["trialStarts"] = order.trial_starts;
+  if (order.undo.failures > 0) json["undoFailures"] = order.undo.failures;
+  if (order.undo.error) json["undoError"] = encode(*order.undo.error);
   return json;
 }
 
@@ -260,6 +264,18 @@ Result<void> decode_lists(const Json& json, OrderRecord& order) {
   return {};
 }
 
+// Journals of 0.1.0 have none of this: whatever was under way may have been on trial.
+Result<void> decode_switch(const Json& json, OrderRecord& order) {
+  if (manifest::find_field(json, "untried") != nullptr)
+    order.untried = TRY(manifest::bool_field(json, "untried"));
+  if (manifest::find_field(json, "trialStarts") != nullptr)
+    order.trial_starts = TRY(number<std::uint32_t>(json, "trialStarts"));
+  if (manifest::find_field(json, "undoFailures") != nullptr)
+    order.undo.failures = TRY(number<std::uint32_t>(json, "undoFailures"));
+  order.undo.error = TRY(optional_error(json, "undoError"));
+  return {};
+}
+
 Result<OrderRecord> decode_order(const Json& json) {
   auto id = TRY(manifest::OrderId::parse(TRY(manifest::text_field(json, "id"))));
   OrderRecord order{.id = std::move(id)};
@@ -286,6 +302,7 @@ Result<OrderRecord> decode_order(const Json& json) {
   order.error = TRY(optional_error(json, "error"));
   order.seen_open = TRY(manifest::bool_field(json, "seenOpen"));
   order.timing = TRY(decode_timing(json));
+  TRY_VOID(decode_switch(json, order));
   TRY_VOID(decode_lists(json, order));
   return order;
 }
@@ -356,11 +373,21 @@ Result<void> decode_network_part(const Json& json, Record& record) {
   return {};
 }
 
+// The agent of 0.1.0 wrote slot A of a car without an image of what it runs. What it has started
+// there comes to its end; everything else waits until somebody has named the slot.
+bool writes_slot_a(const Record& record) {
+  const bool is_started = std::ranges::any_of(record.orders, [](const OrderRecord& order) {
+    return is_past_no_return(order.state) && is_software(order);
+  });
+  return is_started && !record.factory_slot && !record.slots.contains(manifest::Slot::software());
+}
+
 // Journals of 0.1.0 have none of this.
 Result<void> decode_boot_part(const Json& json, Record& record) {
   record.boot_error = TRY(optional_error(json, "bootError"));
   if (manifest::find_field(json, "factorySlot") != nullptr)
     record.factory_slot = TRY(parse_boot_slot(TRY(manifest::text_field(json, "factorySlot"))));
+  if (writes_slot_a(record)) record.factory_slot = BootSlot::kB;
   return {};
 }
 

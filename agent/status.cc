@@ -49,6 +49,7 @@ Json order_json(const OrderRecord& order, const Record& record) {
                {"payloads", Json::array()}};
   if (order.next_try != 0) json["nextTry"] = format_utc(order.next_try);
   if (order.error) json["error"] = error_json(*order.error);
+  if (order.undo.error) json["undoError"] = error_json(*order.undo.error);
   if (order.timing && order.timing->took_seconds) {
     json["tookSeconds"] = *order.timing->took_seconds;
     json["sinceLockSeconds"] = order.timing->since_lock_seconds.value_or(0);
@@ -167,6 +168,10 @@ std::string order_text(const OrderRecord& order, const Record& record) {
   if (order.error)
     out += fmt::format("  last error {} ({}): {}\n", static_cast<unsigned>(order.error->code()),
                        to_string(order.error->code()), order.error->message());
+  if (order.undo.error)
+    out += fmt::format("  cannot be taken back yet: {} ({}): {}\n",
+                       static_cast<unsigned>(order.undo.error->code()),
+                       to_string(order.undo.error->code()), order.undo.error->message());
   return out;
 }
 

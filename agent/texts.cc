@@ -138,6 +138,12 @@ constexpr Row kTable[] = {
         "Votre partenaire de service apporte cette mise à jour dans le véhicule.",
         "Il vostro partner di assistenza porta questo aggiornamento nel veicolo.",
         "Uw servicepartner brengt deze update in de auto."}},
+    {Text::kWaitsForBootControl, {
+        "Startsteuerung gestört (Code {}). Neuer Versuch folgt; bleibt es so: zu einem Partner.",
+        "Boot control fails (code {}). It is tried again; if it stays so, visit a partner.",
+        "Démarrage perturbé (code {}). Nouvel essai à suivre ; sinon, voir un partenaire.",
+        "Avvio disturbato (codice {}). Si riprova; se persiste, recarsi presso un partner.",
+        "Opstart verstoord (code {}). Nieuwe poging volgt; blijft dit, ga naar een partner."}},
     {Text::kWaitsForLicence, {
         "Download fertig. Die Freischaltung wird vorbereitet.",
         "Download complete. The activation is being prepared.",
@@ -204,6 +210,12 @@ constexpr Row kTable[] = {
         "Rétablissement de l'état précédent : {}",
         "Ripristino dello stato precedente: {}",
         "De vorige toestand wordt hersteld: {}"}},
+    {Text::kUndoFails, {
+        "Das gelingt noch nicht (Code {}). Bitte fahren Sie zu einem Partner.",
+        "That does not succeed yet (code {}). Please visit a partner.",
+        "Cela ne réussit pas encore (code {}). Veuillez vous rendre chez un partenaire.",
+        "Non ancora riuscito (codice {}). Recarsi presso un partner.",
+        "Dat lukt nog niet (code {}). Ga naar een partner."}},
     {Text::kRetryLater, {
         "Nicht gelungen (Code {}). Neuer Versuch nach dem nächsten Verriegeln.",
         "It did not work (code {}). It is tried again after the next locking.",

@@ -42,6 +42,7 @@ enum class Text : std::uint8_t {
   kWaitsForFunction,
   kWaitsForEarlier,
   kWaitsForPartner,
+  kWaitsForBootControl,  // error code
   kWaitsForLicence,
   kExitAndLock,
   kSignalMissing,  // name of the condition's text follows in the next line
@@ -54,6 +55,7 @@ enum class Text : std::uint8_t {
   kDuration,  // "2 minutes"
   kInstalling,
   kRollingBack,
+  kUndoFails,  // error code
   kRetryLater,
   kActive,
   kActiveUntil,  // name and date in one

@@ -15,6 +15,7 @@ constexpr std::uint64_t kConfigBytesMax = 16 * kKiB;
 constexpr std::size_t kHeaderBytes = 5;  // CRC-32 and flag
 constexpr std::uint64_t kEnvironmentBytesMax = kMiB;
 constexpr int kLinksMax = 8;
+constexpr int kReadsOfCopy = 3;
 constexpr std::uint64_t kOffsetMax = std::uint64_t{1} << 62;  // no sum with it overflows
 
 // As zlib's; the environment is a few kilobytes, so no table.
@@ -126,6 +127,8 @@ Result<UbootEnvironment::Loaded> UbootEnvironment::load() {
   std::array<std::optional<Bytes>, 2> good;
   for (std::size_t i = 0; i < copies_.size(); ++i) {
     auto bytes = read_copy(copies_[i]);
+    // The other copy is older: it stands in for one that is damaged, not for one failed read.
+    for (int again = 1; again < kReadsOfCopy && !bytes; ++again) bytes = read_copy(copies_[i]);
     // A device that is not there yet: a write would make a file of its name.
     if (!bytes && bytes.error().code() == ErrorCode::kNotFound) return fail(bytes.error());
     if (bytes && has_good_crc(*bytes)) good[i] = std::move(*bytes);

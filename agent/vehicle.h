@@ -28,7 +28,8 @@ enum class BootStep {
 struct BootSlots {
   BootSlot running;
   BootSlot kept;
-  std::optional<BootSlot> trial{};  // with boots left or without
+  std::optional<BootSlot> trial{};
+  std::uint32_t trial_left = 1;  // its boots; 0: what is kept is booted, as without it
 };
 
 class Vehicle {

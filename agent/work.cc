@@ -11,14 +11,8 @@
 namespace layby::agent {
 namespace {
 
-// A car that can not be asked in the middle of an installation: how often it is asked again, and
-// how long until that counts as a failure.
-constexpr std::int64_t kVehicleRetrySeconds = 2;
 // A wall clock that was set back must not put a retry off for ever.
 constexpr UnixSeconds kRetrySecondsMax = kDaySeconds;
-constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
-// What cannot be undone is tried again so often: often enough for who repairs it.
-constexpr std::int64_t kUndoRetrySeconds = 30;
 // A switch that has to wait for the car is given up after a day: nothing was switched yet, and all
 // other orders wait for it.
 constexpr UnixSeconds kActivationWaitSecondsMax = kDaySeconds;
@@ -69,6 +63,14 @@ bool needs_licence(const OrderRecord& order) {
          order.images.front().slot.kind() == manifest::ImageKind::kFunction;
 }
 
+// Boot control that cannot be read or written just now says nothing about the software.
+bool is_of_boot_control(const OrderRecord& order, const Error& error) {
+  if (!is_software(order) || order.state == State::kInstalling) return false;
+  return error.code() == ErrorCode::kIo || error.code() == ErrorCode::kNotFound ||
+         error.code() == ErrorCode::kCorrupt || error.code() == ErrorCode::kDiskFull ||
+         error.code() == ErrorCode::kTooLarge;
+}
+
 bool is_of_network(ErrorCode code) {
   return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
          code == ErrorCode::kSlowRetrieval || code == ErrorCode::kUnauthenticated;
@@ -108,12 +110,6 @@ bool shows_to_driver(const OrderRecord& order) {
          order.images.front().slot.kind() == manifest::ImageKind::kMap;
 }
 
-// From the end of an installation that failed until the next one may begin (P4.5): the second try
-// comes with the next exit-and-lock, and what failed twice is not helped by hurry.
-constexpr UnixSeconds pause_seconds(std::uint32_t attempts) {
-  return attempts < 2 ? 0 : 600;
-}
-
 }  // namespace
 
 // ---- moving -------------------------------------------------------------------------------------
@@ -126,6 +122,7 @@ void Work::apply(OrderRecord& order, Event event) {
   order.waiting_for.clear();
   order.next_try = 0;
   order.latch = {};
+  order.undo = {};
   step_began_ms_ = clock_.monotonic_ms();
 }
 
@@ -188,6 +185,7 @@ Result<void> Work::resume() {
       order.error = Error(ErrorCode::kInstallFailed, "the installation never came to its end");
       apply(order, Event::kStepFailed);
     }
+    count_undo_start(order);
   }
   hold();
   motion_known_ms_ = clock_.monotonic_ms();
@@ -206,15 +204,8 @@ void Work::hold() {
 
 // ---- past the point of no return ----------------------------------------------------------------
 
-OrderRecord* Work::started_order() const {
-  auto& orders = journal_.record().orders;
-  const auto found = std::find_if(orders.begin(), orders.end(), [](const OrderRecord& order) {
-    return is_past_no_return(order.state);
-  });
-  return found == orders.end() ? nullptr : &*found;
-}
-
 Result<Work::Did> Work::advance_started(const Facts& facts) {
+  if (TRY(retry_stuck(facts)) == Did::kSomething) return Did::kSomething;
   OrderRecord* started = started_order();
   if (started == nullptr) return Did::kNothing;
   OrderRecord& order = *started;
@@ -297,6 +288,7 @@ Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
     return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
   if (!waits.empty()) return wait_to_activate(order, std::move(waits));
   if (const auto agreed = check_switch(order); !agreed) return step_failed(order, agreed.error());
+  if (std::exchange(order.untried, false)) TRY_VOID(journal_.save());
   may_be_armed_ = true;
   const auto switched = installer_.activate(order, journal_.record(), time_.now());
   if (!switched) return step_failed(order, switched.error());
@@ -323,7 +315,7 @@ Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::st
 }
 
 Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
-  const bool silent = error.code() == ErrorCode::kUnavailable;
+  const bool silent = error.code() == ErrorCode::kUnavailable || is_of_boot_control(order, error);
   if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
@@ -331,44 +323,6 @@ Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
   order.error = recordable(error);
   if (order.state == State::kInstalling) installer_.forget_damaged(order, journal_.record());
   TRY_VOID(move(order, Event::kStepFailed));
-  return Did::kSomething;
-}
-
-Result<Work::Did> Work::roll_back(OrderRecord& order) {
-  if (clock_.monotonic_ms() < undo_at_ms_) {
-    due_at(clock_.now() + kVehicleRetrySeconds);
-    return Did::kNothing;
-  }
-  const auto undone = installer_.roll_back(order, journal_.record(), time_.now());
-  const bool silent = !undone && undone.error().code() == ErrorCode::kUnavailable;
-  if (silent && clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
-    due_at(clock_.now() + kVehicleRetrySeconds);
-    return Did::kNothing;
-  }
-  // A disk that does not take the old state back, or a boot loader that would boot the new one:
-  // nothing else may begin on this one.
-  if (!undone && !installer_.is_undone(order, journal_.record())) {
-    TRY_VOID(note_boot_error(order));
-    undo_at_ms_ = clock_.monotonic_ms() + kUndoRetrySeconds * 1000;
-    due_at(clock_.now() + kUndoRetrySeconds);
-    return Did::kNothing;
-  }
-  TRY_VOID(note_boot_error(order));
-  // What lies on the disk is as before; a car that cannot take it back is for a partner.
-  if (!undone && !silent) order.attempts = std::max(order.attempts, kAttemptsMax);
-  const bool again = order.attempts < kAttemptsMax;
-  order.seen_open = false;  // tried again after a later exit-and-lock (P4.5)
-  const bool is_whole = std::all_of(order.images.begin(), order.images.end(),
-                                    [](const auto& image) { return image.complete; });
-  const Event retry = is_whole ? Event::kRolledBack : Event::kDamaged;
-  apply(order, again ? retry : Event::kGiveUp);
-  const UnixSeconds pause = pause_seconds(order.attempts);
-  if (again && is_whole && pause > 0) order.next_try = clock_.now() + pause;
-  TRY_VOID(journal_.save());
-  if (!again) {
-    downloads_.discard(order);
-    sweep();
-  }
   return Did::kSomething;
 }
 
@@ -420,6 +374,10 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
   }
   // One at a time: what has started may have to wait for a car that does not answer.
   if (order.state != State::kWaiting || started_order() != nullptr) return Did::kNothing;
+  if (!order.images.empty() && is_stuck(order.images.front().slot.kind())) {
+    TRY_VOID(note_waits(order, {std::string(to_string(Wait::kEarlierOrder))}));
+    return Did::kNothing;
+  }
   if (waits_for_licence(order)) {
     TRY_VOID(note_waits(order, {std::string(to_string(Wait::kLicence))}));
     return Did::kNothing;
@@ -444,7 +402,13 @@ bool Work::pauses(const OrderRecord& order) {
 
 Result<Work::Did> Work::begin(OrderRecord& order) {
   auto checked = installer_.check(order, journal_.record());
-  if (checked) checked = check_slots(order);
+  if (checked) {
+    switch (TRY(look_before_writing(order))) {
+      case Slots::kAgree: break;
+      case Slots::kLater: return Did::kNothing;
+      case Slots::kNever: checked = fail(*order.error); break;
+    }
+  }
   if (!checked) {
     order.error = recordable(checked.error());
     TRY_VOID(move(order, Event::kRefuse));
@@ -456,7 +420,8 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   const Verdict verdict = evaluate(now, needs, owner_time(now), clock_.now() * 1000, order.latch);
   if (verdict.answer != Verdict::Answer::kYes) return Did::kNothing;
   ++order.attempts;
-  order.resumptions = 0;
+  order.resumptions = order.trial_starts = 0;
+  order.untried = is_software(order);
   order.conditions = reported(now, needs);
   note_begin(order, journal_.record(), locked_since_, time_.now());
   began_ms_ = clock_.monotonic_ms();
@@ -509,8 +474,8 @@ bool Work::is_blocked(const OrderRecord& order) const {
         if (a.slot == b.slot) return true;
     return false;
   };
-  const OrderRecord* started = started_order();
-  if (started != nullptr && started != &order && shares_slot(*started)) return true;
+  for (const OrderRecord& other : journal_.record().orders)
+    if (&other != &order && is_past_no_return(other.state) && shares_slot(other)) return true;
   for (const OrderRecord& earlier : journal_.record().orders) {
     if (&earlier == &order) return false;
     if (!is_final(earlier.state) && shares_slot(earlier)) return true;
@@ -600,8 +565,12 @@ Result<Work::Did> Work::download(const Connection& connection) {
     }
     if (!bar) {
       // Before anything of it is written; what is under way may have changed sides meanwhile.
-      if (const auto agreed = check_slots(order); !agreed)
-        return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = agreed.error()});
+      switch (TRY(look_before_writing(order))) {
+        case Slots::kAgree: break;
+        case Slots::kLater: continue;
+        case Slots::kNever:
+          return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = order.error});
+      }
     }
     const auto fetching = bar ? Downloads::Fetching::kNotYet : Downloads::Fetching::kMayBegin;
     const auto prepared = offered ? downloads_.prepare(order, fetching) : DownloadOutcome{};

@@ -20,6 +20,10 @@ namespace layby::agent {
 
 // Installations of one order before it fails.
 constexpr std::uint32_t kAttemptsMax = 3;
+// A car that cannot be asked in the middle of an installation: how often it is asked again, and how
+// long until that counts as a failure.
+constexpr std::int64_t kVehicleRetrySeconds = 2;
+constexpr std::int64_t kVehicleSilenceMsMax = 10 * 60 * 1000;
 
 class Work {
  public:
@@ -86,12 +90,20 @@ class Work {
   Result<Did> activate(OrderRecord& order, const Facts& facts);
   Result<Did> wait_to_activate(OrderRecord& order, std::vector<std::string> waits);
   bool must_stand_still(OrderRecord& order, const Facts& facts);
+  // Past the point of no return, and not stuck: nothing else begins beside it.
   OrderRecord* started_order() const;
+  // Something of this kind is to be taken back and cannot be: nothing of it begins.
+  bool is_stuck(manifest::ImageKind kind) const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
   bool is_overdue(const OrderRecord& order) const;
   bool pauses(const OrderRecord& order);
+  // What cannot be taken back yet, and what comes of it; work_undo.cc.
+  Result<Did> retry_stuck(const Facts& facts);
   Result<Did> roll_back(OrderRecord& order);
+  Result<Did> undo_failed(OrderRecord& order, const Error& error);
+  Result<Did> undone(OrderRecord& order);
+  void count_undo_start(OrderRecord& order);
   bool is_blocked(const OrderRecord& order) const;
   Result<Did> take_licence(OrderRecord& order);
   Result<void> wait_for(OrderRecord& order, const Bar& bar);
@@ -101,12 +113,15 @@ class Work {
   void sweep();
 
   // The software slots; work_slots.cc.
+  enum class Slots { kAgree, kLater, kNever };
   void adopt_slot(const BootSlots& slots);
   Result<BootSlots> slots_without_trial(BootSlots slots);
   Result<void> compare_slots();
   Result<void> look_at_slots();
   void look_at_slots_after_start();
-  Result<void> check_slots(const OrderRecord& order);
+  void count_trial_start(OrderRecord& order, const BootSlots& slots);
+  Result<void> check_slots();
+  Result<Slots> look_before_writing(OrderRecord& order);
   Result<void> check_switch(const OrderRecord& order);
   Result<void> note_boot_error(const OrderRecord& order);
   void disarm(const OrderRecord& order);
@@ -126,7 +141,9 @@ class Work {
   std::int64_t sweep_at_ms_ = 0;        // monotonic; 0: nothing is left over
   std::int64_t step_began_ms_ = 0;      // of the step that the car could not be asked for
   std::int64_t began_ms_ = 0;           // of the installation, in this run of the agent
-  std::int64_t undo_at_ms_ = 0;         // monotonic; of what could not be undone yet
+  std::int64_t slots_at_ms_ = 0;        // monotonic; boot control is looked at again
+  std::uint32_t slots_failures_ = 0;    // of these looks, in a row
+  std::uint32_t slots_disagreed_ = 0;   // of those, in a row
   std::int64_t motion_known_ms_ = 0;    // when the car last said whether it is driven
   std::int64_t conditions_due_ms_ = 0;  // for the limit of `keep_conditions`
   bool conditions_kept_ = true;         // the journal has them

@@ -11,10 +11,9 @@ namespace {
 // down boots the old slot each time, and each time the head unit would be restarted again.
 constexpr std::uint32_t kTrialStartsMax = 8;
 
-bool is_software(const OrderRecord& order) {
-  return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
-         order.images.front().slot.kind() == manifest::ImageKind::kSoftware;
-}
+// That journal and boot loader disagree is said at so many looks, seconds apart, before an order is
+// refused for it: somebody may be writing an environment of several variables just now.
+constexpr std::uint32_t kDisagreementsMax = 3;
 
 // Something of it may lie in the spare slot.
 bool has_written(const OrderRecord& order) {
@@ -23,6 +22,11 @@ bool has_written(const OrderRecord& order) {
 
 bool has_live_software(const Record& record) {
   return record.slots.contains(manifest::Slot::software());
+}
+
+// Somebody has said which slot runs, or an image of it is known.
+bool knows_live_slot(const Record& record) {
+  return has_live_software(record) || record.factory_slot;
 }
 
 std::string text_of(const BootSlots& slots) {
@@ -53,16 +57,23 @@ Result<BootSlots> Work::slots_without_trial(BootSlots slots) {
 
 Result<void> Work::compare_slots() {
   const auto said = TRY(vehicle_.boot_slots());
-  if (!said) return {};
-  const BootSlots slots = TRY(slots_without_trial(*said));
-  adopt_slot(slots);
+  std::optional<BootSlots> slots;
+  if (said) {
+    slots = TRY(slots_without_trial(*said));
+    adopt_slot(*slots);
+  }
+  if (!knows_live_slot(journal_.record()))
+    return fail(ErrorCode::kSlotsDisagree,
+                "nobody has said which software slot runs: neither `provision --running-slot` nor "
+                "boot control; software waits until then (docs/faults.md)");
+  if (!slots) return {};
   const std::string live = Layout::live_software_path(journal_.record());
   const auto is_live = [&](BootSlot slot) { return Layout::software_path(slot) == live; };
-  if (is_live(slots.running) && is_live(slots.kept) && !slots.trial) return {};
+  if (is_live(slots->running) && is_live(slots->kept) && !slots->trial) return {};
   return fail(ErrorCode::kSlotsDisagree,
               "the journal has {} as live, and the boot loader says: {}; software waits until they "
               "agree (docs/faults.md)",
-              live, text_of(slots));
+              live, text_of(*slots));
 }
 
 // The caller saves the journal.
@@ -75,14 +86,42 @@ Result<void> Work::look_at_slots() {
 }
 
 // In a workshop nobody says what is booted: then what the last start has found counts.
-Result<void> Work::check_slots(const OrderRecord& order) {
-  if (!is_software(order)) return {};
+Result<void> Work::check_slots() {
   const auto said = vehicle_.boot_slots();
   if (said && !*said) {
     const auto& known = journal_.record().boot_error;
-    return known ? fail(*known) : Result<void>{};
+    return known ? fail(*known) : compare_slots();
   }
   return look_at_slots();
+}
+
+// Before anything is written into a slot. A medium that cannot be read now may be read later, and a
+// partner puts things right: nothing is lost by waiting. In a workshop nothing is refused for it.
+Result<Work::Slots> Work::look_before_writing(OrderRecord& order) {
+  if (!is_software(order)) return Slots::kAgree;
+  const std::string wait(to_string(Wait::kBootControl));
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (now_ms < slots_at_ms_) {
+    due_at(clock_.now() + (slots_at_ms_ - now_ms + 999) / 1000);
+    TRY_VOID(note_waits(order, {wait}));
+    return Slots::kLater;
+  }
+  const auto agreed = check_slots();
+  if (agreed) {
+    slots_failures_ = slots_disagreed_ = 0;
+    if (order.waiting_for == std::vector<std::string>{wait}) order.error.reset();
+    return Slots::kAgree;
+  }
+  order.error = recordable(agreed.error());
+  const bool disagree = agreed.error().code() == ErrorCode::kSlotsDisagree;
+  slots_disagreed_ = disagree ? slots_disagreed_ + 1 : 0;
+  if (!serves_ && slots_disagreed_ >= kDisagreementsMax) return Slots::kNever;
+  const std::int64_t pause_seconds = backoff_seconds(++slots_failures_);
+  slots_at_ms_ = now_ms + pause_seconds * 1000;
+  due_at(clock_.now() + pause_seconds);
+  order.waiting_for.assign(1, wait);
+  TRY_VOID(journal_.save());
+  return Slots::kLater;
 }
 
 // The last moment before the switch: the old slot runs and is kept, with its trial or without; or
@@ -94,7 +133,7 @@ Result<void> Work::check_switch(const OrderRecord& order) {
   const std::string live = Layout::live_software_path(journal_.record());
   const bool is_kept = Layout::software_path(said->kept) == live;
   const bool is_armed = said->trial && said->trial != said->running;
-  if (is_kept && is_armed && order.resumptions >= kTrialStartsMax)
+  if (is_kept && is_armed && order.trial_starts >= kTrialStartsMax)
     return fail(ErrorCode::kActivationFailed,
                 "slot {} is on trial, and the boot loader boots {}: can it save its environment?",
                 to_string(*said->trial), to_string(said->running));
@@ -124,14 +163,22 @@ void Work::disarm(const OrderRecord& order) {
   if (!has_to_end || vehicle_.end_trial()) may_be_armed_ = false;
 }
 
+// A start that finds its trial armed, with boots left, and something else running: the boot loader
+// did not count it down.
+void Work::count_trial_start(OrderRecord& order, const BootSlots& slots) {
+  const bool is_armed = slots.trial && slots.trial_left > 0 && slots.trial != slots.running;
+  if (order.state == State::kActivating && is_armed) ++order.trial_starts;
+}
+
 void Work::look_at_slots_after_start() {
-  const auto& orders = journal_.record().orders;
-  const bool is_switching = std::any_of(orders.begin(), orders.end(), [](const OrderRecord& order) {
+  auto& orders = journal_.record().orders;
+  const auto switching = std::find_if(orders.begin(), orders.end(), [](const OrderRecord& order) {
     return is_software(order) && is_past_no_return(order.state);
   });
   // Its trial is its own. What cannot be read is noted all the same.
-  if (!is_switching) return static_cast<void>(look_at_slots());
+  if (switching == orders.end()) return static_cast<void>(look_at_slots());
   const auto said = vehicle_.boot_slots();
+  if (said && *said) count_trial_start(*switching, **said);
   journal_.record().boot_error.reset();
   if (!said) journal_.record().boot_error = recordable(said.error());
 }

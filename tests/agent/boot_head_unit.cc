@@ -21,10 +21,12 @@ BootSlot HeadUnit::choose() {
 }
 
 void HeadUnit::boot() {
-  const BootSlot running = choose();
+  const BootSlot running = always_boots.value_or(choose());
   world.agent.reset();
   world.vehicle.booted = path(running);
-  vehicle = std::make_unique<BootVehicle>(world.vehicle, *control, world.clock, running);
+  Result<BootSlot> named = running;
+  if (running == does_not_name) named = fail(ErrorCode::kNotFound, "the line has no layby.slot");
+  vehicle = std::make_unique<BootVehicle>(world.vehicle, *control, world.clock, named);
   auto opened = agent::Agent::open(world.disk, world.clock, world.server, *vehicle, world.options);
   LAYBY_ASSERT(opened.has_value());
   world.agent = std::move(*opened);

@@ -15,9 +15,14 @@ class FakeBootControl final : public agent::BootControl {
  public:
   agent::BootRecord record;
   std::optional<ErrorCode> read_error, write_error;
+  int fail_reads = 0;  // the next n
   int writes = 0;
 
   Result<agent::BootRecord> read() override {
+    if (fail_reads > 0) {
+      --fail_reads;
+      return fail(ErrorCode::kIo, "a read that failed once");
+    }
     if (read_error) return fail(*read_error, "boot control cannot be read");
     return record;
   }
@@ -38,6 +43,8 @@ class HeadUnit {
   std::unique_ptr<agent::BootControl> control;
   std::unique_ptr<agent::BootVehicle> vehicle;
   int trial_boots = 0;
+  std::optional<agent::BootSlot> always_boots;   // whatever boot control says
+  std::optional<agent::BootSlot> does_not_name;  // itself, on the kernel's command line
 
   // What the boot loader does; returns what it boots. Without an environment, slot A.
   agent::BootSlot choose();

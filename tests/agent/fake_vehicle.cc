@@ -95,6 +95,7 @@ Result<void> FakeVehicle::boot_software(agent::BootStep step, const std::string&
       return {};
     case agent::BootStep::kRevert:
       TRY_VOID(enter("revert " + slot_path));
+      if (refuses_revert) return fail(ErrorCode::kActivationFailed, "the car answered 3");
       booted = confirmed = slot_path;
       return {};
   }

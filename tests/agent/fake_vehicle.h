@@ -34,6 +34,7 @@ class FakeVehicle final : public agent::Vehicle {
   int fail_health = 0;
   std::string dead_function;  // whose control unit does not answer, for ever
   int fail_reload = 0;
+  bool refuses_revert = false;
   bool unreachable = false;
   bool refuses_commands = false;  // it says what it sees, but cannot be asked for anything
 
