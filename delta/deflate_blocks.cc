@@ -13,10 +13,6 @@ constexpr unsigned kLengthBitsMax = 7;
 
 enum BlockKind : std::uint64_t { kStored = 0, kFixed = 1, kDynamic = 2 };
 
-// In which order the lengths of the code for lengths are written (RFC 1951, 3.2.7).
-constexpr std::array<std::uint8_t, kLengthOfLengthCodes> kLengthOrder = {
-    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
-
 // 16: the length before again, 17 and 18: zeros.
 constexpr std::uint8_t kRepeat = 16;
 constexpr std::uint8_t kZeros = 17;

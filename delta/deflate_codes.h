@@ -14,6 +14,10 @@ inline constexpr std::size_t kLengthOfLengthCodes = 19;
 inline constexpr std::uint32_t kEndOfBlock = 256;
 inline constexpr unsigned kCodeBitsMax = 15;
 
+// In which order the lengths of the code for lengths are written (RFC 1951, 3.2.7).
+inline constexpr std::array<std::uint8_t, kLengthOfLengthCodes> kLengthOrder = {
+    16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15};
+
 struct PrefixCode {
   std::array<std::uint8_t, 288> bits{};
   std::array<std::uint16_t, 288> code{};  // the first bit of the code is the lowest

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "delta/deflate_blocks.h"
 #include "delta/deflate_matcher.h"
+#include "delta/deflate_opening.h"
 #include "delta/deflate_window.h"
 
 namespace layby::delta {
@@ -18,11 +20,17 @@ namespace {
 
 enum class Made : std::uint8_t { kAll, kDoesNotFit, kDiffers, kTooManySteps };
 
+// What is to come out, where that is known: the run stops as soon as something else does.
+struct Expected {
+  ByteSpan stream;
+  std::span<const DeflateToken> opening;
+};
+
 // One run over a text.
 class Run {
  public:
   Run(DeflateMatcher& matcher, BlockWriter& writer, const DeflateRules& rules, ByteSpan text,
-      ByteSpan expected)
+      const Expected& expected)
       : matcher_(matcher),
         writer_(writer),
         rules_(rules),
@@ -54,9 +62,7 @@ class Run {
       const DeflateMatch match = search(at, kMatchMin - 1);
       const bool is_match = match.length >= kMatchMin;
       const std::uint32_t end = at + (is_match ? match.length : 1);
-      const BlockState state =
-          is_match ? writer_.add_match(match.length, match.distance, at - block_begin_)
-                   : writer_.add_literal(text_[at], at - block_begin_);
+      const BlockState state = is_match ? add_match(match, at) : add_literal(text_[at], at);
       if (is_match && match.length <= rules_.lazy) matcher_.insert(at + 1, end);
       at = end;
       if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
@@ -75,14 +81,14 @@ class Run {
       if (before.length < rules_.lazy) match = drop_poor(search(at, before.length));
       BlockState state = BlockState::kOpen;
       if (before.length >= kMatchMin && match.length <= before.length) {
-        state = writer_.add_match(before.length, before.distance, at - block_begin_);
+        state = add_match(before, at);
         const std::uint32_t end = at - 1 + before.length;
         matcher_.insert(at + 1, end);
         at = end;
         before = {};
         has_byte = false;
       } else {
-        if (has_byte) state = writer_.add_literal(text_[at - 1], at - block_begin_);
+        if (has_byte) state = add_literal(text_[at - 1], at);
         if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
         state = BlockState::kOpen;
         has_byte = true;
@@ -91,7 +97,21 @@ class Run {
       }
       if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
     }
-    if (has_byte) writer_.add_literal(text_[size_ - 1], size_ - block_begin_);
+    if (has_byte) add_literal(text_[size_ - 1], size_);
+  }
+
+  BlockState add_literal(std::uint8_t literal, std::uint32_t at) {
+    compare_opening({.length = 1, .distance = literal});
+    return writer_.add_literal(literal, at - block_begin_);
+  }
+  BlockState add_match(const DeflateMatch& match, std::uint32_t at) {
+    compare_opening(
+        {static_cast<std::uint16_t>(match.length), static_cast<std::uint16_t>(match.distance)});
+    return writer_.add_match(match.length, match.distance, at - block_begin_);
+  }
+  void compare_opening(const DeflateToken& token) {
+    if (opened_ == expected_.opening.size()) return;
+    if (expected_.opening[opened_++] != token) made_ = Made::kDiffers;
   }
 
   DeflateMatch drop_poor(DeflateMatch match) const {
@@ -114,11 +134,11 @@ class Run {
   }
 
   bool is_as_expected() {
-    if (expected_.empty()) return true;
+    if (expected_.stream.empty()) return true;
     const ByteSpan written = writer_.sink().written();
     const bool equal =
         std::equal(written.begin() + static_cast<std::ptrdiff_t>(compared_), written.end(),
-                   expected_.begin() + static_cast<std::ptrdiff_t>(compared_));
+                   expected_.stream.begin() + static_cast<std::ptrdiff_t>(compared_));
     compared_ = written.size();
     return equal;
   }
@@ -128,7 +148,8 @@ class Run {
   const DeflateRules& rules_;
   ByteSpan text_;
   std::uint32_t size_;
-  ByteSpan expected_;  // empty: anything
+  Expected expected_;
+  std::size_t opened_ = 0;  // tokens compared
   DeflateWindow window_;
   std::uint32_t block_begin_ = 0;
   std::size_t compared_ = 0;
@@ -136,7 +157,7 @@ class Run {
 };
 
 Made make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan room,
-          ByteSpan expected, std::uint64_t steps_max) {
+          const Expected& expected, std::uint64_t steps_max) {
   const DeflateRules rules = rules_of(recipe);
   state.matcher.begin(text, rules, steps_max);
   state.writer.begin(room, rules);
@@ -177,26 +198,74 @@ Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, Mutab
   return {};
 }
 
-bool Deflater::makes(ByteSpan text, const DeflateRecipe& recipe, ByteSpan stream) {
-  if (text.size() > kDeflateTextBytesMax || stream.empty()) return false;
-  Bytes made(stream.size());
-  return make(*state_, text, recipe, made, stream, steps_max(text.size()) / 8) == Made::kAll &&
-         state_->writer.sink().written().size() == stream.size();
+std::optional<RecipeBounds> bounds_of_zlib_header(std::uint8_t first, std::uint8_t second) {
+  const unsigned window_bits = 8 + (first >> 4);
+  const bool has_dictionary = (second & 0x20) != 0;
+  if ((first & 0xf) != 8 || (first * 256 + second) % 31 != 0 || has_dictionary) return std::nullopt;
+  if (window_bits < 9 || window_bits > 15) return std::nullopt;
+  static constexpr std::array<std::array<std::uint8_t, 2>, 4> levels = {
+      {{1, 1}, {2, 5}, {6, 6}, {7, 9}}};
+  const auto& [level_min, level_max] = levels[second >> 6];
+  return RecipeBounds{level_min, level_max, static_cast<std::uint8_t>(window_bits)};
 }
 
-std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,
-                                         std::span<const DeflateRecipe> likely) {
-  for (const DeflateRecipe& recipe : likely)
-    if (deflater.makes(text, recipe, stream)) return recipe;
+namespace {
+
+// Whether blocks of such a length are made by the recipe, and such matches.
+bool can_open(const DeflateRecipe& recipe, const DeflateOpening& opening) {
+  const DeflateRules rules = rules_of(recipe);
+  if (rules.fixed_codes_only && opening.kind == DeflateOpening::Kind::kDynamic) return false;
+  if (opening.end != DeflateOpening::End::kOfBlock) return true;
+  const std::size_t symbols = opening.tokens.size();
+  return symbols == rules.block_symbols_max || (rules.ends_blocks_early && symbols % 4096 == 0);
+}
+
+// The usual first. With zlib's other memories only where the first block has such a length, or as
+// much memory as there is.
+std::vector<DeflateRecipe> recipes_to_try(const DeflateOpening& opening,
+                                          const RecipeBounds& bounds) {
+  std::vector<DeflateRecipe> recipes;
+  const auto add = [&](const DeflateRecipe& recipe) {
+    if (bounds.allow(recipe) && can_open(recipe, opening)) recipes.push_back(recipe);
+  };
   static constexpr std::array<std::uint8_t, 9> levels = {9, 6, 1, 8, 7, 5, 4, 3, 2};
   for (const std::uint8_t level : levels) {
-    for (const DeflateFamily family :
-         {DeflateFamily::kGzip, DeflateFamily::kZlib, DeflateFamily::kInfoZip}) {
-      const DeflateRecipe recipe{.family = family, .level = level};
-      if (std::find(likely.begin(), likely.end(), recipe) != likely.end()) continue;
-      if (deflater.makes(text, recipe, stream)) return recipe;
+    add({.family = DeflateFamily::kGzip, .level = level});
+    add({.family = DeflateFamily::kZlib, .level = level, .window_bits = bounds.window_bits});
+    add({.family = DeflateFamily::kInfoZip, .level = level});
+  }
+  for (const auto strategy :
+       {DeflateStrategy::kDefault, DeflateStrategy::kFiltered, DeflateStrategy::kFixed}) {
+    for (const std::uint8_t level : levels) {
+      for (const std::uint8_t memory : {9, 8, 7, 6, 5, 4, 3, 2, 1}) {
+        if (memory == 8 && strategy == DeflateStrategy::kDefault) continue;  // had above
+        if (memory < 8 && opening.end != DeflateOpening::End::kOfBlock) continue;
+        add({DeflateFamily::kZlib, level, memory, bounds.window_bits, strategy});
+      }
     }
   }
+  return recipes;
+}
+
+}  // namespace
+
+std::optional<DeflateRecipe> Deflater::find_recipe(ByteSpan stream, ByteSpan text,
+                                                   std::span<const DeflateRecipe> likely,
+                                                   const RecipeBounds& bounds) {
+  if (text.size() > kDeflateTextBytesMax) return std::nullopt;
+  const DeflateOpening opening = read_opening(stream);
+  if (opening.kind == DeflateOpening::Kind::kNone) return std::nullopt;
+  Bytes room(stream.size());
+  const std::uint64_t steps = steps_max(text.size()) / 8;
+  const auto makes = [&](const DeflateRecipe& recipe) {
+    return make(*state_, text, recipe, room, {stream, opening.tokens}, steps) == Made::kAll &&
+           state_->writer.sink().written().size() == stream.size();
+  };
+  for (const DeflateRecipe& recipe : likely)
+    if (bounds.allow(recipe) && can_open(recipe, opening) && makes(recipe)) return recipe;
+  for (const DeflateRecipe& recipe : recipes_to_try(opening, bounds))
+    if (std::find(likely.begin(), likely.end(), recipe) == likely.end() && makes(recipe))
+      return recipe;
   return std::nullopt;
 }
 

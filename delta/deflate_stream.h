@@ -28,6 +28,23 @@ inline constexpr std::uint64_t kDeflateTextBytesMax = std::uint64_t{1} << 30;
 inline constexpr std::uint64_t kDeflateStepsPerByteMax = 4096;
 inline constexpr std::uint64_t kDeflateStepsBesides = std::uint64_t{1} << 22;
 
+// What is known of a recipe beforehand. Short streams are made by many recipes, of which others may
+// be ruled out by what stands around the stream.
+struct RecipeBounds {
+  std::uint8_t level_min = 1;
+  std::uint8_t level_max = 9;
+  std::uint8_t window_bits = 15;
+
+  bool allow(const DeflateRecipe& recipe) const {
+    return recipe.level >= level_min && recipe.level <= level_max &&
+           recipe.window_bits == window_bits;
+  }
+};
+
+// What the two bytes before a zlib stream (RFC 1950, 2.2) say of it. Nothing where they are none,
+// or say what no recipe does.
+std::optional<RecipeBounds> bounds_of_zlib_header(std::uint8_t first, std::uint8_t second);
+
 // Holds the tables of the search: kDeflateStateBytes, allocated once, whatever the texts are. For
 // one thread at a time.
 class Deflater {
@@ -47,9 +64,13 @@ class Deflater {
   Result<std::size_t> deflate_within(ByteSpan text, const DeflateRecipe& recipe,
                                      MutableByteSpan room);
 
-  // Whether the recipe makes exactly `stream` of `text`: stops at the first block that differs.
-  // Uses as much memory again as the stream has.
-  bool makes(ByteSpan text, const DeflateRecipe& recipe, ByteSpan stream);
+  // The recipe that makes exactly `stream` of `text`, if one does. Tries `likely` first, in that
+  // order (what was found for the stream's neighbours), then what the bounds allow. Most that
+  // cannot have made the stream are known by its first matches: a stream of another family costs
+  // about a millisecond. Allocates as much again as the stream has, and 256 KiB.
+  std::optional<DeflateRecipe> find_recipe(ByteSpan stream, ByteSpan text,
+                                           std::span<const DeflateRecipe> likely = {},
+                                           const RecipeBounds& bounds = {});
 
   struct State;
 
@@ -60,9 +81,11 @@ class Deflater {
 // What Deflater allocates, at most.
 inline constexpr std::size_t kDeflateStateBytes = 768 * 1024;
 
-// The recipe that makes exactly `stream` of `text`, if there is one. Tries `likely` first, in that
-// order (what was found for the member's neighbours), then all that are usual.
-std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,
-                                         std::span<const DeflateRecipe> likely = {});
+// The same, as a function.
+inline std::optional<DeflateRecipe> find_recipe(Deflater& deflater, ByteSpan stream, ByteSpan text,
+                                                std::span<const DeflateRecipe> likely = {},
+                                                const RecipeBounds& bounds = {}) {
+  return deflater.find_recipe(stream, text, likely, bounds);
+}
 
 }  // namespace layby::delta

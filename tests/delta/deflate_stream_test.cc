@@ -129,14 +129,66 @@ TEST_CASE("deflate: a recipe is found by what it makes, and only then") {
   const Bytes& text = texts.at(2).text;
   const Bytes by_gzip = deflated_by_gzip(text, 9);
   REQUIRE(find_recipe(deflater, by_gzip, text) == DeflateRecipe{});
-  REQUIRE(find_recipe(deflater, deflated_by_zlib(text, zlib_recipe(6, 8)), text) ==
-          zlib_recipe(6, 8));
+  for (const DeflateRecipe& recipe :
+       {zlib_recipe(6, 8), zlib_recipe(2, 9), zlib_recipe(9, 9), zlib_recipe(8, 5),
+        zlib_recipe(6, 8, 15, DeflateStrategy::kFiltered),
+        zlib_recipe(9, 8, 15, DeflateStrategy::kFixed)}) {
+    INFO("recipe " << recipe_number(recipe));
+    const Bytes stream = deflated_by_zlib(text, recipe);
+    const auto found = find_recipe(deflater, stream, text);
+    REQUIRE(found);  // perhaps another that makes the same
+    require_made(deflater, texts.at(2), *found, stream);
+  }
   const DeflateRecipe rare = zlib_recipe(5, 7, 12, DeflateStrategy::kFiltered);
-  REQUIRE(find_recipe(deflater, deflated_by_zlib(text, rare), text, std::array{rare}) == rare);
+  const Bytes by_rare = deflated_by_zlib(text, rare);
+  REQUIRE_FALSE(find_recipe(deflater, by_rare, text));
+  REQUIRE_FALSE(find_recipe(deflater, by_rare, text, std::array{rare}));
+  REQUIRE(find_recipe(deflater, by_rare, text, {}, {.window_bits = 12}) == rare);
+
   Bytes other = by_gzip;
   other[other.size() / 2] ^= 1;
   REQUIRE_FALSE(find_recipe(deflater, other, text));
   REQUIRE_FALSE(find_recipe(deflater, ByteSpan(by_gzip).first(by_gzip.size() - 1), text));
+  REQUIRE_FALSE(find_recipe(deflater, {}, text));
+  REQUIRE_FALSE(find_recipe(deflater, by_gzip, ByteSpan(text).first(text.size() - 1)));
+}
+
+TEST_CASE("deflate: what no recipe makes is known by its first matches, for any text") {
+  Deflater deflater;
+  std::mt19937 random(3);
+  for (const NamedText& named : tests::texts_to_deflate()) {
+    Bytes stream = deflated_by_zlib(named.text, zlib_recipe(7, 8));
+    if (stream.size() < 200) continue;
+    INFO(named.name);
+    // Damaged anywhere, it may still look like deflate, and is never taken for what it is not.
+    for (unsigned i = 0; i < 20; ++i) {
+      Bytes damaged = stream;
+      damaged[random() % 200] ^= static_cast<std::uint8_t>(1U << random() % 8);
+      REQUIRE_FALSE(find_recipe(deflater, damaged, named.text));
+    }
+  }
+}
+
+TEST_CASE("deflate: a zlib header bounds the recipe") {
+  const auto best = bounds_of_zlib_header(0x78, 0xda);
+  REQUIRE(best);
+  REQUIRE(best->allow(zlib_recipe(9, 8)));
+  REQUIRE(best->allow(zlib_recipe(7, 9)));
+  REQUIRE_FALSE(best->allow(zlib_recipe(6, 8)));
+  REQUIRE_FALSE(best->allow(zlib_recipe(9, 8, 14)));
+  REQUIRE(bounds_of_zlib_header(0x78, 0x9c)->allow(zlib_recipe(6, 8)));
+  REQUIRE(bounds_of_zlib_header(0x78, 0x01)->allow(zlib_recipe(1, 8)));
+  REQUIRE(bounds_of_zlib_header(0x48, 0x89)->allow(zlib_recipe(6, 8, 12)));
+  REQUIRE_FALSE(bounds_of_zlib_header(0x78, 0xdb));  // no multiple of 31
+  REQUIRE_FALSE(bounds_of_zlib_header(0x79, 0xda));
+  REQUIRE_FALSE(bounds_of_zlib_header(0x78, 0xbb));  // a dictionary
+
+  // A short text is made by many recipes: the header says which.
+  Deflater deflater;
+  const Bytes text = to_bytes("short");
+  const Bytes stream = deflated_by_zlib(text, zlib_recipe(6, 8));
+  const auto bounds = bounds_of_zlib_header(0x78, 0x9c);
+  REQUIRE(find_recipe(deflater, stream, text, {}, *bounds)->level == 6);
 }
 
 TEST_CASE("deflate: a recipe is one number, and each number one recipe") {
