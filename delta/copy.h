@@ -8,7 +8,11 @@ namespace layby::delta {
 
 // Target bytes that resemble base bytes, or earlier target bytes; a few of them may differ.
 struct Copy {
-  enum class Source : std::uint8_t { kBase, kTarget };
+  enum class Source : std::uint8_t {
+    kBase,
+    kTarget,
+    kMirror,  // of the target; source_offset is where the steps end that mirror.h turns round
+  };
 
   std::uint64_t target_offset = 0;
   std::uint64_t source_offset = 0;

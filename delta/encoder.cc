@@ -9,6 +9,7 @@
 
 #include "delta/alike.h"
 #include "delta/applier.h"
+#include "delta/borders.h"
 #include "delta/chunk_coder.h"
 #include "delta/elf_ranges.h"
 #include "delta/matcher.h"
@@ -146,7 +147,7 @@ MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t en
   chunk.copies = copies.size();
   for (const Copy& copy : copies) {
     chunk.copied_bytes += copy.bytes;
-    if (copy.source == Copy::Source::kTarget) continue;
+    if (copy.source != Copy::Source::kBase) continue;
     for (std::uint64_t i = 0; i < copy.bytes; ++i)
       chunk.changed_bytes +=
           material.base[copy.source_offset + i] != material.target[copy.target_offset + i];
@@ -272,6 +273,7 @@ Result<std::vector<CopyList>> find_copies(const Material& material, unsigned thr
   add_repeats({material.target, material.match_base(), material.match_target(),
                !material.addresses.modules.empty(), step},
               all, options.stop);
+  add_borders(material.target, step, all, options.stop);
   for (const Copy& copy : all) chunks[copy.target_offset / step].push_back(copy);
   for (std::size_t i = 0; i < chunks.size(); ++i)
     keep_within_budget(std::min(size, (i + 1) * step) - i * step, chunks[i]);

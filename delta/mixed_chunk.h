@@ -8,6 +8,7 @@
 #include "base/disk.h"
 #include "delta/binary_coder.h"
 #include "delta/common_prefix.h"
+#include "delta/mirror.h"
 #include "delta/mixed_state.h"
 #include "delta/varint.h"
 
@@ -139,28 +140,72 @@ class MixedChunk {
 
   // --- Copies.
 
+  Copy::Source code_source(const Copy* given) {
+    auto& slots = state_.history.copy_slots;
+    if (has_base_ && !flag(slots[0], given && given->source != Copy::Source::kBase))
+      return Copy::Source::kBase;
+    return flag(slots[MixedHistory::kRecentCopies], given && given->source == Copy::Source::kMirror)
+               ? Copy::Source::kMirror
+               : Copy::Source::kTarget;
+  }
+
   Result<Copy> code_copy(const Copy* given) {
     Copy copy;
     copy.target_offset = target_offset_ + at_;
-    if (!has_base_)
-      copy.source = Copy::Source::kTarget;
-    else
-      copy.source =
-          flag(state_.history.copy_slots[0], given && given->source == Copy::Source::kTarget)
-              ? Copy::Source::kTarget
-              : Copy::Source::kBase;
-    const bool of_base = copy.source == Copy::Source::kBase;
-    copy.bytes = number(state_.copy_counts, of_base ? 0 : 1, given ? given->bytes - 1 : 0) + 1;
-    copy.source_offset = of_base ? code_base_offset(copy.target_offset, given)
-                                 : code_target_offset(copy.target_offset, given);
-    const std::uint64_t source_bytes = of_base ? base_->size() : copy.target_offset;
+    copy.source = code_source(given);
+    copy.bytes = number(state_.copy_counts, static_cast<std::size_t>(copy.source),
+                        given ? given->bytes - 1 : 0) +
+                 1;
     if (copy.bytes > out_.size() - at_)
       return fail(ErrorCode::kBadPayload, "a copy of {} bytes where {} are missing", copy.bytes,
                   out_.size() - at_);
-    if (copy.source_offset > source_bytes || copy.bytes > source_bytes - copy.source_offset)
+    copy.source_offset = code_place(copy, given);
+    const bool is_mirror = copy.source == Copy::Source::kMirror;
+    const std::uint64_t source_bytes =
+        copy.source == Copy::Source::kBase ? base_->size() : copy.target_offset;
+    if (copy.source_offset > source_bytes ||
+        (!is_mirror && copy.bytes > source_bytes - copy.source_offset))
       return fail(ErrorCode::kBadPayload, "a copy of {} bytes at {} reaches past the end at {}",
                   copy.bytes, copy.source_offset, source_bytes);
     return copy;
+  }
+
+  std::uint64_t code_place(const Copy& copy, const Copy* given) {
+    switch (copy.source) {
+      case Copy::Source::kBase: return code_base_offset(copy.target_offset, given);
+      case Copy::Source::kTarget: return code_target_offset(copy.target_offset, given);
+      case Copy::Source::kMirror: return code_mirror_offset(given);
+    }
+    return 0;
+  }
+
+  // Borders go on where the last one stopped, often a few steps farther.
+  std::uint64_t code_mirror_offset(const Copy* given) {
+    const std::uint64_t last = state_.history.mirrored_to;
+    return last + static_cast<std::uint64_t>(signed_number(
+                      state_.jumps, 2,
+                      given ? static_cast<std::int64_t>(given->source_offset - last) : 0));
+  }
+
+  Result<void> apply_mirror(const Copy& copy) {
+    Mirror mirror(copy.source_offset, [this](std::uint64_t from, MutableByteSpan into) {
+      return read_target(from, into);
+    });
+    const auto bytes = static_cast<std::size_t>(copy.bytes);
+    // Who writes has the bytes, but must know how far back they reach.
+    if (Bits::kReads) {
+      const std::size_t made = TRY(mirror.fill(out_.subspan(at_, bytes)));
+      if (made < bytes)
+        return fail(ErrorCode::kBadPayload, "{} mirrored bytes where there are {}", bytes, made);
+    } else {
+      Bytes made(bytes);
+      const std::size_t filled = TRY(mirror.fill(made));
+      LAYBY_ASSERT(filled == bytes && std::memcmp(made.data(), &out_[at_], bytes) == 0);
+    }
+    at_ += bytes;
+    state_.history.mirrored_to = mirror.begin();
+    state_.repeats.note_copied(out_.first(at_), copy.bytes);
+    return {};
   }
 
   // Alignment: source offset less target offset, modulo 2^64. Often one that was there before.
@@ -187,6 +232,7 @@ class MixedChunk {
   }
 
   Result<void> apply(const Copy& copy) {
+    if (copy.source == Copy::Source::kMirror) return apply_mirror(copy);
     const std::uint64_t source_end =
         copy.source == Copy::Source::kBase ? base_->size() : copy.target_offset;
     const auto read = [&](std::uint64_t from, MutableByteSpan into) {

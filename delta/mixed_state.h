@@ -93,8 +93,10 @@ struct MixedHistory {
   }
 
   static constexpr std::size_t kRecentCopies = 4;
-  std::array<Slot, kRecentCopies> copy_slots;
+  std::array<Slot, kRecentCopies + 1> copy_slots;
   std::array<std::uint64_t, kRecentCopies> recent{};  // alignments of the base, the last one first
+
+  std::uint64_t mirrored_to = 0;  // where the last mirrored copy began, in the target
 
   // Whether stretches of copies are as expected: a bit for each, the last one lowest.
   std::array<Slot, 16 + 256> stretch_slots;

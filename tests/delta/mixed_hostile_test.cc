@@ -49,7 +49,11 @@ class Forger {
     return *this;
   }
   Forger& source(Copy::Source source) {
-    code_bit(bits_, state_->history.copy_slots[0], source == Copy::Source::kTarget, kFlagLimit);
+    auto& slots = state_->history.copy_slots;
+    code_bit(bits_, slots[0], source != Copy::Source::kBase, kFlagLimit);
+    if (source != Copy::Source::kBase)
+      code_bit(bits_, slots[MixedHistory::kRecentCopies], source == Copy::Source::kMirror,
+               kFlagLimit);
     return *this;
   }
   // Of the base, by a jump from the last alignment.
@@ -63,6 +67,11 @@ class Forger {
   Forger& of_target(std::uint64_t bytes_less_one, std::uint64_t distance) {
     state_->copy_counts.code(bits_, 1, bytes_less_one);
     state_->jumps.code(bits_, 1, distance);
+    return *this;
+  }
+  Forger& mirrored(std::uint64_t bytes_less_one, std::uint64_t end) {
+    state_->copy_counts.code(bits_, 2, bytes_less_one);
+    state_->jumps.code(bits_, 2, zigzag(static_cast<std::int64_t>(end)));
     return *this;
   }
   // A copied stretch of 1024 bytes, all as expected.
@@ -84,6 +93,7 @@ class Forger {
 
 constexpr auto kBase = Copy::Source::kBase;
 constexpr auto kTarget = Copy::Source::kTarget;
+constexpr auto kMirror = Copy::Source::kMirror;
 
 }  // namespace
 
@@ -260,4 +270,28 @@ TEST_CASE("kMixed: mutated chunks under fresh digests write nothing but the targ
            done.error().code() == ErrorCode::kWrongChunk));
     CHECK(file.bytes.empty());
   }
+}
+
+TEST_CASE("kMixed: mirrored steps that are not there are refused") {
+  MixedPair pair;
+  pair.base = Bytes(5000, 'b');
+  pair.target = Bytes(kChunk, 2);
+  const auto mirror = [&](std::uint64_t bytes, std::uint64_t end) {
+    Forger forger;
+    forger.new_bytes(0).source(kMirror).mirrored(bytes - 1, end);
+    return decode_second(pair, forger.chunk(), 1000);
+  };
+  const auto good = mirror(1000, 1000);
+  REQUIRE(good);
+  CHECK(*good == Bytes(1000, 1));
+  CHECK(mirror(1000, kChunk));
+  CHECK(is_refused(mirror(1000, 999)));         // no further step
+  CHECK(is_refused(mirror(1001, 2000)));        // more than the chunk has
+  CHECK(is_refused(mirror(1000, kChunk + 1)));  // not written yet
+  CHECK(is_refused(mirror(1000, std::uint64_t{1} << 61)));
+  CHECK(is_refused(mirror(1000, 0)));
+  pair.target[1999] = 0x80;  // no number ends here
+  CHECK(is_refused(mirror(1000, 2000)));
+  std::fill_n(pair.target.begin() + 1980, 19, 0x80);  // or it is endless
+  CHECK(is_refused(mirror(1000, 2001)));
 }
