@@ -5,6 +5,8 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "delta/chunk_coder.h"
+#include "delta/image_view.h"
+#include "delta/stream_remaker.h"
 
 namespace layby::delta {
 
@@ -12,6 +14,10 @@ struct Applier::State {
   PayloadHead head;
   const ReadAt* base;
   std::unique_ptr<ChunkDecoder> decoder;
+  TextCache texts;
+
+  Result<Bytes> decode(std::uint32_t index, ByteSpan chunk_bytes, const ReadAt& target);
+  Result<Bytes> remake(std::uint32_t index, Bytes view) const;
 };
 
 Applier::Applier(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -28,7 +34,13 @@ Result<Applier> Applier::open(PayloadHead head, const ReadAt* base) {
   if (base != nullptr && base->size() != head.base()->bytes)
     return fail(ErrorCode::kWrongBase, "the base has {} bytes, the payload was made for one of {}",
                 base->size(), head.base()->bytes);
-  auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr});
+  const std::vector<ReEncoder> available = available_re_encoders();
+  for (const ReEncoder& needed : head.re_encoders())
+    if (std::find(available.begin(), available.end(), needed) == available.end())
+      return fail(ErrorCode::kUnsupported,
+                  "the payload needs {} {} to make compressed streams again; this build has {} {}",
+                  needed.name, needed.version, available.front().name, available.front().version);
+  auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr, {}});
   state->decoder = make_chunk_decoder(state->head.coder(), state->head.addresses());
   return Applier(std::move(state));
 }
@@ -49,15 +61,74 @@ Result<void> Applier::apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, Fil
   if (target.size() < chunk.target_offset)
     return fail(ErrorCode::kInvalidArgument, "chunk {} comes before the one that it follows",
                 index);
-  // Taken for the chunk and given back with it: the next one may be minutes away.
-  Bytes out(chunk.target_bytes);
-  const Result<void> decoded =
-      state_->decoder->decode(chunk_bytes, state_->base, target, chunk.target_offset, out);
+  const Result<Bytes> decoded = state_->decode(index, chunk_bytes, target);
+  state_->texts.clear();
   if (!decoded) return fail(decoded.error().with_context(fmt::format("chunk {}", index)));
+  const Bytes& out = *decoded;
   if (crypto::blake2b_256(out) != chunk.target_digest)
     return fail(ErrorCode::kBadPayload,
                 "chunk {} did not make the target bytes that its digest names", index);
   return target.write_at(chunk.target_offset, out);
+}
+
+// What it takes is taken for the chunk and given back with it: the next one may be minutes away.
+Result<Bytes> Applier::State::decode(std::uint32_t index, ByteSpan chunk_bytes,
+                                     const ReadAt& target) {
+  const PayloadHead::ViewRange range = head.chunk_view(index);
+  Bytes view(range.bytes);
+  if (head.streams().empty()) {
+    TRY_VOID(decoder->decode(chunk_bytes, base, target, range.offset, view));
+    return view;
+  }
+  const ImageView target_view(target, head.streams().target, head.target_view(), texts);
+  if (base == nullptr) {
+    TRY_VOID(decoder->decode(chunk_bytes, nullptr, target_view, range.offset, view));
+  } else {
+    const ImageView base_view(*base, head.streams().base, head.base_view(), texts);
+    TRY_VOID(decoder->decode(chunk_bytes, &base_view, target_view, range.offset, view));
+  }
+  texts.clear();
+  return remake(index, std::move(view));
+}
+
+// The chunk's target bytes: streams in the place of their texts.
+Result<Bytes> Applier::State::remake(std::uint32_t index, Bytes view) const {
+  const ChunkEntry& chunk = head.chunk(index);
+  const std::uint64_t view_begin = head.chunk_view(index).offset;
+  const std::uint64_t end = chunk.target_offset + chunk.target_bytes;
+  const StreamList& streams = head.streams().target;
+  auto cut = head.target_view().first_cut_behind(chunk.target_offset);
+  if (cut == head.target_view().cuts().end() || cut->image_offset >= end) return view;
+  Bytes out(chunk.target_bytes);
+  StreamRemaker remaker;
+  Bytes stream;
+  std::size_t made = 0;
+  std::size_t read = 0;
+  const auto copy_until = [&](std::uint64_t offset) {
+    const auto bytes = static_cast<std::size_t>(offset - chunk.target_offset) - made;
+    std::copy_n(&view[read], bytes, &out[made]);
+    made += bytes;
+    read += bytes;
+  };
+  for (; cut != head.target_view().cuts().end() && cut->image_offset < end; ++cut) {
+    if (cut->image_offset > chunk.target_offset + made) copy_until(cut->image_offset);
+    made += cut->bytes;
+    read += cut->text_bytes;
+    if (cut->text_bytes == 0) continue;
+    const Stream& of = streams[cut->stream];
+    const ByteSpan text = ByteSpan(view).subspan(
+        static_cast<std::size_t>(cut->view_offset - view_begin), cut->text_bytes);
+    stream.resize(of.bytes);
+    TRY_VOID(remaker.remake(of.form, of.recipe, text, stream));
+    ByteSpan rest = stream;
+    for (const StreamPiece& piece : streams.pieces(of)) {
+      std::copy_n(rest.begin(), piece.bytes,
+                  out.begin() + static_cast<std::ptrdiff_t>(piece.offset - chunk.target_offset));
+      rest = rest.subspan(piece.bytes);
+    }
+  }
+  if (made < out.size()) copy_until(end);
+  return out;
 }
 
 Result<void> check_base(const PayloadHead& head, const ReadAt& base) {

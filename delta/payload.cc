@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "delta/zstd_frame.h"
 
 namespace layby::delta {
 namespace {
@@ -13,6 +14,10 @@ namespace {
 constexpr std::uint8_t kMagic[8] = {0x89, 'L', 'A', 'Y', 'B', 'Y', '\r', '\n'};
 
 constexpr std::uint8_t kFlagHasBase = 1;
+constexpr std::uint8_t kFlagHasStreams = 2;
+constexpr std::size_t kStreamTableLengthBytes = 4;
+constexpr std::size_t kTablesBytesMax =
+    kStreamTableLengthBytes + kStreamTableBytesMax + kAddressTableBytesMax;
 
 // Offsets of the fields of the header.
 constexpr std::size_t kAtVersion = 8;
@@ -23,12 +28,12 @@ constexpr std::size_t kAtTargetBytes = 16;
 constexpr std::size_t kAtBaseBytes = 24;
 constexpr std::size_t kAtPayloadBytes = 32;
 constexpr std::size_t kAtChunkCount = 40;
-constexpr std::size_t kAtAddressTableBytes = 44;
+constexpr std::size_t kAtTablesBytes = 44;
 constexpr std::size_t kAtTargetSha256 = 48;
 constexpr std::size_t kAtBaseSha256 = 80;
 static_assert(kAtBaseSha256 + 32 == kPayloadHeaderBytes);
 static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes +
-                  kAddressTableBytesMax <=
+                  kTablesBytesMax <=
               kPayloadHeadBytesMax);
 
 crypto::Digest256 load_digest(const std::uint8_t* from) {
@@ -46,14 +51,19 @@ bool is_known(std::uint8_t coder) {
          coder == static_cast<std::uint8_t>(CoderId::kMixed);
 }
 
+ReEncoder zstd_re_encoder(std::uint32_t version) {
+  return {"zstd",
+          fmt::format("{}.{}.{}", version / 10'000, version / 100 % 100, version % 100)};
+}
+
 struct HeadShape {
   std::uint32_t chunks;
-  std::uint32_t address_table_bytes;
+  std::uint32_t tables_bytes;
 
   std::uint64_t index_end() const {
     return kPayloadHeaderBytes + std::uint64_t{chunks} * kPayloadIndexEntryBytes;
   }
-  std::uint64_t bytes() const { return index_end() + address_table_bytes; }
+  std::uint64_t bytes() const { return index_end() + tables_bytes; }
 };
 
 // Checks what can be known from the header alone.
@@ -69,18 +79,18 @@ Result<HeadShape> check_header(ByteSpan bytes) {
   if (!is_known(bytes[kAtCoder]))
     return fail(ErrorCode::kUnsupported, "payload coder {} is not known to this build",
                 bytes[kAtCoder]);
-  if ((bytes[kAtFlags] & ~kFlagHasBase) != 0)
+  if ((bytes[kAtFlags] & ~(kFlagHasBase | kFlagHasStreams)) != 0)
     return fail(ErrorCode::kBadPayload, "payload header: a reserved bit is set");
-  const HeadShape shape{load_u32(&bytes[kAtChunkCount]), load_u32(&bytes[kAtAddressTableBytes])};
+  const HeadShape shape{load_u32(&bytes[kAtChunkCount]), load_u32(&bytes[kAtTablesBytes])};
   if (shape.chunks > kPayloadChunksMax)
     return fail(ErrorCode::kTooLarge, "payload header: {} chunks, at most {} are allowed",
                 shape.chunks, kPayloadChunksMax);
-  if (shape.address_table_bytes > kAddressTableBytesMax)
-    return fail(ErrorCode::kTooLarge, "payload header: an address table of {} bytes, at most {}",
-                shape.address_table_bytes, kAddressTableBytesMax);
-  const bool may_have_table = bytes[kAtCoder] == static_cast<std::uint8_t>(CoderId::kMixed);
-  if (!may_have_table && shape.address_table_bytes != 0)
-    return fail(ErrorCode::kBadPayload, "payload header: this coder has no address table");
+  if (shape.tables_bytes > kTablesBytesMax)
+    return fail(ErrorCode::kTooLarge, "payload header: tables of {} bytes, at most {}",
+                shape.tables_bytes, kTablesBytesMax);
+  const bool may_have_tables = bytes[kAtCoder] == static_cast<std::uint8_t>(CoderId::kMixed);
+  if (!may_have_tables && (shape.tables_bytes != 0 || (bytes[kAtFlags] & kFlagHasStreams) != 0))
+    return fail(ErrorCode::kBadPayload, "payload header: this coder has no tables");
   return shape;
 }
 
@@ -102,6 +112,22 @@ std::uint64_t PayloadHead::payload_bytes() const {
 const ChunkEntry& PayloadHead::chunk(std::uint32_t index) const {
   LAYBY_ASSERT(index < chunks_.size());
   return chunks_[index];
+}
+
+PayloadHead::ViewRange PayloadHead::chunk_view(std::uint32_t index) const {
+  const ChunkEntry& entry = chunk(index);
+  const std::uint64_t begin = target_view_.view_offset(entry.target_offset);
+  const std::uint64_t end = target_view_.view_offset(entry.target_offset + entry.target_bytes);
+  return {begin, static_cast<std::uint32_t>(end - begin)};
+}
+
+std::vector<ReEncoder> PayloadHead::re_encoders() const {
+  if (streams_.zstd_version == 0) return {};
+  return {zstd_re_encoder(streams_.zstd_version)};
+}
+
+std::vector<ReEncoder> available_re_encoders() {
+  return {zstd_re_encoder(zstd_version())};
 }
 
 std::uint32_t PayloadHead::largest_chunk_target_bytes() const {
@@ -172,9 +198,59 @@ Result<PayloadHead> parse_head(ByteSpan bytes) {
   if (payload_end != load_u64(&bytes[kAtPayloadBytes]))
     return fail(ErrorCode::kBadPayload, "payload index: chunks end at {}, the payload at {}",
                 payload_end, load_u64(&bytes[kAtPayloadBytes]));
-  head.addresses_ =
-      TRY(parse_address_table(bytes.subspan(shape.index_end()), base.bytes, head.target_bytes_));
+  TRY_VOID(head.parse_tables(bytes.subspan(shape.index_end()),
+                             (bytes[kAtFlags] & kFlagHasStreams) != 0));
   return head;
+}
+
+// Streams first: addresses stand in the views.
+Result<void> PayloadHead::parse_tables(ByteSpan bytes, bool has_streams) {
+  base_view_ = ViewLayout(base_ ? base_->bytes : 0);
+  target_view_ = ViewLayout(target_bytes_);
+  if (has_streams) {
+    if (bytes.size() < kStreamTableLengthBytes)
+      return fail(ErrorCode::kBadPayload, "payload head: the stream table is cut off");
+    const std::uint32_t length = load_u32(bytes.data());
+    bytes = bytes.subspan(kStreamTableLengthBytes);
+    if (length == 0 || length > bytes.size() || length > kStreamTableBytesMax)
+      return fail(ErrorCode::kBadPayload, "payload head: a stream table of {} bytes", length);
+    streams_ = TRY(parse_stream_table(bytes.first(length)));
+    bytes = bytes.subspan(length);
+    base_view_ = TRY(ViewLayout::create(base_view_.image_bytes(), streams_.base));
+    target_view_ = TRY(ViewLayout::create(target_bytes_, streams_.target));
+    TRY_VOID(check_streams());
+  }
+  if (bytes.size() > kAddressTableBytesMax)
+    return fail(ErrorCode::kTooLarge, "payload header: an address table of {} bytes, at most {}",
+                bytes.size(), kAddressTableBytesMax);
+  addresses_ =
+      TRY(parse_address_table(bytes, base_view_.view_bytes(), target_view_.view_bytes()));
+  return {};
+}
+
+// No stream in two chunks, and no chunk with more in its view than a car can hold.
+Result<void> PayloadHead::check_streams() const {
+  constexpr std::uint32_t kNoChunk = ~std::uint32_t{0};
+  std::vector<std::uint32_t> chunk_of(streams_.target.size(), kNoChunk);
+  std::uint32_t index = 0;
+  for (const ViewLayout::Cut& cut : target_view_.cuts()) {
+    while (cut.image_offset >= chunks_[index].target_offset + chunks_[index].target_bytes) ++index;
+    std::uint32_t& known = chunk_of[cut.stream];
+    if (known == kNoChunk) known = index;
+    if (known != index ||
+        cut.image_end() > chunks_[index].target_offset + chunks_[index].target_bytes)
+      return fail(ErrorCode::kBadPayload, "payload head: stream {} has pieces in two chunks",
+                  cut.stream);
+  }
+  for (index = 0; index < chunks_.size(); ++index) {
+    const std::uint64_t end = chunks_[index].target_offset + chunks_[index].target_bytes;
+    const std::uint64_t bytes =
+        target_view_.view_offset(end) - target_view_.view_offset(chunks_[index].target_offset);
+    if (bytes > kChunkTargetBytesMax)
+      return fail(ErrorCode::kTooLarge, "payload head: chunk {} has {} bytes in its view, at most {}",
+                  index, bytes, kChunkTargetBytesMax);
+  }
+  return {};
 }
 
 Result<PayloadHead> read_head(const ReadAt& payload) {
@@ -197,11 +273,15 @@ Result<PayloadHead> read_head(const ReadAt& payload) {
 }
 
 PayloadHeadBuilder::PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max,
-                                       std::uint32_t chunk_count, const AddressTable& addresses)
-    : chunk_count_(chunk_count), address_table_(serialise_address_table(addresses)) {
-  LAYBY_ASSERT(chunk_count <= kPayloadChunksMax && address_table_.size() <= kAddressTableBytesMax);
-  payload_end_ = kPayloadHeaderBytes + std::uint64_t{chunk_count} * kPayloadIndexEntryBytes +
-                 address_table_.size();
+                                       std::uint32_t chunk_count, const AddressTable& addresses,
+                                       const StreamTable& streams)
+    : chunk_count_(chunk_count),
+      address_table_(serialise_address_table(addresses)),
+      stream_table_(serialise_stream_table(streams)) {
+  LAYBY_ASSERT(chunk_count <= kPayloadChunksMax && address_table_.size() <= kAddressTableBytesMax &&
+               stream_table_.size() <= kStreamTableBytesMax);
+  payload_end_ =
+      kPayloadHeaderBytes + std::uint64_t{chunk_count} * kPayloadIndexEntryBytes + tables_bytes();
   head_.head_bytes_ = payload_end_;
   head_.coder_ = coder;
   head_.chunk_target_bytes_max_ = chunk_target_bytes_max;
@@ -228,6 +308,12 @@ std::uint64_t PayloadHeadBuilder::add_chunk(std::uint32_t target_bytes, std::uin
   return at;
 }
 
+std::uint32_t PayloadHeadBuilder::tables_bytes() const {
+  const std::size_t streams =
+      stream_table_.empty() ? 0 : kStreamTableLengthBytes + stream_table_.size();
+  return static_cast<std::uint32_t>(streams + address_table_.size());
+}
+
 Bytes PayloadHeadBuilder::serialise() const {
   LAYBY_ASSERT(head_.chunks_.size() == chunk_count_ && target_end_ == head_.target_bytes_);
   Bytes out;
@@ -235,13 +321,14 @@ Bytes PayloadHeadBuilder::serialise() const {
   append(out, kMagic);
   append_u16(out, kPayloadVersion);
   out.push_back(static_cast<std::uint8_t>(head_.coder_));
-  out.push_back(head_.base_ ? kFlagHasBase : 0);
+  out.push_back(static_cast<std::uint8_t>((head_.base_ ? kFlagHasBase : 0) |
+                                          (stream_table_.empty() ? 0 : kFlagHasStreams)));
   append_u32(out, head_.chunk_target_bytes_max_);
   append_u64(out, head_.target_bytes_);
   append_u64(out, head_.base_ ? head_.base_->bytes : 0);
   append_u64(out, payload_end_);
   append_u32(out, chunk_count_);
-  append_u32(out, static_cast<std::uint32_t>(address_table_.size()));
+  append_u32(out, tables_bytes());
   append(out, head_.target_sha256_);
   append(out, head_.base_ ? head_.base_->sha256 : crypto::Digest256{});
   for (const ChunkEntry& chunk : head_.chunks_) {
@@ -249,6 +336,10 @@ Bytes PayloadHeadBuilder::serialise() const {
     append_u32(out, chunk.payload_bytes);
     append(out, chunk.payload_digest);
     append(out, chunk.target_digest);
+  }
+  if (!stream_table_.empty()) {
+    append_u32(out, static_cast<std::uint32_t>(stream_table_.size()));
+    append(out, stream_table_);
   }
   append(out, address_table_);
   return out;

@@ -1,6 +1,6 @@
 // The payload container: what a delta or a full image looks like as one immutable file.
 //
-// "Head" = fixed header + index + address table; after it come the chunks. The signed metadata
+// "Head" = fixed header + index + tables; after it come the chunks. The signed metadata
 // names the digest and the length of the head and of the whole payload; the head names the digest
 // of every chunk. Byte by byte: docs/formats-payload.md. Nothing here allocates more than the head
 // itself.
@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/bytes.h"
@@ -15,6 +16,8 @@
 #include "base/result.h"
 #include "crypto/digest.h"
 #include "delta/address_table.h"
+#include "delta/stream_table.h"
+#include "delta/view_layout.h"
 
 namespace layby::delta {
 
@@ -28,6 +31,17 @@ enum class CoderId : std::uint8_t {
   kMixed = 2,        // one arithmetically coded sequence, addresses predicted, contexts mixed
 };
 const char* to_string(CoderId coder);
+
+// A library whose version decides about the bytes that it makes: what a payload needs of one, only
+// that version can make.
+struct ReEncoder {
+  std::string name;     // "zstd"
+  std::string version;  // "1.5.4"
+
+  bool operator==(const ReEncoder&) const = default;
+};
+// What this build has.
+std::vector<ReEncoder> available_re_encoders();
 
 // One chunk: which bytes of the target it makes, from which bytes of the payload.
 struct ChunkEntry {
@@ -57,14 +71,27 @@ class PayloadHead {
   const crypto::Digest256& target_sha256() const { return target_sha256_; }
   // Nothing: a full image, applied without a base.
   const std::optional<BaseName>& base() const { return base_; }
-  // Where addresses stand in base and target; empty unless the coder predicts them.
+  // Where addresses stand in the views of base and target; empty unless the coder predicts them.
   const AddressTable& addresses() const { return addresses_; }
+  // Streams that are seen through, and the views that they make of base and target; no stream of
+  // the target has pieces in two chunks.
+  const StreamTable& streams() const { return streams_; }
+  const ViewLayout& base_view() const { return base_view_; }
+  const ViewLayout& target_view() const { return target_view_; }
+  // What an applier must have; none unless the payload makes streams again with a library.
+  std::vector<ReEncoder> re_encoders() const;
   // No chunk makes more target bytes than this.
   std::uint32_t chunk_target_bytes_max() const { return chunk_target_bytes_max_; }
 
   std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
   const ChunkEntry& chunk(std::uint32_t index) const;
   const std::vector<ChunkEntry>& chunks() const { return chunks_; }
+  // The bytes of the target's view that a chunk makes, at most kChunkTargetBytesMax.
+  struct ViewRange {
+    std::uint64_t offset = 0;
+    std::uint32_t bytes = 0;
+  };
+  ViewRange chunk_view(std::uint32_t index) const;
   // What a buffer for any of the chunks must hold; 0 without chunks. A buffer that grows from chunk
   // to chunk instead would come to hold up to twice as much.
   std::uint32_t largest_chunk_target_bytes() const;
@@ -74,6 +101,8 @@ class PayloadHead {
   friend class PayloadHeadBuilder;
   friend Result<PayloadHead> parse_head(ByteSpan bytes);
   PayloadHead() = default;
+  Result<void> parse_tables(ByteSpan bytes, bool has_streams);
+  Result<void> check_streams() const;
 
   CoderId coder_ = CoderId::kZstdColumns;
   std::uint64_t target_bytes_ = 0;
@@ -83,6 +112,9 @@ class PayloadHead {
   std::vector<ChunkEntry> chunks_;
   std::uint64_t head_bytes_ = 0;
   AddressTable addresses_;
+  StreamTable streams_;
+  ViewLayout base_view_;
+  ViewLayout target_view_;
 };
 
 // How long the head is, learned from the first kPayloadHeaderBytes bytes of a payload (more may be
@@ -101,10 +133,10 @@ Result<PayloadHead> read_head(const ReadAt& payload);
 // Writes heads. The encoder's half of `parse_head`.
 class PayloadHeadBuilder {
  public:
-  // `chunk_count` and `addresses` fix the length of the head and with it where the first chunk
+  // `chunk_count` and the tables fix the length of the head and with it where the first chunk
   // begins.
   PayloadHeadBuilder(CoderId coder, std::uint32_t chunk_target_bytes_max, std::uint32_t chunk_count,
-                     const AddressTable& addresses = {});
+                     const AddressTable& addresses = {}, const StreamTable& streams = {});
   void set_base(const BaseName& base);
   void set_target(std::uint64_t bytes, const crypto::Digest256& sha256);
   // Chunks in order; returns where in the payload this one's bytes belong.
@@ -115,9 +147,12 @@ class PayloadHeadBuilder {
   Bytes serialise() const;
 
  private:
+  std::uint32_t tables_bytes() const;
+
   PayloadHead head_;
   std::uint32_t chunk_count_;
   Bytes address_table_;
+  Bytes stream_table_;
   std::uint64_t target_end_ = 0;
   std::uint64_t payload_end_ = 0;
 };

@@ -3,6 +3,7 @@
 #define ZSTD_STATIC_LINKING_ONLY  // for the format without magic number
 #include <zstd.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "base/assert.h"
@@ -12,6 +13,10 @@ namespace {
 
 struct CompressorFree {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+};
+
+struct DecompressorFree {
+  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
 // Whether `packed` is exactly one frame with a header as zstd_pack writes it: no content size, no
@@ -91,6 +96,44 @@ Result<void> ZstdUnpacker::unpack(ByteSpan packed, ByteSpan history, MutableByte
     return fail(ErrorCode::kBadPayload, "a column of the chunk has {} bytes, not {}", size,
                 out.size());
   return {};
+}
+
+std::optional<std::uint64_t> zstd_text_bytes(ByteSpan frame) {
+  const unsigned long long bytes = ZSTD_getFrameContentSize(frame.data(), frame.size());
+  if (bytes == ZSTD_CONTENTSIZE_UNKNOWN || bytes == ZSTD_CONTENTSIZE_ERROR) return std::nullopt;
+  return bytes;
+}
+
+Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text) {
+  // The library alone would hand frames of zstd 0.5 to 0.7 to decoders of those.
+  if (frame.size() < 4 || load_u32(frame.data()) != ZSTD_MAGICNUMBER ||
+      ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
+    return fail(ErrorCode::kBadPayload, "not exactly one zstd frame");
+  const std::unique_ptr<ZSTD_DCtx, DecompressorFree> context(ZSTD_createDCtx());
+  LAYBY_ASSERT(context);
+  const std::size_t size =
+      ZSTD_decompressDCtx(context.get(), text.data(), text.size(), frame.data(), frame.size());
+  if (ZSTD_isError(size) || size != text.size())
+    return fail(ErrorCode::kBadPayload, "a zstd frame does not expand to {} bytes", text.size());
+  return {};
+}
+
+Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame) {
+  const std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
+  LAYBY_ASSERT(context);
+  // Short of room at its end the library would give up, or choose otherwise.
+  Bytes made(ZSTD_compressBound(text.size()));
+  const std::size_t size = ZSTD_compressCCtx(context.get(), made.data(), made.size(), text.data(),
+                                             text.size(), level);
+  if (ZSTD_isError(size) || size != frame.size())
+    return fail(ErrorCode::kBadPayload, "zstd {} does not make {} bytes of a text", zstd_version(),
+                frame.size());
+  std::copy_n(made.begin(), size, frame.begin());
+  return {};
+}
+
+std::uint32_t zstd_version() {
+  return ZSTD_versionNumber();
 }
 
 }  // namespace layby::delta

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -23,5 +24,19 @@ class ZstdUnpacker {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// Bytes of the text, where the frame says so itself.
+std::optional<std::uint64_t> zstd_text_bytes(ByteSpan frame);
+
+// Fills all of `text` from exactly one frame as RFC 8878 has it, magic number included; kBadPayload
+// from anything else.
+Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text);
+
+// Fills `frame`, exactly, with what the library makes of `text` at a level of 1 to 22: kBadPayload
+// where that has another length. The bytes depend on zstd_version().
+Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame);
+
+// Of the library, as ZSTD_versionNumber() says it: 10504 is 1.5.4.
+std::uint32_t zstd_version();
 
 }  // namespace layby::delta

@@ -1,0 +1,193 @@
+#include "delta/find_streams.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "delta/image_files.h"
+#include "delta/stream_text.h"
+
+namespace layby::delta {
+namespace {
+
+// Streams shorter than this cost about as much as they save.
+constexpr std::size_t kStreamBytesMin = 64;
+
+constexpr std::string_view kGzipBegin("\x1f\x8b\x08", 3);
+constexpr std::size_t kGzipHeaderBytes = 10;
+constexpr std::uint8_t kGzipHasChecksum = 2;
+constexpr std::uint8_t kGzipHasExtra = 4;
+constexpr std::uint8_t kGzipHasName = 8;
+constexpr std::uint8_t kGzipHasComment = 16;
+constexpr std::uint8_t kGzipReserved = 0xe0;
+
+// Streams of one contents: an image that is no file system, or a file of one.
+class ContentScanner {
+ public:
+  struct Found {
+    StreamForm form;
+    std::size_t offset;
+    std::size_t bytes;
+    std::uint32_t text_bytes;
+  };
+
+  // `fruitless_left`: bytes that may be made of what turns out to be no stream.
+  ContentScanner(ByteSpan content, std::uint64_t& fruitless_left)
+      : content_(content), fruitless_left_(fruitless_left) {}
+
+  std::vector<Found> scan() {
+    const std::string_view text = as_text(content_);
+    for (std::size_t at = 0; (at = text.find(kGzipBegin, at)) != std::string_view::npos;) {
+      const std::size_t end = try_gzip(at);
+      at = end > at ? end : at + 1;
+    }
+    return std::move(found_);
+  }
+
+ private:
+  // Where the member that begins at `at` ends; 0 if none does.
+  std::size_t try_gzip(std::size_t at) {
+    const std::size_t begin = gzip_header_end(at);
+    if (begin == 0 || fruitless_left_ == 0) return 0;
+    const DeflateAttempt attempt = try_deflate(content_.subspan(begin), kStreamTextBytesMax);
+    const std::size_t end = begin + attempt.stream_bytes;
+    const std::size_t trailer = trailer_bytes(StreamForm::kGzip);
+    if (attempt.stream_bytes == 0 || content_.size() - end < trailer ||
+        load_u32(&content_[end]) != crc32(attempt.text) ||
+        load_u32(&content_[end + 4]) != attempt.text.size()) {
+      fruitless_left_ -= std::min<std::uint64_t>(fruitless_left_, attempt.text.size() + 1);
+      return 0;
+    }
+    add({StreamForm::kGzip, begin, attempt.stream_bytes + trailer,
+         static_cast<std::uint32_t>(attempt.text.size())});
+    return end + trailer;
+  }
+
+  // RFC 1952, 2.3. 0 for what is no header.
+  std::size_t gzip_header_end(std::size_t at) const {
+    if (content_.size() - at < kGzipHeaderBytes) return 0;
+    const std::uint8_t flags = content_[at + 3];
+    if ((flags & kGzipReserved) != 0) return 0;
+    at += kGzipHeaderBytes;
+    if ((flags & kGzipHasExtra) != 0) {
+      if (content_.size() - at < 2) return 0;
+      const std::size_t bytes = load_u16(&content_[at]);
+      if (content_.size() - at - 2 < bytes) return 0;
+      at += 2 + bytes;
+    }
+    for (const std::uint8_t text : {kGzipHasName, kGzipHasComment}) {
+      if ((flags & text) == 0) continue;
+      const auto end = std::find(content_.begin() + static_cast<std::ptrdiff_t>(at),
+                                 content_.end(), std::uint8_t{0});
+      if (end == content_.end()) return 0;
+      at = static_cast<std::size_t>(end - content_.begin()) + 1;
+    }
+    if ((flags & kGzipHasChecksum) != 0) at += 2;
+    return at < content_.size() ? at : 0;
+  }
+
+  void add(const Found& found) {
+    if (found.bytes >= kStreamBytesMin && found.text_bytes > 0) found_.push_back(found);
+  }
+
+  ByteSpan content_;
+  std::uint64_t& fruitless_left_;
+  std::vector<Found> found_;
+};
+
+class ImageScanner {
+ public:
+  explicit ImageScanner(ByteSpan image)
+      : image_(image), fruitless_left_(4 * std::uint64_t{image.size()} + kStreamTextBytesMax) {}
+
+  std::vector<FoundStream> scan() {
+    const auto files = find_image_files(image_);
+    if (files)
+      for (const ImageFile& file : *files) scan_file(file);
+    else
+      scan_file({image_.size(), {{0, 0, image_.size()}}});
+    drop_overlapping();
+    return std::move(found_);
+  }
+
+ private:
+  void scan_file(const ImageFile& file) {
+    ByteSpan content;
+    Bytes joined;
+    if (file.extents.size() == 1 && file.extents[0].bytes == file.bytes) {
+      content = image_.subspan(file.extents[0].image_offset, file.bytes);
+    } else {
+      if (file.bytes > 2 * image_.size()) return;  // mostly holes
+      joined.resize(file.bytes);
+      if (!read_file(image_, file, 0, joined)) return;
+      content = joined;
+    }
+    for (const ContentScanner::Found& found : ContentScanner(content, fruitless_left_).scan()) {
+      FoundStream stream{found.form, pieces_of(file, found), found.text_bytes};
+      if (!stream.pieces.empty()) found_.push_back(std::move(stream));
+    }
+  }
+
+  // Nothing where a hole is part of the stream.
+  static std::vector<StreamPiece> pieces_of(const ImageFile& file,
+                                            const ContentScanner::Found& found) {
+    std::vector<StreamPiece> pieces;
+    std::uint64_t at = found.offset;
+    const std::uint64_t end = found.offset + found.bytes;
+    auto extent = std::partition_point(
+        file.extents.begin(), file.extents.end(),
+        [at](const FileExtent& before) { return before.file_end() <= at; });
+    for (; at < end; ++extent) {
+      if (extent == file.extents.end() || extent->file_offset > at) return {};
+      const std::uint64_t until = std::min(end, extent->file_end());
+      pieces.push_back({extent->image_offset + (at - extent->file_offset),
+                        static_cast<std::uint32_t>(until - at)});
+      at = until;
+    }
+    return pieces;
+  }
+
+  // Files of a damaged image may claim the same bytes: the first one has them.
+  void drop_overlapping() {
+    std::stable_sort(found_.begin(), found_.end(), [](const FoundStream& a, const FoundStream& b) {
+      return a.pieces.front().offset < b.pieces.front().offset;
+    });
+    struct Owned {
+      StreamPiece piece;
+      std::size_t stream;
+    };
+    std::vector<Owned> owned;
+    for (std::size_t i = 0; i < found_.size(); ++i)
+      for (const StreamPiece& piece : found_[i].pieces) owned.push_back({piece, i});
+    std::sort(owned.begin(), owned.end(),
+              [](const Owned& a, const Owned& b) { return a.piece.offset < b.piece.offset; });
+    std::vector<bool> is_dropped(found_.size(), false);
+    std::uint64_t end = 0;
+    for (const Owned& of : owned) {
+      if (of.piece.offset < end) is_dropped[of.stream] = true;
+      end = std::max(end, of.piece.end());
+    }
+    std::size_t at = 0;
+    std::erase_if(found_, [&](const FoundStream&) { return is_dropped[at++]; });
+  }
+
+  ByteSpan image_;
+  std::uint64_t fruitless_left_;
+  std::vector<FoundStream> found_;
+};
+
+}  // namespace
+
+std::vector<FoundStream> find_streams(ByteSpan image) {
+  return ImageScanner(image).scan();
+}
+
+Bytes join_pieces(ByteSpan image, std::span<const StreamPiece> pieces) {
+  Bytes bytes;
+  for (const StreamPiece& piece : pieces) {
+    const ByteSpan from = image.subspan(piece.offset, piece.bytes);
+    bytes.insert(bytes.end(), from.begin(), from.end());
+  }
+  return bytes;
+}
+
+}  // namespace layby::delta

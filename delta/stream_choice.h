@@ -1,0 +1,28 @@
+// Chooses the streams that a payload sees through: those that changed, and of the target's those
+// that can be made again bit for bit. Encoder only.
+#pragma once
+
+#include <stop_token>
+
+#include "delta/find_streams.h"
+#include "delta/stream_table.h"
+#include "delta/view_layout.h"
+
+namespace layby::delta {
+
+struct StreamChoice {
+  StreamTable table;
+  std::vector<std::uint64_t> chunk_ends;  // of the target
+};
+
+// Streams that both images have unchanged are left as they are: copied they cost least. Without a
+// stream of the target that can be made again there are none of the base either. Whatever there is,
+// chunks have at most `chunk_bytes` of target and of view. Once `stop` is requested it returns
+// soon, with whatever.
+StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_bytes,
+                            unsigned threads, std::stop_token stop);
+
+// The view of an image: `streams` are such as choose_streams() found there.
+Bytes make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout);
+
+}  // namespace layby::delta

@@ -1,0 +1,34 @@
+// From a text back to the compressed stream, bit for bit.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "delta/streams.h"
+
+namespace layby::delta {
+
+// Makes streams again: holds the tables of the compressors. For one thread.
+class StreamRemaker {
+ public:
+  StreamRemaker();
+  ~StreamRemaker();
+
+  // Fills `stream`, exactly: kBadPayload where the recipe makes another length of this text, or is
+  // none.
+  Result<void> remake(StreamForm form, std::uint32_t recipe, ByteSpan text, MutableByteSpan stream);
+
+  // The recipe that makes exactly `stream` of its `text`, if there is one. Learns which recipes are
+  // likely.
+  std::optional<std::uint32_t> find_recipe(StreamForm form, ByteSpan stream, ByteSpan text);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+
+}  // namespace layby::delta
