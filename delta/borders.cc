@@ -26,7 +26,8 @@ bool may_have_steps(ByteSpan block) {
 
 class Borders {
  public:
-  Borders(ByteSpan target, std::size_t chunk_bytes) : target_(target), chunk_bytes_(chunk_bytes) {
+  Borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends)
+      : target_(target), chunk_ends_(chunk_ends) {
     for (std::size_t at = 0; at < target.size(); at += kBlockBytes) {
       has_steps_.push_back(
           may_have_steps(target.subspan(at, std::min(kBlockBytes, target.size() - at))));
@@ -140,7 +141,7 @@ class Borders {
 
   // How many bytes at `at` are the mirrored ones before `source`.
   std::size_t grow(std::size_t at, std::size_t end, std::uint32_t source) const {
-    end = std::min(end, (at / chunk_bytes_ + 1) * chunk_bytes_);
+    end = std::min<std::size_t>(end, *std::upper_bound(chunk_ends_.begin(), chunk_ends_.end(), at));
     const auto read = [&](std::uint64_t from, MutableByteSpan into) -> Result<void> {
       std::memcpy(into.data(), &target_[static_cast<std::size_t>(from)], into.size());
       return {};
@@ -160,7 +161,7 @@ class Borders {
   }
 
   ByteSpan target_;
-  std::size_t chunk_bytes_;
+  std::span<const std::uint64_t> chunk_ends_;
   std::vector<bool> has_steps_;  // by block
   std::uint64_t blocks_ = 0;     // that have
   std::vector<std::uint32_t> places_;
@@ -169,9 +170,10 @@ class Borders {
 
 }  // namespace
 
-void add_borders(ByteSpan target, std::size_t chunk_bytes, CopyList& copies, std::stop_token stop) {
+void add_borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends, CopyList& copies,
+                 std::stop_token stop) {
   if (target.empty() || target.size() >> 32 != 0) return;
-  Borders borders(target, chunk_bytes);
+  Borders borders(target, chunk_ends);
   if (borders.is_worth_it(copies)) copies = borders.run(copies, stop);
 }
 

@@ -1,6 +1,7 @@
 // Finds borders that the target already has from their other side. Encoder only.
 #pragma once
 
+#include <span>
 #include <stop_token>
 
 #include "base/bytes.h"
@@ -10,7 +11,8 @@ namespace layby::delta {
 
 // Puts mirrored copies (see mirror.h) among `copies`, which are in order, where there were new
 // bytes. None crosses a multiple of `chunk_bytes`.
-void add_borders(ByteSpan target, std::size_t chunk_bytes, CopyList& copies, std::stop_token stop);
+void add_borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends, CopyList& copies,
+                 std::stop_token stop);
 
 // Memory that its table takes at most.
 constexpr std::uint64_t kBorderTableBytes = std::uint64_t{64} * 1024 * 1024;

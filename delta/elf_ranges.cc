@@ -52,12 +52,12 @@ std::vector<ElfFile> find_anywhere(ByteSpan image) {
   return files;
 }
 
-std::vector<ElfFile> find_files(ByteSpan image) {
-  if (auto stored = find_image_files(image)) {
-    std::vector<ElfFile> files = find_in_file_system(image, std::move(*stored));
+std::vector<ElfFile> find_files(const ViewedImage& image) {
+  if (auto stored = find_files_in_view(image)) {
+    std::vector<ElfFile> files = find_in_file_system(image.view, std::move(*stored));
     if (!files.empty()) return files;
   }
-  return find_anywhere(image);
+  return find_anywhere(image.view);
 }
 
 // What tells contents apart. Holes count by the file's size alone: who confuses two files so loses
@@ -248,13 +248,13 @@ void bring_in_order(std::vector<AddressRange>& ranges) {
 
 }  // namespace
 
-AddressTable find_addresses(ByteSpan base, ByteSpan target) {
+AddressTable find_addresses(const ViewedImage& base, const ViewedImage& target) {
   AddressTable table;
   const std::vector<ElfFile> base_files = find_files(base);
   if (base_files.empty()) return table;
   const std::vector<ElfFile> target_files = find_files(target);
   std::map<std::size_t, std::uint32_t> modules;
-  for (const Pair& pair : Pairing(base, target, base_files, target_files).pairs()) {
+  for (const Pair& pair : Pairing(base.view, target.view, base_files, target_files).pairs()) {
     const ElfFile& of = base_files[pair.base];
     const ElfFile& file = target_files[pair.target];
     if (!fits(table, of, file)) continue;
@@ -270,6 +270,11 @@ AddressTable find_addresses(ByteSpan base, ByteSpan target) {
   bring_in_order(table.base);
   bring_in_order(table.target);
   return table;
+}
+
+AddressTable find_addresses(ByteSpan base, ByteSpan target) {
+  return find_addresses({base, base, ViewLayout(base.size())},
+                        {target, target, ViewLayout(target.size())});
 }
 
 }  // namespace layby::delta

@@ -4,12 +4,15 @@
 
 #include "base/bytes.h"
 #include "delta/address_table.h"
+#include "delta/image_files.h"
 
 namespace layby::delta {
 
 // Ranges of all ELF64 little-endian x86-64 and AArch64 files in `base` and of those in `target`
 // that seem to be later versions of them: pairs that are equal byte for byte are left out. Offsets
-// are those of the images.
+// are those of the views.
+AddressTable find_addresses(const ViewedImage& base, const ViewedImage& target);
+// Of images that are looked at as they are.
 AddressTable find_addresses(ByteSpan base, ByteSpan target);
 
 }  // namespace layby::delta

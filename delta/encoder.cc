@@ -1,7 +1,6 @@
 #include "delta/encoder.h"
 
 #include <algorithm>
-#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
@@ -11,10 +10,13 @@
 #include "delta/applier.h"
 #include "delta/borders.h"
 #include "delta/chunk_coder.h"
+#include "delta/chunk_plan.h"
 #include "delta/elf_ranges.h"
 #include "delta/matcher.h"
 #include "delta/repeats.h"
 #include "delta/seeds.h"
+#include "delta/share_out.h"
+#include "delta/stream_choice.h"
 
 namespace layby::delta {
 namespace {
@@ -91,11 +93,12 @@ std::uint64_t seeds_bytes(EncodeReport::Search search, std::uint64_t base_bytes)
   return 0;
 }
 
-unsigned choose_threads(const EncodeReport& report, const EncodeOptions& options) {
+unsigned choose_threads(EncodeReport::Search search, std::uint64_t base_bytes,
+                        std::uint64_t target_bytes, const EncodeOptions& options) {
   const unsigned wanted =
       options.threads > 0 ? options.threads : std::thread::hardware_concurrency();
-  const std::uint64_t needed = images_bytes(report.base_bytes, report.target_bytes, options) +
-                               seeds_bytes(report.search, report.base_bytes);
+  const std::uint64_t needed =
+      images_bytes(base_bytes, target_bytes, options) + seeds_bytes(search, base_bytes);
   const std::uint64_t left =
       options.memory_bytes_max > needed ? options.memory_bytes_max - needed : 0;
   const auto fit = static_cast<unsigned>(std::min<std::uint64_t>(left / kThreadBytes, kThreadsMax));
@@ -121,8 +124,13 @@ struct MadeChunk {
 
 // What chunks are made from.
 struct Material {
+  BaseName base_name;
+  Bytes target_image;  // only where its view is another
+  // The views. Where there are no streams, the images.
   Bytes base;
   Bytes target;
+  StreamTable streams;
+  std::vector<ChunkSpan> chunks;
   CoderId coder = CoderId::kZstdColumns;
   AddressTable addresses;
   // For matching, where there are addresses: images that differ less.
@@ -137,12 +145,13 @@ struct Material {
     alike_target = Bytes();
   }
 
+  ByteSpan made() const { return streams.empty() ? target : target_image; }
   ByteSpan match_base() const { return addresses.modules.empty() ? base : alike_base; }
   ByteSpan match_target() const { return addresses.modules.empty() ? target : alike_target; }
 };
 
-MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t end,
-                     const CopyList& copies, const EncodeOptions& options) {
+MadeChunk make_chunk(const Material& material, const ChunkSpan& span, const CopyList& copies,
+                     const EncodeOptions& options) {
   MadeChunk chunk;
   chunk.copies = copies.size();
   for (const Copy& copy : copies) {
@@ -152,8 +161,9 @@ MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t en
       chunk.changed_bytes +=
           material.base[copy.source_offset + i] != material.target[copy.target_offset + i];
   }
-  chunk.bytes = encode_chunk(material.coder, {material.base, material.target, begin, end},
-                             material.addresses, copies, options.effort);
+  chunk.bytes =
+      encode_chunk(material.coder, {material.base, material.target, span.view_begin, span.view_end},
+                   material.addresses, copies, options.effort);
   return chunk;
 }
 
@@ -161,11 +171,11 @@ MadeChunk make_chunk(const Material& material, std::size_t begin, std::size_t en
 // early waits here, and who is too far ahead waits too, so that the payload never stands in memory.
 class ChunkWriter {
  public:
-  ChunkWriter(ByteSpan target, std::size_t ahead_max, const EncodeOptions& options,
+  ChunkWriter(ByteSpan target, const std::vector<ChunkSpan>& spans, std::size_t ahead_max,
               PayloadHeadBuilder& builder, File& output, EncodeReport& report)
       : target_(target),
+        spans_(spans),
         ahead_max_(ahead_max),
-        step_(*options.chunk_target_bytes),
         builder_(builder),
         output_(output),
         report_(report) {}
@@ -201,8 +211,8 @@ class ChunkWriter {
 
  private:
   Result<void> write(const MadeChunk& chunk) {
-    const std::size_t at = written_ * step_;
-    const ByteSpan made = target_.subspan(at, std::min(step_, target_.size() - at));
+    const ChunkSpan& span = spans_[written_];
+    const ByteSpan made = target_.subspan(span.target_begin, span.target_bytes());
     const std::uint64_t offset = builder_.add_chunk(
         static_cast<std::uint32_t>(made.size()), static_cast<std::uint32_t>(chunk.bytes.size()),
         crypto::blake2b_256(chunk.bytes), crypto::blake2b_256(made));
@@ -213,8 +223,8 @@ class ChunkWriter {
   }
 
   const ByteSpan target_;
+  const std::vector<ChunkSpan>& spans_;
   const std::size_t ahead_max_;
-  const std::size_t step_;
   PayloadHeadBuilder& builder_;
   File& output_;
   EncodeReport& report_;
@@ -227,24 +237,6 @@ class ChunkWriter {
   Result<void> result_;
 };
 
-std::size_t chunk_count(std::size_t target_bytes, const EncodeOptions& options) {
-  return (target_bytes + *options.chunk_target_bytes - 1) / *options.chunk_target_bytes;
-}
-
-// Calls `work(index)` for each of `count` chunks, on so many threads: every one takes the next,
-// until one returns false.
-template <typename Work>
-void share_out(std::size_t count, unsigned threads, Work work) {
-  std::atomic<std::size_t> next{0};
-  const auto take = [&] {
-    for (std::size_t i; (i = next.fetch_add(1)) < count;)
-      if (!work(i)) return;
-  };
-  std::vector<std::jthread> others;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, count); ++i) others.emplace_back(take);
-  take();
-}
-
 // Many short copies cost the car a read each: the shortest are left out where they are too many.
 void keep_within_budget(std::size_t chunk_bytes, CopyList& copies) {
   if (copies.size() <= copies_max(chunk_bytes)) return;
@@ -254,13 +246,12 @@ void keep_within_budget(std::size_t chunk_bytes, CopyList& copies) {
 // The copies of each chunk.
 Result<std::vector<CopyList>> find_copies(const Material& material, unsigned threads,
                                           const EncodeOptions& options) {
-  const std::size_t step = *options.chunk_target_bytes;
-  const std::size_t size = material.target.size();
-  std::vector<CopyList> chunks(chunk_count(size, options));
+  std::vector<CopyList> chunks(material.chunks.size());
   if (material.seeds == nullptr) return chunks;
   share_out(chunks.size(), threads, [&](std::size_t i) {
-    chunks[i] = match(material.match_base(), material.match_target(), i * step,
-                      std::min(size, (i + 1) * step), *material.seeds, options.stop);
+    const ChunkSpan& span = material.chunks[i];
+    chunks[i] = match(material.match_base(), material.match_target(), span.view_begin,
+                      span.view_end, *material.seeds, options.stop);
     return !options.stop.stop_requested();
   });
   TRY_VOID(check_not_stopped(options));
@@ -270,13 +261,19 @@ Result<std::vector<CopyList>> find_copies(const Material& material, unsigned thr
     all.insert(all.end(), copies.begin(), copies.end());
     copies.clear();
   }
+  std::vector<std::uint64_t> ends;
+  for (const ChunkSpan& span : material.chunks) ends.push_back(span.view_end);
   add_repeats({material.target, material.match_base(), material.match_target(),
-               !material.addresses.modules.empty(), step},
+               !material.addresses.modules.empty(), ends},
               all, options.stop);
-  add_borders(material.target, step, all, options.stop);
-  for (const Copy& copy : all) chunks[copy.target_offset / step].push_back(copy);
-  for (std::size_t i = 0; i < chunks.size(); ++i)
-    keep_within_budget(std::min(size, (i + 1) * step) - i * step, chunks[i]);
+  add_borders(material.target, ends, all, options.stop);
+  std::size_t i = 0;
+  for (const Copy& copy : all) {
+    while (ends[i] <= copy.target_offset) ++i;
+    chunks[i].push_back(copy);
+  }
+  for (i = 0; i < chunks.size(); ++i)
+    keep_within_budget(material.chunks[i].view_bytes(), chunks[i]);
   TRY_VOID(check_not_stopped(options));
   return chunks;
 }
@@ -284,16 +281,13 @@ Result<std::vector<CopyList>> find_copies(const Material& material, unsigned thr
 // Chunks are coded apart from each other.
 Result<void> make_chunks(const Material& material, const std::vector<CopyList>& copies,
                          unsigned threads, const EncodeOptions& options, ChunkWriter& writer) {
-  const std::size_t step = *options.chunk_target_bytes;
-  const std::size_t size = material.target.size();
   share_out(copies.size(), threads, [&](std::size_t i) {
     if (!writer.wait_for_turn(i)) return false;
     if (options.stop.stop_requested()) {
       writer.give_up();
       return false;
     }
-    writer.put(i,
-               make_chunk(material, i * step, std::min(size, (i + 1) * step), copies[i], options));
+    writer.put(i, make_chunk(material, material.chunks[i], copies[i], options));
     return true;
   });
   TRY_VOID(check_not_stopped(options));
@@ -330,29 +324,82 @@ class ProofFile final : public File {
   std::uint64_t size_ = 0;
 };
 
-Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target) {
+Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target,
+                   const Material& material) {
   ProofFile proof(target);
   const Result<void> applied = apply_payload(output, base, proof);
   if (applied) return {};
+  // No mistake: the applier will not take so much work upon it.
+  if (!material.streams.empty() && applied.error().code() == ErrorCode::kBadPayload) return applied;
   return fail(ErrorCode::kEncoderDefect, "the payload does not make the target: {}",
               applied.error().message());
 }
 
+// Whether the encoder may see through compressed streams.
+enum class Streams { kExpanded, kLeft };
+
 // Without addresses a payload is larger, but it is one.
-AddressTable find_addresses_that_fit(const Material& material) {
-  AddressTable table = find_addresses(material.base, material.target);
+AddressTable find_addresses_that_fit(const ViewedImage& base, const ViewedImage& target) {
+  AddressTable table = find_addresses(base, target);
   const Bytes packed = serialise_address_table(table);
-  if (!parse_address_table(packed, material.base.size(), material.target.size())) return {};
+  if (!parse_address_table(packed, base.view.size(), target.view.size())) return {};
   return table;
 }
 
-Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport::Search search,
-                         const EncodeOptions& options) {
+// The images, which stand in `base` and `target` until then, become their views, where streams are
+// worth it and the memory allows it; and addresses are found in them.
+Result<void> see_through(Material& material, Streams streams, unsigned threads,
+                         const EncodeOptions& options, EncodeReport& report) {
+  StreamChoice choice;
+  if (streams == Streams::kExpanded)
+    choice = choose_streams(material.base, material.target, *options.chunk_target_bytes, threads,
+                            options.stop);
+  TRY_VOID(check_not_stopped(options));
+  if (choice.table.empty()) {
+    material.addresses = find_addresses_that_fit(
+        {material.base, material.base, ViewLayout(material.base.size())},
+        {material.target, material.target, ViewLayout(material.target.size())});
+    return {};
+  }
+  const auto base_layout = TRY(ViewLayout::create(material.base.size(), choice.table.base));
+  const auto target_layout = TRY(ViewLayout::create(material.target.size(), choice.table.target));
+  EncodeOptions rest = options;
+  rest.memory_bytes_max -= std::min<std::uint64_t>(rest.memory_bytes_max, material.target.size());
+  const Result<EncodeReport::Search> search =
+      choose_search(base_layout.view_bytes(), target_layout.view_bytes(), rest);
+  if (!search) return see_through(material, Streams::kLeft, threads, options, report);
+  report.search = *search;
+  const Bytes base_image = std::move(material.base);
+  material.target_image = std::move(material.target);
+  material.streams = std::move(choice.table);
+  material.base = make_view(base_image, material.streams.base, base_layout);
+  material.target = make_view(material.target_image, material.streams.target, target_layout);
+  material.chunks = chunk_spans(choice.chunk_ends, target_layout);
+  material.addresses =
+      find_addresses_that_fit({base_image, material.base, base_layout},
+                              {material.target_image, material.target, target_layout});
+  return {};
+}
+
+std::vector<ChunkSpan> even_chunks(std::uint64_t target_bytes, const EncodeOptions& options) {
+  std::vector<FoundStream> none;
+  return chunk_spans(plan_chunks(target_bytes, *options.chunk_target_bytes, none),
+                     ViewLayout(target_bytes));
+}
+
+Result<Material> prepare(const ReadAt* base, const ReadAt& target, Streams streams,
+                         unsigned threads, const EncodeOptions& options, EncodeReport& report) {
   Material material;
-  if (base != nullptr) material.base = TRY(load(*base, options));
+  if (base != nullptr) {
+    material.base = TRY(load(*base, options));
+    material.base_name = {material.base.size(), crypto::sha256(material.base)};
+  }
   material.target = TRY(load(target, options));
+  report.target_sha256 = crypto::sha256(material.target);
   material.coder = choose_coder(!material.base.empty(), options.profile);
-  if (material.coder == CoderId::kMixed) material.addresses = find_addresses_that_fit(material);
+  if (material.coder == CoderId::kMixed)
+    TRY_VOID(see_through(material, streams, threads, options, report));
+  if (material.streams.empty()) material.chunks = even_chunks(material.target.size(), options);
   TRY_VOID(check_not_stopped(options));
   if (!material.addresses.modules.empty()) {
     const AddressTable& addresses = material.addresses;
@@ -360,7 +407,7 @@ Result<Material> prepare(const ReadAt* base, const ReadAt& target, EncodeReport:
     material.alike_target = make_alike(material.target, addresses.modules, addresses.target);
   }
   TRY_VOID(check_not_stopped(options));
-  material.seeds = make_seeds(search, material.match_base());
+  material.seeds = make_seeds(report.search, material.match_base());
   return material;
 }
 
@@ -380,29 +427,29 @@ Result<void> check_options(const ReadAt* base, const ReadAt& target, const Encod
   return {};
 }
 
-}  // namespace
-
-Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& wishes,
-                            File& output) {
-  EncodeOptions options = wishes;
-  if (!options.chunk_target_bytes)
-    options.chunk_target_bytes = base != nullptr ? kChunkTargetBytesMax : kChunkTargetBytesMax / 2;
-  TRY_VOID(check_options(base, target, options, output));
+// One way to make the payload. `has_streams` says whether it sees through any.
+Result<EncodeReport> make_payload(const ReadAt* base, const ReadAt& target, Streams streams,
+                                  const EncodeOptions& options, File& output, bool& has_streams) {
   EncodeReport report;
   report.base_bytes = base != nullptr ? base->size() : 0;
   report.target_bytes = target.size();
   report.search = TRY(choose_search(report.base_bytes, report.target_bytes, options));
-  const unsigned threads = choose_threads(report, options);
-
-  Material material = TRY(prepare(base, target, report.search, options));
-  report.target_sha256 = crypto::sha256(material.target);
-  report.chunk_count = static_cast<std::uint32_t>(chunk_count(material.target.size(), options));
+  Material material =
+      TRY(prepare(base, target, streams,
+                  choose_threads(report.search, report.base_bytes, report.target_bytes, options),
+                  options, report));
+  has_streams = !material.streams.empty();
+  const unsigned threads =
+      choose_threads(report.search, material.base.size(),
+                     material.target.size() + material.target_image.size(), options);
+  report.chunk_count = static_cast<std::uint32_t>(material.chunks.size());
 
   PayloadHeadBuilder builder(material.coder, *options.chunk_target_bytes, report.chunk_count,
-                             material.addresses);
-  builder.set_target(material.target.size(), report.target_sha256);
-  if (base != nullptr) builder.set_base({material.base.size(), crypto::sha256(material.base)});
-  ChunkWriter writer(material.target, kChunksAheadMax * threads, options, builder, output, report);
+                             material.addresses, material.streams);
+  builder.set_target(report.target_bytes, report.target_sha256);
+  if (base != nullptr) builder.set_base(material.base_name);
+  ChunkWriter writer(material.made(), material.chunks, kChunksAheadMax * threads, builder, output,
+                     report);
   const std::vector<CopyList> copies = TRY(find_copies(material, threads, options));
   material.forget_matching();
   TRY_VOID(make_chunks(material, copies, threads, options, writer));
@@ -411,11 +458,28 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   report.head_bytes = head.size();
   report.head_sha256 = crypto::sha256(head);
   TRY_VOID(output.write_at(0, head));
-  TRY_VOID(prove(output, base, target));
+  TRY_VOID(prove(output, base, target, material));
   const auto digests = TRY(crypto::hash_all(output, crypto::Hasher::With::kSha256));
   report.payload_bytes = digests.length;
   report.payload_sha256 = digests.sha256;
   return report;
+}
+
+}  // namespace
+
+Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& wishes,
+                            File& output) {
+  EncodeOptions options = wishes;
+  if (!options.chunk_target_bytes)
+    options.chunk_target_bytes = base != nullptr ? kChunkTargetBytesMax : kChunkTargetBytesMax / 2;
+  TRY_VOID(check_options(base, target, options, output));
+  bool has_streams = false;
+  const Result<EncodeReport> report =
+      make_payload(base, target, Streams::kExpanded, options, output, has_streams);
+  if (report || report.error().code() != ErrorCode::kBadPayload || !has_streams) return report;
+  // Seeing through would take the car too long.
+  TRY_VOID(output.truncate(0));
+  return make_payload(base, target, Streams::kLeft, options, output, has_streams);
 }
 
 }  // namespace layby::delta

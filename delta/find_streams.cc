@@ -76,8 +76,8 @@ class ContentScanner {
     }
     for (const std::uint8_t text : {kGzipHasName, kGzipHasComment}) {
       if ((flags & text) == 0) continue;
-      const auto end = std::find(content_.begin() + static_cast<std::ptrdiff_t>(at),
-                                 content_.end(), std::uint8_t{0});
+      const auto end = std::find(content_.begin() + static_cast<std::ptrdiff_t>(at), content_.end(),
+                                 std::uint8_t{0});
       if (end == content_.end()) return 0;
       at = static_cast<std::size_t>(end - content_.begin()) + 1;
     }
@@ -133,9 +133,9 @@ class ImageScanner {
     std::vector<StreamPiece> pieces;
     std::uint64_t at = found.offset;
     const std::uint64_t end = found.offset + found.bytes;
-    auto extent = std::partition_point(
-        file.extents.begin(), file.extents.end(),
-        [at](const FileExtent& before) { return before.file_end() <= at; });
+    auto extent =
+        std::partition_point(file.extents.begin(), file.extents.end(),
+                             [at](const FileExtent& before) { return before.file_end() <= at; });
     for (; at < end; ++extent) {
       if (extent == file.extents.end() || extent->file_offset > at) return {};
       const std::uint64_t until = std::min(end, extent->file_end());

@@ -50,6 +50,40 @@ std::optional<std::vector<ImageFile>> find_image_files(ByteSpan image) {
   return find_erofs_files(image);
 }
 
+namespace {
+
+// Where the extents are in the view, without what is in streams.
+void move_to_view(const ViewLayout& layout, ImageFile& file) {
+  std::vector<FileExtent> moved;
+  for (const FileExtent& extent : file.extents) {
+    const std::uint64_t end = extent.image_offset + extent.bytes;
+    std::uint64_t at = extent.image_offset;
+    const auto add_until = [&](std::uint64_t until) {
+      if (at >= until) return;
+      moved.push_back(
+          {layout.view_offset(at), extent.file_offset + (at - extent.image_offset), until - at});
+    };
+    for (auto cut = layout.first_cut_behind(at);
+         cut != layout.cuts().end() && cut->image_offset < end; ++cut) {
+      add_until(cut->image_offset);
+      at = cut->image_end();
+    }
+    add_until(end);
+  }
+  file.extents = std::move(moved);
+}
+
+}  // namespace
+
+std::optional<std::vector<ImageFile>> find_files_in_view(const ViewedImage& image) {
+  auto files = find_image_files(image.image);
+  if (files && image.layout.has_streams()) {
+    for (ImageFile& file : *files) move_to_view(image.layout, file);
+    std::erase_if(*files, [](const ImageFile& file) { return file.extents.empty(); });
+  }
+  return files;
+}
+
 bool read_file(ByteSpan image, const ImageFile& file, std::uint64_t offset, MutableByteSpan out) {
   if (offset > file.bytes || out.size() > file.bytes - offset) return false;
   std::fill(out.begin(), out.end(), std::uint8_t{0});

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "delta/view_layout.h"
 
 namespace layby::delta {
 
@@ -31,6 +32,17 @@ struct ImageFile {
 // their extents together are no longer than the image: where a damaged image says otherwise, files
 // are missing. Nothing where the image is no such file system.
 std::optional<std::vector<ImageFile>> find_image_files(ByteSpan image);
+
+// An image, and the view of it in which things are looked for.
+struct ViewedImage {
+  ByteSpan image;
+  ByteSpan view;
+  ViewLayout layout;
+};
+
+// The same with extents of the view; what of a file is a listed stream, compressed, is a hole in
+// it.
+std::optional<std::vector<ImageFile>> find_files_in_view(const ViewedImage& image);
 
 // Puts the file's bytes from `offset` on into `out`. False where the file ends before.
 bool read_file(ByteSpan image, const ImageFile& file, std::uint64_t offset, MutableByteSpan out);

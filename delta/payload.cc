@@ -32,8 +32,7 @@ constexpr std::size_t kAtTablesBytes = 44;
 constexpr std::size_t kAtTargetSha256 = 48;
 constexpr std::size_t kAtBaseSha256 = 80;
 static_assert(kAtBaseSha256 + 32 == kPayloadHeaderBytes);
-static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes +
-                  kTablesBytesMax <=
+static_assert(kPayloadHeaderBytes + kPayloadChunksMax * kPayloadIndexEntryBytes + kTablesBytesMax <=
               kPayloadHeadBytesMax);
 
 crypto::Digest256 load_digest(const std::uint8_t* from) {
@@ -52,8 +51,7 @@ bool is_known(std::uint8_t coder) {
 }
 
 ReEncoder zstd_re_encoder(std::uint32_t version) {
-  return {"zstd",
-          fmt::format("{}.{}.{}", version / 10'000, version / 100 % 100, version % 100)};
+  return {"zstd", fmt::format("{}.{}.{}", version / 10'000, version / 100 % 100, version % 100)};
 }
 
 struct HeadShape {
@@ -223,8 +221,7 @@ Result<void> PayloadHead::parse_tables(ByteSpan bytes, bool has_streams) {
   if (bytes.size() > kAddressTableBytesMax)
     return fail(ErrorCode::kTooLarge, "payload header: an address table of {} bytes, at most {}",
                 bytes.size(), kAddressTableBytesMax);
-  addresses_ =
-      TRY(parse_address_table(bytes, base_view_.view_bytes(), target_view_.view_bytes()));
+  addresses_ = TRY(parse_address_table(bytes, base_view_.view_bytes(), target_view_.view_bytes()));
   return {};
 }
 
@@ -247,8 +244,9 @@ Result<void> PayloadHead::check_streams() const {
     const std::uint64_t bytes =
         target_view_.view_offset(end) - target_view_.view_offset(chunks_[index].target_offset);
     if (bytes > kChunkTargetBytesMax)
-      return fail(ErrorCode::kTooLarge, "payload head: chunk {} has {} bytes in its view, at most {}",
-                  index, bytes, kChunkTargetBytesMax);
+      return fail(ErrorCode::kTooLarge,
+                  "payload head: chunk {} has {} bytes in its view, at most {}", index, bytes,
+                  kChunkTargetBytesMax);
   }
   return {};
 }

@@ -96,7 +96,7 @@ class Costs {
 class Repeats {
  public:
   Repeats(const RepeatSource& source, const CopyList& copies)
-      : target_(source.target), chunk_bytes_(source.chunk_bytes), costs_(source, copies) {
+      : target_(source.target), chunk_ends_(source.chunk_ends), costs_(source, copies) {
     std::uint64_t dear_bytes = 0;
     for (const Costs::Place& place : costs_.places()) dear_bytes += place.bytes;
     const std::uint64_t rows =
@@ -149,12 +149,13 @@ class Repeats {
 
   // The repeat around `at` that saves most; without bytes if none does.
   Copy find(std::uint64_t at) {
+    for (; chunk_ends_.front() <= at; chunk_ends_ = chunk_ends_.subspan(1))
+      chunk_begin_ = chunk_ends_.front();
     Copy best;
     if (at + kHashedBytes > target_.size()) return best;
     std::uint64_t most = kRepeat;
-    const std::uint64_t chunk = at - at % chunk_bytes_;
-    const std::uint64_t from = std::max(covered_, chunk);
-    const std::uint64_t end = std::min<std::uint64_t>(target_.size(), chunk + chunk_bytes_);
+    const std::uint64_t from = std::max(covered_, chunk_begin_);
+    const std::uint64_t end = chunk_ends_.front();
     const std::uint64_t* const places = row(at);
     for (std::size_t i = 0; i < kWays && places[i] != kNowhere; ++i) {
       // So near that it would reach into itself at once.
@@ -184,7 +185,8 @@ class Repeats {
   }
 
   ByteSpan target_;
-  std::uint64_t chunk_bytes_;
+  std::span<const std::uint64_t> chunk_ends_;  // of the latest place's chunk, and those behind it
+  std::uint64_t chunk_begin_ = 0;
   Costs costs_;
   std::uint64_t covered_ = 0;  // repeats reach to here
   std::size_t rows_ = 0;

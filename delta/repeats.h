@@ -1,6 +1,7 @@
 // The second base: target bytes that are already written. Encoder only.
 #pragma once
 
+#include <span>
 #include <stop_token>
 #include <vector>
 
@@ -10,17 +11,16 @@
 namespace layby::delta {
 
 struct RepeatSource {
-  ByteSpan target;
+  ByteSpan target;  // its view, like all that follows
   // The images that `copies` were found in: what differs between them costs payload bytes.
   ByteSpan match_base;
   ByteSpan match_target;
   bool has_addresses = false;  // then most differences are addresses, which are cheap
-  std::size_t chunk_bytes = 0;
+  std::span<const std::uint64_t> chunk_ends;
 };
 
 // Puts copies of earlier target bytes among `copies`, which are of the base and in order, wherever
-// they are cheaper than what stands there. None crosses a multiple of `chunk_bytes` or reaches into
-// itself.
+// they are cheaper than what stands there. None crosses the end of a chunk or reaches into itself.
 void add_repeats(const RepeatSource& source, CopyList& copies, std::stop_token stop);
 
 // Memory that its table takes at most.

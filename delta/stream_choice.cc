@@ -68,7 +68,9 @@ enum class Side { kBase, kTarget };
 // Expands all candidates; of the target's makes them again.
 void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsigned threads,
            const std::stop_token& stop) {
-  constexpr std::size_t kPartStreams = 16;  // neighbours often have the same recipe
+  // Neighbours often have the same recipe. What is found must not depend on the threads, so a part
+  // begins with nothing known.
+  constexpr std::size_t kPartStreams = 64;
   const std::size_t parts = (candidates.size() + kPartStreams - 1) / kPartStreams;
   std::vector<std::unique_ptr<StreamRemaker>> remakers;
   std::mutex mutex;  // guards the line before
@@ -82,6 +84,7 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
       }
     }
     if (side == Side::kTarget && !remaker) remaker = std::make_unique<StreamRemaker>();
+    if (remaker) remaker->forget_likely();
     const std::size_t end = std::min(candidates.size(), (part + 1) * kPartStreams);
     for (std::size_t i = part * kPartStreams; i < end && !stop.stop_requested(); ++i) {
       Candidate& candidate = candidates[i];
@@ -101,6 +104,12 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
   std::erase_if(candidates, [](const Candidate& candidate) { return !candidate.is_chosen; });
 }
 
+void drop_shorter(std::vector<Candidate>& candidates, std::uint32_t least) {
+  std::erase_if(candidates, [least](const Candidate& candidate) {
+    return candidate.found.text_bytes_max < least;
+  });
+}
+
 // The longest ones where there are too many.
 void keep_within_limits(std::vector<Candidate>& candidates) {
   const auto pieces = [](const std::vector<Candidate>& of) {
@@ -110,9 +119,7 @@ void keep_within_limits(std::vector<Candidate>& candidates) {
   };
   for (std::uint32_t least = 128;
        candidates.size() > kStreamsMax || pieces(candidates) > kStreamPiecesMax; least *= 2)
-    std::erase_if(candidates, [least](const Candidate& candidate) {
-      return candidate.found.text_bytes_max < least;
-    });
+    drop_shorter(candidates, least);
 }
 
 StreamList list_of(const std::vector<Candidate>& candidates) {
@@ -125,6 +132,17 @@ StreamList list_of(const std::vector<Candidate>& candidates) {
     list.add(stream, candidate.found.pieces);
   }
   return list;
+}
+
+StreamTable table_of(const std::vector<Candidate>& base, const std::vector<Candidate>& target) {
+  StreamTable table;
+  table.base = list_of(base);
+  table.target = list_of(target);
+  const bool has_zstd = std::any_of(target.begin(), target.end(), [](const Candidate& candidate) {
+    return candidate.found.form == StreamForm::kZstd;
+  });
+  table.zstd_version = has_zstd ? zstd_version() : 0;
+  return table;
 }
 
 // Streams that no chunk can hold are dropped.
@@ -159,13 +177,13 @@ StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_
   if (of_target.empty()) return choice;
   prove(base, Side::kBase, of_base, threads, stop);
   keep_within_limits(of_base);
-  choice.table.base = list_of(of_base);
-  choice.table.target = list_of(of_target);
-  const bool has_zstd =
-      std::any_of(of_target.begin(), of_target.end(), [](const Candidate& candidate) {
-        return candidate.found.form == StreamForm::kZstd;
-      });
-  choice.table.zstd_version = has_zstd ? zstd_version() : 0;
+  choice.table = table_of(of_base, of_target);
+  for (std::uint32_t least = 256;
+       serialise_stream_table(choice.table).size() > kStreamTableBytesMax; least *= 2) {
+    drop_shorter(of_base, least);
+    drop_shorter(of_target, least);
+    choice.table = table_of(of_base, of_target);
+  }
   return choice;
 }
 

@@ -113,4 +113,9 @@ std::optional<std::uint32_t> StreamRemaker::find_recipe(StreamForm form, ByteSpa
                                    : state_->find_deflate_recipe(form, stream, text);
 }
 
+void StreamRemaker::forget_likely() {
+  state_->likely.clear();
+  state_->zstd_level = kZstdLevelUsual;
+}
+
 }  // namespace layby::delta

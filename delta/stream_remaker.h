@@ -24,11 +24,12 @@ class StreamRemaker {
   // The recipe that makes exactly `stream` of its `text`, if there is one. Learns which recipes are
   // likely.
   std::optional<std::uint32_t> find_recipe(StreamForm form, ByteSpan stream, ByteSpan text);
+  // What is found depends on what was found since then.
+  void forget_likely();
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
-
 
 }  // namespace layby::delta

@@ -31,8 +31,7 @@ void append_list(Bytes& to, const StreamList& list, Side side) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     const auto pieces = list.pieces(list[i]);
     for (std::size_t k = 1; k < pieces.size(); ++k) {
-      append_varint(to,
-                    zigzag(static_cast<std::int64_t>(pieces[k].offset - pieces[k - 1].end())));
+      append_varint(to, zigzag(static_cast<std::int64_t>(pieces[k].offset - pieces[k - 1].end())));
       append_varint(to, pieces[k].bytes);
     }
   }

@@ -55,15 +55,15 @@ Result<void> inflate_stream(std::uint64_t left, const StreamSource& source, Muta
   const std::size_t wanted = text.size();
   while (true) {
     if (left == 0) return fail(ErrorCode::kBadPayload, "a deflate stream is cut off");
-    ByteSpan in = TRY(source(static_cast<std::size_t>(std::min<std::uint64_t>(left, kSourceBytes))));
+    ByteSpan in =
+        TRY(source(static_cast<std::size_t>(std::min<std::uint64_t>(left, kSourceBytes))));
     left -= in.size();
     // One that has no room left makes no progress, and takes nothing more.
     for (std::size_t before = 0; !in.empty() && before != in.size();) {
       before = in.size();
       switch (inflater.inflate(in, text)) {
         case Inflater::Outcome::kGoesOn: break;
-        case Inflater::Outcome::kWrong:
-          return fail(ErrorCode::kBadPayload, "not a deflate stream");
+        case Inflater::Outcome::kWrong: return fail(ErrorCode::kBadPayload, "not a deflate stream");
         case Inflater::Outcome::kAtEnd:
           if (left != 0 || !in.empty() || !text.empty())
             return fail(ErrorCode::kBadPayload, "a deflate stream has another length than {} bytes",

@@ -22,11 +22,12 @@ enum class StreamForm : std::uint8_t {
 constexpr std::uint8_t kStreamFormMax = 4;
 
 // Limits of one payload. Texts are held in memory whole, by the car too.
-constexpr std::size_t kStreamsMax = 8192;       // of base and target each
+constexpr std::size_t kStreamsMax = 8192;        // of base and target each
 constexpr std::size_t kStreamPiecesMax = 16384;  // of all streams of an image
 constexpr std::uint32_t kStreamTextBytesMax = 1 * kMiB;
 constexpr std::uint32_t kStreamBytesMax = kStreamTextBytesMax + 64 * kKiB;
-constexpr std::size_t kStreamTableBytesMax = 192 * kKiB;  // packed; unpacked at most four times that
+constexpr std::size_t kStreamTableBytesMax =
+    192 * kKiB;  // packed; unpacked at most four times that
 
 // Bytes of an image. A file system may store a file, and so a stream, in several.
 struct StreamPiece {

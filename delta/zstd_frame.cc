@@ -123,8 +123,8 @@ Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame) {
   LAYBY_ASSERT(context);
   // Short of room at its end the library would give up, or choose otherwise.
   Bytes made(ZSTD_compressBound(text.size()));
-  const std::size_t size = ZSTD_compressCCtx(context.get(), made.data(), made.size(), text.data(),
-                                             text.size(), level);
+  const std::size_t size =
+      ZSTD_compressCCtx(context.get(), made.data(), made.size(), text.data(), text.size(), level);
   if (ZSTD_isError(size) || size != frame.size())
     return fail(ErrorCode::kBadPayload, "zstd {} does not make {} bytes of a text", zstd_version(),
                 frame.size());

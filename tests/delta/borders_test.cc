@@ -55,6 +55,13 @@ MixedPair areas(std::uint64_t seed, std::size_t steps) {
   return pair;
 }
 
+std::vector<std::uint64_t> chunk_ends(const Bytes& target, std::size_t chunk_bytes) {
+  std::vector<std::uint64_t> ends;
+  for (std::size_t end = chunk_bytes; end < target.size() + chunk_bytes; end += chunk_bytes)
+    ends.push_back(std::min(end, target.size()));
+  return ends;
+}
+
 }  // namespace
 
 TEST_CASE("a mirror turns steps round, in one piece or in many") {
@@ -85,7 +92,7 @@ TEST_CASE("a mirror turns steps round, in one piece or in many") {
 
 TEST_CASE("borders are found from their other side, and are made again from it") {
   MixedPair pair = areas(2, 800);
-  add_borders(pair.target, kMiB, pair.copies, {});
+  add_borders(pair.target, chunk_ends(pair.target, kMiB), pair.copies, {});
   CHECK(mirrored_bytes(pair.copies) > pair.target.size() * 2 / 5);
   const auto chunks = encode_chunks(pair, kMiB);
   CHECK(chunks[0].size() < pair.target.size() * 6 / 10);
@@ -98,7 +105,7 @@ TEST_CASE("borders stay within chunks and leave copies alone") {
   const CopyList before = {{10, 0, 5}, {9000, 0, 200}, {9300, 0, 1}};
   pair.copies = before;
   const std::size_t step = 1000;
-  add_borders(pair.target, step, pair.copies, {});
+  add_borders(pair.target, chunk_ends(pair.target, step), pair.copies, {});
   CHECK(mirrored_bytes(pair.copies) > pair.target.size() / 3);
   std::uint64_t at = 0;
   CopyList others;
@@ -121,12 +128,12 @@ TEST_CASE("text has no borders, and a stopped search leaves what there was") {
   Random random(4);
   const Bytes text = prose(random, 100'000);
   CopyList copies = {{5, 0, 5}};
-  add_borders(text, kMiB, copies, {});
+  add_borders(text, chunk_ends(text, kMiB), copies, {});
   CHECK(copies.size() == 1);
   std::stop_source stop;
   stop.request_stop();
   const MixedPair pair = areas(5, 800);
-  add_borders(pair.target, kMiB, copies, stop.get_token());
+  add_borders(pair.target, chunk_ends(pair.target, kMiB), copies, stop.get_token());
   CHECK(copies.size() == 1);
 }
 

@@ -121,11 +121,11 @@ TEST_CASE("files that are alike are paired one to one, equal ones not at all") {
   // Far apart: likeness is sampled, and what is sampled changes with every build of the program.
   const auto far_version = [&](unsigned seed) {
     Bytes bytes = a;
-    for (unsigned i = 0; i < 8; ++i) bytes = later_version(bytes, seed + i);
+    for (unsigned i = 0; i < 40; ++i) bytes = later_version(bytes, seed + i);
     return bytes;
   };
   const Bytes b = far_version(20);
-  const Bytes c = far_version(40);
+  const Bytes c = far_version(100);
   Bytes base;
   for (const Bytes* file : {&a, &b, &c}) append(base, *file);
   Bytes target;

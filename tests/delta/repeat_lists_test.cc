@@ -15,7 +15,10 @@ constexpr std::size_t kChunk = 4096;
 
 CopyList with_repeats(const Bytes& base, const Bytes& target, CopyList copies,
                       std::stop_token stop = {}) {
-  add_repeats({target, base, target, false, kChunk}, copies, stop);
+  std::vector<std::uint64_t> chunk_ends;
+  for (std::size_t end = kChunk; end < target.size() + kChunk; end += kChunk)
+    chunk_ends.push_back(std::min(end, target.size()));
+  add_repeats({target, base, target, false, chunk_ends}, copies, stop);
   return copies;
 }
 
