@@ -22,6 +22,8 @@ namespace layby::delta {
 namespace {
 
 constexpr std::uint32_t kChunkTargetBytesMin = 1 * kKiB;
+// Of payloads with streams: the car holds a chunk twice, and a text besides.
+constexpr std::uint32_t kChunkBytesWithStreams = 2 * kMiB;
 constexpr std::size_t kLoadBytes = 1 * kMiB;
 constexpr unsigned kThreadsMax = 8;
 // What one thread needs for matching and for the entropy coder at its highest level.
@@ -352,7 +354,8 @@ Result<void> see_through(Material& material, Streams streams, unsigned threads,
                          const EncodeOptions& options, EncodeReport& report) {
   StreamChoice choice;
   if (streams == Streams::kExpanded)
-    choice = choose_streams(material.base, material.target, *options.chunk_target_bytes, threads,
+    choice = choose_streams(material.base, material.target,
+                            std::min(*options.chunk_target_bytes, kChunkBytesWithStreams), threads,
                             options.stop);
   TRY_VOID(check_not_stopped(options));
   if (choice.table.empty()) {

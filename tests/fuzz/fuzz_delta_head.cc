@@ -1,5 +1,5 @@
-// Heads of payloads: what is accepted is written again as the very same bytes, but for an address
-// table, which may be packed in more ways than one.
+// Heads of payloads: what is accepted is written again as the very same bytes, but for
+// tables, which may be packed in more ways than one.
 #include <algorithm>
 
 #include "base/assert.h"
@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto head = parse_head(bytes);
   if (!head) return 0;
   LAYBY_ASSERT(head->head_bytes() == size && head_length(bytes).value() == size);
-  const bool has_table = !head->addresses().modules.empty();
+  const bool has_table = !head->addresses().modules.empty() || !head->streams().empty();
   PayloadHeadBuilder builder(head->coder(), head->chunk_target_bytes_max(), head->chunk_count(),
-                             head->addresses());
+                             head->addresses(), head->streams());
   builder.set_target(head->target_bytes(), head->target_sha256());
   if (head->base()) builder.set_base(*head->base());
   for (const ChunkEntry& chunk : head->chunks()) {

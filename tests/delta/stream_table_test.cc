@@ -1,0 +1,236 @@
+// The list of streams in a payload's head, and the views that it makes.
+#include "delta/stream_table.h"
+
+#include <catch2/catch.hpp>
+
+#include "delta/chunk_plan.h"
+#include "delta/image_view.h"
+#include "delta/payload.h"
+#include "delta/varint.h"
+#include "delta/zstd_frame.h"
+#include "tests/delta/gzip_members.h"
+
+using namespace layby;
+using namespace layby::delta;
+using namespace layby::delta::tests;
+
+namespace {
+
+Stream stream_of(std::uint32_t text_bytes, std::uint32_t recipe = 0) {
+  Stream stream;
+  stream.text_bytes = text_bytes;
+  stream.recipe = recipe;
+  return stream;
+}
+
+StreamTable sample() {
+  StreamTable table;
+  table.base.add(stream_of(1000), std::vector<StreamPiece>{{100, 50}});
+  table.base.add(stream_of(70), std::vector<StreamPiece>{{200, 10}, {20, 5}, {400, 30}});
+  table.target.add(stream_of(500, 8), std::vector<StreamPiece>{{0, 100}});
+  table.target.add(stream_of(7, 3), std::vector<StreamPiece>{{100, 64}, {180, 1}});
+  return table;
+}
+
+Bytes packed(std::initializer_list<std::uint64_t> values) {
+  Bytes raw;
+  for (const std::uint64_t value : values) append_varint(raw, value);
+  Bytes out;
+  append_varint(out, raw.size());
+  const Bytes frame = zstd_pack(raw, {}, 19);
+  out.insert(out.end(), frame.begin(), frame.end());
+  return out;
+}
+
+void check_refused(const Bytes& bytes) {
+  const auto parsed = parse_stream_table(bytes);
+  REQUIRE(!parsed);
+  CHECK(parsed.error().code() == ErrorCode::kBadPayload);
+}
+
+// A head of one chunk with these streams.
+Result<PayloadHead> head_with(const StreamTable& table, std::vector<std::uint32_t> chunks) {
+  PayloadHeadBuilder builder(CoderId::kMixed, kChunkTargetBytesMax,
+                             static_cast<std::uint32_t>(chunks.size()), {}, table);
+  std::uint64_t bytes = 0;
+  for (const std::uint32_t chunk : chunks) bytes += chunk;
+  builder.set_target(bytes, {});
+  builder.set_base({1000, {}});
+  for (const std::uint32_t chunk : chunks) builder.add_chunk(chunk, 1, {}, {});
+  return parse_head(builder.serialise());
+}
+
+}  // namespace
+
+TEST_CASE("a stream table is what it was once it is read again") {
+  const StreamTable table = sample();
+  const Bytes bytes = serialise_stream_table(table);
+  const StreamTable read = parse_stream_table(bytes).value();
+  CHECK(serialise_stream_table(read) == bytes);
+  REQUIRE(read.base.size() == 2);
+  CHECK(read.base[1].bytes == 45);
+  CHECK(read.base.pieces(read.base[1])[1].offset == 20);
+  CHECK(read.target[0].recipe == 8);
+  CHECK(read.zstd_version == 0);
+  CHECK(serialise_stream_table({}).empty());
+  CHECK(parse_stream_table({}).value().empty());
+}
+
+TEST_CASE("a stream table that nobody writes is refused") {
+  // version; base: count, gaps, bytes, texts, forms, further pieces; target the same with recipes
+  CHECK(parse_stream_table(packed({0, 0, 1, 5, 64, 100, 2, 8, 0})));
+  check_refused(packed({0, 0, 0}));                          // no stream
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8}));        // cut off
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0}));  // left over
+  check_refused(packed({0, 0, kStreamsMax + 1}));            // too many
+  check_refused(packed({0, 0, 1, 5, 0, 100, 2, 8, 0}));      // no bytes
+  check_refused(packed({0, 0, 1, 5, 64, 0, 2, 8, 0}));       // no text
+  check_refused(packed({0, 0, 1, 5, 64, kStreamTextBytesMax + 1, 2, 8, 0}));
+  check_refused(packed({0, 0, 1, 5, kStreamBytesMax + 1, 100, 2, 8, 0}));
+  check_refused(packed({0, 0, 1, kImageBytesMax + 1, 64, 100, 2, 8, 0}));
+  check_refused(packed({0, 0, 1, 5, 64, 100, 0, 8, 0}));                 // no such form
+  check_refused(packed({0, 0, 1, 5, 64, 100, 5, 8, 0}));                 // no such form
+  check_refused(packed({0, 0, 1, 5, 64, 100, 4, 15, 0}));                // zstd without its version
+  check_refused(packed({10504, 0, 1, 5, 64, 100, 2, 8, 0}));             // and the other way round
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, kStreamPiecesMax}));  // too many pieces
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 1, 0, 0}));           // an empty piece
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 1, 199, 1}));         // before the image
+  check_refused({1});
+  Bytes bytes = serialise_stream_table(sample());
+  for (std::size_t size = 1; size < bytes.size(); ++size)
+    check_refused(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
+}
+
+TEST_CASE("a head refuses streams that overlap, leave the image or stand in two chunks") {
+  CHECK(head_with(sample(), {300, 200}));
+  CHECK(head_with(sample(), {100, 200}));
+  for (const std::uint32_t chunk : {50u, 99u, 101u, 163u, 164u, 170u, 180u})
+    CHECK(head_with(sample(), {chunk, 300}).error().code() == ErrorCode::kBadPayload);
+  CHECK_FALSE(head_with(sample(), {180}));  // the last piece stands behind the end
+  StreamTable overlapping = sample();
+  overlapping.base.add(stream_of(5), std::vector<StreamPiece>{{405, 5}});
+  CHECK(head_with(overlapping, {300}).error().code() == ErrorCode::kBadPayload);
+  StreamTable outside = sample();
+  outside.base.add(stream_of(5), std::vector<StreamPiece>{{999, 2}});
+  CHECK(head_with(outside, {300}).error().code() == ErrorCode::kBadPayload);
+  StreamTable long_view;
+  for (std::uint64_t i = 0; i < 5; ++i)
+    long_view.target.add(stream_of(kStreamTextBytesMax), std::vector<StreamPiece>{{i * 50, 40}});
+  CHECK(head_with(long_view, {300}).error().code() == ErrorCode::kTooLarge);
+  CHECK(head_with(long_view, {150, 150}));
+}
+
+TEST_CASE("a view has texts in the place of streams, and any part of it can be read") {
+  Random random(1);
+  const Bytes first = prose(random, 5000);
+  const Bytes second = prose(random, 300);
+  const Bytes raw_first = compress(first, 9, -15);
+  const Bytes zlib_second = compress(second, 6, 15);
+  Bytes image = noise(random, 100);
+  const auto put = [&](ByteSpan bytes) {
+    const StreamPiece piece{image.size(), static_cast<std::uint32_t>(bytes.size())};
+    image.insert(image.end(), bytes.begin(), bytes.end());
+    return piece;
+  };
+  // The second stream's end stands before its beginning, next to the first one.
+  const StreamPiece end = put(ByteSpan(zlib_second).subspan(20));
+  const StreamPiece whole = put(raw_first);
+  put(noise(random, 10));
+  const StreamPiece begin = put(ByteSpan(zlib_second).first(20));
+  put(noise(random, 7));
+  StreamList streams;
+  streams.add(stream_of(5000), std::vector<StreamPiece>{whole});
+  Stream of_zlib = stream_of(300);
+  of_zlib.form = StreamForm::kZlib;
+  streams.add(of_zlib, std::vector<StreamPiece>{begin, end});
+  Bytes expected(image.begin(), image.begin() + 100);
+  const auto append = [&](ByteSpan bytes) {
+    expected.insert(expected.end(), bytes.begin(), bytes.end());
+  };
+  append(first);
+  append(ByteSpan(image).subspan(whole.end(), 10));
+  append(second);
+  append(ByteSpan(image).last(7));
+
+  const ViewLayout layout = ViewLayout::create(image.size(), streams).value();
+  REQUIRE(layout.view_bytes() == expected.size());
+  CHECK(layout.view_offset(whole.end()) == 5100);
+  CHECK(layout.view_offset(image.size()) == expected.size());
+  TextCache cache;
+  const MemoryFile file(image);
+  const ImageView view(file, streams, layout, cache);
+  for (int i = 0; i < 500; ++i) {
+    const std::size_t from = random() % (expected.size() + 1);
+    Bytes out(std::min<std::size_t>(random() % 600, expected.size() - from));
+    REQUIRE(view.read_at(from, out));
+    CHECK(std::equal(out.begin(), out.end(), expected.begin() + static_cast<std::ptrdiff_t>(from)));
+  }
+  Bytes beyond(8);
+  CHECK_FALSE(view.read_at(expected.size() - 7, beyond));
+}
+
+TEST_CASE("a text of another length than listed, and too much work, are refused") {
+  Random random(2);
+  const Bytes text = prose(random, 50'000);
+  Bytes image = compress(text, 9, -15);
+  const auto read = [&](std::uint32_t text_bytes, std::uint32_t stream_bytes) {
+    StreamList streams;
+    streams.add(stream_of(text_bytes), std::vector<StreamPiece>{{0, stream_bytes}});
+    TextCache cache;
+    const auto expanded = cache.text(MemoryFile(image), streams, 0);
+    return expanded ? ErrorCode::kEncoderDefect : expanded.error().code();
+  };
+  const auto size = static_cast<std::uint32_t>(image.size());
+  CHECK(read(50'000, size) == ErrorCode::kEncoderDefect);  // the one that is right
+  CHECK(read(49'999, size) == ErrorCode::kBadPayload);
+  CHECK(read(50'001, size) == ErrorCode::kBadPayload);
+  CHECK(read(50'000, size - 1) == ErrorCode::kBadPayload);
+  CHECK(read(1, size) == ErrorCode::kBadPayload);
+  image.push_back(0);
+  CHECK(read(50'000, size + 1) == ErrorCode::kBadPayload);
+
+  // Two texts that are never in the cache together.
+  const Bytes zeros(kStreamTextBytesMax, 0);
+  const Bytes bomb = compress(zeros, 9, -15);
+  const MemoryFile file(bomb);
+  StreamList streams;
+  for (int i = 0; i < 2; ++i)
+    streams.add(stream_of(kStreamTextBytesMax),
+                std::vector<StreamPiece>{{0, static_cast<std::uint32_t>(bomb.size())}});
+  TextCache cache;
+  std::uint64_t expanded = 0;
+  while (cache.text(file, streams, expanded / kStreamTextBytesMax % 2))
+    expanded += kStreamTextBytesMax;
+  CHECK(expanded == kExpandedBytesMax);
+  cache.clear();
+  CHECK(cache.text(file, streams, 0));
+}
+
+TEST_CASE("chunks end between streams, and what no chunk can hold is left out") {
+  std::vector<FoundStream> streams;
+  const auto add = [&](std::vector<StreamPiece> pieces, std::uint32_t text_bytes) {
+    streams.push_back({StreamForm::kDeflate, std::move(pieces), text_bytes});
+  };
+  add({{100, 100}}, 5000);  // longer than a chunk
+  add({{1000, 100}}, 600);
+  add({{1150, 10}, {9000, 10}}, 20);  // pieces too far apart
+  add({{1900, 200}}, 300);            // across an even end
+  add({{3000, 10}, {3020, 10}}, 100);
+  const auto ends = plan_chunks(10'000, 2000, streams);
+  REQUIRE(streams.size() == 3);
+  CHECK(ends.back() == 10'000);
+  std::uint64_t begin = 0;
+  for (const std::uint64_t end : ends) {
+    CHECK(end > begin);
+    std::uint64_t view = end - begin;
+    for (const FoundStream& stream : streams) {
+      const std::uint64_t low = stream.pieces.front().offset;
+      const std::uint64_t high = stream.pieces.back().end();
+      CHECK((high <= begin || low >= end || (low >= begin && high <= end)));
+      if (low >= begin && high <= end) view += stream.text_bytes_max;
+    }
+    CHECK(view <= 2000 + 320);  // less the streams' own bytes
+    begin = end;
+  }
+  CHECK(plan_chunks(0, 2000, streams).empty());
+}
