@@ -21,9 +21,9 @@ namespace layby::delta {
 // The longest text: positions are numbers of 32 bits.
 inline constexpr std::uint64_t kDeflateTextBytesMax = std::uint64_t{1} << 30;
 
-// What making may cost: candidates looked at, and words of eight bytes compared. Text takes 1 to 10
-// for each of its bytes, programs up to 40; what takes more than this is refused, for it was made
-// to be slow. A recipe is only found where an eighth is enough, so that a car that counts otherwise
+// What making may cost: candidates looked at, and words of eight bytes compared. Texts and programs
+// take 2 to 10 for each of their bytes; what takes more than this is refused, for it was made to be
+// slow. A recipe is only found where an eighth is enough, so that a car that counts otherwise
 // still makes it.
 inline constexpr std::uint64_t kDeflateStepsPerByteMax = 4096;
 inline constexpr std::uint64_t kDeflateStepsBesides = std::uint64_t{1} << 22;
