@@ -30,15 +30,15 @@ template <std::size_t kContexts>
 class FlagModel {
  public:
   FlagModel(int table_bits, std::size_t sets)
-      : slots_(std::size_t{1} << table_bits, kFreshSlot), mixer_(sets, 0) {}
+      : shift_(64 - table_bits),
+        slots_(std::size_t{1} << table_bits, kFreshSlot),
+        mixer_(sets, 0) {}
 
   template <class Bits>
   bool code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, std::size_t set,
             bool bit) {
     std::array<Slot*, kContexts> slots;
-    for (std::size_t i = 0; i < kContexts; ++i)
-      slots[i] =
-          &slots_[hash_context(static_cast<std::uint32_t>(i), contexts[i]) & (slots_.size() - 1)];
+    for (std::size_t i = 0; i < kContexts; ++i) slots[i] = &slots_[row(i, contexts[i])];
     typename Mixer<kContexts>::Logits logits;
     for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch(probability_of(*slots[i]));
     bit = bits(mixer_.mix(logits, set), bit);
@@ -49,6 +49,12 @@ class FlagModel {
 
  private:
   static constexpr std::uint32_t kLimit = 150;
+
+  std::size_t row(std::size_t which, std::uint64_t context) const {
+    return (context + which * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull >> shift_;
+  }
+
+  int shift_;
   std::vector<Slot> slots_;
   Mixer<kContexts> mixer_;
 };
@@ -76,10 +82,9 @@ class NibbleTable {
 
   // Sixteen slots: the first says whose line it is, the others are the nodes of a binary tree of
   // four bits.
-  ShortSlot* find(std::uint32_t which, std::uint64_t context) {
-    const std::uint32_t hash = hash_context(which, context);
+  ShortSlot* find(std::uint32_t hash) const {
     const auto check = static_cast<ShortSlot>(hash >> 16 ^ hash << 8);
-    ShortSlot* const one = first_ + (hash & (lines_ - 2)) * kLineSlots;
+    ShortSlot* const one = at(hash);
     if (one[0] == check) return one;
     ShortSlot* const other = one + kLineSlots;
     if (other[0] == check) return other;
@@ -88,55 +93,109 @@ class NibbleTable {
     poorer[0] = check;
     return poorer;
   }
+  // Says that find() will come: several memory accesses are then under way at once.
+  void expect(std::uint32_t hash) const { __builtin_prefetch(at(hash), 1); }
 
  private:
   static constexpr std::size_t kLineSlots = 16;
   static constexpr std::size_t kCacheLineBytes = 64;
+
+  ShortSlot* at(std::uint32_t hash) const { return first_ + (hash & (lines_ - 2)) * kLineSlots; }
 
   std::size_t lines_;
   std::vector<ShortSlot> slots_;
   ShortSlot* first_;
 };
 
-// One byte, its bits from the highest down, in several contexts and with a guess.
+// Corrects what a mixer says by what came when it said so, in a few contexts.
+class Refinement {
+ public:
+  explicit Refinement(std::size_t contexts) : slots_(contexts * kSteps) {
+    for (std::size_t i = 0; i < slots_.size(); ++i)
+      slots_[i] = squash(static_cast<int>(i % kSteps * kStep) - 2048) << 16 | kFirstCount;
+  }
+
+  // Half of what was said and half of what it turned out to mean.
+  std::uint32_t refine(std::size_t context, std::uint32_t probability) {
+    const auto at = static_cast<std::uint32_t>(stretch(probability) + 2048);
+    const std::uint32_t part = at % kStep;
+    Slot* const slots = &slots_[context * kSteps + at / kStep];
+    nearer_ = &slots[part < kStep / 2 ? 0 : 1];
+    const std::uint32_t refined =
+        (probability_of(slots[0]) * (kStep - part) + probability_of(slots[1]) * part) / kStep;
+    return codable((probability + refined) / 2);
+  }
+  void learn(bool bit) { delta::learn(*nearer_, bit, kLimit); }
+
+ private:
+  static constexpr std::size_t kSteps = 33;
+  static constexpr std::uint32_t kStep = 128;
+  static constexpr Slot kFirstCount = 6;
+  static constexpr std::uint32_t kLimit = 60;
+
+  std::vector<Slot> slots_;
+  Slot* nearer_ = nullptr;
+};
+
+// One byte, its bits from the highest down, in several contexts and with a guess. Several models
+// may share a table, which must outlive them, if their contexts have numbers of their own.
 template <std::size_t kContexts>
 class ByteModel {
  public:
-  ByteModel(int line_bits, std::size_t sets) : lines_(line_bits), mixer_(256, sets * 16) {
+  ByteModel(NibbleTable& lines, std::size_t first_context, std::size_t sets)
+      : lines_(lines),
+        first_context_(first_context),
+        mixer_(kNodes, sets * kStrengthSets),
+        refinement_(sets * kNodes) {
     guess_slots_.fill(kFreshSlot);
   }
 
   template <class Bits>
   std::uint8_t code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, Guess guess,
                     std::size_t set, std::uint8_t byte) {
-    const std::uint32_t high = code_half(bits, contexts, guess, 0, set, 0, byte >> 4);
+    const std::uint32_t high = code_half(bits, contexts, guess, {0, 0, set}, byte >> 4);
     const std::uint32_t low =
-        code_half(bits, contexts, guess, 16 + high * 15, set, 1 + high, byte & 15);
+        code_half(bits, contexts, guess, {1 + high, 16 + high * 15, set}, byte & 15);
     return static_cast<std::uint8_t>(high << 4 | low);
   }
 
  private:
   static constexpr std::uint32_t kLimit = 127;
+  static constexpr std::size_t kNodes = 256;  // of the binary tree of a byte
+  static constexpr std::size_t kStrengthSets = 16;
+
+  struct Half {
+    std::uint32_t which;  // 0: the upper; else the lower one, after this upper one and 1
+    std::size_t tree;     // number of its first node
+    std::size_t set;
+  };
 
   template <class Bits>
   std::uint32_t code_half(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts,
-                          Guess guess, std::size_t tree, std::size_t set, std::uint32_t which,
-                          std::uint32_t half) {
+                          Guess guess, const Half& where, std::uint32_t half) {
+    std::array<std::uint32_t, kContexts> hashes;
+    for (std::size_t i = 0; i < kContexts; ++i) {
+      hashes[i] = hash_context(static_cast<std::uint32_t>((first_context_ + i) * 32) + where.which,
+                               contexts[i]);
+      lines_.expect(hashes[i]);
+    }
     std::array<ShortSlot*, kContexts> lines;
-    for (std::size_t i = 0; i < kContexts; ++i)
-      lines[i] = lines_.find(static_cast<std::uint32_t>(i * 32 + which), contexts[i]);
-    if (which != 0 && guess.byte >> 4 != which - 1) guess.strength = 0;
-    const std::uint32_t guessed = 16 | (which == 0 ? guess.byte >> 4 : guess.byte & 15);
+    for (std::size_t i = 0; i < kContexts; ++i) lines[i] = lines_.find(hashes[i]);
+    if (where.which != 0 && guess.byte >> 4 != where.which - 1) guess.strength = 0;
+    const std::uint32_t guessed = 16 | (where.which == 0 ? guess.byte >> 4 : guess.byte & 15);
     std::uint32_t node = 1;
     for (int shift = 3; shift >= 0; --shift) {
       typename Mixer<kContexts + 1>::Logits logits;
       for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch_short(lines[i][node]);
-      const bool is_guessed = guessed >> (shift + 1) == node;
-      const std::size_t strength = is_guessed ? guess.strength : 0;
+      const std::size_t strength = guessed >> (shift + 1) == node ? guess.strength : 0;
       Slot& guess_slot = guess_slots_[strength * 2 + (guessed >> shift & 1)];
       logits[kContexts] = stretch(probability_of(guess_slot));
-      const std::uint32_t p = mixer_.mix(logits, tree + node - 1, set * 16 + (strength + 3) / 4);
-      const bool bit = bits(p, (half >> shift & 1) != 0);
+      const std::size_t at = where.tree + node - 1;
+      const std::uint32_t mixed =
+          mixer_.mix(logits, at, where.set * kStrengthSets + (strength + 3) / 4);
+      const bool bit =
+          bits(refinement_.refine(where.set * kNodes + at, mixed), (half >> shift & 1) != 0);
+      refinement_.learn(bit);
       mixer_.learn(bit);
       for (std::size_t i = 0; i < kContexts; ++i) learn_short(lines[i][node], bit);
       learn(guess_slot, bit, kLimit);
@@ -145,9 +204,11 @@ class ByteModel {
     return node & 15;
   }
 
-  NibbleTable lines_;
+  NibbleTable& lines_;
+  std::size_t first_context_;
   std::array<Slot, Guess::kStrengths * 2> guess_slots_;
   Mixer<kContexts + 1> mixer_;
+  Refinement refinement_;
 };
 
 // Whole numbers, small ones shorter: how many bits, then the bits from the highest down, the first

@@ -58,12 +58,12 @@ inline int stretch_short(ShortSlot slot) {
 
 inline void learn_short(ShortSlot& slot, bool bit) {
   const std::uint32_t count = slot & 15u;
-  const std::uint32_t probability = slot >> 4;
-  const std::uint32_t rate = kShortRates[count];
-  // Rounded so that it always moves, and gets to the end.
-  const std::uint32_t moved = bit ? probability + (((4095 - probability) * rate + 65535) >> 16)
-                                  : probability - ((probability * rate + 65535) >> 16);
-  slot = static_cast<ShortSlot>(moved << 4 | std::min(count + 1, 15u));
+  const std::int32_t probability = slot >> 4;
+  const std::int32_t wanted = bit ? 4095 : 0;
+  // Rounded away from where it is, so that it always moves and gets to the end.
+  const std::int32_t moved =
+      probability + (((wanted - probability) * kShortRates[count] + (bit ? 65535 : 0)) >> 16);
+  slot = static_cast<ShortSlot>(static_cast<std::uint32_t>(moved) << 4 | std::min(count + 1, 15u));
 }
 
 // A probability that the coder can take.

@@ -110,15 +110,16 @@ TEST_CASE("a short slot learns what comes, to the end, and forgets it again") {
 
 TEST_CASE("a line of contexts is found again, and a new one begins knowing nothing") {
   NibbleTable table(4);
-  ShortSlot* const line = table.find(1, 77);
+  const std::uint32_t hash = hash_context(1, 77);
+  ShortSlot* const line = table.find(hash);
   CHECK(line[1] == kFreshShortSlot);
   for (int i = 0; i < 5; ++i) learn_short(line[1], true);
-  CHECK(table.find(1, 77) == line);
-  CHECK(table.find(1, 77)[1] != kFreshShortSlot);
+  CHECK(table.find(hash) == line);
+  CHECK(table.find(hash)[1] != kFreshShortSlot);
   // The least used line gives way, so a few others leave it alone.
   int fresh = 0;
   for (std::uint64_t other = 1000; other < 1200; ++other)
-    fresh += table.find(1, other)[1] == kFreshShortSlot;
+    fresh += table.find(hash_context(1, other))[1] == kFreshShortSlot;
   CHECK(fresh > 190);
 }
 
@@ -137,6 +138,20 @@ TEST_CASE("a mixer comes to believe the slot that is right") {
     mixer.learn(bit);
     for (Slot* slot : inputs) learn(*slot, bit, 127);
   }
+}
+
+TEST_CASE("a refinement learns what a probability means") {
+  Refinement refinement(2);
+  std::mt19937_64 random(5);
+  CHECK(std::abs(static_cast<int>(refinement.refine(1, 60'000)) - 60'000) < 600);
+  std::uint32_t last = 0;
+  for (int i = 0; i < 3000; ++i) {  // nine of ten, it is said; it is one of two
+    last = refinement.refine(1, 58'982);
+    refinement.learn(random() % 2 == 0);
+  }
+  CHECK(last > 40'000);
+  CHECK(last < 54'000);
+  CHECK(refinement.refine(0, 58'982) > 58'000);
 }
 
 TEST_CASE("numbers of every size are read as they were written") {
