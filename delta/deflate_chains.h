@@ -10,8 +10,10 @@ namespace layby::delta {
 // Only as far back as a distance of deflate reaches.
 inline constexpr std::uint32_t kChainReach = 32768;
 
-// For each hash the latest position, for each position how far back the one before it is. Heads are
-// relative to an origin that moves on as the text does, so that 16 bits hold them.
+// Both kinds of chains hold for each hash the latest position, and for each position how far back
+// the one before it is. Heads are relative to an origin that moves on as the text does, so that 16
+// bits hold them. The origin itself stands for "none": at the text's beginning that is a position
+// which no recipe matches, later one that is out of reach.
 class PositionChains {
  public:
   explicit PositionChains(unsigned hash_bits_max)
@@ -25,17 +27,14 @@ class PositionChains {
   // `position` is the latest of those with this hash, at most 65,535 after the origin.
   void push(std::uint32_t hash, std::uint32_t position, std::uint32_t origin) {
     const std::uint32_t here = position - origin;
-    const std::uint32_t before = heads_[hash];
+    back_[position % kChainReach] = static_cast<std::uint16_t>(here - heads_[hash]);
     heads_[hash] = static_cast<std::uint16_t>(here);
-    const std::uint32_t back = before == 0 || here - before > kChainReach ? 0 : here - before;
-    back_[position % kChainReach] = static_cast<std::uint16_t>(back);
   }
 
-  // The latest with this hash, relative to the origin; 0 where there is none.
+  // The latest with this hash, relative to the origin.
   std::uint32_t latest(std::uint32_t hash) const { return heads_[hash]; }
 
-  // Of a position that was pushed and is in reach: how far back the one before it is; 0 where none
-  // is in reach.
+  // Of a position that was pushed and is in reach: how far back the one before it is.
   std::uint32_t back(std::uint32_t position) const { return back_[position % kChainReach]; }
 
   // The origin moves on by kChainReach.
@@ -68,10 +67,8 @@ class CountedChains {
     const std::uint32_t here = position - origin;
     const Head before = heads_[hash];
     const auto count = static_cast<std::uint16_t>(before.count + 1);
+    links_[position % kChainReach] = {static_cast<std::uint16_t>(here - before.position), count};
     heads_[hash] = {static_cast<std::uint16_t>(here), count};
-    const std::uint32_t back =
-        before.position == 0 || here - before.position > kChainReach ? 0 : here - before.position;
-    links_[position % kChainReach] = {static_cast<std::uint16_t>(back), count};
   }
 
   std::uint32_t back(std::uint32_t position) const { return links_[position % kChainReach].back; }

@@ -48,10 +48,11 @@ inline std::uint32_t common(const std::uint8_t* a, const std::uint8_t* b, std::u
 struct DeflateMatcher::Search {
   std::uint32_t at;
   std::uint32_t window_begin;
-  std::uint32_t chain;   // positions that the family visits
-  std::uint32_t most;    // longest match that counts
-  std::uint32_t enough;  // the first match of this length is taken
-  std::uint32_t lowest;  // candidates from here on are visited; those farther only as the first one
+  std::uint32_t chain;     // positions that the family visits
+  std::uint32_t most;      // longest match that counts
+  std::uint32_t enough;    // the first match of this length is taken
+  std::uint32_t lowest;    // candidates from here on are visited
+  std::uint32_t farthest;  // this one too where it is the first
 };
 
 DeflateMatcher::DeflateMatcher()
@@ -120,7 +121,7 @@ DeflateMatch DeflateMatcher::longest(std::uint32_t at, std::uint32_t length,
   const DeflateMatch none{.length = length};
   if (size_ - at < kMatchMin || is_out_of_steps()) return none;
   const std::uint32_t back = by_3_.back(at);
-  if (back == 0 || back > rules_.distance_max || at - back <= window_begin) return none;
+  if (back > rules_.distance_max || at - back <= window_begin) return none;
 
   Search search{};
   search.at = at;
@@ -128,9 +129,9 @@ DeflateMatch DeflateMatcher::longest(std::uint32_t at, std::uint32_t length,
   search.chain = length >= rules_.good ? rules_.chain / 4 : rules_.chain;
   search.most = std::min(kMatchMax, size_ - at);
   search.enough = std::min(rules_.nice, search.most);
-  search.lowest = window_begin + 1;
-  if (at > rules_.distance_max)
-    search.lowest = std::max(search.lowest, at - rules_.distance_max + 1);
+  const std::uint32_t at_most = at - std::min(at, rules_.distance_max);
+  search.lowest = std::max(window_begin, at_most) + 1;
+  search.farthest = std::max(window_begin + 1, at_most);
   if (search.most == kMatchMax)
     return has_keys_ ? walk_by_keys(search, length) : walk(search, length, search.enough);
   if (rules_.is_gzip()) return walk_past_end(search, length);
@@ -158,22 +159,22 @@ DeflateMatch DeflateMatcher::walk(const Search& search, std::uint32_t length,
       }
     }
     const std::uint32_t back = by_3_.back(candidate);
-    if (back == 0 || candidate - back < search.lowest || --left == 0) break;
+    if (candidate - back < search.lowest || --left == 0) break;
     candidate -= back;
   }
   steps_left_ -= steps;
   return best;
 }
 
-// The lowest candidate that can give more than `length`: the last six bytes of such a match stand
+// The farthest candidate that can give more than `length`: the last six bytes of such a match stand
 // somewhere before `at` as well, unless the match reaches into itself.
-std::uint32_t DeflateMatcher::lowest_for(const Search& search, std::uint32_t length) const {
-  if (length < kLongKey) return search.lowest;
+std::uint32_t DeflateMatcher::farthest_for(const Search& search, std::uint32_t length) const {
+  if (length < kLongKey) return search.farthest;
   const std::uint32_t offset = length + 1 - kLongKey;
-  if (size_ - search.at < offset + sizeof(std::uint64_t)) return search.lowest;
+  if (size_ - search.at < offset + sizeof(std::uint64_t)) return search.farthest;
   const std::uint32_t latest = by_6_.latest(hash_6(text_.data() + search.at + offset));
-  if (latest != 0 && origin_ + latest + 1 >= search.lowest + offset) return search.lowest;
-  return std::max(search.lowest, search.at - std::min(search.at, offset));
+  if (origin_ + latest >= search.farthest + offset) return search.farthest;
+  return std::max(search.farthest, search.at - std::min(search.at, offset));
 }
 
 // Along the positions with a longer key, all in reach: a match there is asked whether the family
@@ -184,13 +185,12 @@ DeflateMatch DeflateMatcher::walk_key(const PositionChains& chains, const Search
   const std::uint8_t* const here = text + search.at;
   DeflateMatch best{.length = length};
   std::uint32_t tail = load<std::uint32_t>(here + length - 3);
-  std::uint32_t lowest = lowest_for(search, length);
+  std::uint32_t farthest = farthest_for(search, length);
   std::uint32_t candidate = search.at;
   std::int64_t steps = 0;
   while (true) {
     const std::uint32_t back = chains.back(candidate);
-    // One farther than the lowest is in reach where it is the family's first.
-    if (back == 0 || candidate - back + 1 < lowest) break;
+    if (candidate - back < farthest) break;
     candidate -= back;
     ++steps;
     if (load<std::uint32_t>(text + candidate + best.length - 3) != tail) continue;
@@ -200,7 +200,7 @@ DeflateMatch DeflateMatcher::walk_key(const PositionChains& chains, const Search
     best = {.length = found, .distance = search.at - candidate};
     if (found >= enough) break;
     tail = load<std::uint32_t>(here + found - 3);
-    lowest = lowest_for(search, found);
+    farthest = farthest_for(search, found);
   }
   steps_left_ -= steps;
   return best;
@@ -234,7 +234,7 @@ DeflateMatch DeflateMatcher::walk_past_end(const Search& search, std::uint32_t l
   std::uint32_t candidate = search.at;
   for (std::uint32_t left = search.chain; left > 0; --left) {
     const std::uint32_t back = by_3_.back(candidate);
-    if (back == 0 || candidate - back <= search.window_begin) break;
+    if (candidate - back <= search.window_begin) break;
     candidate -= back;
     if (candidate < search.lowest && search.at - candidate != by_3_.back(search.at)) break;
     std::uint32_t found = 0;

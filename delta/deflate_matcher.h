@@ -43,7 +43,7 @@ class DeflateMatcher {
   DeflateMatch walk(const Search& search, std::uint32_t length, std::uint32_t enough);
   DeflateMatch walk_key(const PositionChains& chains, const Search& search, std::uint32_t length,
                         std::uint32_t enough);
-  std::uint32_t lowest_for(const Search& search, std::uint32_t length) const;
+  std::uint32_t farthest_for(const Search& search, std::uint32_t length) const;
   DeflateMatch walk_by_keys(const Search& search, std::uint32_t length);
   DeflateMatch walk_past_end(const Search& search, std::uint32_t length);
   std::uint8_t byte_past_end(std::uint32_t at, std::uint32_t window_begin) const;
