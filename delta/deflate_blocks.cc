@@ -1,7 +1,8 @@
 #include "delta/deflate_blocks.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "base/assert.h"
 
 namespace layby::delta {
 namespace {
@@ -126,6 +127,7 @@ void BlockWriter::forget() {
 }
 
 BlockState BlockWriter::add_literal(std::uint8_t literal, std::uint32_t text_bytes) {
+  LAYBY_ASSERT(size_ < kBlockSymbolsMax);
   distances_[size_] = 0;
   lengths_[size_++] = literal;
   ++literal_counts_[literal];
@@ -134,6 +136,7 @@ BlockState BlockWriter::add_literal(std::uint8_t literal, std::uint32_t text_byt
 
 BlockState BlockWriter::add_match(std::uint32_t length, std::uint32_t distance,
                                   std::uint32_t text_bytes) {
+  LAYBY_ASSERT(size_ < kBlockSymbolsMax);
   distances_[size_] = static_cast<std::uint16_t>(distance);
   lengths_[size_++] = static_cast<std::uint8_t>(length - kMatchMin);
   ++literal_counts_[kEndOfBlock + 1 + length_code(length)];

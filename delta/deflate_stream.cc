@@ -97,7 +97,7 @@ class Run {
       }
       if (state == BlockState::kFull) end_block(at, LastBlock::kNo);
     }
-    if (has_byte) add_literal(text_[size_ - 1], size_);
+    if (has_byte && made_ == Made::kAll) add_literal(text_[size_ - 1], size_);
   }
 
   BlockState add_literal(std::uint8_t literal, std::uint32_t at) {

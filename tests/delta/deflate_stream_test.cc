@@ -101,6 +101,21 @@ TEST_CASE("deflate: another length than the stream's is refused, and nothing wri
   }
 }
 
+TEST_CASE("deflate: a full block that does not fit is the last thing that is made") {
+  Deflater deflater;
+  std::mt19937 random(11);
+  Bytes text(100'000);
+  for (auto& byte : text) byte = static_cast<std::uint8_t>(random());
+  for (std::uint64_t number = 0; number < 27 + 9 * 9; ++number) {
+    const auto recipe = recipe_from_number(number);
+    if (!recipe) continue;
+    for (const std::size_t size : {0U, 100U, 16'000U, 33'000U, 66'000U}) {
+      Bytes made(size);
+      REQUIRE_FALSE(deflater.deflate(text, *recipe, made));
+    }
+  }
+}
+
 TEST_CASE("deflate: a text that was made to be slow is made or refused soon") {
   // Every few bytes thousands of candidates share six bytes and no more.
   std::mt19937 random(7);

@@ -1,5 +1,6 @@
 // Any text by any recipe: zlib reads what is made and finds the text. Where the number is no recipe
-// or the room too small, it is refused, and nothing is written beyond.
+// or the room too small, it is refused, and nothing is written beyond. Any bytes as a stream: a
+// recipe is only found that makes them.
 #include <zlib.h>
 
 #include <algorithm>
@@ -42,6 +43,15 @@ std::size_t length_of_stream_for(ByteSpan stream, const Bytes& text) {
   return size;
 }
 
+// Any bytes as a stream: what is found makes exactly those.
+void check_found(Deflater& deflater, ByteSpan stream, const Bytes& text) {
+  const auto found = deflater.find_recipe(stream, text);
+  if (!found) return;
+  Bytes made(stream.size());
+  LAYBY_ASSERT(deflater.deflate(text, *found, made));
+  LAYBY_ASSERT(std::equal(made.begin(), made.end(), stream.begin(), stream.end()));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -55,6 +65,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   // Seldom more than a buffer of two windows, where small windows slide all the same.
   const std::size_t text_bytes = data[2] + 256U * data[3] + (data[4] % 16 == 1 ? 65536U : 0);
   const Bytes text = text_from(ByteSpan(data, size).subspan(8), text_bytes);
+
+  check_found(deflater, ByteSpan(data, size).subspan(8), text);
 
   Bytes room(text.size() * 2 + 1000);
   const auto length = deflater.deflate_within(text, *recipe, room);
