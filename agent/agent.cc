@@ -127,7 +127,7 @@ struct Agent::State {
   void show(const Facts& facts);
   void note_terms(const std::map<manifest::FunctionId, LicenceVerdict>& verdicts);
   bool waits_for_car() const;
-  Next wait(Work::Did did) const;
+  Next wait(Work::Did did, const Facts& used) const;
 };
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ Result<void> Agent::State::note_connection(const Facts& facts) {
   Record& record = journal.record();
   const bool is_private_now = connection_now(facts).is_private;
   const bool was_private = std::exchange(record.private_mode, is_private_now);
-  bool changed = was_private != is_private_now;
+  bool changed = false;
   for (const auto& [name, kept] :
        {std::pair(vss::kBearer, &record.bearer), std::pair(vss::kRoaming, &record.roaming)}) {
     const auto said = facts.signals().find(std::string(name));
@@ -200,7 +200,9 @@ Result<void> Agent::State::note_connection(const Facts& facts) {
     *kept = value;
   }
   if (was_private && !is_private_now) try_everything_now();
-  return changed ? journal.save() : Result<void>{};
+  // Privacy is a promise; a bearer wavers at the edge of its net.
+  if (was_private != is_private_now) return journal.save();
+  return changed ? work.keep_soon() : Result<void>{};
 }
 
 Connection Agent::State::connection_now(const Facts& facts) const {
@@ -336,13 +338,17 @@ bool Agent::State::waits_for_car() const {
   return std::ranges::any_of(journal.record().orders, waits);
 }
 
-Agent::Next Agent::State::wait(Work::Did did) const {
+Agent::Next Agent::State::wait(Work::Did did, const Facts& used) const {
   if (did == Work::Did::kSomething) return {};
+  // What came in behind the step's back, with the answer to a command, wakes nobody any more.
+  const std::int64_t now_ms = clock.now() * 1000;
+  const Facts& facts = vehicle.facts();
+  if (vehicle.descriptor() >= 0 && has_changed(used, facts, now_ms)) return {};
   const Record& record = journal.record();
   std::int64_t wait_ms = kWaitMsMax;
-  const auto& signals = vehicle.facts().signals();
-  const bool goes_stale = std::ranges::any_of(signals, [&](const auto& named) {
-    return named.second.at_ms + kFactsStaleMs > clock.now() * 1000;
+  const bool goes_stale = std::ranges::any_of(facts.signals(), [&](const auto& named) {
+    const std::int64_t age_ms = now_ms - named.second.at_ms;
+    return age_ms < kFactsStaleMs && age_ms >= -kSignalAheadMsMax;
   });
   if (waits_for_car() && goes_stale) wait_ms = kWaitMsMaxForCar;
   if (term_ends != 0)
@@ -364,7 +370,7 @@ Agent::Next Agent::State::wait(Work::Did did) const {
 
 Result<Agent::Next> Agent::step() {
   State& s = *state_;
-  const Facts& facts = s.vehicle.facts();
+  const Facts facts = s.vehicle.facts();  // a copy: commands take in what the car says meanwhile
   if (s.time.note_counted(s.journal.record()) == TrustedTime::Noted::kYes)
     TRY_VOID(s.journal.save());
   TRY_VOID(s.look_for_changes(facts));
@@ -382,7 +388,7 @@ Result<Agent::Next> Agent::step() {
   if (did == Work::Did::kNothing && s.may_talk_yet()) did = TRY(s.work.download(s.network));
   s.work.tidy();
   s.show(s.vehicle.facts());
-  return s.wait(did);
+  return s.wait(did, facts);
 }
 
 }  // namespace layby::agent

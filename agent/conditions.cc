@@ -30,8 +30,7 @@ Answer gear(const ConditionRow& row, const Facts& facts, std::int64_t now_ms) {
   const auto reading = facts.integer(row.signal, now_ms, row.age_ms_max);
   if (const Doubt* doubt = std::get_if<Doubt>(&reading)) return why_of(*doubt);
   const std::int64_t value = std::get<std::int64_t>(reading);
-  if (value < row.plausible_min / 1000 || value > row.plausible_max / 1000)
-    return Why::kImplausible;
+  if (!is_plausible_gear(value)) return Why::kImplausible;
   if (value != kGearPark) return Why::kNotFulfilled;
   // In P and moving: one of the two is wrong.
   const auto speed = facts.thousandths(vss::kSpeed, now_ms, row.age_ms_max);
@@ -164,6 +163,11 @@ bool is_of_standing(Condition condition) {
     case Condition::kPackage: return false;
   }
   LAYBY_ASSERT(false);
+}
+
+bool is_plausible_gear(std::int64_t value) {
+  constexpr ConditionRow row = kConditionTable[static_cast<std::size_t>(Condition::kGear)];
+  return value >= row.plausible_min / 1000 && value <= row.plausible_max / 1000;
 }
 
 std::string_view to_string(Why why) {

@@ -117,6 +117,9 @@ class Latch {
   std::uint32_t bits_ = 0;
 };
 
+// One that the signal can have; what is none counts as missing.
+bool is_plausible_gear(std::int64_t value);
+
 // Empty: it holds.
 std::optional<Why> check(const ConditionRow& row, const Facts& facts,
                          const Requirements& requirements, Latch latch, std::int64_t now_ms);

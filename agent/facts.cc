@@ -116,6 +116,16 @@ Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms) {
   return worst;
 }
 
+bool has_changed(const Facts& before, const Facts& now, std::int64_t now_ms) {
+  const auto is_same = [&](const auto& a, const auto& b) {
+    const bool is_revived =
+        a.second.at_ms != b.second.at_ms && now_ms - a.second.at_ms > kSignalAgeMsMax;
+    return a.first == b.first && a.second.value == b.second.value && !is_revived;
+  };
+  return !std::equal(before.signals().begin(), before.signals().end(), now.signals().begin(),
+                     now.signals().end(), is_same);
+}
+
 bool is_left_and_locked(const Facts& facts, std::int64_t now_ms) {
   const auto driver = facts.boolean(vss::kDriver, now_ms);
   const auto door = doors(facts, now_ms);

@@ -6,6 +6,7 @@
 // makes no sense is no value.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -47,6 +48,7 @@ constexpr int kGearPark = 126;
 constexpr std::int64_t kSignalAgeMsMax = 15'000;
 // A time stamp from the future by more than this comes from a clock that is wrong.
 constexpr std::int64_t kSignalAheadMsMax = 5'000;
+constexpr std::int64_t kSignalAtMsMax = std::int64_t{1} << 60;
 
 struct Signal {
   std::string value;
@@ -61,7 +63,9 @@ using Reading = std::variant<T, Doubt>;
 
 class Facts {
  public:
+  // A time stamp that no clock has is taken for the nearest one that differences can be made of.
   void set(std::string_view name, Signal signal) {
+    signal.at_ms = std::clamp(signal.at_ms, -kSignalAtMsMax, kSignalAtMsMax);
     signals_[std::string(name)] = std::move(signal);
   }
   void erase(std::string_view name) { signals_.erase(std::string(name)); }
@@ -86,6 +90,10 @@ enum class DoorState { kClosedAndLocked, kClosedNotLocked, kOpen };
 // All doors together: the worst of them. As many must be known as the car says it has (four unless
 // it says otherwise), each with both of its signals.
 Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms);
+
+// Something that a decision was made with is another one now: a value, or one that was stale and is
+// not any more.
+bool has_changed(const Facts& before, const Facts& now, std::int64_t now_ms);
 
 // The driver is out and every door is closed and locked; not so when anything is in doubt.
 bool is_left_and_locked(const Facts& facts, std::int64_t now_ms);

@@ -10,8 +10,8 @@
  * takes for live what its journal says (`layby-agent provision --running-slot`), and writes the
  * other slot: a host that boots by a record of its own compares them before it opens the agent, and
  * does not open it where they differ. Where nobody has named the running slot no software is
- * written. A LAYBY_BOOT_REVERT is asked for until it returns LAYBY_OK, after growing pauses: until then no
- * other software begins, and the driver is sent to a partner.
+ * written. A LAYBY_BOOT_REVERT is asked for until it returns LAYBY_OK, after growing pauses: until
+ * then no other software begins, and the driver is sent to a partner.
  */
 #ifndef LAYBY_AGENT_H
 #define LAYBY_AGENT_H

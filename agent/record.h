@@ -80,6 +80,7 @@ struct Timing {
   UnixSeconds began_at = 0;
   std::uint64_t shown_seconds = 0;              // to the driver, beforehand
   bool had_to_wait = false;                     // for a car that somebody drove
+  std::optional<UnixSeconds> waits_since{};     // the switch, for the car
   std::optional<std::uint64_t> took_seconds{};  // once it came to its end
   std::optional<std::uint64_t> since_lock_seconds{};
 };

@@ -44,6 +44,7 @@ Json encode(const Timing& timing) {
                {"beganAt", timing.began_at},
                {"shownSeconds", timing.shown_seconds},
                {"hadToWait", timing.had_to_wait}};
+  if (timing.waits_since) json["waitsSince"] = *timing.waits_since;
   if (timing.took_seconds) json["tookSeconds"] = *timing.took_seconds;
   if (timing.since_lock_seconds) json["sinceLockSeconds"] = *timing.since_lock_seconds;
   return json;
@@ -191,6 +192,8 @@ Result<std::optional<Timing>> decode_timing(const Json& order) {
   timing.began_at = TRY(seconds(json, "beganAt"));
   timing.shown_seconds = TRY(manifest::uint_field(json, "shownSeconds"));
   timing.had_to_wait = TRY(manifest::bool_field(json, "hadToWait"));
+  if (manifest::find_field(json, "waitsSince") != nullptr)
+    timing.waits_since = TRY(seconds(json, "waitsSince"));
   if (manifest::find_field(json, "tookSeconds") != nullptr)
     timing.took_seconds = TRY(manifest::uint_field(json, "tookSeconds"));
   if (manifest::find_field(json, "sinceLockSeconds") != nullptr)

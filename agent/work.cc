@@ -13,9 +13,6 @@ namespace {
 
 // A wall clock that was set back must not put a retry off for ever.
 constexpr UnixSeconds kRetrySecondsMax = kDaySeconds;
-// A switch that has to wait for the car is given up after a day: nothing was switched yet, and all
-// other orders wait for it.
-constexpr UnixSeconds kActivationWaitSecondsMax = kDaySeconds;
 // Conditions that change all the time are written into the journal once a minute, after these.
 constexpr std::int64_t kConditionsSaveMs = 60'000;
 constexpr std::int64_t kConditionsSavesAtOnce = 10;
@@ -91,6 +88,7 @@ Motion motion_of(const Facts& facts, std::int64_t now_ms) {
   const auto power = facts.text(vss::kPower, now_ms);
   const auto speed = facts.thousandths(vss::kSpeed, now_ms);
   const auto* in_gear = std::get_if<std::int64_t>(&gear);
+  if (in_gear != nullptr && !is_plausible_gear(*in_gear)) in_gear = nullptr;
   const auto* state = std::get_if<std::string>(&power);
   const auto* moving = std::get_if<std::int64_t>(&speed);
   const bool is_on = state != nullptr && (*state == "ACC" || *state == "ON" || *state == "START");
@@ -124,6 +122,8 @@ void Work::apply(OrderRecord& order, Event event) {
   order.latch = {};
   order.undo = {};
   step_began_ms_ = clock_.monotonic_ms();
+  // Nobody has looked whether it is driven in the long step before.
+  if (is_past_no_return(order.state)) motion_known_ms_ = step_began_ms_;
 }
 
 Result<void> Work::move(OrderRecord& order, Event event) {
@@ -145,6 +145,11 @@ Result<void> Work::note_conditions(OrderRecord& order, std::vector<std::string> 
     order.waiting_for = std::move(waits);
     conditions_kept_ = false;
   }
+  return keep_conditions();
+}
+
+Result<void> Work::keep_soon() {
+  conditions_kept_ = false;
   return keep_conditions();
 }
 
@@ -189,6 +194,7 @@ Result<void> Work::resume() {
   }
   hold();
   motion_known_ms_ = clock_.monotonic_ms();
+  armed_ms_ = motion_known_ms_;  // by a run before this one, perhaps
   licences_.catch_up(journal_.record());
   look_at_slots_after_start();
   // Always: after a sync that failed, what a start reads may only be in the medium's cache. Nothing
@@ -272,46 +278,6 @@ bool Work::is_overdue(const OrderRecord& order) const {
   const bool is_switched = order.state != State::kInstalling && order.state != State::kActivating;
   return is_function && !is_switched &&
          clock_.monotonic_ms() - began_ms_ >= kFunctionSecondsMax * 1000;
-}
-
-Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
-  const Requirements needs = requirements_of(order, journal_.record());
-  const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
-  // What has started goes on when a door is opened. Once it had to wait, everything counts again.
-  const bool had_to_wait = order.timing && order.timing->had_to_wait;
-  std::vector<std::string> waits;
-  for (const Reason& reason : verdict.reasons)
-    if (had_to_wait || is_of_standing(reason.condition))
-      waits.emplace_back(to_string(reason.condition));
-  // A car that says nothing may be driven: nothing is switched, and its silence has a limit.
-  if (facts.signals().empty())
-    return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
-  if (!waits.empty()) return wait_to_activate(order, std::move(waits));
-  if (const auto agreed = check_switch(order); !agreed) return step_failed(order, agreed.error());
-  if (std::exchange(order.untried, false)) TRY_VOID(journal_.save());
-  may_be_armed_ = true;
-  const auto switched = installer_.activate(order, journal_.record(), time_.now());
-  if (!switched) return step_failed(order, switched.error());
-  TRY_VOID(move(order, Event::kSwitched));
-  return Did::kSomething;
-}
-
-Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::string> waits) {
-  disarm(order);
-  order.since = std::min(order.since, time_.now());  // trusted time may have been brought back
-  if (time_.now() - order.since >= kActivationWaitSecondsMax) {
-    std::string names;
-    for (const std::string& name : waits) names += (names.empty() ? "" : ", ") + name;
-    return step_failed(
-        order, Error(ErrorCode::kConditionsNotMet, "for a day the car had to wait for " + names));
-  }
-  if (!order.timing) order.timing.emplace();
-  // A power cut must not make it forget that everything counts again.
-  if (!std::exchange(order.timing->had_to_wait, true)) TRY_VOID(journal_.save());
-  TRY_VOID(note_conditions(order, std::move(waits)));
-  hold();
-  due_at(clock_.now() + kVehicleRetrySeconds);
-  return Did::kNothing;
 }
 
 Result<Work::Did> Work::step_failed(OrderRecord& order, const Error& error) {
@@ -438,7 +404,11 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
     const bool wanted = verdict.state == LicenceVerdict::State::kActive;
     const UnixSeconds until = verdict.until.value_or(0);
     const bool is_told = !wanted || function.told_until == until;
-    if ((wanted == function.on && is_told) || clock_.monotonic_ms() < next_term_ms_[id]) continue;
+    if (wanted == function.on && is_told) continue;
+    if (const std::int64_t ahead_ms = next_term_ms_[id] - clock_.monotonic_ms(); ahead_ms > 0) {
+      due_at(clock_.now() + (ahead_ms + 999) / 1000);
+      continue;
+    }
     // What a failed installation brought is not switched on behind its back (P4.5).
     if (wanted && !function.on && function.newest.counter != function.proven_counter) continue;
     const Verdict verdict_now = evaluate(facts, {}, std::nullopt, clock_.now() * 1000);

@@ -72,6 +72,9 @@ class Work {
   // leaves all others alone. Without it: those over the air, and a partner's wait for the partner.
   void serve_only(std::function<bool(const OrderRecord&)> serves) { serves_ = std::move(serves); }
 
+  // Something in the record wavers with what the car says: it is saved, now or within a minute.
+  Result<void> keep_soon();
+
   // Tries again to delete what a sick medium did not let go of.
   void tidy();
 
@@ -89,6 +92,8 @@ class Work {
   Result<Did> begin(OrderRecord& order);
   Result<Did> activate(OrderRecord& order, const Facts& facts);
   Result<Did> wait_to_activate(OrderRecord& order, std::vector<std::string> waits);
+  bool awaits_restart(const OrderRecord& order) const;
+  UnixSeconds waited_seconds(Timing& timing);
   bool must_stand_still(OrderRecord& order, const Facts& facts);
   // Past the point of no return, and not stuck: nothing else begins beside it.
   OrderRecord* started_order() const;
@@ -147,8 +152,11 @@ class Work {
   std::int64_t motion_known_ms_ = 0;    // when the car last said whether it is driven
   std::int64_t conditions_due_ms_ = 0;  // for the limit of `keep_conditions`
   bool conditions_kept_ = true;         // the journal has them
-  bool may_be_armed_ = true;            // a trial of an order that waits to be activated
-  UnixSeconds locked_since_ = 0;        // the car stands left and locked; 0: it does not
+  // Monotonic; since when a trial of an order that waits to be activated may be armed.
+  std::optional<std::int64_t> armed_ms_;
+  UnixSeconds wait_seen_ = 0;  // trusted time at the last look at a switch that waits
+  std::int64_t wait_seen_ms_ = 0;
+  UnixSeconds locked_since_ = 0;  // the car stands left and locked; 0: it does not
   // Monotonic; of keep_terms, after a failure. For each by itself: one that fails for ever must not
   // keep the others on.
   std::map<manifest::FunctionId, std::int64_t> next_term_ms_;

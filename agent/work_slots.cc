@@ -154,13 +154,13 @@ Result<void> Work::note_boot_error(const OrderRecord& order) {
 // A switch that waits must not come about by itself, with a watchdog that resets the head unit on
 // the road. Nothing to do where the new slot runs already: it is what waits.
 void Work::disarm(const OrderRecord& order) {
-  if (!may_be_armed_ || !is_software(order)) return;
+  if (!armed_ms_ || !is_software(order)) return;
   const auto said = vehicle_.boot_slots();
   if (!said) return;  // tried again at the next look
   const std::string live = Layout::live_software_path(journal_.record());
   const bool is_old = *said && Layout::software_path((*said)->running) == live;
   const bool has_to_end = is_old && (*said)->trial;
-  if (!has_to_end || vehicle_.end_trial()) may_be_armed_ = false;
+  if (!has_to_end || vehicle_.end_trial()) armed_ms_.reset();
 }
 
 // A start that finds its trial armed, with boots left, and something else running: the boot loader

@@ -20,6 +20,7 @@ FakeVehicle::FakeVehicle(const FakeVehicle& other, const Clock& clock, Disk& dis
   clock_ = &clock;
   disk_ = &disk;
   at_command = {};
+  at_show = {};
 }
 
 void FakeVehicle::drive() {
@@ -50,7 +51,7 @@ void FakeVehicle::park_locked() {
 }
 
 const agent::Facts& FakeVehicle::facts() {
-  if (!frozen) stamp_ms_ = clock_->now() * 1000;
+  if (!frozen) stamp_ms_ = clock_->now() * 1000 + ahead_ms;
   facts_.clear();
   if (unreachable) return facts_;
   for (const auto& [name, value] : signals) facts_.set(name, {value, stamp_ms_});
@@ -133,6 +134,7 @@ Result<void> FakeVehicle::reload_maps(const std::string& set_path) {
 
 Result<void> FakeVehicle::show(const std::vector<std::string>& shown) {
   if (unreachable) return fail(ErrorCode::kUnavailable, "the car is not there");
+  if (at_show) at_show();
   lines = shown;
   return {};
 }

@@ -22,6 +22,7 @@ class FakeVehicle final : public agent::Vehicle {
   // Signals are stamped anew whenever they are read, unless frozen.
   std::map<std::string, std::string> signals;
   bool frozen = false;
+  std::int64_t ahead_ms = 0;  // its clock
 
   void drive();        // somebody drives it: on, unlocked, in D
   void stand_open();   // parked, but the driver is in and it is unlocked
@@ -46,6 +47,7 @@ class FakeVehicle final : public agent::Vehicle {
   std::vector<std::string> log;  // commands, in order
   // Called at each command before it is done.
   std::function<void(const std::string&)> at_command;
+  std::function<void()> at_show;  // before it is shown: with the answer comes what the car says
 
   const agent::Facts& facts() override;
   // The world's clock goes on by itself: nobody polls this.

@@ -76,6 +76,56 @@ TEST_CASE("a trial that has to wait is disarmed until the car stands again (P4.1
   CHECK(unit.keeps(BootSlot::kB));
 }
 
+TEST_CASE("signals that cease once the restart was asked for leave the trial armed (P4.6)") {
+  HeadUnit unit(boot_control());
+  World& world = unit.world;
+  unit.boot();
+  const auto id = unit.download();
+  world.exit_and_lock();
+  REQUIRE(unit.runs_until_restart());
+  const bool they_freeze = GENERATE(true, false);  // or there are none
+  (they_freeze ? world.vehicle.frozen : world.vehicle.unreachable) = true;
+  world.run(60);
+  CHECK(unit.control->read().value().trial == BootSlot::kB);
+  SECTION("the restart comes") {
+    world.vehicle.frozen = world.vehicle.unreachable = false;
+    unit.boot();
+    CHECK(world.run_until_state(id, State::kActive, 60));
+    CHECK(!world.order(id)->timing->had_to_wait);
+    CHECK(unit.keeps(BootSlot::kB));
+  }
+  SECTION("it does not: the trial does not stay armed in a car that may be driven") {
+    world.run(120);
+    CHECK(unit.control->read().value() == BootRecord{});
+  }
+}
+
+TEST_CASE("the day that a switch may wait begins with the wait (P4.4, P4.5)") {
+  World world;
+  const auto id = order_software(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  world.run(5);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActivating, 60));
+  world.agent.reset();  // the power goes, over the weekend
+  SECTION("the clock goes on") {
+    world.clock.advance(3 * kDaySeconds);
+    world.vehicle.drive();
+  }
+  SECTION("the clock stood still, and the first poll puts it right") {
+    world.vehicle.drive();
+    world.server.offline = true;
+    world.run(600);
+    world.server.offline = false;
+    world.server.time_ahead = 3 * kDaySeconds;
+  }
+  world.run(4 * 3600);
+  CHECK(world.state(id) == State::kActivating);
+  world.vehicle.park_locked();
+  REQUIRE(world.run_until_state(id, State::kActive, 3600));
+  CHECK(world.order(id)->attempts == 1);
+}
+
 TEST_CASE("a switch that waits for ever is given up after a day (P4.4, P4.5)") {
   World world;
   const auto id = order_software(world);
@@ -148,8 +198,17 @@ TEST_CASE("a roll-back restarts nothing as long as the car may be driven (P4.1)"
     world.run(9 * 60);
     CHECK(world.vehicle.restarts == before);
   }
-  SECTION("signals that never come again: it has an end") {
-    world.vehicle.signals = {{std::string(vss::kDriver), "true"}};
+  SECTION("a gear that is none, and OFF: it stands") {
+    world.vehicle.park_locked();
+    set(world, vss::kGear, "255");
+    unit.boot();
+    world.run(10);
+    CHECK(world.vehicle.restarts == before + 1);
+  }
+  SECTION("signals that never come again, or a gear that is none for ever: it has an end") {
+    const auto [name, value] =
+        GENERATE(std::pair(vss::kDriver, "true"), std::pair(vss::kGear, "255"));
+    world.vehicle.signals = {{std::string(name), value}};
     unit.boot();
     world.run(9 * 60);
     CHECK(world.vehicle.restarts == before);
@@ -216,4 +275,29 @@ TEST_CASE("the band of a condition counts before the car is locked, too (P4.3)")
     INFO(soc);
     CHECK(waits_for(world, id, "traction-battery") == is_missing);
   }
+}
+
+TEST_CASE("after a long step ten minutes of unknown motion are granted, too (P4.1)") {
+  World world;
+  const auto id = order_maps(world);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  world.run(20);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kInstalling, 60));
+  // The one call in which the maps are unpacked takes a quarter of an hour, and the signals go.
+  bool is_slow = true;
+  world.disk.observer = [&](const std::string&) {
+    if (std::exchange(is_slow, false)) world.clock.advance(15 * 60);
+  };
+  world.vehicle.signals.erase(std::string(vss::kGear));
+  world.vehicle.signals.erase(std::string(vss::kPower));
+  const std::string archive = std::string(kState) + "/inbox/" + id.text() + ".0.img";
+  REQUIRE(world.disk.remove(archive));
+  REQUIRE(world.run_until_state(id, State::kRollingBack, 60));
+  REQUIRE(!is_slow);
+  world.vehicle.log.clear();
+  world.run(9 * 60);
+  CHECK(world.state(id) == State::kRollingBack);
+  CHECK(world.vehicle.log.empty());
+  CHECK(world.run(120, [&] { return world.state(id) != State::kRollingBack; }));
 }
