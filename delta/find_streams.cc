@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "delta/image_files.h"
+#include "delta/squashfs_reader.h"
 #include "delta/stream_text.h"
 
 namespace layby::delta {
@@ -100,6 +101,11 @@ class ImageScanner {
       : image_(image), fruitless_left_(4 * std::uint64_t{image.size()} + kStreamTextBytesMax) {}
 
   std::vector<FoundStream> scan() {
+    if (auto squashfs = read_squashfs(image_)) {
+      found_ = std::move(squashfs->streams);
+      drop_overlapping();
+      return std::move(found_);
+    }
     const auto files = find_image_files(image_);
     if (files)
       for (const ImageFile& file : *files) scan_file(file);

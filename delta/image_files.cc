@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "delta/image_layouts.h"
+#include "delta/squashfs_reader.h"
 
 namespace layby::delta {
 
@@ -76,6 +77,7 @@ void move_to_view(const ViewLayout& layout, ImageFile& file) {
 }  // namespace
 
 std::optional<std::vector<ImageFile>> find_files_in_view(const ViewedImage& image) {
+  if (const auto squashfs = read_squashfs(image.image)) return squashfs_files(*squashfs, image);
   auto files = find_image_files(image.image);
   if (files && image.layout.has_streams()) {
     for (ImageFile& file : *files) move_to_view(image.layout, file);

@@ -44,25 +44,6 @@ void drop_common(std::vector<Candidate>& a, std::vector<Candidate>& b) {
   std::erase_if(b, is_common);
 }
 
-// The whole text, if the stream is one of at most so many bytes. Of zstd frames and of blocks of
-// file systems the length shows only now.
-std::optional<Bytes> text_of(const FoundStream& found, ByteSpan stream) {
-  if (found.form == StreamForm::kZstd) {
-    const std::optional<std::uint64_t> bytes = zstd_text_bytes(stream);
-    if (!bytes || *bytes == 0 || *bytes > found.text_bytes_max) return std::nullopt;
-    Bytes text(static_cast<std::size_t>(*bytes));
-    if (!zstd_expand(stream, text)) return std::nullopt;
-    return text;
-  }
-  const std::size_t header = header_bytes(found.form);
-  const std::size_t trailer = trailer_bytes(found.form);
-  if (stream.size() <= header + trailer) return std::nullopt;
-  DeflateAttempt attempt = try_deflate(stream.subspan(header), found.text_bytes_max);
-  if (attempt.text.empty() || attempt.stream_bytes != stream.size() - header - trailer)
-    return std::nullopt;
-  return std::move(attempt.text);
-}
-
 enum class Side { kBase, kTarget };
 
 // Expands all candidates; of the target's makes them again.
@@ -89,7 +70,8 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
     for (std::size_t i = part * kPartStreams; i < end && !stop.stop_requested(); ++i) {
       Candidate& candidate = candidates[i];
       const Bytes stream = join_pieces(image, candidate.found.pieces);
-      const std::optional<Bytes> text = text_of(candidate.found, stream);
+      const std::optional<Bytes> text =
+          text_of_stream(candidate.found.form, stream, candidate.found.text_bytes_max);
       if (!text) continue;
       candidate.found.text_bytes_max = static_cast<std::uint32_t>(text->size());
       const std::optional<std::uint32_t> recipe =

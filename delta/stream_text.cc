@@ -135,6 +135,23 @@ DeflateAttempt try_deflate(ByteSpan bytes, std::size_t text_bytes_max) {
   return attempt;
 }
 
+std::optional<Bytes> text_of_stream(StreamForm form, ByteSpan stream, std::size_t text_bytes_max) {
+  if (form == StreamForm::kZstd) {
+    const std::optional<std::uint64_t> bytes = zstd_text_bytes(stream);
+    if (!bytes || *bytes == 0 || *bytes > text_bytes_max) return std::nullopt;
+    Bytes text(static_cast<std::size_t>(*bytes));
+    if (!zstd_expand(stream, text)) return std::nullopt;
+    return text;
+  }
+  const std::size_t header = header_bytes(form);
+  const std::size_t trailer = trailer_bytes(form);
+  if (stream.size() <= header + trailer) return std::nullopt;
+  DeflateAttempt attempt = try_deflate(stream.subspan(header), text_bytes_max);
+  if (attempt.text.empty() || attempt.stream_bytes != stream.size() - header - trailer)
+    return std::nullopt;
+  return std::move(attempt.text);
+}
+
 std::uint32_t crc32(ByteSpan bytes) {
   return static_cast<std::uint32_t>(crc32_z(0, bytes.data(), bytes.size()));
 }

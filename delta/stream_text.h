@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -30,6 +31,10 @@ struct DeflateAttempt {
   Bytes text;                    // all of it, or what was made before that showed
 };
 DeflateAttempt try_deflate(ByteSpan bytes, std::size_t text_bytes_max);
+
+// The whole text, if `stream` is exactly one stream, of at most so many bytes. For where the length
+// shows only now.
+std::optional<Bytes> text_of_stream(StreamForm form, ByteSpan stream, std::size_t text_bytes_max);
 
 std::uint32_t crc32(ByteSpan bytes);    // of gzip
 std::uint32_t adler32(ByteSpan bytes);  // of zlib

@@ -1,0 +1,153 @@
+// SquashFS images: their files in the view, and payloads that see through their blocks.
+#include <catch2/catch.hpp>
+
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "base/limits.h"
+#include "delta/applier.h"
+#include "delta/encoder.h"
+#include "delta/squashfs_reader.h"
+#include "delta/stream_choice.h"
+#include "tests/delta/memory_file.h"
+#include "tests/temp_dir.h"
+
+using namespace layby;
+using namespace layby::delta;
+using namespace layby::delta::tests;
+using layby::tests::TempDir;
+
+namespace {
+
+using Tree = std::vector<std::pair<std::string, Bytes>>;
+
+Tree tree(Random& random) {
+  Tree files{{"large", prose(random, 500'000)}, {"noise", noise(random, 150'000)}};
+  files.push_back({"holes", Bytes(400'000, 0)});
+  std::copy_n(files[0].second.begin(), 1000, files[2].second.begin() + 270'000);
+  for (int i = 0; i < 120; ++i)
+    files.push_back({"file" + std::to_string(i), prose(random, 100 + random() % 9000)});
+  return files;
+}
+
+Bytes squashfs(const Tree& files, const std::string& options) {
+  const TempDir dir;
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "tree"));
+  for (const auto& [name, bytes] : files)
+    REQUIRE(disk.open_write(dir / ("tree/" + name)).value()->write_at(0, bytes));
+  std::filesystem::create_symlink("large", dir / "tree/link");
+  const std::string command = "mksquashfs " + (dir / "tree") + " " + (dir / "image") +
+                              " -quiet -no-progress -noappend -all-root -mkfs-time 0 -all-time 0 " +
+                              options + " > /dev/null";
+  INFO(command);
+  REQUIRE(std::system(command.c_str()) == 0);
+  return read_file(disk, dir / "image", 64 * kMiB).value();
+}
+
+struct Case {
+  std::string options;
+  std::size_t payload_bytes_max;
+};
+
+const Case kCases[] = {{"-comp gzip", 12'000},
+                       {"-comp gzip -Xcompression-level 6 -b 64K", 12'000},
+                       {"-comp zstd", 12'000},
+                       {"-comp zstd -Xcompression-level 3 -b 1M", 12'000}};
+
+}  // namespace
+
+TEST_CASE("files of a squashfs image stand in its view as they were stored") {
+  Random random(1);
+  const Tree files = tree(random);
+  for (const Case& c : kCases) {
+    INFO(c.options);
+    const Bytes image = squashfs(files, c.options);
+    Bytes other = image;
+    std::reverse(other.begin(), other.end());
+    // Nothing in common with the other image, which is none: all blocks are listed.
+    const auto choice = choose_streams(other, image, kMiB + kMiB, 2, {});
+    const StreamList& streams = choice.table.target;
+    REQUIRE_FALSE(streams.empty());
+    const auto layout = ViewLayout::create(image.size(), streams).value();
+    const Bytes view = make_view(image, streams, layout);
+    const auto found = find_files_in_view({image, view, layout}).value();
+    std::multiset<Bytes> expected;
+    for (const auto& [name, bytes] : files) expected.insert(bytes);
+    std::multiset<Bytes> made;
+    for (const ImageFile& file : found) {
+      Bytes bytes(file.bytes);
+      REQUIRE(delta::read_file(view, file, 0, bytes));
+      made.insert(std::move(bytes));
+    }
+    CHECK((made == expected));
+  }
+}
+
+TEST_CASE("squashfs images of a tree that changed a little cost about what changed") {
+  Random random(2);
+  const Tree before = tree(random);
+  Tree after = before;
+  for (std::size_t i = 0; i < after.size(); i += 10)
+    after[i].second = later_version(random, after[i].second, 3);
+  for (const Case& c : kCases) {
+    INFO(c.options);
+    const MemoryFile base(squashfs(before, c.options));
+    const MemoryFile target(squashfs(after, c.options));
+    MemoryFile payload;
+    const auto made = encode(&base, target, {}, payload);
+    REQUIRE(made);
+    CHECK(made->payload_bytes <= c.payload_bytes_max);
+    const PayloadHead head = read_head(payload).value();
+    const bool is_zstd = c.options.find("zstd") != std::string::npos;
+    CHECK(head.re_encoders() == (is_zstd ? available_re_encoders() : std::vector<ReEncoder>{}));
+    MemoryFile applied;
+    REQUIRE(apply_payload(payload, &base, applied));
+    CHECK(applied.bytes == target.bytes);
+  }
+}
+
+TEST_CASE("a payload for another version of zstd is refused before its first chunk") {
+  StreamTable table;
+  Stream stream;
+  stream.form = StreamForm::kZstd;
+  stream.text_bytes = 100;
+  stream.recipe = 15;
+  table.target.add(stream, std::vector<StreamPiece>{{0, 50}});
+  table.zstd_version = 10'203;
+  PayloadHeadBuilder builder(CoderId::kMixed, 1000, 1, {}, table);
+  builder.set_target(60, {});
+  builder.set_base({4, {}});
+  builder.add_chunk(60, 1, {}, {});
+  const PayloadHead head = parse_head(builder.serialise()).value();
+  CHECK(head.re_encoders() == std::vector<ReEncoder>{{"zstd", "1.2.3"}});
+  const MemoryFile base(Bytes(4, 0));
+  const auto opened = Applier::open(head, &base);
+  REQUIRE(!opened);
+  CHECK(opened.error().code() == ErrorCode::kUnsupported);
+}
+
+TEST_CASE("whatever is done to a squashfs image, the reader stays within it") {
+  Random random(3);
+  const Bytes image = squashfs(tree(random), "-comp gzip");
+  for (int round = 0; round < 150; ++round) {
+    Bytes damaged = image;
+    for (int i = 0; i < 1 + round % 5; ++i) {
+      // The super block, or the tables at the end.
+      const std::size_t at =
+          random() % 2 == 0 ? 4 + random() % 92 : damaged.size() - 1 - random() % 5000;
+      damaged[at] = static_cast<std::uint8_t>(random());
+    }
+    if (round % 7 == 0) damaged.resize(random() % damaged.size());
+    const auto found = find_streams(damaged);
+    std::uint64_t end = 0;
+    for (const FoundStream& stream : found) {
+      REQUIRE(stream.pieces.size() == 1);
+      CHECK(stream.pieces[0].offset >= end);
+      end = stream.pieces[0].end();
+      CHECK(end <= damaged.size());
+    }
+    find_files_in_view({damaged, damaged, ViewLayout(damaged.size())});
+  }
+}
