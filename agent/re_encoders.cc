@@ -1,6 +1,6 @@
 #include "agent/re_encoders.h"
 
-#include "delta/re_encoders.h"
+#include "delta/payload.h"
 
 namespace layby::agent {
 

@@ -1,4 +1,4 @@
-// What this agent's payloads may need (delta/re_encoders.h), as it travels.
+// What this agent's payloads may need (delta/payload.h), as it travels.
 #pragma once
 
 #include "manifest/re_encoders.h"

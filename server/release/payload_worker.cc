@@ -131,12 +131,16 @@ Result<manifest::Payload> make_payload(const Services& services, const PayloadJo
     return fail(ErrorCode::kWrongImage, "the bytes of {} in the payload store are damaged",
                 job.image);
   TRY_VOID(output->sync());
+  manifest::ReEncoders needs;
+  for (delta::ReEncoder& one : TRY(delta::read_head(*output)).re_encoders())
+    needs.emplace(std::move(one.name), std::move(one.version));
   TRY_VOID(services.payloads.adopt(path, report.payload_sha256));
   return manifest::Payload{.base = base_digest(job),
                            .sha256 = report.payload_sha256,
                            .length = report.payload_bytes,
                            .head_sha256 = report.head_sha256,
-                           .head_length = report.head_bytes};
+                           .head_length = report.head_bytes,
+                           .needs = std::move(needs)};
 }
 
 // The payload's facts, once: what is there already stays.
