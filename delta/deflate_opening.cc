@@ -136,8 +136,12 @@ DeflateOpening read_opening(ByteSpan stream) {
   if (source.is_over() || kind > 2) return opening;
   opening.kind = static_cast<DeflateOpening::Kind>(kind);
   switch (opening.kind) {
-    case DeflateOpening::Kind::kStored:
     case DeflateOpening::Kind::kNone: return opening;
+    case DeflateOpening::Kind::kStored:
+      if (stream.size() < 3) return opening;
+      opening.stored_bytes = stream[1] + 256U * stream[2];
+      opening.end = DeflateOpening::End::kOfBlock;
+      break;
     case DeflateOpening::Kind::kFixed:
       opening.end =
           read_tokens(source, CodeReader(fixed_literal_code().bits),

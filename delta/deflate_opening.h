@@ -22,6 +22,7 @@ struct DeflateOpening {
   Kind kind = Kind::kNone;  // none: no deflate stream begins so
   End end = End::kNotSeen;
   std::vector<DeflateToken> tokens;  // none of a stored block
+  std::uint32_t stored_bytes = 0;
 };
 
 // Reads at most as many tokens as a block of the family can have. Never more than `stream`.

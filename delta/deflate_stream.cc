@@ -216,6 +216,9 @@ bool can_open(const DeflateRecipe& recipe, const DeflateOpening& opening) {
   const DeflateRules rules = rules_of(recipe);
   if (rules.fixed_codes_only && opening.kind == DeflateOpening::Kind::kDynamic) return false;
   if (opening.end != DeflateOpening::End::kOfBlock) return true;
+  // A stored block has at least a byte for each symbol, and did not shrink to half.
+  if (opening.kind == DeflateOpening::Kind::kStored)
+    return opening.stored_bytes >= rules.block_symbols_max;
   const std::size_t symbols = opening.tokens.size();
   return symbols == rules.block_symbols_max || (rules.ends_blocks_early && symbols % 4096 == 0);
 }
