@@ -83,7 +83,9 @@ Result<FactoryState> factory_of(const Options& options) {
       .image_root_path = options.image_root,
       .ca_path = options.ca,
       .map_directories = {},
-      .software_path = options.software,
+      .software_path = options.software.empty()
+                           ? ""
+                           : std::filesystem::absolute(options.software).lexically_normal(),
       .software_slot_a = options.software_slot_a,
       .software_slot_b = options.software_slot_b};
   if (!options.running_slot.empty())
@@ -505,8 +507,7 @@ int main(int argc, char** argv) {
   CLI::Option* slot_b =
       provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
   provision_command
-      ->add_option("--running-slot", options.running_slot,
-                   "the one that is booted: a or b")
+      ->add_option("--running-slot", options.running_slot, "the one that is booted: a or b")
       ->check(CLI::IsMember({"a", "b"}));
   slot_a->needs(slot_b);
   slot_b->needs(slot_a);

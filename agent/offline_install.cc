@@ -89,16 +89,14 @@ bool misses(const OfflinePackage& package, const OrderRecord& order, const Recor
          });
 }
 
-// What was begun over the air with a payload that the package lacks begins anew with one it has.
-void choose_from(const OfflinePackage& package, OrderRecord& order) {
+// What was begun over the air with a payload that the package lacks, or whose base is not there any
+// more, begins anew with one that it has.
+void choose_from(const OfflinePackage& package, OrderRecord& order, const Record& record) {
   order.next_try = 0;
   order.failures_in_row = 0;
   for (ImageProgress& image : order.images) {
-    if (image.complete || !image.chosen || package.has_payload(image.payload()->sha256)) continue;
+    if (image.complete || !image.chosen || fits(package, *image.payload(), image, record)) continue;
     image.forget();
-    // A package costs nobody's data plan.
-    for (const manifest::Payload& payload : image.payloads)
-      if (package.has_payload(payload.sha256)) order.bytes_budget += 2 * payload.length;
   }
 }
 
@@ -147,7 +145,7 @@ Result<std::vector<manifest::OrderId>> take_orders(Run& run, const manifest::Ver
   TRY_VOID(run.work.merge(plan));
   for (OrderRecord& order : run.journal.record().orders) {
     if (!serves(run.package, order, run.journal.record())) continue;
-    choose_from(run.package, order);
+    choose_from(run.package, order, run.journal.record());
     taken.push_back(order.id);
   }
   TRY_VOID(run.journal.save());

@@ -63,19 +63,40 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
 }
 
 // What runs is not written over itself: the image may be given from the very slot.
-bool holds(Disk& disk, const std::string& path, const crypto::Hasher::Digests& wanted) {
-  const auto slot = open_software(disk, path, wanted.length);
-  if (!slot || (*slot)->size() != wanted.length) return false;
-  const auto digests = crypto::hash_all(**slot, crypto::Hasher::With::kSha256);
-  return digests && digests->sha256 == wanted.sha256;
+Result<bool> holds(Disk& disk, const std::string& path, const crypto::Hasher::Digests& wanted) {
+  if (const auto status = disk.status(path); !status) {
+    if (status.error().code() == ErrorCode::kNotFound) return false;
+    return fail(status.error());
+  }
+  const auto slot = TRY(open_software(disk, path, wanted.length));
+  if (slot->size() != wanted.length) return false;
+  const auto digests = TRY(crypto::hash_all(*slot, crypto::Hasher::With::kSha256));
+  return digests.sha256 == wanted.sha256;
+}
+
+// The slot that the image is given from, if it is one of the two: then that is the one that runs.
+std::optional<BootSlot> slot_given(Disk& disk, const Layout& layout, const std::string& from) {
+  for (const BootSlot slot : {BootSlot::kA, BootSlot::kB}) {
+    const std::string path = layout.absolute(Layout::software_path(slot));
+    if (disk.status(path) && is_same_file(disk, from, path)) return slot;
+  }
+  return std::nullopt;
 }
 
 Result<SlotRecord> install_software(Disk& disk, const Layout& layout, const FactoryState& factory) {
+  const auto given = slot_given(disk, layout, factory.software_path);
+  if (given && factory.running_slot && *given != *factory.running_slot)
+    return fail(ErrorCode::kInvalidArgument,
+                "the image is that of slot {}, and slot {} is said to run", to_string(*given),
+                to_string(*factory.running_slot));
   const auto file = TRY(disk.open_read(factory.software_path));
   const auto digests = TRY(crypto::hash_all(*file, crypto::Hasher::With::kSha256));
-  const std::string path = Layout::software_path(factory.running_slot.value_or(BootSlot::kA));
-  if (!holds(disk, layout.absolute(path), digests))
-    TRY_VOID(copy(*file, disk, layout.absolute(path)));
+  const BootSlot running = given.value_or(factory.running_slot.value_or(BootSlot::kA));
+  const std::string path = Layout::software_path(running);
+  const bool is_there = TRY(holds(disk, layout.absolute(path), digests));
+  if (!is_there && given)
+    return fail(ErrorCode::kCorrupt, "{}: two readings differ", factory.software_path);
+  if (!is_there) TRY_VOID(copy(*file, disk, layout.absolute(path)));
   auto name = TRY(manifest::ImageName::parse(
       fmt::format("software/{}/{}.img", factory.identity.hardware.text(), kFactoryVersion)));
   return SlotRecord{.image = std::move(name),

@@ -26,9 +26,25 @@ std::uint64_t resident_file_bytes(std::uint64_t page_bytes) {
   return of_files * page_bytes;
 }
 
+// Its code was written to when it was loaded, and protected afterwards: what the file holds is not
+// what runs.
+bool has_text_relocations(const dl_phdr_info& object) {
+  for (int i = 0; i < object.dlpi_phnum; ++i) {
+    if (object.dlpi_phdr[i].p_type != PT_DYNAMIC) continue;
+    const auto* entry =
+        reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + object.dlpi_phdr[i].p_vaddr);
+    for (; entry->d_tag != DT_NULL; ++entry)
+      if (entry->d_tag == DT_TEXTREL ||
+          (entry->d_tag == DT_FLAGS && (entry->d_un.d_val & DF_TEXTREL) != 0))
+        return true;
+  }
+  return false;
+}
+
 // Segments that cannot be written hold what the file holds, and nothing else: what is given back
 // is read from there again.
 int give_back_object(dl_phdr_info* object, std::size_t, void* page_bytes) {
+  if (has_text_relocations(*object)) return 0;
   const std::uintptr_t page = *static_cast<const std::uint64_t*>(page_bytes);
   for (int i = 0; i < object->dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = object->dlpi_phdr[i];

@@ -1,7 +1,21 @@
 #include "agent/software_slot.h"
 
+#include <filesystem>
+
 namespace layby::agent {
 namespace {
+
+constexpr int kLinksMax = 8;
+
+// A device has many names below /dev/disk: all of them are links.
+std::string behind_links(Disk& disk, std::string path) {
+  for (int i = 0; i < kLinksMax; ++i) {
+    const auto target = disk.read_symlink(path);
+    if (!target) break;
+    path = target->starts_with('/') ? *target : parent_dir(path) + "/" + *target;
+  }
+  return std::filesystem::path(path).lexically_normal().string();
+}
 
 class FirstBytes final : public ReadAt {
  public:
@@ -21,6 +35,10 @@ class FirstBytes final : public ReadAt {
 };
 
 }  // namespace
+
+bool is_same_file(Disk& disk, const std::string& a, const std::string& b) {
+  return behind_links(disk, a) == behind_links(disk, b);
+}
 
 std::optional<std::uint64_t> device_bytes(Disk& disk, const std::string& path) {
   const auto status = disk.status(path);

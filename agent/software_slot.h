@@ -11,6 +11,9 @@
 
 namespace layby::agent {
 
+// Two names of one file or device, as far as links at their end tell. Both begin with /.
+bool is_same_file(Disk& disk, const std::string& a, const std::string& b);
+
 // What a slot on a block device can hold; nothing for a file.
 std::optional<std::uint64_t> device_bytes(Disk& disk, const std::string& path);
 

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <optional>
 #include <sstream>
 
+#include "agent/software_slot.h"
 #include "base/limits.h"
 
 namespace layby::agent {
@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t kConfigBytesMax = 16 * kKiB;
 constexpr std::size_t kHeaderBytes = 5;  // CRC-32 and flag
 constexpr std::uint64_t kEnvironmentBytesMax = kMiB;
-constexpr int kLinksMax = 8;
 constexpr int kReadsOfCopy = 3;
 constexpr std::uint64_t kOffsetMax = std::uint64_t{1} << 62;  // no sum with it overflows
 
@@ -67,16 +66,6 @@ Result<BootVariables> parse(ByteSpan data) {
   return variables;
 }
 
-// A device has many names below /dev/disk: all of them are links.
-std::string behind_links(Disk& disk, std::string path) {
-  for (int i = 0; i < kLinksMax; ++i) {
-    const auto target = disk.read_symlink(path);
-    if (!target) break;
-    path = target->starts_with('/') ? *target : parent_dir(path) + "/" + *target;
-  }
-  return std::filesystem::path(path).lexically_normal().string();
-}
-
 }  // namespace
 
 Result<UbootEnvironment::Copy> UbootEnvironment::parse_line(const std::string& line) {
@@ -113,7 +102,7 @@ Result<UbootEnvironment> UbootEnvironment::open(Disk& disk, const std::string& c
 
 bool UbootEnvironment::overlap(Disk& disk, const Copy& a, const Copy& b) {
   if (a.offset >= b.offset + b.size || b.offset >= a.offset + a.size) return false;
-  return behind_links(disk, a.path) == behind_links(disk, b.path);
+  return is_same_file(disk, a.path, b.path);
 }
 
 Result<Bytes> UbootEnvironment::read_copy(const Copy& copy) {

@@ -174,9 +174,52 @@ TEST_CASE("what runs when a car is provisioned is what it says (P4.7)") {
   SECTION("without one") {
     REQUIRE(provision(world.disk, layout, factory));
   }
+  SECTION("as the image does that lies in a slot, where nobody says more") {
+    REQUIRE(world.disk.make_dirs("/other/software"));
+    REQUIRE(replace_file(world.disk, "/other/software/a.img", world.new_software));
+    REQUIRE(replace_file(world.disk, "/other/software/b.img", world.old_software));
+    factory.software_path = "/other/software/../software/b.img";
+    factory.running_slot.reset();
+    REQUIRE(provision(world.disk, layout, factory));
+    CHECK(read_file(world.disk, "/other/software/a.img", kMiB).value() == world.new_software);
+  }
   const Record record = Journal::read(world.disk, "/other").value();
   CHECK(Layout::live_software_path(record) == "software/b.img");
   CHECK(Layout::spare_software_path(record) == "software/a.img");
+}
+
+TEST_CASE("provisioning never empties the slot that its image lies in (P4.7)") {
+  const World world;
+  const std::string slot = "/other/software/b.img";
+  int failed = 0;
+  for (std::uint64_t at = 1; at <= 40; ++at) {
+    World fork(world);
+    REQUIRE(fork.disk.make_dirs("/other/software"));
+    REQUIRE(replace_file(fork.disk, slot, fork.old_software));
+    FactoryState factory{.identity = {.vin = manifest::Vin::parse(kVin).value(),
+                                      .ecu = manifest::EcuSerial::parse(kEcu).value(),
+                                      .hardware = manifest::HardwareId::parse(kHardware).value(),
+                                      .server_url = "https://server.test"},
+                         .director_root_path = "/factory/director-root.json",
+                         .image_root_path = "/factory/image-root.json",
+                         .ca_path = "/factory/ca.pem",
+                         .map_directories = {},
+                         .software_path = slot,
+                         .running_slot = BootSlot::kB};
+    const bool is_other = at == 40;
+    if (is_other) factory.running_slot = BootSlot::kA;
+    if (!is_other)
+      fork.disk.inject({.kind = at % 2 == 0 ? Fault::Kind::kReadError : Fault::Kind::kBitFlip,
+                        .lasts = Fault::Lasts::kOnce,
+                        .at = (at + 1) / 2});
+    const auto done = provision(fork.disk, Layout("/other"), factory);
+    failed += !done;
+    fork.disk.heal();
+    const MemoryDisk::Quiet quiet(fork.disk);
+    if (is_other) CHECK((!done && done.error().code() == ErrorCode::kInvalidArgument));
+    CHECK(read_file(fork.disk, slot, kMiB).value() == fork.old_software);
+  }
+  CHECK(failed > 2);
 }
 
 TEST_CASE(

@@ -341,6 +341,29 @@ TEST_CASE("a package takes nothing from an order whose base it does not have") {
   }
 }
 
+TEST_CASE("a delta whose base is gone gives way to the whole image of a package (P3.1)") {
+  Workshop world;
+  const auto id = world.server.order(kMaps);
+  REQUIRE(world.run_until_state(id, State::kDownloading, 60));
+  REQUIRE(world.run(60, [&] { return world.order(id)->bytes_done() > 0; }));
+  world.agent.reset();
+  std::uint64_t budget = 0;
+  {
+    Journal journal = Journal::open(world.disk, kState).value();
+    for (auto& [slot, held] : journal.record().slots) held.sha256[0] ^= 1;  // other versions
+    budget = journal.record().orders.front().bytes_budget;
+    REQUIRE(journal.save());
+  }
+  const auto taken = world.take(world.server.offline_package());
+  REQUIRE(taken);
+  REQUIRE(taken->size() == 1);
+  CHECK(taken->front().is_taken());
+  CHECK(!taken->front().error);
+  const auto after = Journal::read(world.disk, kState).value();
+  CHECK(after.attack.empty());
+  CHECK(after.orders.front().bytes_budget <= budget);  // it costs the data plan nothing
+}
+
 TEST_CASE("a package is not bounded by what came over the air (P3.1)") {
   Workshop world;
   const auto id = world.server.order(kMaps);
