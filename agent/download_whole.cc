@@ -11,14 +11,26 @@ namespace {
 
 using Kind = DownloadOutcome::Kind;
 
-// What mends a broken chunk was in nobody's count when the order began; no more than the image
-// once.
-void allow_whole_bytes(OrderRecord& order, ImageProgress& image, const manifest::Payload& whole,
-                       std::uint64_t bytes) {
-  if (image.whole_bytes + bytes > whole.length) return;
-  image.whole_bytes += bytes;
-  order.bytes_budget += bytes;
-}
+// What mends a broken chunk was in nobody's count when the order began: the budget grows by each
+// piece that comes, and by no more than the image once. A piece that does not come is on the order.
+class Allowance {
+ public:
+  Allowance(OrderRecord& order, ImageProgress& image, const manifest::Payload& whole,
+            std::uint64_t bytes)
+      : order_(order), image_(image), bytes_(image.whole_bytes + bytes > whole.length ? 0 : bytes) {
+    image_.whole_bytes += bytes_;
+    order_.bytes_budget += bytes_;
+  }
+  void take_back() {
+    image_.whole_bytes -= bytes_;
+    order_.bytes_budget -= bytes_;
+  }
+
+ private:
+  OrderRecord& order_;
+  ImageProgress& image_;
+  std::uint64_t bytes_;
+};
 
 }  // namespace
 
@@ -56,12 +68,19 @@ DownloadOutcome Downloads::fetch_whole_head(OrderRecord& order, std::size_t inde
     image.forget();
     return outcome;
   }
+  if (*image.broken_chunk >= delta_head->chunk_count()) {
+    image.forget();
+    return damaged(order, Error(ErrorCode::kCorrupt, image.name.text() + ": no such chunk"));
+  }
   const delta::ChunkEntry& broken = delta_head->chunk(*image.broken_chunk);
   const manifest::Payload& payload = *whole_of(image);
-  allow_whole_bytes(order, image, payload, payload.head_length);
+  Allowance allowance(order, image, payload, payload.head_length);
   Bytes bytes;
   outcome = fetch_piece(order, payload, {0, payload.head_length}, meter, bytes);
-  if (outcome.kind != Kind::kMore) return outcome;
+  if (outcome.kind != Kind::kMore) {
+    allowance.take_back();
+    return outcome;
+  }
   outcome = read_head(order, image, payload, bytes, head);
   if (outcome.kind != Kind::kMore) return outcome;
   std::uint32_t first = 0;
@@ -79,7 +98,7 @@ DownloadOutcome Downloads::fetch_whole_head(OrderRecord& order, std::size_t inde
 DownloadOutcome Downloads::fetch_whole_chunk(OrderRecord& order, std::size_t index, Meter meter) {
   ImageProgress& image = order.images[index];
   const manifest::Payload* payload = whole_of(image);
-  if (payload == nullptr || *image.broken_chunk >= image.chunk_count) {
+  if (payload == nullptr) {
     image.forget();
     return damaged(order, Error(ErrorCode::kBadPayload,
                                 image.name.text() + ": there is no whole image to mend it from"));
@@ -89,11 +108,14 @@ DownloadOutcome Downloads::fetch_whole_chunk(OrderRecord& order, std::size_t ind
   if (!is_begun) return fetch_whole_head(order, index, meter);
 
   const delta::ChunkEntry& chunk = whole_->applier.head().chunk(whole_->next);
-  allow_whole_bytes(order, image, *payload, chunk.payload_bytes);
+  Allowance allowance(order, image, *payload, chunk.payload_bytes);
   Bytes bytes;
   const DownloadOutcome outcome =
       fetch_piece(order, *payload, {chunk.payload_offset, chunk.payload_bytes}, meter, bytes);
-  if (outcome.kind != Kind::kMore) return outcome;
+  if (outcome.kind != Kind::kMore) {
+    allowance.take_back();
+    return outcome;
+  }
   open_.reset();
   if (before_unpacking_) before_unpacking_();
   const auto made = [&]() -> Result<void> {

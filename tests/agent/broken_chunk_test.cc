@@ -69,6 +69,23 @@ TEST_CASE("a broken chunk is known after a restart, and costs its own byte budge
   CHECK(ends_new(world, id));
 }
 
+TEST_CASE("pieces of the whole image that do not come raise no budget") {
+  World world;
+  world.publish_software();
+  world.server.spoil_chunk(kImage, kDelta, 3);
+  const auto id = world.server.order({kImage});
+  REQUIRE(world.run(600, [&] {
+    return world.order(id) != nullptr && world.order(id)->images[0].broken_chunk == 3;
+  }));
+  const std::uint64_t budget = world.order(id)->bytes_budget;
+  world.server.payload_status = 503;
+  world.run(1200);
+  CHECK(world.order(id)->bytes_budget == budget);
+  CHECK(world.order(id)->images[0].whole_bytes == 0);
+  world.server.payload_status = 0;
+  CHECK(ends_new(world, id));
+}
+
 TEST_CASE(
     "where the whole image is broken at the same place, the order fails and the car is as before") {
   World world;
