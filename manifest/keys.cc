@@ -13,10 +13,15 @@ std::string ed25519_value(const crypto::Ed25519PublicKey& key) {
 
 }  // namespace
 
+std::string lower_hex(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 // Written by hand, since each signature needs the id.
 PublicKey PublicKey::from_ed25519(const crypto::Ed25519PublicKey& key) {
   PublicKey made;
-  made.scheme_ = Scheme::kEd25519;
   made.ed25519_ = key;
   made.value_ = ed25519_value(key);
   made.canonical_ = fmt::format(
@@ -25,19 +30,35 @@ PublicKey PublicKey::from_ed25519(const crypto::Ed25519PublicKey& key) {
   return made;
 }
 
-Result<PublicKey> PublicKey::from_json(const Json& key) {
+Result<void> PublicKey::read_value(const std::string& type, const std::string& scheme,
+                                   const Json& value) {
+  using Kind = crypto::PemKey::Kind;
+  // Earlier versions of the specification had the scheme's name for the type too.
+  const bool is_ecdsa_type = type == "ecdsa" || type == "ecdsa-sha2-nistp256";
+  if (type == "ed25519" && scheme == "ed25519") {
+    const std::string hex = lower_hex(TRY(text_field(value, "public")));
+    ed25519_ = TRY_CONTEXT(array_from_hex<32>(hex), "public");
+    value_ = ed25519_value(*ed25519_);
+  } else if (is_ecdsa_type && scheme == "ecdsa-sha2-nistp256") {
+    pem_ = TRY(crypto::PemKey::parse(TRY(text_field(value, "public")), Kind::kEcdsaP256));
+    value_ = pem_->value();
+  } else if (type == "rsa" && scheme == "rsassa-pss-sha256") {
+    pem_ = TRY(crypto::PemKey::parse(TRY(text_field(value, "public")), Kind::kRsa));
+    value_ = pem_->value();
+  }
+  return {};
+}
+
+Result<PublicKey> PublicKey::from_json(const Json& key, Unreadable value) {
   const std::string type = TRY(text_field(key, "keytype"));
   const std::string scheme = TRY(text_field(key, "scheme"));
-  const Json* value = TRY(object_field(key, "keyval"));
+  const Json* public_part = TRY(object_field(key, "keyval"));
   PublicKey made;
   made.canonical_ = TRY(to_canonical(key));
   made.wire_ = TRY(to_wire(key));
-  made.value_ = TRY(to_canonical(Json::array({type, scheme, *value})));
-  if (type == "ed25519" && scheme == "ed25519") {
-    made.ed25519_ = TRY_CONTEXT(array_from_hex<32>(TRY(text_field(*value, "public"))), "public");
-    made.value_ = ed25519_value(made.ed25519_);
-    made.scheme_ = Scheme::kEd25519;
-  }
+  made.value_ = TRY(to_canonical(Json::array({type, scheme, *public_part})));
+  auto read = made.read_value(type, scheme, *public_part);
+  if (!read && value == Unreadable::kRefused) return fail(std::move(read.error()));
   return made;
 }
 
@@ -52,11 +73,8 @@ KeyId PublicKey::id() const {
 }
 
 bool PublicKey::verify(ByteSpan message, ByteSpan signature) const {
-  switch (scheme_) {
-    case Scheme::kEd25519: return crypto::verify_ed25519(ed25519_, message, signature);
-    case Scheme::kUnknown: return false;
-  }
-  LAYBY_ASSERT(false);
+  if (ed25519_) return crypto::verify_ed25519(*ed25519_, message, signature);
+  return pem_ && pem_->verify(message, signature);
 }
 
 }  // namespace layby::manifest

@@ -43,7 +43,8 @@ Result<KeyMap> read_keys(const Json& part) {
   KeyMap keys;
   const Json* object = TRY(object_field(part, "keys"));
   for (const auto& [id, key] : object->get_ref<const Json::object_t&>())
-    keys.emplace(id, TRY_CONTEXT(PublicKey::from_json(key), "key " + id));
+    keys.emplace(id,
+                 TRY_CONTEXT(PublicKey::from_json(key, PublicKey::Unreadable::kKept), "key " + id));
   return keys;
 }
 
