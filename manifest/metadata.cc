@@ -3,11 +3,13 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 
 namespace layby::manifest {
 namespace {
 
-// One path segment against one pattern segment: `*` any run, `?` any one character.
+// One path segment against one pattern segment: `*` any run, `?` any one character, which in UTF-8
+// may be several bytes. What is no UTF-8 is taken byte by byte.
 bool segment_matches(std::string_view pattern, std::string_view text) {
   std::size_t p = 0;
   std::size_t t = 0;
@@ -17,7 +19,10 @@ bool segment_matches(std::string_view pattern, std::string_view text) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       resume = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || pattern[p] == text[t])) {
+    } else if (p < pattern.size() && pattern[p] == '?') {
+      ++p;
+      t += std::max<std::size_t>(utf8_length(text, t), 1);
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
       ++p;
       ++t;
     } else if (star != std::string_view::npos) {
@@ -76,6 +81,15 @@ bool Delegation::covers(std::string_view target_name) const {
   return std::any_of(paths.begin(), paths.end(), [&](const std::string& pattern) {
     return path_matches(pattern, target_name);
   });
+}
+
+std::string SuccinctRoles::role_for(std::string_view target_name) const {
+  LAYBY_ASSERT(bit_length >= 1 && bit_length <= 32);
+  const crypto::Digest256 hash = crypto::sha256(as_bytes(target_name));
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < 4; ++i) bits = bits << 8 | hash[i];
+  const unsigned digits = (bit_length + 3) / 4;  // as many as the last role's number has
+  return fmt::format("{}-{:0{}x}", name_prefix, bits >> (32 - bit_length), digits);
 }
 
 }  // namespace layby::manifest

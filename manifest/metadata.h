@@ -82,9 +82,20 @@ struct Delegation {
   bool covers(std::string_view target_name) const;
 };
 
+// TAP 15: 2^bit_length roles, all with the same keys, that share the targets among them by the
+// first bits of the SHA-256 of the target's name. Each has the last word on what is its own.
+struct SuccinctRoles {
+  RoleKeys keys;
+  unsigned bit_length = 1;  // 1 to 32
+  std::string name_prefix;
+
+  std::string role_for(std::string_view target_name) const;
+};
+
 struct Delegations {
   KeyMap keys;
-  std::vector<Delegation> roles;  // in order of priority
+  std::vector<Delegation> roles;                  // in order of priority
+  std::optional<SuccinctRoles> succinct_roles{};  // in place of `roles`
 };
 
 struct Targets {

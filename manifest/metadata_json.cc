@@ -130,9 +130,25 @@ Result<Delegation> read_delegation(const Json& entry) {
   return role;
 }
 
+Result<SuccinctRoles> read_succinct_roles(const Json& object) {
+  SuccinctRoles roles;
+  roles.keys = TRY(read_role_keys(object));
+  roles.bit_length = static_cast<unsigned>(TRY(uint_field(object, "bit_length", 32)));
+  if (roles.bit_length == 0) return fail(ErrorCode::kBadFormat, "\"bit_length\" is 0");
+  roles.name_prefix = TRY(text_field(object, "name_prefix"));
+  return roles;
+}
+
 Result<Delegations> read_delegations(const Json& object) {
   Delegations delegations;
   delegations.keys = TRY(read_keys(object));
+  if (find_field(object, "succinct_roles")) {
+    if (find_field(object, "roles"))
+      return fail(ErrorCode::kBadFormat, "both \"roles\" and \"succinct_roles\"");
+    delegations.succinct_roles = TRY_CONTEXT(
+        read_succinct_roles(*TRY(object_field(object, "succinct_roles"))), "succinct_roles");
+    return delegations;
+  }
   const Json* roles = TRY(array_field(object, "roles"));
   std::set<std::string> names;
   for (const Json& entry : *roles) {
@@ -191,6 +207,20 @@ Json delegation_json(const Delegation& role) {
     object["paths"] = role.paths;
   else
     object["path_hash_prefixes"] = role.path_hash_prefixes;
+  return object;
+}
+
+Json delegations_json(const Delegations& delegations) {
+  Json object{{"keys", keys_json(delegations.keys)}};
+  if (const auto& succinct = delegations.succinct_roles) {
+    Json roles = role_keys_json(succinct->keys);
+    roles["bit_length"] = succinct->bit_length;
+    roles["name_prefix"] = succinct->name_prefix;
+    object["succinct_roles"] = std::move(roles);
+    return object;
+  }
+  object["roles"] = Json::array();
+  for (const Delegation& role : delegations.roles) object["roles"].push_back(delegation_json(role));
   return object;
 }
 
@@ -281,13 +311,7 @@ Json encode(const Targets& targets) {
     entries[name] = std::move(entry);
   }
   part["targets"] = std::move(entries);
-  if (targets.delegations) {
-    Json roles = Json::array();
-    for (const Delegation& role : targets.delegations->roles)
-      roles.push_back(delegation_json(role));
-    part["delegations"] =
-        Json{{"keys", keys_json(targets.delegations->keys)}, {"roles", std::move(roles)}};
-  }
+  if (targets.delegations) part["delegations"] = delegations_json(*targets.delegations);
   if (!targets.custom.empty()) part["custom"] = custom_json(targets.custom);
   return part;
 }

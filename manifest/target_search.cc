@@ -28,32 +28,28 @@ TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_nam
 std::optional<MetadataRequest> TargetSearch::next() const {
   if (to_visit_.empty()) return std::nullopt;
   const Step& step = to_visit_.back();
-  const FileEntry* entry = entry_of(step);
+  const FileEntry& entry = *entry_of(step);
   const std::string name = percent_encoded(step.name);
-  // What the snapshot does not list is still named, so that the error comes from give_absent or
-  // give, and not from silence.
-  const Version version = entry ? entry->version : 1;
-  const std::uint64_t length = entry ? entry->length.value_or(kTargetsBytesMax) : 0;
-  return MetadataRequest{Role::kTargets,
-                         repository_.root()->consistent_snapshot
-                             ? fmt::format("{}.{}.json", version, name)
-                             : fmt::format("{}.json", name),
-                         std::min(length, kTargetsBytesMax), step.name};
+  return MetadataRequest{
+      Role::kTargets,
+      repository_.root()->consistent_snapshot ? fmt::format("{}.{}.json", entry.version, name)
+                                              : fmt::format("{}.json", name),
+      std::min(entry.length.value_or(kTargetsBytesMax), kTargetsBytesMax), step.name};
 }
 
 Result<void> TargetSearch::give(ByteSpan bytes) {
   const auto request = next();
   LAYBY_ASSERT(request);
-  const Step step = std::move(to_visit_.back());
-  to_visit_.pop_back();
-  auto targets = bytes.size() <= request->bytes_max || !entry_of(step)
+  const Step step = to_visit_.back();
+  auto targets = bytes.size() <= request->bytes_max
                      ? verify(step, bytes)
                      : fail(ErrorCode::kEndlessData, "{}: more than {} bytes", request->file,
                             request->bytes_max);
   if (!targets) {
-    to_visit_.clear();
+    end(targets.error());
     return fail(std::move(targets.error()));
   }
+  to_visit_.pop_back();
   const Bytes kept(bytes.begin(), bytes.end());
   repository_.delegated_.insert_or_assign(step.name, kept);
   changes_.push_back({Role::kTargets, kept, step.name});
@@ -65,28 +61,52 @@ Result<void> TargetSearch::give(ByteSpan bytes) {
 Result<void> TargetSearch::give_absent() {
   const auto request = next();
   LAYBY_ASSERT(request);
-  to_visit_.clear();
-  return fail(ErrorCode::kNotFound, "{}: the server does not have it", request->file);
+  Error error(ErrorCode::kNotFound, request->file + ": the server does not have it");
+  end(error);
+  return fail(std::move(error));
+}
+
+// What we have of the next role, held in memory or stored by the caller.
+TargetSearch::Held TargetSearch::try_held(ByteSpan bytes) {
+  const Step step = to_visit_.back();
+  auto targets = verify(step, bytes);
+  if (targets) {
+    to_visit_.pop_back();
+    visit(*targets);
+    return Held::kTaken;
+  }
+  const FileEntry& entry = *entry_of(step);
+  const bool are_the_named = !entry.hashes.empty() && check_against_parent(entry, bytes, "");
+  if (!are_the_named) return Held::kFetch;
+  end(std::move(targets.error()));
+  return Held::kRefused;
 }
 
 TargetSearch::Stored TargetSearch::offer_stored(ByteSpan bytes) {
   LAYBY_ASSERT(next());
-  const Step step = to_visit_.back();
-  const auto targets = verify(step, bytes);
-  if (!targets) return Stored::kNotGood;
-  to_visit_.pop_back();
-  repository_.delegated_.insert_or_assign(step.name, Bytes(bytes.begin(), bytes.end()));
-  visit(*targets);
-  go_on();
-  return Stored::kTaken;
+  const std::string name = to_visit_.back().name;
+  const Held held = try_held(bytes);
+  if (held == Held::kFetch) return Stored::kFetch;
+  if (held == Held::kTaken) {
+    repository_.delegated_.insert_or_assign(name, Bytes(bytes.begin(), bytes.end()));
+    go_on();
+  }
+  return Stored::kSettled;
+}
+
+void TargetSearch::end(Error why) {
+  to_visit_.clear();
+  failure_ = std::move(why);
 }
 
 std::vector<StoredChange> TargetSearch::take_changes() {
   return std::exchange(changes_, {});
 }
 
-const Target* TargetSearch::found() const {
-  return to_visit_.empty() ? repository_.find_target(target_name_) : nullptr;
+Result<const Target*> TargetSearch::found() const {
+  LAYBY_ASSERT(to_visit_.empty());
+  if (failure_) return fail(*failure_);
+  return repository_.find_target(target_name_);
 }
 
 const FileEntry* TargetSearch::entry_of(const Step& step) const {
@@ -97,14 +117,12 @@ const FileEntry* TargetSearch::entry_of(const Step& step) const {
 
 // By this delegator's keys: another one may delegate the same role to other keys.
 Result<Targets> TargetSearch::verify(const Step& step, ByteSpan bytes) const {
-  const FileEntry* entry = entry_of(step);
-  if (!entry)
-    return fail(ErrorCode::kMixAndMatch, "{}: delegated, but not in the snapshot", step.name);
-  TRY_VOID(check_against_parent(*entry, bytes, step.name));
+  const FileEntry& entry = *entry_of(step);
+  TRY_VOID(check_against_parent(entry, bytes, step.name));
   const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kTargetsBytesMax), step.name);
   TRY_VOID(verify_threshold(envelope, step.keys, step.role, step.name));
   Targets targets = TRY_CONTEXT(decode_targets(envelope.signed_part()), step.name);
-  TRY_VOID(check_version_against_parent(*entry, targets.version, step.name));
+  TRY_VOID(check_version_against_parent(entry, targets.version, step.name));
   TRY_VOID(check_expiry(step.name, targets.expires, start_time_));
   return targets;
 }
@@ -119,6 +137,12 @@ void TargetSearch::visit(const Targets& targets) {
     return;
   }
   if (!targets.delegations) return;
+  if (const auto& succinct = targets.delegations->succinct_roles) {
+    to_visit_.clear();
+    to_visit_.push_back(
+        {succinct->role_for(target_name_), targets.delegations->keys, succinct->keys});
+    return;
+  }
   std::vector<Step> children;
   for (const Delegation& role : targets.delegations->roles) {
     if (!role.covers(target_name_)) continue;
@@ -142,13 +166,13 @@ void TargetSearch::go_on() {
       to_visit_.clear();
       return;
     }
-    visited_.insert(to_visit_.back().name);
-    const auto kept = repository_.delegated_.find(to_visit_.back().name);
-    if (kept == repository_.delegated_.end()) return;
-    const auto targets = verify(to_visit_.back(), kept->second);
-    if (!targets) return;  // another version, or not what this delegator signs: fetch it
-    to_visit_.pop_back();
-    visit(*targets);
+    const std::string name = to_visit_.back().name;
+    visited_.insert(name);
+    if (entry_of(to_visit_.back()) == nullptr)
+      return end(Error(ErrorCode::kMixAndMatch, name + ": delegated, but not in the snapshot"));
+    const auto held = repository_.delegated_.find(name);
+    if (held == repository_.delegated_.end()) return;
+    if (try_held(held->second) != Held::kTaken) return;
   }
 }
 

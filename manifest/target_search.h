@@ -3,7 +3,7 @@
 //
 //   TargetSearch search(repository, name, now);
 //   while (const auto request = search.next()) { fetch, give or give_absent, persist }
-//   const Target* target = search.found();
+//   const Target* target = TRY(search.found());
 #pragma once
 
 #include <optional>
@@ -28,17 +28,19 @@ class TargetSearch {
   Result<void> give(ByteSpan bytes);
   Result<void> give_absent();
 
-  // What the caller has stored of the role that next() names, from an earlier run. Taken if it is
-  // still what the snapshot names and this delegator's keys signed; otherwise nothing happened, and
-  // next() has to be fetched.
-  enum class Stored { kTaken, kNotGood };
+  // What the caller has stored of the role that next() names, from an earlier run. Settled: it is
+  // still what the snapshot names and this delegator's keys signed, or it is just the bytes that
+  // the snapshot names and yet not good, so that fetching them again is no use. Otherwise nothing
+  // happened, and next() has to be fetched.
+  enum class Stored { kSettled, kFetch };
   Stored offer_stored(ByteSpan bytes);
 
   std::vector<StoredChange> take_changes();
 
-  // The target, once `next` gives nothing; nullptr if no role that may speak of it does. The
-  // repository's find_target knows it from then on, until its next change.
-  const Target* found() const;
+  // Once `next` gives nothing: the target, nullptr if no role that may speak of it does, or why the
+  // search failed. The repository's find_target knows the target from then on, until its next
+  // change.
+  Result<const Target*> found() const;
 
  private:
   struct Step {
@@ -49,6 +51,9 @@ class TargetSearch {
   Result<Targets> verify(const Step& step, ByteSpan bytes) const;
   void visit(const Targets& targets);
   void go_on();
+  enum class Held { kTaken, kRefused, kFetch };
+  Held try_held(ByteSpan bytes);
+  void end(Error why);
   const FileEntry* entry_of(const Step& step) const;
 
   TrustedRepository& repository_;
@@ -57,6 +62,7 @@ class TargetSearch {
   std::vector<Step> to_visit_;  // the next one last
   std::set<std::string> visited_;
   std::vector<StoredChange> changes_;
+  std::optional<Error> failure_;
 };
 
 }  // namespace layby::manifest

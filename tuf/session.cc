@@ -56,10 +56,11 @@ Result<const manifest::Target*> Session::find(const std::string& target_name) {
   manifest::TargetSearch search(repository_, target_name, start_time_);
   while (const auto request = search.next()) {
     const auto stored = metadata_.delegated(request->delegated);
-    if (stored && search.offer_stored(*stored) == manifest::TargetSearch::Stored::kTaken) continue;
+    if (stored && search.offer_stored(*stored) == manifest::TargetSearch::Stored::kSettled)
+      continue;
     TRY_VOID(fetch(search, *request));
   }
-  const manifest::Target* target = search.found();
+  const manifest::Target* target = TRY(search.found());
   if (target == nullptr)
     return fail(ErrorCode::kNotFound, "target {}: no role that may speak of it lists it",
                 target_name);

@@ -100,6 +100,12 @@ TEST_CASE("delegated paths: wildcards stay within a segment") {
   CHECK_FALSE(covers("Maps/*", "maps/x"));
   CHECK_FALSE(covers("maps/DE", "maps/DE/1"));
   CHECK_FALSE(covers("", "x"));
+  CHECK(covers("?", "\xc3\xbc"));  // a character of two bytes
+  CHECK_FALSE(covers("??", "\xc3\xbc"));
+  CHECK(covers("a?b*",
+               "a\xe2\x82\xac"
+               "bc"));
+  CHECK(covers("?", "\xff"));
   const std::string hash = to_hex(crypto::sha256(as_bytes("x")));
   CHECK(Delegation{"r", {}, false, {}, {hash.substr(0, 3)}}.covers("x"));
   CHECK_FALSE(Delegation{"r", {}, false, {}, {"zz"}}.covers("x"));

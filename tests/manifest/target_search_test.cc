@@ -118,19 +118,89 @@ TEST_CASE("what a caller has stored of a delegated role saves the request, if it
   {
     TargetSearch search(client, "x", kNow);
     CHECK(search.next()->delegated == "a");
-    CHECK(search.offer_stored(to_bytes("{}")) == Stored::kNotGood);
+    CHECK(search.offer_stored(to_bytes("{}")) == Stored::kFetch);
     CHECK(search.next()->file == "1.a.json");
-    CHECK(search.offer_stored(first) == Stored::kTaken);
+    CHECK(search.offer_stored(first) == Stored::kSettled);
     CHECK(!search.next());
     CHECK(search.take_changes().empty());
-    CHECK(*search.found() == target_of("1"));
+    CHECK(*must(search.found()) == target_of("1"));
   }
   ++world.roles["a"].version;
   world.publish();
   TrustedRepository later = world.client();
   TargetSearch search(later, "x", kNow);
-  CHECK(search.offer_stored(first) == Stored::kNotGood);
+  CHECK(search.offer_stored(first) == Stored::kFetch);
   CHECK(search.next()->file == "2.a.json");
+}
+
+TEST_CASE("a stored role that is just what the snapshot names, and no good, is not fetched again") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.roles["a"].targets["x"] = target_of("1");
+  world.roles["a"].expires = kNow + 10;
+  world.publish();
+  TrustedRepository client = world.client();
+  const Bytes stored = world.repository.files.at("1.a.json");
+  TargetSearch search(client, "x", kNow + 10);
+  CHECK(search.offer_stored(stored) == TargetSearch::Stored::kSettled);
+  CHECK(!search.next());
+  CHECK(code_of(search.found()) == ErrorCode::kFreeze);
+  CHECK(client.find_target("x") == nullptr);
+}
+
+TEST_CASE("a role that the snapshot does not list is not asked for") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.delegate(world.repository.targets, "b", "*");
+  world.roles["b"].targets["x"] = target_of("from b");
+  world.publish_role("b", "b");
+  world.repository.release();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(code_of(world.search(client, "x", &asked)) == ErrorCode::kMixAndMatch);
+  CHECK(asked.empty());
+}
+
+TEST_CASE("hash bins: the one role whose bits fit is asked, and has the last word") {
+  Delegating world;
+  SuccinctRoles bins{.keys = {}, .bit_length = 5, .name_prefix = "bin"};
+  // The SHA-256 of "x" begins with 2d, 00101101: bin 00101 of 32.
+  CHECK(bins.role_for("x") == "bin-05");
+  bins.bit_length = 1;
+  CHECK(bins.role_for("x") == "bin-0");
+  bins.bit_length = 32;
+  CHECK(bins.role_for("x") == "bin-2d711642");
+  bins.bit_length = 8;
+  CHECK(bins.role_for("x") == "bin-2d");
+  bins.bit_length = 9;
+  CHECK(bins.role_for("x") == "bin-05a");
+
+  world.keys["bin-05a"] = new_key();
+  const PublicKey key = PublicKey::from_ed25519(world.keys["bin-05a"]->public_key());
+  bins.keys = {{key.id()}, 1};
+  world.repository.targets.delegations = Delegations{{{key.id(), key}}, {}, bins};
+  world.roles["bin-05a"].expires = kLater;
+  world.roles["bin-05a"].targets["x"] = target_of("x");
+  world.publish();
+  const Json encoded = encode(world.repository.targets);
+  CHECK(encode(must(decode_targets(encoded))) == encoded);
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(*must(world.search(client, "x", &asked)) == target_of("x"));
+  CHECK(asked == Names{"1.bin-05a.json"});
+  CHECK(code_of(world.search(client, "y")) == ErrorCode::kMixAndMatch);
+
+  for (const auto& [field, value] : {std::pair<std::string, Json>{"bit_length", 0},
+                                     {"bit_length", 33},
+                                     {"name_prefix", 7},
+                                     {"threshold", 0}}) {
+    Json broken = encoded;
+    broken["delegations"]["succinct_roles"][field] = value;
+    CHECK(code_of(decode_targets(broken)) == ErrorCode::kBadFormat);
+  }
+  Json both = encoded;
+  both["delegations"]["roles"] = Json::array();
+  CHECK(code_of(decode_targets(both)) == ErrorCode::kBadFormat);
 }
 
 TEST_CASE("a terminating delegation has the last word") {
