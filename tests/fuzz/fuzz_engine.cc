@@ -7,6 +7,7 @@
 #include "manifest/envelope.h"
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
+#include "manifest/target_search.h"
 
 using namespace layby;
 using namespace layby::manifest;
@@ -61,6 +62,31 @@ void offer_targets(const World& world, ByteSpan document, std::uint64_t version)
     static_cast<void>(read_image_entry(name, target));
 }
 
+// As targets of a plain TUF client that looks for something: the same document stands for each role
+// that is delegated, so that circles and depths are walked too.
+void offer_search(const World& world, ByteSpan document, const Targets& targets) {
+  Snapshot snapshot{2, kNow + kDaySeconds, {{"targets.json", {targets.version, {}, {}}}}};
+  if (targets.delegations) {
+    for (const Delegation& role : targets.delegations->roles)
+      snapshot.files[role.name + ".json"] = {targets.version, {}, {}};
+    if (const auto& bins = targets.delegations->succinct_roles)
+      snapshot.files[bins->role_for("maps/DE/1.tar") + ".json"] = {targets.version, {}, {}};
+  }
+  const auto signed_snapshot = make_snapshot(snapshot, world.signers);
+  const auto timestamp = make_timestamp({2, kNow + kDaySeconds, {2, {}, {}}}, world.signers);
+  TrustedRepository client = *TrustedRepository::load({world.stored.root, {}, {}, {}}, Rules::kTuf);
+  if (!signed_snapshot || !timestamp || !client.accept_timestamp(*timestamp, kNow) ||
+      !client.accept_snapshot(*signed_snapshot, kNow) || !client.accept_targets(document, kNow))
+    return;
+  TargetSearch search(client, "maps/DE/1.tar", kNow);
+  int given = 0;
+  while (search.next()) {
+    LAYBY_ASSERT(++given <= 33);
+    static_cast<void>(search.give(document));
+  }
+  LAYBY_ASSERT(!search.found() || *search.found() == client.find_target("maps/DE/1.tar"));
+}
+
 template <typename Accept>
 void offer(const World& world, Accept accept) {
   TrustedRepository client = *world.trusted;
@@ -83,6 +109,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   offer(world, [&](auto& client) { return client.accept_root(document).has_value(); });
   offer(world, [&](auto& client) { return client.accept_timestamp(document, kNow).has_value(); });
   offer(world, [&](auto& client) { return client.accept_snapshot(document, kNow).has_value(); });
-  if (const auto targets = decode_targets(*part)) offer_targets(world, document, targets->version);
+  if (const auto targets = decode_targets(*part)) {
+    offer_targets(world, document, targets->version);
+    offer_search(world, document, *targets);
+  }
   return 0;
 }

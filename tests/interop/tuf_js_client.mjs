@@ -1,0 +1,24 @@
+// tuf-js's client, for comparison:
+//
+//   node tuf_js_client.mjs METADATA_DIR METADATA_URL TARGET_DIR TARGET_URL TARGET...
+//
+// Exit status 0: all targets verified; 1: refused. METADATA_DIR holds the trusted root.json.
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const require = createRequire(join(process.cwd(), 'package.json'));
+const { Updater } = require('tuf-js');
+const [metadataDir, metadataBaseUrl, targetDir, targetBaseUrl, ...targets] = process.argv.slice(2);
+
+try {
+  const updater = new Updater({ metadataDir, metadataBaseUrl, targetDir, targetBaseUrl, config: { fetchRetries: 0 } });
+  await updater.refresh();
+  for (const path of targets) {
+    const info = await updater.getTargetInfo(path);
+    if (!info) throw new Error(`${path}: not found`);
+    await updater.downloadTarget(info, join(targetDir, encodeURIComponent(path)));
+  }
+} catch (error) {
+  console.error(String(error));
+  process.exit(1);
+}
