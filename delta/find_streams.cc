@@ -21,6 +21,12 @@ constexpr std::uint8_t kGzipHasName = 8;
 constexpr std::uint8_t kGzipHasComment = 16;
 constexpr std::uint8_t kGzipReserved = 0xe0;
 
+// Local file headers of zip: APPNOTE.TXT, 4.3.7.
+constexpr std::string_view kZipBegin("PK\x03\x04", 4);
+constexpr std::size_t kZipHeaderBytes = 30;
+constexpr std::uint16_t kZipDeflated = 8;
+constexpr std::uint16_t kZipDescribedBehind = 8;  // CRC and sizes stand behind the stream
+
 // Streams of one contents: an image that is no file system, or a file of one.
 class ContentScanner {
  public:
@@ -37,9 +43,13 @@ class ContentScanner {
 
   std::vector<Found> scan() {
     const std::string_view text = as_text(content_);
-    for (std::size_t at = 0; (at = text.find(kGzipBegin, at)) != std::string_view::npos;) {
-      const std::size_t end = try_gzip(at);
-      at = end > at ? end : at + 1;
+    std::size_t gzip = text.find(kGzipBegin);
+    std::size_t zip = text.find(kZipBegin);
+    while (gzip != std::string_view::npos || zip != std::string_view::npos) {
+      const std::size_t at = std::min(gzip, zip);
+      const std::size_t end = std::max(at + 1, at == gzip ? try_gzip(at) : try_zip(at));
+      if (gzip < end) gzip = text.find(kGzipBegin, end);
+      if (zip < end) zip = text.find(kZipBegin, end);
     }
     return std::move(found_);
   }
@@ -61,6 +71,24 @@ class ContentScanner {
     add({StreamForm::kGzip, begin, attempt.stream_bytes + trailer,
          static_cast<std::uint32_t>(attempt.text.size())});
     return end + trailer;
+  }
+
+  // Where the member of a zip that begins at `at` ends; 0 if none does, or it is stored otherwise.
+  std::size_t try_zip(std::size_t at) {
+    if (content_.size() - at < kZipHeaderBytes || fruitless_left_ == 0) return 0;
+    const std::uint8_t* header = &content_[at];
+    const std::size_t begin = at + kZipHeaderBytes + load_u16(header + 26) + load_u16(header + 28);
+    if (load_u16(header + 8) != kZipDeflated || begin >= content_.size()) return 0;
+    const DeflateAttempt attempt = try_deflate(content_.subspan(begin), kStreamTextBytesMax);
+    const bool is_described = (load_u16(header + 6) & kZipDescribedBehind) == 0;
+    if (attempt.stream_bytes == 0 ||
+        (is_described && load_u32(header + 14) != crc32(attempt.text))) {
+      fruitless_left_ -= std::min<std::uint64_t>(fruitless_left_, attempt.text.size() + 1);
+      return 0;
+    }
+    add({StreamForm::kDeflate, begin, attempt.stream_bytes,
+         static_cast<std::uint32_t>(attempt.text.size())});
+    return begin + attempt.stream_bytes;
   }
 
   // RFC 1952, 2.3. 0 for what is no header.

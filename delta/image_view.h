@@ -10,7 +10,7 @@
 namespace layby::delta {
 
 // What a chunk may have expanded before it is taken for an attack on the car's time.
-constexpr std::uint64_t kExpandedBytesMax = 192 * kMiB;
+constexpr std::uint64_t kExpandedBytesMax = 512 * kMiB;
 
 // Texts that were read last. One cache serves both images of a payload.
 class TextCache {

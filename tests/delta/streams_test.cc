@@ -65,6 +65,37 @@ TEST_CASE("members of an archive that changed cost what changed in them") {
   CHECK(target.bytes == pair.target);
 }
 
+TEST_CASE("members of a zip are seen through too") {
+  Random random(7);
+  Pair pair;
+  for (int i = 0; i < 6; ++i) {
+    const Bytes text = prose(random, 30'000);
+    const Bytes later = later_version(random, text, 3);
+    const bool is_described = i % 2 == 0;  // before the stream, not behind it
+    for (auto [contents, archive] :
+         {std::pair(&text, &pair.base), std::pair(&later, &pair.target)}) {
+      const Bytes stream = compress(*contents, 6, -15);
+      Bytes header = to_bytes("PK\x03\x04");
+      append_u16(header, 20);
+      append_u16(header, is_described ? 0 : 8);
+      append_u16(header, 8);
+      append_u32(header, 0);
+      const auto crc = static_cast<std::uint32_t>(
+          ::crc32(0, contents->data(), static_cast<uInt>(contents->size())));
+      append_u32(header, is_described ? crc : 0);
+      append_u32(header, is_described ? static_cast<std::uint32_t>(stream.size()) : 0);
+      append_u32(header, is_described ? static_cast<std::uint32_t>(contents->size()) : 0);
+      append_u16(header, 4);
+      append_u16(header, 0);
+      for (const ByteSpan part : {ByteSpan(header), as_bytes("name"), ByteSpan(stream)})
+        archive->insert(archive->end(), part.begin(), part.end());
+    }
+  }
+  const Bytes payload = payload_of(pair);
+  CHECK(head_of(payload).streams().target.size() == 6);
+  CHECK(payload.size() < 2000);
+}
+
 TEST_CASE("members that did not change are copied as they are") {
   Pair pair = archives(2, 6, 20'000);
   const Bytes same = pair.base;
