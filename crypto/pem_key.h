@@ -21,14 +21,16 @@ class PemKey {
 
   // One block `PUBLIC KEY` (RFC 7468, section 13), for RSA also `RSA PUBLIC KEY` (RFC 8017, A.1.1),
   // and nothing but white space around it. kBadFormat for anything else: another kind, another
-  // curve, a modulus outside the limits, bytes behind the key.
+  // curve or one that is not named, a modulus outside the limits, an exponent that is even, below
+  // 65537 or above 64 bits (FIPS 186-4, B.3.1), bytes behind the key, an encoding that is not DER.
   static Result<PemKey> parse(std::string_view pem, Kind kind);
 
   // kEcdsaP256: ECDSA with SHA-256 (FIPS 186-4), the signature in DER. kRsa: RSASSA-PSS with
   // SHA-256 and MGF1 of it (RFC 8017, section 8.1), any length of salt.
   bool verify(ByteSpan message, ByteSpan signature) const;
 
-  // The same text for the same key, however its PEM was written.
+  // The same text for the same key, however its PEM was written; of RSA keys also for all those
+  // with one modulus.
   const std::string& value() const { return value_; }
 
  private:

@@ -120,7 +120,7 @@ Result<Targets> TargetSearch::verify(const Step& step, ByteSpan bytes) const {
   const FileEntry& entry = *entry_of(step);
   TRY_VOID(check_against_parent(entry, bytes, step.name));
   const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kTargetsBytesMax), step.name);
-  TRY_VOID(verify_threshold(envelope, step.keys, step.role, step.name));
+  TRY_VOID(verify_threshold(envelope, *step.keys, step.role, step.name));
   Targets targets = TRY_CONTEXT(decode_targets(envelope.signed_part()), step.name);
   TRY_VOID(check_version_against_parent(entry, targets.version, step.name));
   TRY_VOID(check_expiry(step.name, targets.expires, start_time_));
@@ -139,14 +139,21 @@ void TargetSearch::visit(const Targets& targets) {
   if (!targets.delegations) return;
   if (const auto& succinct = targets.delegations->succinct_roles) {
     to_visit_.clear();
-    to_visit_.push_back(
-        {succinct->role_for(target_name_), targets.delegations->keys, succinct->keys});
+    to_visit_.push_back({succinct->role_for(target_name_),
+                         std::make_shared<const KeyMap>(targets.delegations->keys),
+                         succinct->keys});
     return;
   }
   std::vector<Step> children;
+  std::shared_ptr<const KeyMap> keys;
+  // One more than can be visited shows that the bound was hit; further ones would only take memory.
+  const std::size_t children_max = kDelegationsMax - visited_.size() + 1;
   for (const Delegation& role : targets.delegations->roles) {
     if (!role.covers(target_name_)) continue;
-    children.push_back({role.name, targets.delegations->keys, role.keys});
+    if (!visited_.contains(role.name) && children.size() < children_max) {
+      if (!keys) keys = std::make_shared<const KeyMap>(targets.delegations->keys);
+      children.push_back({role.name, keys, role.keys});
+    }
     if (!role.terminating) continue;
     to_visit_.clear();
     break;
@@ -162,10 +169,10 @@ void TargetSearch::go_on() {
       to_visit_.pop_back();
       continue;
     }
-    if (visited_.size() == kDelegationsMax) {
-      to_visit_.clear();
-      return;
-    }
+    if (visited_.size() == kDelegationsMax)
+      return end(Error(ErrorCode::kTooLarge,
+                       fmt::format("target {}: more than {} delegated roles may speak of it",
+                                   target_name_, kDelegationsMax)));
     const std::string name = to_visit_.back().name;
     visited_.insert(name);
     if (entry_of(to_visit_.back()) == nullptr)

@@ -6,6 +6,7 @@
 //   const Target* target = TRY(search.found());
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -38,14 +39,14 @@ class TargetSearch {
   std::vector<StoredChange> take_changes();
 
   // Once `next` gives nothing: the target, nullptr if no role that may speak of it does, or why the
-  // search failed. The repository's find_target knows the target from then on, until its next
-  // change.
+  // search failed: kTooLarge where more roles may speak than one search asks (5.6.7.1). The
+  // repository's find_target knows the target from then on, until its next change.
   Result<const Target*> found() const;
 
  private:
   struct Step {
     std::string name;
-    KeyMap keys;
+    std::shared_ptr<const KeyMap> keys;  // the delegator's, shared by all its steps
     RoleKeys role;
   };
   Result<Targets> verify(const Step& step, ByteSpan bytes) const;

@@ -1,6 +1,8 @@
 // Signatures here are OpenSSL's own; what only verifies is tested with what only signs.
 #include "crypto/pem_key.h"
 
+// For the setters of single RSA numbers.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
@@ -102,6 +104,63 @@ TEST_CASE("weak keys, other curves and kinds are refused") {
   const Key rsa(EVP_RSA_gen(2048));
   CHECK(is_refused(pem_of(rsa.get()), Kind::kEcdsaP256));
   CHECK(is_refused(pem_of(rsa.get(), true), Kind::kEcdsaP256));
+}
+
+// The same modulus with an exponent that was not chosen by OpenSSL.
+Key with_exponent(EVP_PKEY* rsa, const std::string& hex) {
+  BIGNUM* modulus = nullptr;
+  REQUIRE(EVP_PKEY_get_bn_param(rsa, OSSL_PKEY_PARAM_RSA_N, &modulus) == 1);
+  BIGNUM* exponent = nullptr;
+  REQUIRE(BN_hex2bn(&exponent, hex.c_str()) > 0);
+  RSA* made = RSA_new();  // takes both numbers
+  REQUIRE(RSA_set0_key(made, modulus, exponent, nullptr) == 1);
+  Key key(EVP_PKEY_new());
+  REQUIRE(EVP_PKEY_assign_RSA(key.get(), made) == 1);
+  return key;
+}
+
+TEST_CASE("RSA exponents that make signatures cheap to forge or dear to verify are refused") {
+  const Key rsa(EVP_RSA_gen(2048));
+  for (const char* good : {"10001", "10003", "FFFFFFFFFFFFFFFF"})
+    CHECK_FALSE(is_refused(pem_of(with_exponent(rsa.get(), good).get()), Kind::kRsa));
+  const std::string of_2048_bits = "7" + std::string(511, 'F');
+  for (const std::string bad : {"1", "2", "3", "11", "FFFF", "10000", "10002", "10000000000000001"})
+    CHECK(is_refused(pem_of(with_exponent(rsa.get(), bad).get()), Kind::kRsa));
+  CHECK(is_refused(pem_of(with_exponent(rsa.get(), of_2048_bits).get()), Kind::kRsa));
+}
+
+TEST_CASE("one modulus is one key, whatever its exponent") {
+  const Key rsa(EVP_RSA_gen(2048));
+  const std::string other = pem_of(with_exponent(rsa.get(), "10003").get());
+  CHECK(PemKey::parse(other, Kind::kRsa)->value() ==
+        PemKey::parse(pem_of(rsa.get()), Kind::kRsa)->value());
+}
+
+TEST_CASE("a key has one encoding, and a signature one length") {
+  const Key key(EVP_EC_gen("P-256"));
+  const std::string pem = pem_of(key.get());
+  std::string text = pem.substr(27, pem.size() - 27 - 25);
+  std::erase(text, '\n');
+  Bytes der = from_base64(text).value();
+  REQUIRE(der[1] < 0x80);
+  der.insert(der.begin() + 1, 0x81);  // BER: the length in a longer form
+  CHECK(is_refused("-----BEGIN PUBLIC KEY-----\n" + to_base64(der) + "\n-----END PUBLIC KEY-----",
+                   Kind::kEcdsaP256));
+  // RFC 5480, section 2.1.1: the curve by its name.
+  REQUIRE(EVP_PKEY_set_utf8_string_param(key.get(), OSSL_PKEY_PARAM_EC_ENCODING, "explicit") == 1);
+  const std::string spelled_out = pem_of(key.get());
+  REQUIRE(spelled_out.size() > pem.size());
+  CHECK(is_refused(spelled_out, Kind::kEcdsaP256));
+  // RFC 8017, section 8.1.2, step 1: a signature is as long as the modulus.
+  const Key rsa(EVP_RSA_gen(2048));
+  const PemKey parsed = PemKey::parse(pem_of(rsa.get()), Kind::kRsa).value();
+  Bytes signature;
+  do {
+    signature = sign(rsa.get(), "message", {.pss = true});
+  } while (signature.front() != 0);
+  CHECK(parsed.verify(as_bytes("message"), signature));
+  signature.erase(signature.begin());
+  CHECK_FALSE(parsed.verify(as_bytes("message"), signature));
 }
 
 TEST_CASE("a PEM is one block and nothing else") {

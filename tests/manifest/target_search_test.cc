@@ -314,6 +314,21 @@ TEST_CASE("endless delegations end") {
   world.publish();
   TrustedRepository client = world.client();
   Names asked;
+  CHECK(code_of(world.search(client, "x", &asked)) == ErrorCode::kTooLarge);
+  CHECK(asked.size() == 32);
+}
+
+TEST_CASE(
+    "just as many delegations as are allowed, of which some are met twice, are no bound hit") {
+  Delegating world;
+  for (int i = 0; i < 32; ++i) {
+    const std::string name = "r" + std::to_string(i);
+    world.delegate(world.repository.targets, name, "*");
+    world.delegate(world.roles["r0"], name, "*");
+  }
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
   CHECK(must(world.search(client, "x", &asked)) == nullptr);
   CHECK(asked.size() == 32);
 }

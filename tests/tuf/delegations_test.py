@@ -78,8 +78,24 @@ class Order(Base):
         world.repository.add_target("r31", "near", b"x")
         world.repository.publish_all()
         self.assertEqual(world.download("file"), 1)
+        self.assertIn("too-large: target file: more than 32 delegated roles", world.reason)
         self.assertEqual(len(self.asked(world)), 32)
         self.assertEqual(world.download("near"), 0, world.reason)
+
+    def test_many_keys_and_many_roles_of_a_supplier_take_little_memory(self):
+        world = self.world()
+        world.repository.delegate("targets", "supplier", ["supplier/*"])
+        world.repository.delegate("targets", "other", ["other/*"])
+        world.repository.add_target("other", "other/file", b"x")
+        world.repository.parts["supplier"]["delegations"] = {
+            "keys": {f"k{n}": {"keytype": "x", "scheme": "x", "keyval": {}} for n in range(2000)},
+            "roles": [{"name": f"r{n}", "keyids": ["k1"], "threshold": 1, "terminating": False, "paths": ["*/*"]}
+                      for n in range(2000)]}
+        world.repository.publish_all()
+        self.assertEqual(world.download("supplier/file", memory_max=400 * 2**20), 1)
+        self.assertIn("mix-and-match: r0", world.reason)
+        self.assertEqual(world.download("other/file", "supplier/file"), 1)
+        self.assertEqual(world.downloaded(), {"other/file": b"x"})
 
     def test_hash_prefixes_and_hash_bins(self):
         world = self.world()

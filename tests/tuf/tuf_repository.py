@@ -10,6 +10,7 @@ import hashlib
 import http.server
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -247,12 +248,15 @@ class World:
         self.server.server_close()
         shutil.rmtree(self.home)
 
-    def run(self, *arguments, days=None):
-        """The exit status; the line on standard error is in `reason`. `days`: so far in the future."""
+    def run(self, *arguments, days=None, memory_max=None):
+        """The exit status; the line on standard error is in `reason`. `days`: so far in the future. `memory_max` in bytes."""
         command = [PROGRAM, *arguments]
         if days is not None:
             command = ["faketime", "-f", f"{days:+d}d", *command]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        def limit():
+            if memory_max is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (memory_max, memory_max))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, preexec_fn=limit)
         self.reason = done.stderr
         assert done.returncode in (0, 1), f"exit status {done.returncode}: {done.stderr}"
         assert done.stderr.count("\n") == done.returncode, f"one line when it fails, none else: {done.stderr}"
@@ -267,10 +271,11 @@ class World:
     def refresh(self, days=None):
         return self.run("--metadata-url", self.url + "metadata/", "--metadata-dir", self.metadata_dir, "refresh", days=days)
 
-    def download(self, *names, days=None):
+    def download(self, *names, days=None, memory_max=None):
         wanted = [argument for name in names for argument in ("--target-name", name)]
         return self.run("--metadata-url", self.url + "metadata/", "--metadata-dir", self.metadata_dir, *wanted,
-                        "--target-dir", self.target_dir, "--target-base-url", self.url + "targets/", "download", days=days)
+                        "--target-dir", self.target_dir, "--target-base-url", self.url + "targets/", "download", days=days,
+                        memory_max=memory_max)
 
     def trusted(self):
         """What the client believes: role -> version, for every file of its directory."""
