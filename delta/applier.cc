@@ -61,8 +61,9 @@ Result<void> Applier::apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, Fil
   if (target.size() < chunk.target_offset)
     return fail(ErrorCode::kInvalidArgument, "chunk {} comes before the one that it follows",
                 index);
+  state_->texts.begin_chunk(state_->head.chunk_view(index).bytes);
   const Result<Bytes> decoded = state_->decode(index, chunk_bytes, target);
-  state_->texts.clear();
+  state_->texts.begin_chunk(0);
   if (!decoded) return fail(decoded.error().with_context(fmt::format("chunk {}", index)));
   const Bytes& out = *decoded;
   if (crypto::blake2b_256(out) != chunk.target_digest)
@@ -87,7 +88,7 @@ Result<Bytes> Applier::State::decode(std::uint32_t index, ByteSpan chunk_bytes,
     const ImageView base_view(*base, head.streams().base, head.base_view(), texts);
     TRY_VOID(decoder->decode(chunk_bytes, &base_view, target_view, range.offset, view));
   }
-  texts.clear();
+  texts.begin_chunk(0);  // room for making them again
   return remake(index, std::move(view));
 }
 

@@ -1,10 +1,14 @@
 // The applier: makes target bytes from a payload's chunks and the base, in bounded memory.
 //
 // Payloads are treated as hostile even when every digest is right: the decoder checks each length
-// and offset, its memory is bounded by kApplierBytesMax whatever the payload says, its time by the
-// chunk's target length. Chunks are applied in order. Between two chunks there is no state but the
-// base and the target bytes before the chunk, so work may stop after any chunk and go on in another
-// process: open a new Applier and apply the next one.
+// and offset, and its memory is bounded by kApplierBytesMax whatever the payload says. Its time for
+// a chunk is bounded by the bytes of the chunk's view (at most kChunkTargetBytesMax) and a
+// constant: what texts of streams may cost to read is kReadCostPerByte for each and
+// kReadCostBesides, what making streams again may take kDeflateStepsPerByteMax and
+// kDeflateStepsBesides; a hostile payload may use all of it up, some seconds for each MiB. Chunks
+// are applied in order. Between two chunks there is no state but the base and the target bytes
+// before the chunk, so work may stop after any chunk and go on in another process: open a new
+// Applier and apply the next one.
 #pragma once
 
 #include <memory>

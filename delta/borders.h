@@ -10,7 +10,8 @@
 namespace layby::delta {
 
 // Puts mirrored copies (see mirror.h) among `copies`, which are in order, where there were new
-// bytes. None crosses a multiple of `chunk_bytes`.
+// bytes. None crosses an
+// end of a chunk.
 void add_borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends, CopyList& copies,
                  std::stop_token stop);
 

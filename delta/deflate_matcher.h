@@ -33,6 +33,7 @@ class DeflateMatcher {
   DeflateMatch longest(std::uint32_t at, std::uint32_t length, std::uint32_t window_begin);
 
   bool is_out_of_steps() const { return steps_left_ < 0; }
+  std::uint64_t steps_left() const { return steps_left_ < 0 ? 0 : std::uint64_t(steps_left_); }
 
  private:
   struct Search;

@@ -48,8 +48,12 @@ class Run {
     return made_;
   }
 
+  // How far in the text it came, once it is made.
+  std::uint32_t reached() const { return reached_; }
+
  private:
   DeflateMatch search(std::uint32_t at, std::uint32_t length) {
+    reached_ = at;
     if (!window_.may_search(at)) return {.length = kMatchMin - 1};
     return matcher_.longest(at, length, window_.begin());
   }
@@ -150,22 +154,45 @@ class Run {
   std::uint32_t size_;
   Expected expected_;
   std::size_t opened_ = 0;  // tokens compared
+  std::uint32_t reached_ = 0;
   DeflateWindow window_;
   std::uint32_t block_begin_ = 0;
   std::size_t compared_ = 0;
   Made made_ = Made::kAll;
 };
 
-Made make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan room,
-          const Expected& expected, std::uint64_t steps_max) {
+struct Outcome {
+  Made made;
+  std::uint64_t steps;
+  std::uint32_t reached;  // of the text
+};
+
+Outcome make(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe,
+             MutableByteSpan room, const Expected& expected, std::uint64_t steps_max) {
   const DeflateRules rules = rules_of(recipe);
   state.matcher.begin(text, rules, steps_max);
   state.writer.begin(room, rules);
-  return Run(state.matcher, state.writer, rules, text, expected).make();
+  Run run(state.matcher, state.writer, rules, text, expected);
+  const Made made = run.make();
+  return {made, steps_max - state.matcher.steps_left(), run.reached()};
 }
 
-std::uint64_t steps_max(std::uint64_t text_bytes) {
-  return kDeflateStepsBesides + text_bytes * kDeflateStepsPerByteMax;
+Result<std::size_t> made_within(Deflater::State& state, ByteSpan text, const DeflateRecipe& recipe,
+                                MutableByteSpan room, std::uint64_t& steps_left) {
+  if (text.size() > kDeflateTextBytesMax)
+    return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes of text, more than {}",
+                text.size(), kDeflateTextBytesMax);
+  steps_left += text.size() * kDeflateStepsPerByteMax;
+  const Outcome outcome = make(state, text, recipe, room, {}, steps_left);
+  steps_left -= outcome.steps;
+  switch (outcome.made) {
+    case Made::kAll: return state.writer.sink().written().size();
+    case Made::kTooManySteps:
+      return fail(ErrorCode::kBadPayload, "a deflate stream takes too many steps to make");
+    case Made::kDiffers:
+    case Made::kDoesNotFit: break;
+  }
+  return fail(ErrorCode::kBadPayload, "a deflate stream has more than {} bytes", room.size());
 }
 
 }  // namespace
@@ -177,21 +204,18 @@ Deflater& Deflater::operator=(Deflater&&) noexcept = default;
 
 Result<std::size_t> Deflater::deflate_within(ByteSpan text, const DeflateRecipe& recipe,
                                              MutableByteSpan room) {
-  if (text.size() > kDeflateTextBytesMax)
-    return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes of text, more than {}",
-                text.size(), kDeflateTextBytesMax);
-  switch (make(*state_, text, recipe, room, {}, steps_max(text.size()))) {
-    case Made::kAll: return state_->writer.sink().written().size();
-    case Made::kTooManySteps:
-      return fail(ErrorCode::kBadPayload, "a deflate stream takes too many steps to make");
-    case Made::kDiffers:
-    case Made::kDoesNotFit: break;
-  }
-  return fail(ErrorCode::kBadPayload, "a deflate stream has more than {} bytes", room.size());
+  std::uint64_t steps_left = kDeflateStepsBesides;
+  return made_within(*state_, text, recipe, room, steps_left);
 }
 
 Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream) {
-  const std::size_t size = TRY(deflate_within(text, recipe, stream));
+  std::uint64_t steps_left = kDeflateStepsBesides;
+  return deflate(text, recipe, stream, steps_left);
+}
+
+Result<void> Deflater::deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream,
+                               std::uint64_t& steps_left) {
+  const std::size_t size = TRY(made_within(*state_, text, recipe, stream, steps_left));
   if (size != stream.size())
     return fail(ErrorCode::kBadPayload, "a deflate stream has {} bytes instead of {}", size,
                 stream.size());
@@ -255,14 +279,26 @@ std::vector<DeflateRecipe> recipes_to_try(const DeflateOpening& opening,
 std::optional<DeflateRecipe> Deflater::find_recipe(ByteSpan stream, ByteSpan text,
                                                    std::span<const DeflateRecipe> likely,
                                                    const RecipeBounds& bounds) {
+  std::uint64_t work_left = ~std::uint64_t{0};
+  return find_recipe(stream, text, likely, bounds, work_left);
+}
+
+std::optional<DeflateRecipe> Deflater::find_recipe(ByteSpan stream, ByteSpan text,
+                                                   std::span<const DeflateRecipe> likely,
+                                                   const RecipeBounds& bounds,
+                                                   std::uint64_t& work_left) {
   if (text.size() > kDeflateTextBytesMax) return std::nullopt;
   const DeflateOpening opening = read_opening(stream);
   if (opening.kind == DeflateOpening::Kind::kNone) return std::nullopt;
   Bytes room(stream.size());
-  const std::uint64_t steps = steps_max(text.size()) / 8;
+  const std::uint64_t steps_max = text.size() * kDeflateStepsPerByteMax / 2;
   const auto makes = [&](const DeflateRecipe& recipe) {
-    return make(*state_, text, recipe, room, {stream, opening.tokens}, steps) == Made::kAll &&
-           state_->writer.sink().written().size() == stream.size();
+    if (work_left == 0) return false;
+    const Outcome outcome =
+        make(*state_, text, recipe, room, {stream, opening.tokens}, std::min(steps_max, work_left));
+    const std::uint64_t work = outcome.steps + outcome.reached + kDeflateTryWork;
+    work_left -= std::min(work_left, work);
+    return outcome.made == Made::kAll && state_->writer.sink().written().size() == stream.size();
   };
   for (const DeflateRecipe& recipe : likely)
     if (bounds.allow(recipe) && can_open(recipe, opening) && makes(recipe)) return recipe;

@@ -23,10 +23,12 @@ inline constexpr std::uint64_t kDeflateTextBytesMax = std::uint64_t{1} << 30;
 
 // What making may cost: candidates looked at, and words of eight bytes compared. Texts and programs
 // take 2 to 10 for each of their bytes; what takes more than this is refused, for it was made to be
-// slow. A recipe is only found where an eighth is enough, so that a car that counts otherwise
-// still makes it.
-inline constexpr std::uint64_t kDeflateStepsPerByteMax = 4096;
+// slow. A recipe is only found where half of the steps for each byte is enough, without those
+// besides, so that a car that counts a little otherwise still makes it.
+inline constexpr std::uint64_t kDeflateStepsPerByteMax = 1024;
 inline constexpr std::uint64_t kDeflateStepsBesides = std::uint64_t{1} << 22;
+
+inline constexpr std::uint64_t kDeflateTryWork = 4096;
 
 // What is known of a recipe beforehand. Short streams are made by many recipes, of which others may
 // be ruled out by what stands around the stream.
@@ -59,6 +61,11 @@ class Deflater {
   // anything. Nothing beyond `stream` is ever written.
   Result<void> deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream);
 
+  // The same for one of several streams, which share what is left of the steps: for each byte of
+  // the text kDeflateStepsPerByteMax more are given, and what it takes is taken away.
+  Result<void> deflate(ByteSpan text, const DeflateRecipe& recipe, MutableByteSpan stream,
+                       std::uint64_t& steps_left);
+
   // The same where the length of the stream is not known: it is at the beginning of `room`, and
   // that is how long it is. kBadPayload where it does not fit.
   Result<std::size_t> deflate_within(ByteSpan text, const DeflateRecipe& recipe,
@@ -71,6 +78,11 @@ class Deflater {
   std::optional<DeflateRecipe> find_recipe(ByteSpan stream, ByteSpan text,
                                            std::span<const DeflateRecipe> likely = {},
                                            const RecipeBounds& bounds = {});
+  // The same, which takes what it does from `work_left` and gives up when nothing is left: steps,
+  // bytes of text gone through, and kDeflateTryWork for each recipe tried.
+  std::optional<DeflateRecipe> find_recipe(ByteSpan stream, ByteSpan text,
+                                           std::span<const DeflateRecipe> likely,
+                                           const RecipeBounds& bounds, std::uint64_t& work_left);
 
   struct State;
 

@@ -13,6 +13,7 @@
 #include "delta/chunk_plan.h"
 #include "delta/elf_ranges.h"
 #include "delta/matcher.h"
+#include "delta/read_cost.h"
 #include "delta/repeats.h"
 #include "delta/seeds.h"
 #include "delta/share_out.h"
@@ -22,8 +23,6 @@ namespace layby::delta {
 namespace {
 
 constexpr std::uint32_t kChunkTargetBytesMin = 1 * kKiB;
-// Of payloads with streams: the car holds a chunk twice, and a text besides.
-constexpr std::uint32_t kChunkBytesWithStreams = 2 * kMiB;
 constexpr std::size_t kLoadBytes = 1 * kMiB;
 constexpr unsigned kThreadsMax = 8;
 // What one thread needs for matching and for the entropy coder at its highest level.
@@ -132,6 +131,8 @@ struct Material {
   Bytes base;
   Bytes target;
   StreamTable streams;
+  ViewLayout base_layout;
+  ViewLayout target_layout;
   std::vector<ChunkSpan> chunks;
   CoderId coder = CoderId::kZstdColumns;
   AddressTable addresses;
@@ -280,6 +281,16 @@ Result<std::vector<CopyList>> find_copies(const Material& material, unsigned thr
   return chunks;
 }
 
+// Counts what goes.
+std::uint64_t leave_out_dear_copies(const Material& material, std::vector<CopyList>& chunks) {
+  if (material.streams.empty()) return 0;
+  const SeenViews views{material.streams, material.base_layout, material.target_layout};
+  std::uint64_t gone = 0;
+  for (std::size_t i = 0; i < chunks.size(); ++i)
+    gone += keep_within_read_cost(views, material.chunks[i], chunks[i]);
+  return gone;
+}
+
 // Chunks are coded apart from each other.
 Result<void> make_chunks(const Material& material, const std::vector<CopyList>& copies,
                          unsigned threads, const EncodeOptions& options, ChunkWriter& writer) {
@@ -355,9 +366,14 @@ Result<void> see_through(Material& material, Streams streams, unsigned threads,
   StreamChoice choice;
   if (streams == Streams::kExpanded)
     choice = choose_streams(material.base, material.target,
-                            std::min(*options.chunk_target_bytes, kChunkBytesWithStreams), threads,
+                            std::min(*options.chunk_target_bytes, kStreamChunkBytesMax), threads,
                             options.stop);
   TRY_VOID(check_not_stopped(options));
+  report.streams_left_out = choice.left_out;
+  if (!choice.table.empty() && choice.chunk_ends.size() > kPayloadChunksMax) {
+    report.streams_given_up = "more chunks than a payload has";
+    choice.table = {};
+  }
   if (choice.table.empty()) {
     material.addresses = find_addresses_that_fit(
         {material.base, material.base, ViewLayout(material.base.size())},
@@ -370,13 +386,19 @@ Result<void> see_through(Material& material, Streams streams, unsigned threads,
   rest.memory_bytes_max -= std::min<std::uint64_t>(rest.memory_bytes_max, material.target.size());
   const Result<EncodeReport::Search> search =
       choose_search(base_layout.view_bytes(), target_layout.view_bytes(), rest);
-  if (!search) return see_through(material, Streams::kLeft, threads, options, report);
+  if (!search) {
+    report.streams_given_up = search.error().message();
+    return see_through(material, Streams::kLeft, threads, options, report);
+  }
   report.search = *search;
+  report.streams = choice.table.target.size();
   const Bytes base_image = std::move(material.base);
   material.target_image = std::move(material.target);
   material.streams = std::move(choice.table);
   material.base = make_view(base_image, material.streams.base, base_layout);
   material.target = make_view(material.target_image, material.streams.target, target_layout);
+  material.base_layout = base_layout;
+  material.target_layout = target_layout;
   material.chunks = chunk_spans(choice.chunk_ends, target_layout);
   material.addresses =
       find_addresses_that_fit({base_image, material.base, base_layout},
@@ -447,13 +469,17 @@ Result<EncodeReport> make_payload(const ReadAt* base, const ReadAt& target, Stre
                      material.target.size() + material.target_image.size(), options);
   report.chunk_count = static_cast<std::uint32_t>(material.chunks.size());
 
-  PayloadHeadBuilder builder(material.coder, *options.chunk_target_bytes, report.chunk_count,
-                             material.addresses, material.streams);
+  const std::uint32_t chunk_bytes =
+      has_streams ? std::min(*options.chunk_target_bytes, kStreamChunkBytesMax)
+                  : *options.chunk_target_bytes;
+  PayloadHeadBuilder builder(material.coder, chunk_bytes, report.chunk_count, material.addresses,
+                             material.streams);
   builder.set_target(report.target_bytes, report.target_sha256);
   if (base != nullptr) builder.set_base(material.base_name);
   ChunkWriter writer(material.made(), material.chunks, kChunksAheadMax * threads, builder, output,
                      report);
-  const std::vector<CopyList> copies = TRY(find_copies(material, threads, options));
+  std::vector<CopyList> copies = TRY(find_copies(material, threads, options));
+  report.copies_left_out = leave_out_dear_copies(material, copies);
   material.forget_matching();
   TRY_VOID(make_chunks(material, copies, threads, options, writer));
   report.new_bytes = material.target.size() - report.copied_bytes;
@@ -482,7 +508,9 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   if (report || report.error().code() != ErrorCode::kBadPayload || !has_streams) return report;
   // Seeing through would take the car too long.
   TRY_VOID(output.truncate(0));
-  return make_payload(base, target, Streams::kLeft, options, output, has_streams);
+  EncodeReport left = TRY(make_payload(base, target, Streams::kLeft, options, output, has_streams));
+  left.streams_given_up = report.error().message();
+  return left;
 }
 
 }  // namespace layby::delta

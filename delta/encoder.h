@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <stop_token>
+#include <string>
 
 #include "base/disk.h"
 #include "base/limits.h"
@@ -50,6 +51,13 @@ struct EncodeReport {
   std::uint64_t changed_bytes = 0;  // of these, bytes that differ
   std::uint64_t new_bytes = 0;      // target bytes that the payload carries itself
   std::uint64_t copies = 0;
+  // Compressed streams of the target that are seen through; those that could be, but are more than
+  // a payload holds; copies left out because they would cost the car too much by reading texts.
+  std::uint64_t streams = 0;
+  std::uint64_t streams_left_out = 0;
+  std::uint64_t copies_left_out = 0;
+  // Why none is seen through although there are some; empty otherwise.
+  std::string streams_given_up;
   enum class Search { kNone, kBlocks, kSuffixes } search = Search::kNone;
 };
 

@@ -12,6 +12,8 @@ namespace {
 
 // Streams shorter than this cost about as much as they save.
 constexpr std::size_t kStreamBytesMin = 64;
+// What an attempt that shows at once costs: memory for its text is cleared.
+constexpr std::uint64_t kAttemptCost = 512;
 
 constexpr std::string_view kGzipBegin("\x1f\x8b\x08", 3);
 constexpr std::size_t kGzipHeaderBytes = 10;
@@ -20,6 +22,7 @@ constexpr std::uint8_t kGzipHasExtra = 4;
 constexpr std::uint8_t kGzipHasName = 8;
 constexpr std::uint8_t kGzipHasComment = 16;
 constexpr std::uint8_t kGzipReserved = 0xe0;
+constexpr std::size_t kGzipTextBytesMax = 4096;  // of the name, and of the comment
 
 // Local file headers of zip: APPNOTE.TXT, 4.3.7.
 constexpr std::string_view kZipBegin("PK\x03\x04", 4);
@@ -37,7 +40,7 @@ class ContentScanner {
     std::uint32_t text_bytes;
   };
 
-  // `fruitless_left`: bytes that may be made of what turns out to be no stream.
+  // `fruitless_left`: bytes that may be looked at in, and made of, what turns out to be no stream.
   ContentScanner(ByteSpan content, std::uint64_t& fruitless_left)
       : content_(content), fruitless_left_(fruitless_left) {}
 
@@ -57,15 +60,16 @@ class ContentScanner {
  private:
   // Where the member that begins at `at` ends; 0 if none does.
   std::size_t try_gzip(std::size_t at) {
+    if (fruitless_left_ == 0) return 0;
     const std::size_t begin = gzip_header_end(at);
-    if (begin == 0 || fruitless_left_ == 0) return 0;
+    if (begin == 0) return 0;
     const DeflateAttempt attempt = try_deflate(content_.subspan(begin), kStreamTextBytesMax);
     const std::size_t end = begin + attempt.stream_bytes;
     const std::size_t trailer = trailer_bytes(StreamForm::kGzip);
     if (attempt.stream_bytes == 0 || content_.size() - end < trailer ||
         load_u32(&content_[end]) != crc32(attempt.text) ||
         load_u32(&content_[end + 4]) != attempt.text.size()) {
-      fruitless_left_ -= std::min<std::uint64_t>(fruitless_left_, attempt.text.size() + 1);
+      charge(attempt.text.size() + attempt.looked_at_bytes + kAttemptCost);
       return 0;
     }
     add({StreamForm::kGzip, begin, attempt.stream_bytes + trailer,
@@ -83,7 +87,7 @@ class ContentScanner {
     const bool is_described = (load_u16(header + 6) & kZipDescribedBehind) == 0;
     if (attempt.stream_bytes == 0 ||
         (is_described && load_u32(header + 14) != crc32(attempt.text))) {
-      fruitless_left_ -= std::min<std::uint64_t>(fruitless_left_, attempt.text.size() + 1);
+      charge(attempt.text.size() + attempt.looked_at_bytes + kAttemptCost);
       return 0;
     }
     add({StreamForm::kDeflate, begin, attempt.stream_bytes,
@@ -92,7 +96,7 @@ class ContentScanner {
   }
 
   // RFC 1952, 2.3. 0 for what is no header.
-  std::size_t gzip_header_end(std::size_t at) const {
+  std::size_t gzip_header_end(std::size_t at) {
     if (content_.size() - at < kGzipHeaderBytes) return 0;
     const std::uint8_t flags = content_[at + 3];
     if ((flags & kGzipReserved) != 0) return 0;
@@ -105,13 +109,19 @@ class ContentScanner {
     }
     for (const std::uint8_t text : {kGzipHasName, kGzipHasComment}) {
       if ((flags & text) == 0) continue;
-      const auto end = std::find(content_.begin() + static_cast<std::ptrdiff_t>(at), content_.end(),
-                                 std::uint8_t{0});
-      if (end == content_.end()) return 0;
-      at = static_cast<std::size_t>(end - content_.begin()) + 1;
+      const ByteSpan rest = content_.subspan(at, std::min(content_.size() - at, kGzipTextBytesMax));
+      const auto end = std::find(rest.begin(), rest.end(), std::uint8_t{0});
+      const auto bytes = static_cast<std::size_t>(end - rest.begin());
+      charge(bytes);
+      if (end == rest.end()) return 0;
+      at += bytes + 1;
     }
     if ((flags & kGzipHasChecksum) != 0) at += 2;
     return at < content_.size() ? at : 0;
+  }
+
+  void charge(std::uint64_t bytes) {
+    fruitless_left_ -= std::min<std::uint64_t>(fruitless_left_, bytes);
   }
 
   void add(const Found& found) {
@@ -126,7 +136,9 @@ class ContentScanner {
 class ImageScanner {
  public:
   explicit ImageScanner(ByteSpan image)
-      : image_(image), fruitless_left_(4 * std::uint64_t{image.size()} + kStreamTextBytesMax) {}
+      : image_(image),
+        fruitless_left_(4 * std::uint64_t{image.size()} + kStreamTextBytesMax),
+        holes_left_(image.size()) {}
 
   std::vector<FoundStream> scan() {
     if (auto squashfs = read_squashfs(image_)) {
@@ -150,7 +162,11 @@ class ImageScanner {
     if (file.extents.size() == 1 && file.extents[0].bytes == file.bytes) {
       content = image_.subspan(file.extents[0].image_offset, file.bytes);
     } else {
-      if (file.bytes > 2 * image_.size()) return;  // mostly holes
+      std::uint64_t stored = 0;
+      for (const FileExtent& extent : file.extents) stored += extent.bytes;
+      const std::uint64_t holes = file.bytes - std::min(file.bytes, stored);
+      if (holes > holes_left_) return;
+      holes_left_ -= holes;
       joined.resize(file.bytes);
       if (!read_file(image_, file, 0, joined)) return;
       content = joined;
@@ -192,8 +208,9 @@ class ImageScanner {
     std::vector<Owned> owned;
     for (std::size_t i = 0; i < found_.size(); ++i)
       for (const StreamPiece& piece : found_[i].pieces) owned.push_back({piece, i});
-    std::sort(owned.begin(), owned.end(),
-              [](const Owned& a, const Owned& b) { return a.piece.offset < b.piece.offset; });
+    std::sort(owned.begin(), owned.end(), [](const Owned& a, const Owned& b) {
+      return std::pair(a.piece.offset, a.stream) < std::pair(b.piece.offset, b.stream);
+    });
     std::vector<bool> is_dropped(found_.size(), false);
     std::uint64_t end = 0;
     for (const Owned& of : owned) {
@@ -206,6 +223,7 @@ class ImageScanner {
 
   ByteSpan image_;
   std::uint64_t fruitless_left_;
+  std::uint64_t holes_left_;  // bytes of all files that need be stored nowhere
   std::vector<FoundStream> found_;
 };
 

@@ -34,37 +34,57 @@ class PieceReader {
 
 }  // namespace
 
-Result<ByteSpan> TextCache::text(const ReadAt& image, const StreamList& streams,
-                                 std::uint32_t index) {
-  const auto known = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
-    return entry.streams == &streams && entry.index == index;
-  });
-  if (known != entries_.end()) {
-    entries_.splice(entries_.begin(), entries_, known);
-    return ByteSpan(entries_.front().text);
+Result<void> TextCache::charge(std::uint64_t cost) {
+  cost_ += cost;
+  if (cost_ > cost_max_)
+    return fail(ErrorCode::kBadPayload, "a chunk that costs more than {} bytes of texts to read",
+                cost_max_);
+  return {};
+}
+
+Result<void> TextCache::touch(const StreamList& streams, std::uint32_t index) {
+  TRY_VOID(charge(kTouchedCost));
+  const Key key(&streams, index);
+  if (const auto known = places_.find(key); known != places_.end()) {
+    entries_.splice(entries_.begin(), entries_, known->second);
+    return {};
   }
   const Stream& stream = streams[index];
-  expanded_bytes_ += stream.text_bytes;
-  if (expanded_bytes_ > kExpandedBytesMax)
-    return fail(ErrorCode::kBadPayload, "a chunk that expands more than {} bytes",
-                kExpandedBytesMax);
-  while (!entries_.empty() && bytes_ + stream.text_bytes > kBytesMax) {
-    bytes_ -= entries_.back().text.size();
+  TRY_VOID(charge(std::uint64_t{stream.text_bytes} + stream.bytes + kExpandedCost +
+                  stream.pieces_count * kPieceCost));
+  while (!entries_.empty() &&
+         (bytes_ + stream.text_bytes > kBytesMax || entries_.size() == kTextsMax)) {
+    const Key oldest = entries_.back().key;
+    bytes_ -= (*oldest.first)[oldest.second].text_bytes;
+    places_.erase(oldest);
     entries_.pop_back();
   }
+  bytes_ += stream.text_bytes;
+  entries_.push_front({key, {}});
+  places_.emplace(key, entries_.begin());
+  return {};
+}
+
+Result<ByteSpan> TextCache::text(const ReadAt& image, const StreamList& streams,
+                                 std::uint32_t index) {
+  TRY_VOID(touch(streams, index));
+  Bytes& known = entries_.front().text;
+  if (!known.empty()) return ByteSpan(known);
+  const Stream& stream = streams[index];
   Bytes text(stream.text_bytes);
   PieceReader reader(image, streams.pieces(stream));
   TRY_VOID(expand_stream(
       stream.form, stream.bytes, [&](std::size_t most) { return reader.next(most); }, text));
-  bytes_ += text.size();
-  entries_.push_front({&streams, index, std::move(text)});
-  return ByteSpan(entries_.front().text);
+  known = std::move(text);
+  return ByteSpan(known);
 }
 
-void TextCache::clear() {
+void TextCache::begin_chunk(std::uint64_t view_bytes) {
   entries_.clear();
+  places_.clear();
   bytes_ = 0;
-  expanded_bytes_ = 0;
+  cost_ = 0;
+  cost_max_ = kReadCostBesides + view_bytes * kReadCostPerByte;
 }
 
 Result<void> ImageView::read_at(std::uint64_t offset, MutableByteSpan out) const {

@@ -3,37 +3,55 @@
 #pragma once
 
 #include <list>
+#include <map>
 
 #include "base/disk.h"
 #include "delta/view_layout.h"
 
 namespace layby::delta {
 
-// What a chunk may have expanded before it is taken for an attack on the car's time.
-constexpr std::uint64_t kExpandedBytesMax = 512 * kMiB;
+// What a chunk may cost by reading texts, in bytes, before it is taken for an attack on the car's
+// time: so much for each byte of its view, and so much besides. All of it is part of the format.
+constexpr std::uint64_t kReadCostPerByte = 256;
+constexpr std::uint64_t kReadCostBesides = 4 * kMiB;
+// What counts: each text that a read touches; and one that must be expanded for it besides: its
+// bytes, those of its stream, so many for the work that each takes, and for each of its pieces.
+constexpr std::uint64_t kTouchedCost = 64;
+constexpr std::uint64_t kExpandedCost = 4 * kKiB;
+constexpr std::uint64_t kPieceCost = 256;
 
 // Texts that were read last. One cache serves both images of a payload.
 class TextCache {
  public:
-  static constexpr std::size_t kBytesMax = kStreamTextBytesMax;  // of all texts that it holds
+  // Of what it holds. The texts read longest ago give way before another is expanded.
+  static constexpr std::size_t kBytesMax = kStreamTextBytesMax;
+  static constexpr std::size_t kTextsMax = 1024;
 
   // The text of a stream of `image`; valid until the next call. kBadPayload if it is not exactly
-  // such a stream, or after kExpandedBytesMax.
+  // such a stream, or if the chunk costs too much.
   Result<ByteSpan> text(const ReadAt& image, const StreamList& streams, std::uint32_t index);
 
-  // Forgets all: for the next chunk, which may come much later.
-  void clear();
+  // What text() does but expand: for who only wants to know the cost.
+  Result<void> touch(const StreamList& streams, std::uint32_t index);
+
+  // Forgets all texts, and begins to count: the next chunk may come much later.
+  void begin_chunk(std::uint64_t view_bytes);
+  std::uint64_t cost() const { return cost_; }  // since then
 
  private:
+  using Key = std::pair<const StreamList*, std::uint32_t>;
   struct Entry {
-    const StreamList* streams;
-    std::uint32_t index;
-    Bytes text;
+    Key key;
+    Bytes text;  // empty: not expanded
   };
 
+  Result<void> charge(std::uint64_t cost);
+
   std::list<Entry> entries_;  // the latest first
+  std::map<Key, std::list<Entry>::iterator> places_;
   std::size_t bytes_ = 0;
-  std::uint64_t expanded_bytes_ = 0;
+  std::uint64_t cost_ = 0;
+  std::uint64_t cost_max_ = kReadCostBesides;
 };
 
 class ImageView final : public ReadAt {

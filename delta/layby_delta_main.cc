@@ -150,6 +150,12 @@ Result<void> diff(Disk& disk, const Arguments& arguments) {
       report.target_bytes, report.chunk_count, report.copies, report.copied_bytes,
       report.changed_bytes, report.new_bytes, to_string(report.search), report.head_bytes,
       to_hex(report.head_sha256), to_hex(report.payload_sha256));
+  if (report.streams > 0) fmt::print("  {} compressed streams seen through\n", report.streams);
+  if (report.streams_left_out > 0 || report.copies_left_out > 0)
+    fmt::print("  left out: {} streams more than fit, {} copies too dear to read\n",
+               report.streams_left_out, report.copies_left_out);
+  if (!report.streams_given_up.empty())
+    fmt::print("  no compressed stream is seen through: {}\n", report.streams_given_up);
   return {};
 }
 

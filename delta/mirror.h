@@ -46,6 +46,7 @@ class Mirror {
   std::uint64_t begin() const { return begin_ + at_; }
 
  private:
+  static constexpr std::size_t kFirstWindowBytes = 64;  // most are short; then twice as many
   static constexpr std::size_t kWindowBytes = 1024;
   static constexpr std::size_t kNumberBytesMax = 10;
 
@@ -66,7 +67,8 @@ class Mirror {
   // The window ends at what was used last.
   Result<void> load() {
     const std::uint64_t end = begin_ + at_;
-    at_ = static_cast<std::size_t>(std::min<std::uint64_t>(end, kWindowBytes));
+    at_ = static_cast<std::size_t>(std::min<std::uint64_t>(end, next_window_));
+    next_window_ = std::min(2 * next_window_, kWindowBytes);
     begin_ = end - at_;
     return read_(begin_, MutableByteSpan(window_).first(at_));
   }
@@ -90,7 +92,8 @@ class Mirror {
 
   Read read_;
   std::uint64_t begin_;  // of the window, in the source
-  std::size_t at_ = 0;   // in the window; what is before is still to be used
+  std::size_t next_window_ = kFirstWindowBytes;
+  std::size_t at_ = 0;  // in the window; what is before is still to be used
   std::array<std::uint8_t, kWindowBytes> window_;
   Bytes step_;  // the one that is being given out
   std::size_t taken_ = 0;

@@ -243,10 +243,13 @@ Result<void> PayloadHead::check_streams() const {
     const std::uint64_t end = chunks_[index].target_offset + chunks_[index].target_bytes;
     const std::uint64_t bytes =
         target_view_.view_offset(end) - target_view_.view_offset(chunks_[index].target_offset);
-    if (bytes > kChunkTargetBytesMax)
+    if (bytes > kStreamChunkBytesMax || chunks_[index].target_bytes > kStreamChunkBytesMax)
       return fail(ErrorCode::kTooLarge,
-                  "payload head: chunk {} has {} bytes in its view, at most {}", index, bytes,
-                  kChunkTargetBytesMax);
+                  "payload head: chunk {} has {} bytes, {} in its view, at most {} with streams",
+                  index, chunks_[index].target_bytes, bytes, kStreamChunkBytesMax);
+    if (chunks_[index].payload_bytes > kStreamChunkBytesMax + 64 * kKiB)
+      return fail(ErrorCode::kTooLarge, "payload head: chunk {} has {} payload bytes with streams",
+                  index, chunks_[index].payload_bytes);
   }
   return {};
 }

@@ -86,7 +86,8 @@ class PayloadHead {
   std::uint32_t chunk_count() const { return static_cast<std::uint32_t>(chunks_.size()); }
   const ChunkEntry& chunk(std::uint32_t index) const;
   const std::vector<ChunkEntry>& chunks() const { return chunks_; }
-  // The bytes of the target's view that a chunk makes, at most kChunkTargetBytesMax.
+  // The bytes of the target's view that a chunk makes, at most kChunkTargetBytesMax; with streams
+  // kStreamChunkBytesMax, as those of the target.
   struct ViewRange {
     std::uint64_t offset = 0;
     std::uint32_t bytes = 0;

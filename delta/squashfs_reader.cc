@@ -16,13 +16,20 @@ constexpr std::uint32_t kMetadataBytes = 8192;  // of text in a block
 constexpr std::uint32_t kBlockIsPlain = 1u << 24;
 constexpr std::uint32_t kNoFragment = ~std::uint32_t{0};
 constexpr std::uint32_t kFragmentEntryBytes = 16;
-// Text of all tables for each byte of the image: more is a bomb.
-constexpr std::uint64_t kTableTextPart = 8;
+// Text of all tables, and blocks of all files: an image of so many bytes has no more, a bomb does.
+constexpr std::uint64_t table_bytes_max(std::uint64_t image_bytes) {
+  return image_bytes / 2 + 16 * kMiB;
+}
+constexpr std::uint64_t blocks_max(std::uint64_t image_bytes) {
+  return image_bytes / 64 + 64 * kKiB;
+}
 
 class SquashfsReader {
  public:
   explicit SquashfsReader(ByteSpan image)
-      : image_(image), table_bytes_left_(kTableTextPart * image.size()) {}
+      : image_(image),
+        table_bytes_left_(table_bytes_max(image.size())),
+        blocks_left_(blocks_max(image.size())) {}
 
   std::optional<SquashfsImage> read() {
     if (!read_super_block()) return std::nullopt;
@@ -30,7 +37,9 @@ class SquashfsReader {
     const auto directories = number<std::uint64_t>(72);
     const std::uint64_t entries = number<std::uint32_t>(16);
     const Bytes fragments = read_indexed(number<std::uint64_t>(80), entries * kFragmentEntryBytes);
-    for (std::uint64_t i = 0; i < entries; ++i) add_fragment(fragments, i * kFragmentEntryBytes);
+    const std::uint64_t there =
+        std::min<std::uint64_t>(entries, fragments.size() / kFragmentEntryBytes);
+    for (std::uint64_t i = 0; i < there; ++i) add_fragment(fragments, i * kFragmentEntryBytes);
     read_indexed(number<std::uint64_t>(88), std::uint64_t{number<std::uint32_t>(4)} * 8);
     read_indexed(number<std::uint64_t>(48), std::uint64_t{number<std::uint16_t>(26)} * 4);
     // Directories end where the first of the other tables begins.
@@ -68,10 +77,11 @@ class SquashfsReader {
       squashfs_.streams.push_back({form_, {{block.offset, block.bytes}}, text_bytes_max});
   }
 
-  // The metadata block at `at`, whose text is put behind `text`; where it ends, or 0.
+  // The metadata block at `at`, whose text is put behind `text`; where it ends, or 0. None is read
+  // twice.
   std::uint64_t read_metadata(std::uint64_t at, Bytes& text) {
     const std::optional<std::uint16_t> header = load_number<std::uint16_t>(image_, at);
-    if (!header || table_bytes_left_ < kMetadataBytes) return 0;
+    if (!header || table_bytes_left_ < kMetadataBytes || !read_.insert(at).second) return 0;
     table_bytes_left_ -= kMetadataBytes;
     const SquashfsBlock block{at + 2, *header & 0x7fffu, (*header & 0x8000u) == 0};
     if (block.bytes == 0 || block.bytes > image_.size() - block.offset) return 0;
@@ -175,7 +185,8 @@ class SquashfsReader {
     std::uint64_t offset = of.blocks_offset;
     for (std::uint64_t i = 0; i < count; ++i) {
       const auto size = load_number<std::uint32_t>(inode, of.header_bytes + 4 * i);
-      if (!size) return inode.size();
+      if (!size || blocks_left_ == 0) return inode.size();
+      --blocks_left_;
       const SquashfsBlock block = block_of(offset, *size);
       add_stream(block, squashfs_.block_bytes);
       file.blocks.push_back(block);
@@ -192,6 +203,8 @@ class SquashfsReader {
 
   ByteSpan image_;
   std::uint64_t table_bytes_left_;
+  std::uint64_t blocks_left_;
+  std::unordered_set<std::uint64_t> read_;  // metadata blocks
   StreamForm form_ = StreamForm::kZlib;
   SquashfsImage squashfs_;
   std::vector<SquashfsBlock> fragments_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
 #include <set>
 
 #include "base/assert.h"
@@ -14,6 +15,11 @@
 
 namespace layby::delta {
 namespace {
+
+// Streams of an image that are proved at most.
+constexpr std::size_t kProvedMax = 4 * kStreamsMax;
+constexpr std::uint64_t kWorkBesides = 64 * kMiB;
+constexpr std::uint64_t kWorkPerByte = 1024;
 
 // A stream that is found, and what is learnt about it.
 struct Candidate {
@@ -46,6 +52,49 @@ void drop_common(std::vector<Candidate>& a, std::vector<Candidate>& b) {
 
 enum class Side { kBase, kTarget };
 
+// The longest by `length`, in their order: so many of them, and of their pieces, as a list may
+// have.
+template <typename Length>
+void keep_longest(std::vector<Candidate>& candidates, std::size_t most, std::size_t pieces_most,
+                  Length length) {
+  std::vector<std::size_t> order(candidates.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return length(candidates[a]) > length(candidates[b]);
+  });
+  std::vector<bool> stays(candidates.size(), false);
+  std::size_t count = 0;
+  std::size_t pieces = 0;
+  for (const std::size_t i : order) {
+    const std::size_t more = candidates[i].found.pieces.size();
+    if (count == most) break;
+    if (more > pieces_most - pieces) continue;
+    stays[i] = true;
+    ++count;
+    pieces += more;
+  }
+  std::size_t at = 0;
+  std::erase_if(candidates, [&](const Candidate&) { return !stays[at++]; });
+}
+
+std::uint64_t stream_bytes(const Candidate& candidate) {
+  std::uint64_t sum = 0;
+  for (const StreamPiece& piece : candidate.found.pieces) sum += piece.bytes;
+  return sum;
+}
+
+// More than these are not even looked at: hostile images have millions.
+void keep_worth_proving(std::vector<Candidate>& candidates) {
+  keep_longest(candidates, kProvedMax, ~std::size_t{0}, stream_bytes);
+}
+
+// What looking for recipes of some neighbours may take (Deflater::find_recipe).
+std::uint64_t work_max(std::span<const Candidate> candidates) {
+  std::uint64_t bytes = 0;
+  for (const Candidate& candidate : candidates) bytes += stream_bytes(candidate);
+  return kWorkBesides + bytes * kWorkPerByte;
+}
+
 // Expands all candidates; of the target's makes them again.
 void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsigned threads,
            const std::stop_token& stop) {
@@ -67,6 +116,8 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
     if (side == Side::kTarget && !remaker) remaker = std::make_unique<StreamRemaker>();
     if (remaker) remaker->forget_likely();
     const std::size_t end = std::min(candidates.size(), (part + 1) * kPartStreams);
+    std::uint64_t work_left =
+        work_max(std::span(candidates).subspan(part * kPartStreams, end - part * kPartStreams));
     for (std::size_t i = part * kPartStreams; i < end && !stop.stop_requested(); ++i) {
       Candidate& candidate = candidates[i];
       const Bytes stream = join_pieces(image, candidate.found.pieces);
@@ -75,7 +126,7 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
       if (!text) continue;
       candidate.found.text_bytes_max = static_cast<std::uint32_t>(text->size());
       const std::optional<std::uint32_t> recipe =
-          remaker ? remaker->find_recipe(candidate.found.form, stream, *text) : 0;
+          remaker ? remaker->find_recipe(candidate.found.form, stream, *text, work_left) : 0;
       candidate.is_chosen = recipe.has_value();
       candidate.recipe = recipe.value_or(0);
     }
@@ -86,22 +137,17 @@ void prove(ByteSpan image, Side side, std::vector<Candidate>& candidates, unsign
   std::erase_if(candidates, [](const Candidate& candidate) { return !candidate.is_chosen; });
 }
 
-void drop_shorter(std::vector<Candidate>& candidates, std::uint32_t least) {
-  std::erase_if(candidates, [least](const Candidate& candidate) {
-    return candidate.found.text_bytes_max < least;
-  });
+std::uint64_t text_bytes(const Candidate& candidate) {
+  return candidate.found.text_bytes_max;
 }
 
-// The longest ones where there are too many.
 void keep_within_limits(std::vector<Candidate>& candidates) {
-  const auto pieces = [](const std::vector<Candidate>& of) {
-    std::size_t sum = 0;
-    for (const Candidate& candidate : of) sum += candidate.found.pieces.size();
-    return sum;
-  };
-  for (std::uint32_t least = 128;
-       candidates.size() > kStreamsMax || pieces(candidates) > kStreamPiecesMax; least *= 2)
-    drop_shorter(candidates, least);
+  keep_longest(candidates, kStreamsMax, kStreamPiecesMax, text_bytes);
+}
+
+// All but the shortest of them.
+void drop_an_eighth(std::vector<Candidate>& candidates) {
+  keep_longest(candidates, candidates.size() / 8 * 7, kStreamPiecesMax, text_bytes);
 }
 
 StreamList list_of(const std::vector<Candidate>& candidates) {
@@ -152,20 +198,24 @@ StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_
     return true;
   });
   drop_common(of_base, of_target);
+  keep_worth_proving(of_base);
+  keep_worth_proving(of_target);
   prove(target, Side::kTarget, of_target, threads, stop);
-  keep_within_limits(of_target);
   StreamChoice choice;
+  const std::size_t provable = of_target.size();
+  keep_within_limits(of_target);
   choice.chunk_ends = plan(target.size(), chunk_bytes, of_target);
+  choice.left_out = provable - of_target.size();
   if (of_target.empty()) return choice;
   prove(base, Side::kBase, of_base, threads, stop);
   keep_within_limits(of_base);
   choice.table = table_of(of_base, of_target);
-  for (std::uint32_t least = 256;
-       serialise_stream_table(choice.table).size() > kStreamTableBytesMax; least *= 2) {
-    drop_shorter(of_base, least);
-    drop_shorter(of_target, least);
+  while (serialise_stream_table(choice.table).size() > kStreamTableBytesMax) {
+    drop_an_eighth(of_base);
+    drop_an_eighth(of_target);
     choice.table = table_of(of_base, of_target);
   }
+  choice.left_out = provable - of_target.size();
   return choice;
 }
 

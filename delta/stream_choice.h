@@ -13,12 +13,16 @@ namespace layby::delta {
 struct StreamChoice {
   StreamTable table;
   std::vector<std::uint64_t> chunk_ends;  // of the target
+  // Streams of the target that could be made again and are left because a payload, or a chunk of
+  // it, cannot hold so many.
+  std::size_t left_out = 0;
 };
 
-// Streams that both images have unchanged are left as they are: copied they cost least. Without a
-// stream of the target that can be made again there are none of the base either. Whatever there is,
-// chunks have at most `chunk_bytes` of target and of view. Once `stop` is requested it returns
-// soon, with whatever.
+// Where there are too many the longest stay. Looking for recipes ends for 64 neighbours together
+// when they took too much work. Streams that both images have unchanged are left as they are:
+// copied they cost least. Without a stream of the target that can be made again there are none of
+// the base either. Whatever there is, chunks have at most `chunk_bytes` of target and of view. Once
+// `stop` is requested it returns soon, with whatever.
 StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_bytes,
                             unsigned threads, std::stop_token stop);
 

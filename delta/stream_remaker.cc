@@ -14,6 +14,8 @@ namespace {
 constexpr std::size_t kLikelyMax = 8;
 constexpr std::uint32_t kZstdLevelMax = 22;
 constexpr std::uint32_t kZstdLevelUsual = 15;  // mksquashfs
+// What a level does for each byte, in the units of Deflater::find_recipe, times the level.
+constexpr std::uint64_t kZstdWorkPerByte = 4;
 
 void store_bytes(std::uint32_t number, std::endian order, MutableByteSpan to) {
   for (std::size_t i = 0; i < 4; ++i)
@@ -51,11 +53,14 @@ void store_around(StreamForm form, const DeflateRecipe& recipe, ByteSpan text,
 
 struct StreamRemaker::State {
   Deflater deflater;
+  std::uint64_t steps_left = kDeflateStepsBesides;
   std::vector<DeflateRecipe> likely;  // the latest first
   std::uint32_t zstd_level = kZstdLevelUsual;
 
-  std::optional<std::uint32_t> find_deflate_recipe(StreamForm form, ByteSpan stream, ByteSpan text);
-  std::optional<std::uint32_t> find_zstd_level(ByteSpan stream, ByteSpan text);
+  std::optional<std::uint32_t> find_deflate_recipe(StreamForm form, ByteSpan stream, ByteSpan text,
+                                                   std::uint64_t& work_left);
+  std::optional<std::uint32_t> find_zstd_level(ByteSpan stream, ByteSpan text,
+                                               std::uint64_t& work_left);
 };
 
 StreamRemaker::StreamRemaker() : state_(std::make_unique<State>()) {}
@@ -73,18 +78,26 @@ Result<void> StreamRemaker::remake(StreamForm form, std::uint32_t recipe, ByteSp
   if (stream.size() <= around)
     return fail(ErrorCode::kBadPayload, "a stream of {} bytes is too short", stream.size());
   TRY_VOID(state_->deflater.deflate(text, deflate,
-                                    stream.subspan(header_bytes(form), stream.size() - around)));
+                                    stream.subspan(header_bytes(form), stream.size() - around),
+                                    state_->steps_left));
   store_around(form, deflate, text, stream);
   return {};
 }
 
 std::optional<std::uint32_t> StreamRemaker::State::find_deflate_recipe(StreamForm form,
                                                                        ByteSpan stream,
-                                                                       ByteSpan text) {
+                                                                       ByteSpan text,
+                                                                       std::uint64_t& work_left) {
   const std::size_t around = header_bytes(form) + trailer_bytes(form);
   if (stream.size() <= around) return std::nullopt;
-  const auto found = delta::find_recipe(
-      deflater, stream.subspan(header_bytes(form), stream.size() - around), text, likely);
+  RecipeBounds bounds;
+  if (form == StreamForm::kZlib) {
+    const auto of_header = bounds_of_zlib_header(stream[0], stream[1]);
+    if (!of_header) return std::nullopt;  // no header that would be made again
+    bounds = *of_header;
+  }
+  const auto found = deflater.find_recipe(
+      stream.subspan(header_bytes(form), stream.size() - around), text, likely, bounds, work_left);
   if (!found) return std::nullopt;
   std::erase(likely, *found);
   likely.insert(likely.begin(), *found);
@@ -95,9 +108,12 @@ std::optional<std::uint32_t> StreamRemaker::State::find_deflate_recipe(StreamFor
   return static_cast<std::uint32_t>(recipe_number(*found));
 }
 
-std::optional<std::uint32_t> StreamRemaker::State::find_zstd_level(ByteSpan stream, ByteSpan text) {
+std::optional<std::uint32_t> StreamRemaker::State::find_zstd_level(ByteSpan stream, ByteSpan text,
+                                                                   std::uint64_t& work_left) {
   Bytes made(stream.size());
   const auto makes = [&](std::uint32_t level) {
+    if (work_left == 0 || text.size() > zstd_text_bytes_max(level)) return false;
+    work_left -= std::min(work_left, kZstdWorkPerByte * level * text.size());
     return zstd_compress(text, static_cast<int>(level), made) &&
            std::equal(made.begin(), made.end(), stream.begin());
   };
@@ -108,9 +124,9 @@ std::optional<std::uint32_t> StreamRemaker::State::find_zstd_level(ByteSpan stre
 }
 
 std::optional<std::uint32_t> StreamRemaker::find_recipe(StreamForm form, ByteSpan stream,
-                                                        ByteSpan text) {
-  return form == StreamForm::kZstd ? state_->find_zstd_level(stream, text)
-                                   : state_->find_deflate_recipe(form, stream, text);
+                                                        ByteSpan text, std::uint64_t& work_left) {
+  return form == StreamForm::kZstd ? state_->find_zstd_level(stream, text, work_left)
+                                   : state_->find_deflate_recipe(form, stream, text, work_left);
 }
 
 void StreamRemaker::forget_likely() {

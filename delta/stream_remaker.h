@@ -11,7 +11,8 @@
 
 namespace layby::delta {
 
-// Makes streams again: holds the tables of the compressors. For one thread.
+// Makes streams again: holds the tables of the compressors. For one thread. All that one makes
+// share kDeflateStepsBesides: a car takes another for each chunk.
 class StreamRemaker {
  public:
   StreamRemaker();
@@ -22,8 +23,10 @@ class StreamRemaker {
   Result<void> remake(StreamForm form, std::uint32_t recipe, ByteSpan text, MutableByteSpan stream);
 
   // The recipe that makes exactly `stream` of its `text`, if there is one. Learns which recipes are
-  // likely.
-  std::optional<std::uint32_t> find_recipe(StreamForm form, ByteSpan stream, ByteSpan text);
+  // likely. Takes what it does from `work_left` (as Deflater::find_recipe) and gives up when
+  // nothing is left.
+  std::optional<std::uint32_t> find_recipe(StreamForm form, ByteSpan stream, ByteSpan text,
+                                           std::uint64_t& work_left);
   // What is found depends on what was found since then.
   void forget_likely();
 

@@ -150,6 +150,11 @@ Result<StreamTable> parse_stream_table(ByteSpan bytes) {
   table.target = TRY(parse_list(numbers, Side::kTarget));
   if (!numbers.at_end()) return fail(ErrorCode::kBadPayload, "stream table: bytes left over");
   if (table.empty()) return fail(ErrorCode::kBadPayload, "stream table: it lists no stream");
+  for (std::size_t i = 0; i < table.target.size(); ++i)
+    if (table.target[i].form == StreamForm::kZstd &&
+        table.target[i].text_bytes > zstd_text_bytes_max(table.target[i].recipe))
+      return fail(ErrorCode::kBadPayload, "stream table: a zstd stream of {} bytes of text",
+                  table.target[i].text_bytes);
   if (has_zstd(table.target) != (table.zstd_version != 0))
     return fail(ErrorCode::kBadPayload, "stream table: streams and re-encoders do not fit");
   return table;

@@ -131,7 +131,8 @@ DeflateAttempt try_deflate(ByteSpan bytes, std::size_t text_bytes_max) {
     attempt.text.resize(std::min(2 * made, text_bytes_max));
   }
   attempt.text.resize(made);
-  if (outcome == Inflater::Outcome::kAtEnd) attempt.stream_bytes = given - in.size();
+  attempt.looked_at_bytes = given - in.size();
+  if (outcome == Inflater::Outcome::kAtEnd) attempt.stream_bytes = attempt.looked_at_bytes;
   return attempt;
 }
 

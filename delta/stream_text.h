@@ -28,7 +28,8 @@ Result<void> expand_stream(StreamForm form, std::uint64_t stream_bytes, const St
 // What came of expanding a raw deflate stream that may begin where `bytes` do.
 struct DeflateAttempt {
   std::size_t stream_bytes = 0;  // 0: there is none, or its text is longer than allowed
-  Bytes text;                    // all of it, or what was made before that showed
+  std::size_t looked_at_bytes = 0;
+  Bytes text;  // all of it, or what was made before that showed
 };
 DeflateAttempt try_deflate(ByteSpan bytes, std::size_t text_bytes_max);
 

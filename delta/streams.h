@@ -25,6 +25,14 @@ constexpr std::uint8_t kStreamFormMax = 4;
 constexpr std::size_t kStreamsMax = 8192;        // of base and target each
 constexpr std::size_t kStreamPiecesMax = 16384;  // of all streams of an image
 constexpr std::uint32_t kStreamTextBytesMax = 1 * kMiB;
+// Of a target stream of zstd: its compressor takes 2.5 MiB for 1 MiB at level 4, for 256 KiB at
+// most 5.3, but 17 for 1 MiB at the upper levels.
+constexpr std::uint32_t zstd_text_bytes_max(std::uint32_t level) {
+  return level <= 4 ? kStreamTextBytesMax : 256 * kKiB;
+}
+// Bytes of target and of view that a chunk of a payload with streams makes at most: the car holds
+// both.
+constexpr std::uint32_t kStreamChunkBytesMax = 2 * kMiB;
 constexpr std::uint32_t kStreamBytesMax = kStreamTextBytesMax + 64 * kKiB;
 constexpr std::size_t kStreamTableBytesMax =
     192 * kKiB;  // packed; unpacked at most four times that

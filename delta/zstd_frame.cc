@@ -118,13 +118,21 @@ Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text) {
   return {};
 }
 
+// A fresh context for each text: from 1.5.5 on what a context made before changes what it makes.
 Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame) {
   const std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
   LAYBY_ASSERT(context);
+  set(context.get(), ZSTD_c_compressionLevel, level);
+  // Left to itself a library without SIMD searches texts of 16 to 128 KiB in another way, and makes
+  // other bytes. This is what one with SIMD chooses, and works everywhere.
+  constexpr unsigned kRowsFromWindowLog = 15;
+  const unsigned window_log = ZSTD_getCParams(level, text.size(), 0).windowLog;
+  set(context.get(), ZSTD_c_useRowMatchFinder,
+      window_log >= kRowsFromWindowLog ? ZSTD_ps_enable : ZSTD_ps_disable);
   // Short of room at its end the library would give up, or choose otherwise.
   Bytes made(ZSTD_compressBound(text.size()));
   const std::size_t size =
-      ZSTD_compressCCtx(context.get(), made.data(), made.size(), text.data(), text.size(), level);
+      ZSTD_compress2(context.get(), made.data(), made.size(), text.data(), text.size());
   if (ZSTD_isError(size) || size != frame.size())
     return fail(ErrorCode::kBadPayload, "zstd {} does not make {} bytes of a text", zstd_version(),
                 frame.size());

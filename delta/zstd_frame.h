@@ -33,7 +33,8 @@ std::optional<std::uint64_t> zstd_text_bytes(ByteSpan frame);
 Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text);
 
 // Fills `frame`, exactly, with what the library makes of `text` at a level of 1 to 22: kBadPayload
-// where that has another length. The bytes depend on zstd_version().
+// where that has another length. The bytes depend on zstd_version(), not on the machine or on how
+// the library was built: where it would choose by that, the choice is made here.
 Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame);
 
 // Of the library, as ZSTD_versionNumber() says it: 10504 is 1.5.4.

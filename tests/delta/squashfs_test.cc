@@ -151,3 +151,32 @@ TEST_CASE("whatever is done to a squashfs image, the reader stays within it") {
     find_files_in_view({damaged, damaged, ViewLayout(damaged.size())});
   }
 }
+
+TEST_CASE("tables of a squashfs image are bounded by the image, whatever it says") {
+  Bytes image(96, 0);
+  const auto put = [&](std::size_t at, std::uint64_t value, std::size_t bytes) {
+    for (std::size_t i = 0; i < bytes; ++i)
+      image[at + i] = static_cast<std::uint8_t>(value >> 8 * i);
+  };
+  put(0, 0x73717368, 4);
+  put(12, 128 * kKiB, 4);
+  put(16, 0xffffffff, 4);  // fragments, of which none is there: went on for seconds
+  put(20, 1, 2);
+  put(28, 4, 2);
+  put(80, 96, 8);
+  CHECK(read_squashfs(image)->streams.empty());
+
+  // One plain metadata block that the index of fragments names again and again: read once.
+  constexpr std::size_t kNamed = 1000;
+  put(80, 96 + 2 + 8192, 8);
+  put(16, kNamed * 512, 4);
+  append_u16(image, 0x8000 | 8192 % 0x8000);
+  for (int i = 0; i < 512; ++i) {
+    append_u64(image, 96);
+    append_u64(image, 16);
+  }
+  for (std::size_t i = 0; i < kNamed; ++i) append_u64(image, 96);
+  const auto squashfs = read_squashfs(image);
+  REQUIRE(squashfs);
+  CHECK(squashfs->streams.size() <= 1);
+}

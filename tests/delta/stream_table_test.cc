@@ -6,6 +6,7 @@
 #include "delta/chunk_plan.h"
 #include "delta/image_view.h"
 #include "delta/payload.h"
+#include "delta/read_cost.h"
 #include "delta/varint.h"
 #include "delta/zstd_frame.h"
 #include "tests/delta/gzip_members.h"
@@ -88,10 +89,14 @@ TEST_CASE("a stream table that nobody writes is refused") {
   check_refused(packed({0, 0, 1, 5, 64, kStreamTextBytesMax + 1, 2, 8, 0}));
   check_refused(packed({0, 0, 1, 5, kStreamBytesMax + 1, 100, 2, 8, 0}));
   check_refused(packed({0, 0, 1, kImageBytesMax + 1, 64, 100, 2, 8, 0}));
-  check_refused(packed({0, 0, 1, 5, 64, 100, 0, 8, 0}));                 // no such form
-  check_refused(packed({0, 0, 1, 5, 64, 100, 5, 8, 0}));                 // no such form
-  check_refused(packed({0, 0, 1, 5, 64, 100, 4, 15, 0}));                // zstd without its version
-  check_refused(packed({10504, 0, 1, 5, 64, 100, 2, 8, 0}));             // and the other way round
+  check_refused(packed({0, 0, 1, 5, 64, 100, 0, 8, 0}));      // no such form
+  check_refused(packed({0, 0, 1, 5, 64, 100, 5, 8, 0}));      // no such form
+  check_refused(packed({0, 0, 1, 5, 64, 100, 4, 15, 0}));     // zstd without its version
+  check_refused(packed({10504, 0, 1, 5, 64, 100, 2, 8, 0}));  // and the other way round
+  // Texts that zstd's compressor would take too much memory for.
+  CHECK(parse_stream_table(packed({10504, 0, 1, 5, 64, kStreamTextBytesMax, 4, 4, 0})));
+  CHECK(parse_stream_table(packed({10504, 0, 1, 5, 64, 256 * kKiB, 4, 5, 0})));
+  check_refused(packed({10504, 0, 1, 5, 64, 256 * kKiB + 1, 4, 5, 0}));
   check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, kStreamPiecesMax}));  // too many pieces
   check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 1, 0, 0}));           // an empty piece
   check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 1, 199, 1}));         // before the image
@@ -117,7 +122,11 @@ TEST_CASE("a head refuses streams that overlap, leave the image or stand in two 
   for (std::uint64_t i = 0; i < 5; ++i)
     long_view.target.add(stream_of(kStreamTextBytesMax), std::vector<StreamPiece>{{i * 50, 40}});
   CHECK(head_with(long_view, {300}).error().code() == ErrorCode::kTooLarge);
-  CHECK(head_with(long_view, {150, 150}));
+  CHECK(head_with(long_view, {150, 150}).error().code() == ErrorCode::kTooLarge);
+  CHECK(head_with(long_view, {50, 50, 50, 50, 100}));
+  CHECK(head_with(sample(), {300, kStreamChunkBytesMax}));
+  CHECK(head_with(sample(), {300, kStreamChunkBytesMax + 1}).error().code() ==
+        ErrorCode::kTooLarge);
 }
 
 TEST_CASE("a view has texts in the place of streams, and any part of it can be read") {
@@ -188,8 +197,9 @@ TEST_CASE("a text of another length than listed, and too much work, are refused"
   CHECK(read(1, size) == ErrorCode::kBadPayload);
   image.push_back(0);
   CHECK(read(50'000, size + 1) == ErrorCode::kBadPayload);
+}
 
-  // Two texts that are never in the cache together.
+TEST_CASE("what a chunk may cost by reading texts is bounded by its view, hits included") {
   const Bytes zeros(kStreamTextBytesMax, 0);
   const Bytes bomb = compress(zeros, 9, -15);
   const MemoryFile file(bomb);
@@ -198,12 +208,70 @@ TEST_CASE("a text of another length than listed, and too much work, are refused"
     streams.add(stream_of(kStreamTextBytesMax),
                 std::vector<StreamPiece>{{0, static_cast<std::uint32_t>(bomb.size())}});
   TextCache cache;
-  std::uint64_t expanded = 0;
-  while (cache.text(file, streams, expanded / kStreamTextBytesMax % 2))
-    expanded += kStreamTextBytesMax;
-  CHECK(expanded == kExpandedBytesMax);
-  cache.clear();
+  const auto count = [&](std::uint64_t view_bytes, std::uint32_t different) {
+    cache.begin_chunk(view_bytes);
+    std::uint64_t reads = 0;
+    while (cache.text(file, streams, static_cast<std::uint32_t>(reads % different))) ++reads;
+    return reads;
+  };
+  // Two texts that are never in the cache together; one that is there.
+  const std::uint64_t expanded =
+      kTouchedCost + kExpandedCost + kPieceCost + kStreamTextBytesMax + bomb.size();
+  CHECK(count(0, 2) == kReadCostBesides / expanded);
+  CHECK(count(kMiB, 2) == (kReadCostBesides + kMiB * kReadCostPerByte) / expanded);
+  CHECK(count(1000, 1) ==
+        (kReadCostBesides + 1000 * kReadCostPerByte - expanded + kTouchedCost) / kTouchedCost);
+  cache.begin_chunk(0);
   CHECK(cache.text(file, streams, 0));
+}
+
+TEST_CASE("a thousand short texts are kept, those read last") {
+  const Bytes stream = compress(Bytes{'a'}, 9, -15);
+  StreamList streams;
+  Bytes image;
+  for (std::size_t i = 0; i < TextCache::kTextsMax + 1; ++i) {
+    streams.add(stream_of(1), std::vector<StreamPiece>{
+                                  {image.size(), static_cast<std::uint32_t>(stream.size())}});
+    image.insert(image.end(), stream.begin(), stream.end());
+  }
+  const MemoryFile file(image);
+  TextCache cache;
+  cache.begin_chunk(kMiB);
+  const auto cost_of = [&](std::uint32_t index) {
+    const std::uint64_t before = cache.cost();
+    REQUIRE(cache.text(file, streams, index).value()[0] == 'a');
+    return cache.cost() - before;
+  };
+  for (std::uint32_t i = 0; i < TextCache::kTextsMax; ++i) CHECK(cost_of(i) > kTouchedCost);
+  CHECK(cost_of(0) == kTouchedCost);
+  CHECK(cost_of(TextCache::kTextsMax) > kTouchedCost);
+  CHECK(cost_of(0) == kTouchedCost);  // was read since
+  CHECK(cost_of(1) > kTouchedCost);
+}
+
+TEST_CASE("copies that jump among more texts than are kept are left out, the dearest first") {
+  StreamTable table;
+  for (std::uint64_t i = 0; i < 40; ++i)
+    table.base.add(stream_of(128 * kKiB), std::vector<StreamPiece>{{i * 50'000, 50'000}});
+  const ViewLayout base = ViewLayout::create(2'000'000, table.base).value();
+  const ViewLayout target(2 * kMiB);
+  const ChunkSpan chunk{0, 2 * kMiB, 0, 2 * kMiB};
+  CopyList copies;
+  for (std::uint64_t i = 0; i < 20'000; ++i)
+    copies.push_back({i * 100, (i * 7 % 40) * 128 * kKiB + 5000, i % 100 == 0 ? 99u : 20u});
+  const CopyList all = copies;
+  const std::size_t gone = keep_within_read_cost({table, base, target}, chunk, copies);
+  CHECK(gone + copies.size() == all.size());
+  CHECK(gone > 10'000);
+  CHECK(copies.size() > 1000);
+  CHECK(std::count_if(copies.begin(), copies.end(), [](const Copy& c) { return c.bytes == 99; }) ==
+        200);
+  TextCache cache;
+  cache.begin_chunk(chunk.view_bytes());
+  for (const Copy& copy : copies)
+    REQUIRE(cache.touch(table.base, static_cast<std::uint32_t>(copy.source_offset / (128 * kKiB))));
+  CopyList few(all.begin(), all.begin() + 500);
+  CHECK(keep_within_read_cost({table, base, target}, chunk, few) == 0);
 }
 
 TEST_CASE("chunks end between streams, and what no chunk can hold is left out") {

@@ -4,6 +4,7 @@
 #include "delta/applier.h"
 #include "delta/encoder.h"
 #include "delta/find_streams.h"
+#include "delta/stream_choice.h"
 #include "tests/delta/gzip_members.h"
 
 using namespace layby;
@@ -170,4 +171,90 @@ TEST_CASE("a base whose stream is not what the list says is refused, whatever it
            applied.error().code() == ErrorCode::kWrongChunk));
     CHECK(target.bytes.empty());
   }
+}
+
+TEST_CASE("where more streams changed than a payload holds, as many as fit are seen through") {
+  Random random(11);
+  std::vector<Bytes> before;
+  std::vector<Bytes> after;
+  for (std::size_t i = 0; i < kStreamsMax + 100; ++i) {
+    const Bytes text = prose(random, 200);  // all of one length
+    Bytes later = text;
+    later[random() % later.size()] ^= 1;
+    before.push_back(gzip(text));
+    after.push_back(gzip(later));
+  }
+  const StreamChoice choice = choose_streams(archive(before), archive(after), kMiB, 2, {});
+  CHECK(choice.table.target.size() > kStreamsMax / 4 * 3);
+  CHECK(choice.table.target.size() + choice.left_out == kStreamsMax + 100);
+}
+
+TEST_CASE("names of gzip members are looked for in 4 KiB") {
+  Random random(12);
+  const Bytes text = prose(random, 3000);
+  const Bytes stream = gzip(text);
+  for (const std::size_t name_bytes : {100u, 4095u, 4096u, 100'000u}) {
+    Bytes image(stream.begin(), stream.begin() + 10);
+    image[3] |= 8;
+    image.resize(image.size() + name_bytes, 'n');
+    image.push_back(0);
+    image.insert(image.end(), stream.begin() + 10, stream.end());
+    CHECK(find_streams(image).size() == (name_bytes < 4096 ? 1 : 0));
+  }
+}
+
+TEST_CASE("headers whose names never end, and streams that make nothing, are soon given up") {
+  // Each of these took the whole rest of the image for each of its headers.
+  Bytes names;
+  while (names.size() < 8 * kMiB) {
+    const Bytes header{0x1f, 0x8b, 8, 8, 1, 1, 1, 1, 1, 1};
+    names.insert(names.end(), header.begin(), header.end());
+  }
+  CHECK(find_streams(names).empty());
+  Bytes blocks;
+  while (blocks.size() < 4 * kMiB) {
+    const Bytes header{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0};
+    blocks.insert(blocks.end(), header.begin(), header.end());
+    for (int i = 0; i < 12; ++i) append_u32(blocks, 0xff0000), blocks.push_back(0xff);
+  }
+  CHECK(find_streams(blocks).empty());
+}
+
+TEST_CASE("looking for a recipe ends when it took its work") {
+  Random random(13);
+  const Bytes text = prose(random, 20'000);
+  const Bytes stream = compress(text, 9, -15);
+  Deflater deflater;
+  std::uint64_t work = 10'000'000;
+  CHECK(deflater.find_recipe(stream, text, {}, {}, work));
+  CHECK(work < 10'000'000 - 20'000);
+  work = 10'000;
+  CHECK_FALSE(deflater.find_recipe(stream, text, {}, {}, work));
+  CHECK(work == 0);
+}
+
+TEST_CASE("streams of a chunk share the steps that making them may take") {
+  // Matches of every candidate, up to the last byte before it differs.
+  Bytes text;
+  for (std::size_t i = 0; text.size() < 200'000; ++i) {
+    text.insert(text.end(), 200 + i % 50, 'a');
+    text.push_back(static_cast<std::uint8_t>(i));
+  }
+  const DeflateRecipe recipe{.family = DeflateFamily::kZlib, .level = 9};
+  Deflater deflater;
+  Bytes stream = compress(text, 9, -15);
+  CHECK_FALSE(deflater.deflate(text, recipe, stream));
+  constexpr std::uint64_t kMany = std::uint64_t{1} << 40;
+  const std::uint64_t given = text.size() * kDeflateStepsPerByteMax;
+  std::uint64_t left = kMany;
+  REQUIRE(deflater.deflate(text, recipe, stream, left));
+  CHECK(stream == compress(text, 9, -15));
+  const std::uint64_t more = kMany - left;  // than is given for the text
+  CHECK(more > kDeflateStepsBesides);
+  CHECK(more < given);
+  // What others before it left it may take, and nothing is left then.
+  left = more;
+  REQUIRE(deflater.deflate(text, recipe, stream, left));
+  CHECK(left == 0);
+  CHECK_FALSE(deflater.deflate(text, recipe, stream, left));
 }
