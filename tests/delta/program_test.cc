@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/limits.h"
+#include "delta/chunk_coder.h"
 #include "delta/payload.h"
 #include "delta/varint.h"
 #include "delta/zstd_frame.h"
@@ -452,4 +453,125 @@ TEST_CASE("the largest head and the hungriest chunks that a reader must take fit
   INFO(applied.text);
   CHECK(applied.status == 0);
   CHECK(get(dir / "out") == forgery.target());
+}
+
+namespace {
+
+// A frame of zstd of which only the library knows the length.
+Bytes zstd_frame(const Bytes& noise, int level) {
+  for (std::size_t bytes = noise.size(); bytes < noise.size() + 100; ++bytes) {
+    Bytes frame(bytes);
+    if (delta::zstd_compress(noise, level, frame)) return frame;
+  }
+  FAIL("noise becomes longer by 100 bytes");
+  return {};
+}
+
+delta::Stream stream_of(delta::StreamForm form, std::size_t text_bytes, std::uint32_t recipe) {
+  delta::Stream stream;
+  stream.form = form;
+  stream.text_bytes = static_cast<std::uint32_t>(text_bytes);
+  stream.recipe = recipe;
+  return stream;
+}
+
+// As many streams as a reader must take, in as many pieces; the first ones as long.
+struct ManyStreams {
+  Bytes base;
+  Bytes base_view;
+  std::array<Bytes, 2> made;  // target bytes of the first chunks
+  std::array<Bytes, 2> views;
+  delta::StreamTable table;
+
+  explicit ManyStreams(Random& random) {
+    table.zstd_version = delta::zstd_version();
+    base_view = delta::tests::noise(random, kMiB);
+    const Bytes base_frame = zstd_frame(base_view, 1);
+    put_stream(base, base_frame, table.base, stream_of(delta::StreamForm::kZstd, kMiB, 0));
+    for (int i = 0; i < 7; ++i) {
+      const Bytes text = delta::tests::noise(random, 256 * kKiB);
+      put_stream(made[0], zstd_frame(text, 18), table.target,
+                 stream_of(delta::StreamForm::kZstd, text.size(), 18));
+      Forgery::append(views[0], text);
+    }
+    std::copy_n(base_view.begin(), 300, views[0].begin());  // reads the base's text
+    Bytes first(views[0].begin(), views[0].begin() + 256 * kKiB);
+    const Bytes frame = zstd_frame(first, 18);
+    REQUIRE(frame.size() == table.target[0].bytes);
+    std::copy(frame.begin(), frame.end(), made[0].begin());
+    const Bytes rest = delta::tests::noise(random, 2 * kMiB - made[0].size());
+    Forgery::append(made[0], rest);
+    Forgery::append(views[0], rest);
+    const Bytes short_stream{0x4b, 0x04, 0x00};  // "a", as zlib makes it at level 9
+    Bytes head = made[0];
+    while (table.target.size() < delta::kStreamsMax) {
+      put_stream(head, short_stream, table.target, stream_of(delta::StreamForm::kDeflate, 1, 17));
+      Forgery::append(made[1], short_stream);
+      views[1].push_back('a');
+    }
+    while (table.base.size() < delta::kStreamsMax)
+      put_stream(base, short_stream, table.base, stream_of(delta::StreamForm::kDeflate, 1, 0));
+    base_view.resize(base_view.size() + delta::kStreamsMax - 1, 'a');
+  }
+
+ private:
+  // In two pieces.
+  static void put_stream(Bytes& image, const Bytes& stream, delta::StreamList& list,
+                         const delta::Stream& of) {
+    const auto bytes = static_cast<std::uint32_t>(stream.size());
+    list.add(of, std::vector<delta::StreamPiece>{{image.size(), bytes - 1},
+                                                 {image.size() + bytes - 1, 1}});
+    Forgery::append(image, stream);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("with streams too the largest head and the hungriest chunks fit into 24 MiB") {
+  const TempDir dir;
+  Random random(62);
+  const ManyStreams streams(random);
+  delta::PayloadHeadBuilder builder(delta::CoderId::kMixed, 2 * kMiB, kPayloadChunksMax, {},
+                                    streams.table);
+  Bytes chunks;
+  Bytes target;
+  const auto add = [&](const Bytes& made, const Bytes& chunk) {
+    builder.add_chunk(static_cast<std::uint32_t>(made.size()),
+                      static_cast<std::uint32_t>(chunk.size()), crypto::blake2b_256(chunk),
+                      crypto::blake2b_256(made));
+    Forgery::append(chunks, chunk);
+    Forgery::append(target, made);
+  };
+  // Form 1, all new and stored.
+  const auto stored = [](const Bytes& made) {
+    Bytes chunk{1, 1, 0};
+    for (const std::size_t raw : {Forgery::number(made.size()).size(), std::size_t{0},
+                                  std::size_t{0}, std::size_t{0}, std::size_t{0}, made.size()}) {
+      Forgery::append(chunk, Forgery::number(raw));
+      chunk.push_back(0);
+    }
+    Forgery::append(chunk, Forgery::number(made.size()));
+    Forgery::append(chunk, made);
+    return chunk;
+  };
+  const delta::CopyList copies{{0, 0, 300}};
+  add(streams.made[0],
+      delta::encode_chunk(delta::CoderId::kMixed,
+                          {streams.base_view, streams.views[0], 0, streams.views[0].size()}, {},
+                          copies, delta::Effort::kThorough));
+  add(streams.made[1], stored(streams.views[1]));
+  for (std::uint32_t i = 2; i < kPayloadChunksMax; ++i)
+    add({static_cast<std::uint8_t>(i)}, stored({static_cast<std::uint8_t>(i)}));
+  builder.set_base({streams.base.size(), crypto::sha256(streams.base)});
+  builder.set_target(target.size(), crypto::sha256(target));
+  Bytes payload = builder.serialise();
+  Forgery::append(payload, chunks);
+  put(dir / "old", streams.base);
+  put(dir / "p", payload);
+  const Outcome applied =
+      run({"apply", "--base", dir / "old", dir / "p", "-o", dir / "out"}, kMemoryLimit);
+  INFO(applied.text);
+  CHECK(applied.status == 0);
+  CHECK(get(dir / "out") == target);
+  WARN("peak resident bytes " << applied.resident_bytes_max);
 }

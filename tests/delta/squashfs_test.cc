@@ -54,7 +54,10 @@ struct Case {
 const Case kCases[] = {{"-comp gzip", 12'000},
                        {"-comp gzip -Xcompression-level 6 -b 64K", 12'000},
                        {"-comp zstd", 12'000},
-                       {"-comp zstd -Xcompression-level 3 -b 1M", 12'000}};
+                       {"-comp zstd -Xcompression-level 3 -b 1M", 12'000},
+                       // A level whose search zstd chooses by the text's length and by SIMD.
+                       {"-comp zstd -Xcompression-level 8 -b 32K", 20'000},
+                       {"-comp zstd -Xcompression-level 8 -b 16K", 20'000}};
 
 }  // namespace
 

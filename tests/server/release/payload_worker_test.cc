@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <cstdlib>
 
 #include "crypto/random.h"
 #include "delta/applier.h"
@@ -115,6 +116,39 @@ std::size_t stored_files(const TestServices& test) {
 }
 
 }  // namespace
+
+TEST_CASE("what a payload needs to be applied is stored with it") {
+  // The same tree twice, as SquashFS packed by zstd (to the repository bytes are bytes): blocks
+  // that changed are made again by it.
+  TestServices test;
+  const auto squashfs = [&](int release) {
+    const std::string tree = test.dir / ("tree" + std::to_string(release));
+    const std::string out = test.dir / ("image" + std::to_string(release));
+    REQUIRE(test.services.disk.make_dirs(tree));
+    const std::string text = region(release);
+    REQUIRE(test.services.disk.open_write(tree + "/map").value()->write_at(0, as_bytes(text)));
+    const std::string command = "mksquashfs " + tree + " " + out +
+                                " -quiet -no-progress -noappend -all-root -mkfs-time 0"
+                                " -all-time 0 -comp zstd > /dev/null";
+    REQUIRE(std::system(command.c_str()) == 0);
+    const Bytes bytes = read_file(test.services.disk, out, 4 * kMiB).value();
+    return std::string(bytes.begin(), bytes.end());
+  };
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = squashfs(1), .release_counter = 1});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/2.tar", .bytes = squashfs(2), .release_counter = 2});
+  repository.publish_and_make_payloads();
+  const auto payloads = payloads_of_image(test, "maps/DE/2.tar");
+  REQUIRE(payloads.size() == 2);
+  manifest::ReEncoders needed;
+  for (const delta::ReEncoder& one : delta::available_re_encoders())
+    needed.emplace(one.name, one.version);
+  REQUIRE_FALSE(needed.empty());
+  REQUIRE(payloads[0].base);
+  CHECK(payloads[0].needs == needed);
+  CHECK(payloads[1].needs.empty());  // the whole image needs nothing
+}
 
 TEST_CASE("deltas come first, then the whole image; each payload makes the image") {
   TestServices test;
