@@ -3,53 +3,9 @@
 #include <algorithm>
 
 #include "base/assert.h"
-#include "base/utf8.h"
+#include "manifest/path_pattern.h"
 
 namespace layby::manifest {
-namespace {
-
-// One path segment against one pattern segment: `*` any run, `?` any one character, which in UTF-8
-// may be several bytes. What is no UTF-8 is taken byte by byte.
-bool segment_matches(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0;
-  std::size_t t = 0;
-  std::size_t star = std::string_view::npos;
-  std::size_t resume = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      resume = t;
-    } else if (p < pattern.size() && pattern[p] == '?') {
-      ++p;
-      t += std::max<std::size_t>(utf8_length(text, t), 1);
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p;
-      ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
-bool path_matches(std::string_view pattern, std::string_view text) {
-  for (;;) {
-    const auto pattern_end = pattern.find('/');
-    const auto text_end = text.find('/');
-    if (!segment_matches(pattern.substr(0, pattern_end), text.substr(0, text_end))) return false;
-    const bool pattern_over = pattern_end == std::string_view::npos;
-    const bool text_over = text_end == std::string_view::npos;
-    if (pattern_over || text_over) return pattern_over && text_over;
-    pattern.remove_prefix(pattern_end + 1);
-    text.remove_prefix(text_end + 1);
-  }
-}
-
-}  // namespace
 
 std::string_view to_string(Role role) {
   switch (role) {

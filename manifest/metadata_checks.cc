@@ -5,6 +5,16 @@
 
 namespace layby::manifest {
 
+Result<void> check_given_length(const FileEntry& entry, std::uint64_t default_max, Rules rules,
+                                std::string_view name) {
+  const bool is_checked_first = rules == Rules::kTuf && !entry.hashes.empty();
+  const std::uint64_t bytes_max = is_checked_first ? kGivenLengthMax : default_max;
+  if (entry.length.value_or(0) > bytes_max)
+    return fail(ErrorCode::kTooLarge, "{}: its parent says {} bytes, at most {} are taken", name,
+                *entry.length, bytes_max);
+  return {};
+}
+
 Result<void> check_expiry(std::string_view name, UnixSeconds expires, UnixSeconds now) {
   if (now >= expires)
     return fail(ErrorCode::kFreeze, "{}: expired at {}", name, format_utc(expires));

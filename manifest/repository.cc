@@ -35,12 +35,21 @@ struct RoleOf<Targets> {
   static Result<Targets> decode(const Json& part) { return decode_targets(part); }
 };
 
+// What a document may have that is parsed; what is fetched may have less (check_given_length).
+template <typename Model>
+std::uint64_t document_bytes_max(Rules rules) {
+  using Traits = RoleOf<Model>;
+  return rules == Rules::kTuf && Traits::kRole != Role::kTimestamp ? kGivenLengthMax
+                                                                   : Traits::kBytesMax;
+}
+
 // Signatures first, then the contents: nothing unsigned is interpreted but the root's own keys.
 template <typename Model>
-Result<Model> verify_document(ByteSpan bytes, const Root& root) {
+Result<Model> verify_document(ByteSpan bytes, const Root& root, Rules rules) {
   using Traits = RoleOf<Model>;
   const std::string_view name = to_string(Traits::kRole);
-  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, Traits::kBytesMax), name);
+  const Envelope envelope =
+      TRY_CONTEXT(Envelope::parse(bytes, document_bytes_max<Model>(rules)), name);
   TRY_VOID(verify_threshold(envelope, root.keys, root.roles.at(Traits::kRole), name));
   return Traits::decode(envelope.signed_part());
 }
@@ -91,7 +100,7 @@ const FileEntry& targets_entry(const Snapshot& snapshot) {
 
 template <typename Model>
 Result<Verified<Model>> TrustedRepository::verify(ByteSpan bytes) const {
-  return Verified<Model>(TRY(verify_document<Model>(bytes, *root_)), bytes);
+  return Verified<Model>(TRY(verify_document<Model>(bytes, *root_, rules_)), bytes);
 }
 
 // Beyond TUF: one version has one content, for ever.
@@ -183,7 +192,7 @@ Result<void> TrustedRepository::accept_root(ByteSpan bytes) {
 // Director all three are online, and whoever stole them could have run all three versions up.
 void TrustedRepository::drop_what_root_disowns(const Root& before) {
   const auto drop = [&](auto& verified, Role role) {
-    if (verified) rotated_away_.push_back(role);
+    rotated_away_.push_back(role);  // not only what was loaded: the file may be there all the same
     verified.reset();
   };
   if (key_was_rotated(before, *root_, Role::kTimestamp) ||
@@ -196,7 +205,7 @@ void TrustedRepository::drop_what_root_disowns(const Root& before) {
   // What is only no longer signed by enough keys stays on the disk: it is not loaded from there.
   const auto keep_if_good = [&](auto& verified) {
     using Model = std::remove_cvref_t<decltype(**verified)>;
-    if (verified && !verify_document<Model>(verified->bytes(), *root_)) verified.reset();
+    if (verified && !verify_document<Model>(verified->bytes(), *root_, rules_)) verified.reset();
   };
   keep_if_good(timestamp_);
   keep_if_good(snapshot_);
@@ -259,7 +268,7 @@ Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) 
 }
 
 Result<Targets> TrustedRepository::check_next_targets(ByteSpan bytes, UnixSeconds now) const {
-  Targets next = TRY(verify_document<Targets>(bytes, *root_));
+  Targets next = TRY(verify_document<Targets>(bytes, *root_, rules_));
   if (targets_ && next.version <= (*targets_)->version)
     return fail(ErrorCode::kRollback, "targets: version {}, {} is trusted already", next.version,
                 (*targets_)->version);
@@ -280,16 +289,19 @@ void TrustedRepository::relink() {
 }
 
 Refresh::Refresh(TrustedRepository& repository, UnixSeconds start_time)
-    : repository_(repository), start_time_(start_time) {}
+    : repository_(repository), start_time_(start_time) {
+  // What was found of delegated roles may have expired since: it must be searched for anew.
+  repository_.resolved_.clear();
+}
 
 std::optional<Refresh::Request> Refresh::next() const {
   const bool consistent = repository_.root()->consistent_snapshot;
   const auto request = [&](Role role, Version version, std::uint64_t bytes_max) {
     return Request{role, metadata_file_name(role, version, consistent), bytes_max, {}};
   };
-  // What the parent says is the length, within what we are willing to take at all.
+  // What the parent says is the length; go_on has seen that it is none too many.
   const auto child = [&](Role role, const FileEntry& entry, std::uint64_t bytes_max) {
-    return request(role, entry.version, std::min(entry.length.value_or(bytes_max), bytes_max));
+    return request(role, entry.version, entry.length.value_or(bytes_max));
   };
   switch (stage_) {
     case Stage::kRoot: return request(Role::kRoot, repository_.root()->version + 1, kRootBytesMax);
@@ -362,11 +374,15 @@ Result<void> Refresh::accept(ByteSpan bytes) {
 // be expired.
 Result<void> Refresh::go_on() {
   if (!repository_.snapshot_current_) {
+    TRY_VOID(check_given_length((*repository_.timestamp())->snapshot, kSnapshotBytesMax,
+                                repository_.rules_, "snapshot"));
     stage_ = Stage::kSnapshot;
     return {};
   }
   TRY_VOID(check_expiry("snapshot", (*repository_.snapshot())->expires, start_time_));
   if (!repository_.targets_current_) {
+    TRY_VOID(check_given_length(targets_entry(**repository_.snapshot()), kTargetsBytesMax,
+                                repository_.rules_, "targets"));
     stage_ = Stage::kTargets;
     return {};
   }

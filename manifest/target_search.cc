@@ -15,6 +15,18 @@ namespace {
 // Delegated roles that one search looks into.
 constexpr std::size_t kDelegationsMax = 32;
 
+// Of documents of delegated roles that are held for later searches, all together. What is more is
+// fetched again, or offered again by a caller that stores it.
+constexpr std::size_t kHeldBytesMax = 16 * kMiB;
+
+void hold(std::map<std::string, Bytes>& held, const std::string& name, const Bytes& bytes) {
+  held.erase(name);
+  std::size_t sum = bytes.size();
+  for (const auto& [other, document] : held) sum += document.size();
+  if (sum > kHeldBytesMax) held.clear();
+  if (bytes.size() <= kHeldBytesMax) held.emplace(name, bytes);
+}
+
 }  // namespace
 
 TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_name,
@@ -30,11 +42,11 @@ std::optional<MetadataRequest> TargetSearch::next() const {
   const Step& step = to_visit_.back();
   const FileEntry& entry = *entry_of(step);
   const std::string name = percent_encoded(step.name);
-  return MetadataRequest{
-      Role::kTargets,
-      repository_.root()->consistent_snapshot ? fmt::format("{}.{}.json", entry.version, name)
-                                              : fmt::format("{}.json", name),
-      std::min(entry.length.value_or(kTargetsBytesMax), kTargetsBytesMax), step.name};
+  return MetadataRequest{Role::kTargets,
+                         repository_.root()->consistent_snapshot
+                             ? fmt::format("{}.{}.json", entry.version, name)
+                             : fmt::format("{}.json", name),
+                         entry.length.value_or(kTargetsBytesMax), step.name};
 }
 
 Result<void> TargetSearch::give(ByteSpan bytes) {
@@ -51,7 +63,7 @@ Result<void> TargetSearch::give(ByteSpan bytes) {
   }
   to_visit_.pop_back();
   const Bytes kept(bytes.begin(), bytes.end());
-  repository_.delegated_.insert_or_assign(step.name, kept);
+  hold(repository_.delegated_, step.name, kept);
   changes_.push_back({Role::kTargets, kept, step.name});
   visit(*targets);
   go_on();
@@ -88,7 +100,7 @@ TargetSearch::Stored TargetSearch::offer_stored(ByteSpan bytes) {
   const Held held = try_held(bytes);
   if (held == Held::kFetch) return Stored::kFetch;
   if (held == Held::kTaken) {
-    repository_.delegated_.insert_or_assign(name, Bytes(bytes.begin(), bytes.end()));
+    hold(repository_.delegated_, name, Bytes(bytes.begin(), bytes.end()));
     go_on();
   }
   return Stored::kSettled;
@@ -119,7 +131,7 @@ const FileEntry* TargetSearch::entry_of(const Step& step) const {
 Result<Targets> TargetSearch::verify(const Step& step, ByteSpan bytes) const {
   const FileEntry& entry = *entry_of(step);
   TRY_VOID(check_against_parent(entry, bytes, step.name));
-  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kTargetsBytesMax), step.name);
+  const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kGivenLengthMax), step.name);
   TRY_VOID(verify_threshold(envelope, *step.keys, step.role, step.name));
   Targets targets = TRY_CONTEXT(decode_targets(envelope.signed_part()), step.name);
   TRY_VOID(check_version_against_parent(entry, targets.version, step.name));
@@ -177,6 +189,9 @@ void TargetSearch::go_on() {
     visited_.insert(name);
     if (entry_of(to_visit_.back()) == nullptr)
       return end(Error(ErrorCode::kMixAndMatch, name + ": delegated, but not in the snapshot"));
+    auto fits =
+        check_given_length(*entry_of(to_visit_.back()), kTargetsBytesMax, repository_.rules_, name);
+    if (!fits) return end(std::move(fits.error()));
     const auto held = repository_.delegated_.find(name);
     if (held == repository_.delegated_.end()) return;
     if (try_held(held->second) != Held::kTaken) return;

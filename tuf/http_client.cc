@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace layby::tuf {
@@ -24,6 +25,7 @@ struct Exchange {
   const std::string& url;
   std::uint64_t bytes_max;
   const HttpClient::Sink& sink;
+  std::chrono::milliseconds time_max;
   std::uint64_t bytes = 0;
   std::size_t header_bytes = 0;
   std::size_t ignored_bytes = 0;
@@ -72,9 +74,10 @@ std::size_t take_body(char* data, std::size_t size, std::size_t count, void* use
   return 0;
 }
 
-long deadline_ms(std::uint64_t bytes_max) {
+long deadline_ms(std::uint64_t bytes_max, std::chrono::milliseconds time_max) {
   const std::uint64_t seconds = bytes_max / kBytesPerSecondMin + kDeadlineBaseSeconds;
-  return 1000 * static_cast<long>(std::min<std::uint64_t>(seconds, kDeadlineSecondsMax));
+  const long ms = 1000 * static_cast<long>(std::min<std::uint64_t>(seconds, kDeadlineSecondsMax));
+  return std::max(1L, static_cast<long>(std::min<std::int64_t>(ms, time_max.count())));
 }
 
 void set_options(CURL* easy, Exchange& exchange, char* error_text) {
@@ -93,7 +96,7 @@ void set_options(CURL* easy, Exchange& exchange, char* error_text) {
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "layby-tuf");
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, deadline_ms(exchange.bytes_max));
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, deadline_ms(exchange.bytes_max, exchange.time_max));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kBytesPerSecondMin);
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, kRateWindowSeconds);
   curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
@@ -132,18 +135,18 @@ HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) 
 HttpClient::~HttpClient() = default;
 
 Result<HttpClient::Answer> HttpClient::get(const std::string& url, std::uint64_t bytes_max,
-                                           const Sink& sink) {
-  Exchange exchange{state_->easy, url, bytes_max, sink};
+                                           const Sink& sink, std::chrono::milliseconds time_max) {
+  Exchange exchange{state_->easy, url, bytes_max, sink, time_max};
   set_options(state_->easy, exchange, state_->error_text);
   state_->error_text[0] = '\0';
   const CURLcode result = curl_easy_perform(state_->easy);
   if (exchange.failure) return fail(std::move(*exchange.failure));
+  const long status = status_of(state_->easy);
+  if (status == 403 || status == 404) return Answer::kAbsent;
   if (result != CURLE_OK && !exchange.enough_ignored)
     return fail(code_of(result), "{}: {}", url,
                 state_->error_text[0] != '\0' ? state_->error_text : curl_easy_strerror(result));
-  const long status = status_of(state_->easy);
   if (status == 200) return Answer::kBody;
-  if (status == 403 || status == 404) return Answer::kAbsent;
   return fail(ErrorCode::kUnavailable, "{}: the server answered {}", url, status);
 }
 

@@ -2,6 +2,7 @@
 // redirects, a minimum rate and a deadline. Nothing of the environment (proxies) is used.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,9 +22,12 @@ class HttpClient {
   enum class Answer { kBody, kAbsent };
 
   // kBody: status 200, and all of the body went to the sink, at most bytes_max. kAbsent: status 403
-  // or 404. kEndlessData above bytes_max, kSlowRetrieval below the minimum rate or past the
-  // deadline, kUnavailable for any other status and failure. The URL goes out as it stands here.
-  Result<Answer> get(const std::string& url, std::uint64_t bytes_max, const Sink& sink);
+  // or 404, whatever becomes of the body. kEndlessData above bytes_max, kSlowRetrieval below the
+  // minimum rate or past the deadline, kUnavailable for any other status and failure. The URL goes
+  // out as it stands here. The deadline is what bytes_max takes at the minimum rate, and at most
+  // `time_max`.
+  Result<Answer> get(const std::string& url, std::uint64_t bytes_max, const Sink& sink,
+                     std::chrono::milliseconds time_max = std::chrono::milliseconds::max());
 
  private:
   struct State;

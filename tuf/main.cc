@@ -7,6 +7,7 @@
 //
 // Exit status: 0 all of it was done, 1 it was not; the reason is one line on standard error.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "base/clock.h"
 #include "base/disk.h"
 #include "crypto/initialize.h"
+#include "tuf/directory_lock.h"
 #include "tuf/session.h"
 
 namespace layby::tuf {
@@ -26,6 +28,7 @@ struct Arguments {
   std::string target_dir;
   std::string target_base_url;
   std::string root;
+  std::uint32_t metadata_seconds = 30 * 60;  // slow retrieval: all of it, however many files it is
 };
 
 Result<void> require(const std::string& value, const char* option) {
@@ -44,8 +47,11 @@ Result<void> refresh(const Arguments& arguments) {
   TRY_VOID(require(arguments.metadata_url, "--metadata-url"));
   RealDisk disk;
   const auto http = TRY(HttpClient::create());
-  Session session = TRY(Session::open(disk, *http, arguments.metadata_dir, arguments.metadata_url,
-                                      SystemClock().now()));
+  const DirectoryLock lock =
+      TRY_CONTEXT(DirectoryLock::take(arguments.metadata_dir), "no trusted root, use init first");
+  Session session =
+      TRY(Session::open(disk, *http, arguments.metadata_dir, arguments.metadata_url,
+                        SystemClock().now(), std::chrono::seconds(arguments.metadata_seconds)));
   return session.refresh();
 }
 
@@ -58,8 +64,11 @@ Result<void> download(const Arguments& arguments) {
     return fail(ErrorCode::kInvalidArgument, "--target-name is needed");
   RealDisk disk;
   const auto http = TRY(HttpClient::create());
-  Session session = TRY(Session::open(disk, *http, arguments.metadata_dir, arguments.metadata_url,
-                                      SystemClock().now()));
+  const DirectoryLock lock =
+      TRY_CONTEXT(DirectoryLock::take(arguments.metadata_dir), "no trusted root, use init first");
+  Session session =
+      TRY(Session::open(disk, *http, arguments.metadata_dir, arguments.metadata_url,
+                        SystemClock().now(), std::chrono::seconds(arguments.metadata_seconds)));
   TRY_VOID(session.refresh());
   for (const std::string& name : arguments.target_names)
     TRY_VOID(session.download(name, arguments.target_dir, arguments.target_base_url));
@@ -85,6 +94,9 @@ int run(int argc, char** argv) {
   app.add_option("--target-dir", arguments.target_dir, "where downloaded targets go");
   app.add_option("--target-base-url", arguments.target_base_url,
                  "where the repository has targets");
+  app.add_option("--metadata-seconds", arguments.metadata_seconds,
+                 "what all metadata together may take (1800)")
+      ->check(CLI::Range(1, 86'400));
   app.require_subcommand(1);
   app.fallthrough();
   Result<void> (*chosen)(const Arguments&) = nullptr;

@@ -1,7 +1,9 @@
 #include "tuf/metadata_directory.h"
 
 #include "base/limits.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/url_names.h"
+#include "tuf/directory_lock.h"
 
 namespace layby::tuf {
 
@@ -17,6 +19,7 @@ Result<void> MetadataDirectory::initialize(const std::string& root_path) {
   const Bytes root = TRY_CONTEXT(read_file(disk_, root_path, kRootBytesMax), root_path);
   TRY_CONTEXT(manifest::TrustedRepository::load({root, {}, {}, {}}), root_path);
   TRY_VOID(disk_.make_dirs(path_));
+  const DirectoryLock lock = TRY(DirectoryLock::take(path_));
   return replace_file(disk_, path_of(Role::kRoot, {}), root);
 }
 
@@ -29,15 +32,22 @@ Result<manifest::StoredRoles> MetadataDirectory::load() {
     if (auto bytes = read_file(disk_, path_of(role, {}), bytes_max)) place = std::move(*bytes);
   };
   take(Role::kTimestamp, kTimestampBytesMax, stored.timestamp);
-  take(Role::kSnapshot, kSnapshotBytesMax, stored.snapshot);
-  take(Role::kTargets, kTargetsBytesMax, stored.targets);
+  take(Role::kSnapshot, manifest::kGivenLengthMax, stored.snapshot);
+  take(Role::kTargets, manifest::kGivenLengthMax, stored.targets);
   return stored;
 }
 
 std::optional<Bytes> MetadataDirectory::delegated(const std::string& role) {
-  auto bytes = read_file(disk_, path_of(Role::kTargets, role), kTargetsBytesMax);
+  auto bytes = read_file(disk_, path_of(Role::kTargets, role), manifest::kGivenLengthMax);
   if (!bytes) return std::nullopt;
   return std::move(*bytes);
+}
+
+Result<void> MetadataDirectory::check_storable(const std::string& role) {
+  constexpr std::string_view kEnding = ".json.new";  // as long as it is being written
+  if (manifest::percent_encoded(role).size() + kEnding.size() > kFileNameBytesMax)
+    return fail(ErrorCode::kInvalidArgument, "role {}: the name is too long for a file", role);
+  return {};
 }
 
 Result<void> MetadataDirectory::apply(const std::vector<manifest::StoredChange>& changes) {

@@ -12,6 +12,8 @@
 
 namespace layby::tuf {
 
+constexpr std::size_t kFileNameBytesMax = 255;  // NAME_MAX of Linux
+
 class MetadataDirectory {
  public:
   // `disk` must outlive it.
@@ -27,6 +29,9 @@ class MetadataDirectory {
 
   // Of a delegated role; nothing where there is none, or none that can be read.
   std::optional<Bytes> delegated(const std::string& role);
+
+  // kInvalidArgument for a role that would get no file here: its name is too long.
+  static Result<void> check_storable(const std::string& role);
 
   Result<void> apply(const std::vector<manifest::StoredChange>& changes);
 

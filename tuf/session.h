@@ -2,6 +2,7 @@
 // says. The engine is manifest/repository.h; this is the disk and the network around it.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "base/clock.h"
@@ -17,8 +18,11 @@ class Session {
  public:
   // Loads what is trusted; makes no request. `disk` and `http` must outlive it. `start_time` is the
   // one time of this run (5.1).
+  // `metadata_time` is what all requests for metadata together may take: kSlowRetrieval above it.
+  // The caller holds the directory's lock (directory_lock.h), also when it asks for the time.
   static Result<Session> open(Disk& disk, HttpClient& http, const std::string& metadata_directory,
-                              std::string metadata_url, UnixSeconds start_time);
+                              std::string metadata_url, UnixSeconds start_time,
+                              std::chrono::milliseconds metadata_time);
 
   // What was accepted before an error stays accepted, and on the disk.
   Result<void> refresh();
@@ -30,7 +34,8 @@ class Session {
 
  private:
   Session(Disk& disk, HttpClient& http, MetadataDirectory metadata, std::string metadata_url,
-          UnixSeconds start_time, manifest::TrustedRepository repository);
+          UnixSeconds start_time, std::chrono::milliseconds metadata_time,
+          manifest::TrustedRepository repository);
   template <typename Walk>
   Result<void> fetch(Walk& walk, const manifest::MetadataRequest& request);
   Result<const manifest::Target*> find(const std::string& target_name);
@@ -40,6 +45,7 @@ class Session {
   MetadataDirectory metadata_;
   std::string metadata_url_;
   UnixSeconds start_time_;
+  std::chrono::milliseconds metadata_time_left_;
   manifest::TrustedRepository repository_;
 };
 

@@ -148,6 +148,18 @@ TEST_CASE("a stored role that is just what the snapshot names, and no good, is n
   CHECK(client.find_target("x") == nullptr);
 }
 
+TEST_CASE("what was found of a delegated role is searched for anew after each refresh") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.roles["a"].targets["x"] = target_of("1");
+  world.roles["a"].expires = kNow + 10;
+  world.publish();
+  TrustedRepository client = world.client();
+  CHECK(must(world.search(client, "x")) != nullptr);
+  must(world.repository.refresh(client, kNow + 10));  // brings nothing new
+  CHECK(client.find_target("x") == nullptr);
+}
+
 TEST_CASE("a role that the snapshot does not list is not asked for") {
   Delegating world;
   world.delegate(world.repository.targets, "a", "*");
