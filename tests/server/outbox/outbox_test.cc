@@ -256,9 +256,10 @@ TEST_CASE("webhooks: every event arrives, in order, signed, as it stands in the 
     CHECK(got[i].signature ==
           server::webhook_signature(hook["secret"].get<std::string>(), timestamp, got[i].body));
   }
-  // Stopped and started, nothing comes twice.
+  // Stopped and started, nothing comes twice that was acknowledged. What the endpoint has, the
+  // server knows a moment later: an answer that it has not read when it ends is asked for again.
+  REQUIRE(eventually([&] { return world.listed(hook["id"])["after"] == events.back()["id"]; }));
   world.stop();
-  CHECK(world.listed(hook["id"])["after"] == events.back()["id"]);
   world.start();
   world.make_events(1);
   REQUIRE(endpoint.wait_for(got.size() + 1));
