@@ -2,6 +2,7 @@
 
     link = ShapingProxy(delay=0.1, rate=250_000, cut_every=3)
     ... --proxy http://127.0.0.1:PORT ...
+    link.begin_to_cut()
     link.received, link.connections, link.seconds_down
 
 What is asked for is there at once, what is answered comes at `rate` bytes a second, each byte half a round trip after it
@@ -24,8 +25,7 @@ class ShapingProxy:
         self.port = self.listener.getsockname()[1]
         self.lock, self.open, self.stopping = threading.Lock(), set(), False
         self.free_at = 0.0  # when the link has sent what it took
-        for work in (self.accept, self.cut):
-            threading.Thread(target=work, daemon=True).start()
+        threading.Thread(target=self.accept, daemon=True).start()
 
     @property
     def url(self):
@@ -49,8 +49,11 @@ class ShapingProxy:
                     pass
         return len(pairs)
 
+    def begin_to_cut(self):
+        threading.Thread(target=self.cut, daemon=True).start()
+
     def cut(self):
-        while not self.stopping and self.cut_every:
+        while not self.stopping:
             time.sleep(self.cut_every)
             if self.reset_all():
                 self.cuts += 1
