@@ -20,7 +20,7 @@ constexpr std::uint64_t kTimestampBytesMax = 16 * kKiB;
 constexpr std::uint64_t kSnapshotBytesMax = 2 * kMiB;
 constexpr std::uint64_t kTargetsBytesMax = 5 * kMiB;
 
-// Root versions that one refresh walks through; more is an endless-data attack.
+// Root versions that one refresh walks through; the next refresh goes on from there (TUF 5.3.3).
 constexpr int kRootRotationsMax = 256;
 // Signatures on one document: checking them costs time before anything is trusted.
 constexpr std::size_t kSignaturesMax = 64;
