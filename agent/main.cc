@@ -16,6 +16,7 @@
 #include "agent/offline_install.h"
 #include "agent/pairing.h"
 #include "agent/provision.h"
+#include "agent/record_lines.h"
 #include "agent/resident.h"
 #include "agent/socket_vehicle.h"
 #include "agent/state_lock.h"
@@ -159,34 +160,12 @@ class Progress {
   Progress() : terminal_(::isatty(STDOUT_FILENO) == 1) {}
 
   void look(const Record& record) {
-    std::map<std::string, std::string> states;
-    for (const OrderRecord& order : record.orders) {
-      states[order.id.text()] = describe(order);
-      if (states[order.id.text()] != states_[order.id.text()])
-        line(order.id.text() + " " + states[order.id.text()]);
+    for (const RecordLine& changed : lines_.look(record)) line(changed.text);
+    for (const OrderRecord& order : record.orders)
       if (order.state == State::kDownloading) percent(order);
-    }
-    for (const auto& [id, state] : states_)
-      if (!states.contains(id)) line(id + " gone");
-    states_ = std::move(states);
-    const std::string error = record.poll_error ? record.poll_error->message() : "";
-    if (error != error_ && !error.empty()) line("server: " + error);
-    error_ = error;
   }
 
  private:
-  static std::string describe(const OrderRecord& order) {
-    std::string text(to_string(order.state));
-    for (const std::string& wait : order.waiting_for) text += " " + wait;
-    if (order.error)
-      text += fmt::format(" [{} {}]", static_cast<unsigned>(order.error->code()),
-                          order.error->message());
-    if (order.undo.error)
-      text += fmt::format(" [not back yet: {} {}]", static_cast<unsigned>(order.undo.error->code()),
-                          order.undo.error->message());
-    return text;
-  }
-
   void percent(const OrderRecord& order) {
     const std::uint64_t total = order.bytes_total(), done = order.bytes_done();
     const std::uint64_t percent = total == 0 ? 0 : done * 100 / total;
@@ -217,8 +196,7 @@ class Progress {
   bool bar_open_ = false;
   std::uint64_t percent_ = 0;
   std::string downloading_;
-  std::string error_;
-  std::map<std::string, std::string> states_;
+  RecordLines lines_;
 };
 
 void wait_for(const Vehicle& vehicle, std::int64_t wait_ms) {

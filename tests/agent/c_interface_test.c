@@ -1,8 +1,31 @@
 /* The C interface as a C11 host sees it: it compiles, refuses what makes no sense, and says why. */
 #include "agent/layby_agent.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+/* The layout that hosts were compiled with: what changes here needs another major version. */
+#if UINTPTR_MAX == UINT64_MAX
+#define AT(member, offset) \
+  _Static_assert(offsetof(layby_options, member) == (offset), #member " has moved")
+AT(size, 0);
+AT(state_directory, 8);
+AT(vehicle, 16);
+AT(language, 48);
+AT(data_budget_bytes, 64);
+AT(home_region, 88);
+AT(clock, 104);
+AT(disk, 128);
+AT(transport, 280);
+AT(allocator, 296);
+AT(log, 320);
+AT(interrupted, 336);
+_Static_assert(sizeof(layby_options) == 352, "layby_options has grown: add what is new above");
+_Static_assert(sizeof(layby_command) == 32, "layby_command has changed");
+_Static_assert(sizeof(layby_request) == 96, "layby_request has changed");
+#endif
 
 static int failures = 0;
 
@@ -31,6 +54,7 @@ int main(void) {
   layby_agent* agent = NULL;
   layby_options options;
   memset(&options, 0, sizeof options);
+  options.size = sizeof options;
   options.state_directory = "/nonexistent/layby";
   options.language = "de";
 
@@ -55,5 +79,6 @@ int main(void) {
         "no agent, no status");
   check(strcmp(layby_agent_error(NULL), "") == 0, "no agent, no text");
   layby_agent_close(NULL);
+  check(strchr(layby_version(), '.') != NULL, "the library says its version");
   return failures == 0 ? 0 : 1;
 }
