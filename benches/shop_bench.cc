@@ -123,21 +123,20 @@ class Shop {
  private:
   void add_product() {
     const manifest::ImageName name = must(manifest::ImageName::parse(kImage));
-    manifest::ImageEntry entry{
-        .name = name,
-        .length = 1000,
-        .sha256 = crypto::sha256(as_bytes(kImage)),
-        .sha512 = std::nullopt,
-        .hardware_ids = {must(manifest::HardwareId::parse("hu-4"))},
-        .facts = {.kind = name.kind(),
-                  .slot = name.slot(),
-                  .version = "1.0",
-                  .release_counter = 1,
-                  .duration_seconds = 60,
-                  .battery_percent_min = 30,
-                  .conditions = {},
-                  .licence_key = manifest::PublicKey::from_ed25519(keys.licence->public_key())},
-        .must_match = {}};
+    manifest::ImageEntry entry{.name = name,
+                               .length = 1000,
+                               .sha256 = crypto::sha256(as_bytes(kImage)),
+                               .sha512 = std::nullopt,
+                               .hardware_ids = {must(manifest::HardwareId::parse("hu-4"))},
+                               .facts = {.kind = name.kind(),
+                                         .slot = name.slot(),
+                                         .version = "1.0",
+                                         .release_counter = 1,
+                                         .duration_seconds = 60,
+                                         .battery_percent_min = 30,
+                                         .conditions = {},
+                                         .licence_key = manifest::PublicKey::of(*keys.licence)},
+                               .must_match = {}};
     const Image image{.entry = entry,
                       .target = manifest::make_image_target(entry),
                       .listing = Listing::kListed,

@@ -39,8 +39,12 @@ Ed25519PublicKey MemorySigner::public_key() const {
   return key;
 }
 
-Result<Ed25519Signature> MemorySigner::sign(ByteSpan message) const {
-  Ed25519Signature signature;
+PublicPart MemorySigner::public_part() const {
+  return {PublicPart::Scheme::kEd25519, to_hex(public_key())};
+}
+
+Result<Bytes> MemorySigner::sign(ByteSpan message) const {
+  Bytes signature(crypto_sign_BYTES);
   crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(), secret_.data());
   return signature;
 }

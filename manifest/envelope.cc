@@ -46,14 +46,9 @@ Result<Envelope> Envelope::from_json(Json document) {
   return envelope;
 }
 
-Result<Bytes> sign_canonical(std::string_view canonical,
-                             std::span<const crypto::Signer* const> by) {
-  Json signatures = Json::array();
-  for (const crypto::Signer* signer : by) {
-    const crypto::Ed25519Signature signature = TRY(signer->sign(as_bytes(canonical)));
-    signatures.push_back(Json{{"keyid", PublicKey::from_ed25519(signer->public_key()).id()},
-                              {"sig", to_hex(signature)}});
-  }
+namespace {
+
+Result<Bytes> join(const Json& signatures, std::string_view canonical) {
   const std::string head = "{\"signatures\":" + TRY(to_wire(signatures)) + ",\"signed\":";
   Bytes document;
   document.reserve(head.size() + canonical.size() + 1);
@@ -69,6 +64,53 @@ Result<Bytes> sign_canonical(std::string_view canonical,
   return document;
 }
 
+Result<Json> make_signature(std::string_view canonical, const crypto::Signer& by) {
+  const Bytes signature = TRY(by.sign(as_bytes(canonical)));
+  return Json{{"keyid", PublicKey::of(by).id()}, {"sig", to_hex(signature)}};
+}
+
+// The keys of the role that signed, by value: one key under two ids counts once. No more are looked
+// for than `enough`.
+std::set<PublicKey> signers_of(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role,
+                               std::size_t enough) {
+  std::set<PublicKey> signers;
+  for (const Signature& signature : envelope.signatures()) {
+    if (signers.size() >= enough) break;
+    if (std::find(role.key_ids.begin(), role.key_ids.end(), signature.key_id) == role.key_ids.end())
+      continue;
+    const auto key = keys.find(signature.key_id);
+    if (key == keys.end() || signers.contains(key->second)) continue;
+    if (key->second.verify(as_bytes(envelope.canonical()), signature.bytes))
+      signers.insert(key->second);
+  }
+  return signers;
+}
+
+}  // namespace
+
+Result<Bytes> sign_canonical(std::string_view canonical,
+                             std::span<const crypto::Signer* const> by) {
+  Json signatures = Json::array();
+  for (const crypto::Signer* signer : by)
+    signatures.push_back(TRY(make_signature(canonical, *signer)));
+  return join(signatures, canonical);
+}
+
+Result<Bytes> add_signature(const Envelope& envelope, const crypto::Signer& by) {
+  Json added = TRY(make_signature(envelope.canonical(), by));
+  const std::string id = PublicKey::of(by).id();
+  Json signatures = Json::array();
+  for (const Signature& signature : envelope.signatures())
+    if (signature.key_id != id)
+      signatures.push_back(Json{{"keyid", signature.key_id}, {"sig", to_hex(signature.bytes)}});
+  signatures.push_back(std::move(added));
+  return join(signatures, envelope.canonical());
+}
+
+std::size_t count_signatures(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role) {
+  return signers_of(envelope, keys, role, kSignaturesMax).size();
+}
+
 Result<Bytes> sign_envelope(const Json& signed_part, std::span<const crypto::Signer* const> by) {
   return sign_canonical(TRY(to_canonical(signed_part)), by);
 }
@@ -80,17 +122,7 @@ Result<Bytes> sign_envelope(const Json& signed_part, const crypto::Signer& by) {
 
 Result<void> verify_threshold(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role,
                               std::string_view what) {
-  // By value, so that one key under two ids counts once.
-  std::set<PublicKey> signers;
-  for (const Signature& signature : envelope.signatures()) {
-    if (signers.size() >= role.threshold) break;
-    if (std::find(role.key_ids.begin(), role.key_ids.end(), signature.key_id) == role.key_ids.end())
-      continue;
-    const auto key = keys.find(signature.key_id);
-    if (key == keys.end() || signers.contains(key->second)) continue;
-    if (key->second.verify(as_bytes(envelope.canonical()), signature.bytes))
-      signers.insert(key->second);
-  }
+  const auto signers = signers_of(envelope, keys, role, role.threshold);
   if (role.threshold == 0 || signers.size() < role.threshold)
     return fail(ErrorCode::kBadSignature, "{}: {} good signatures of its role, {} are needed", what,
                 signers.size(), role.threshold);

@@ -49,6 +49,12 @@ Result<Bytes> sign_canonical(std::string_view canonical, std::span<const crypto:
 // The same for one signer.
 Result<Bytes> sign_envelope(const Json& signed_part, const crypto::Signer& by);
 
+// The document with one more signature; one under the same key id makes way for it.
+Result<Bytes> add_signature(const Envelope& envelope, const crypto::Signer& by);
+
+// How many different keys of the role signed: what verify_threshold compares with the threshold.
+std::size_t count_signatures(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role);
+
 // kBadSignature unless at least `role.threshold` different keys of the role signed. A key counts
 // once, under however many ids; bad and unknown signatures beside enough good ones are ignored.
 Result<void> verify_threshold(const Envelope& envelope, const KeyMap& keys, const RoleKeys& role,

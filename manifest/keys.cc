@@ -30,6 +30,20 @@ PublicKey PublicKey::from_ed25519(const crypto::Ed25519PublicKey& key) {
   return made;
 }
 
+PublicKey PublicKey::of(const crypto::Signer& signer) {
+  const crypto::PublicPart part = signer.public_part();
+  if (part.scheme == crypto::PublicPart::Scheme::kEd25519) {
+    const auto key = array_from_hex<32>(part.value);
+    LAYBY_ASSERT(key);
+    return from_ed25519(*key);
+  }
+  auto key = from_json(Json{{"keytype", "ecdsa"},
+                            {"scheme", "ecdsa-sha2-nistp256"},
+                            {"keyval", {{"public", part.value}}}});
+  LAYBY_ASSERT(key);
+  return std::move(*key);
+}
+
 Result<void> PublicKey::read_value(const std::string& type, const std::string& scheme,
                                    const Json& value) {
   using Kind = crypto::PemKey::Kind;

@@ -24,6 +24,7 @@ using KeyId = std::string;
 class PublicKey {
  public:
   static PublicKey from_ed25519(const crypto::Ed25519PublicKey& key);
+  static PublicKey of(const crypto::Signer& signer);
   // kBadFormat when it is not a KEY, and for a known type with a value that cannot be read; among
   // the keys of others' metadata such a one is kept (kKept) and verifies nothing.
   enum class Unreadable { kRefused, kKept };

@@ -47,6 +47,9 @@ struct FileEntry {
   Version version = 1;
   std::optional<std::uint64_t> length;
   Hashes hashes;  // may be empty: TUF leaves them optional
+  // kNone: there are hashes, all of unknown algorithms. No file can be shown to be this one, and
+  // that must not pass for an entry without hashes; others of the snapshot are not touched by it.
+  enum class Proof { kPossible, kNone } proof = Proof::kPossible;
   bool operator==(const FileEntry&) const = default;
 };
 // The entry that describes these bytes, with length and both hashes.

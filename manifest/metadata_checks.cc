@@ -5,8 +5,18 @@
 
 namespace layby::manifest {
 
+namespace {
+
+Result<void> check_proof(const FileEntry& entry, std::string_view name) {
+  if (entry.proof == FileEntry::Proof::kPossible) return {};
+  return fail(ErrorCode::kBadFormat, "{}: its parent gives no hash of a known algorithm", name);
+}
+
+}  // namespace
+
 Result<void> check_given_length(const FileEntry& entry, std::uint64_t default_max, Rules rules,
                                 std::string_view name) {
+  TRY_VOID(check_proof(entry, name));
   const bool is_checked_first = rules == Rules::kTuf && !entry.hashes.empty();
   const std::uint64_t bytes_max = is_checked_first ? kGivenLengthMax : default_max;
   if (entry.length.value_or(0) > bytes_max)
@@ -22,6 +32,7 @@ Result<void> check_expiry(std::string_view name, UnixSeconds expires, UnixSecond
 }
 
 Result<void> check_against_parent(const FileEntry& entry, ByteSpan bytes, std::string_view name) {
+  TRY_VOID(check_proof(entry, name));
   if (entry.length && *entry.length != bytes.size())
     return fail(ErrorCode::kMixAndMatch, "{}: {} bytes, its parent says {}", name, bytes.size(),
                 *entry.length);

@@ -102,8 +102,7 @@ Result<FileEntry> read_file_entry(const Json& entry) {
   if (find_field(entry, "length")) file.length = TRY(uint_field(entry, "length"));
   if (find_field(entry, "hashes")) {
     file.hashes = TRY(read_hashes(entry));
-    // Hashes that cannot be checked must not pass for none.
-    if (file.hashes.empty()) return fail(ErrorCode::kBadFormat, "no hash of a known algorithm");
+    if (file.hashes.empty()) file.proof = FileEntry::Proof::kNone;
   }
   return file;
 }
@@ -272,6 +271,9 @@ Result<Timestamp> decode_timestamp(const Json& signed_part) {
   const Json* meta = TRY_CONTEXT(object_field(signed_part, "meta"), "timestamp");
   const Json* entry = TRY_CONTEXT(object_field(*meta, "snapshot.json"), "timestamp");
   FileEntry snapshot = TRY_CONTEXT(read_file_entry(*entry), "timestamp: snapshot.json");
+  // It is all that a timestamp says: with it the whole is worth nothing.
+  if (snapshot.proof == FileEntry::Proof::kNone)
+    return fail(ErrorCode::kBadFormat, "timestamp: no hash of a known algorithm");
   return Timestamp{common.version, common.expires, std::move(snapshot)};
 }
 

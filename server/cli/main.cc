@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "crypto/initialize.h"
+#include "server/cli/ceremony_main.h"
 #include "server/cli/commands.h"
 #include "server/cli/image_publish.h"
 #include "server/cli/offline_package.h"
@@ -507,6 +508,20 @@ void add_server_commands(CLI::App& app, Program& program) {
   });
 }
 
+void add_ceremony(CLI::App& app, Program& program) {
+  add_ceremony_commands(app,
+                        {.offline =
+                             [&program](std::function<Result<void>()> does) {
+                               program.chosen_offline = [does = std::move(does)] {
+                                 const auto done = does();
+                                 if (done) return ExitStatus::kDone;
+                                 fmt::print(stderr, "layby: {}\n", done.error().message());
+                                 return ExitStatus::kLocal;
+                               };
+                             },
+                         .online = [&program](Command does) { program.chosen = std::move(does); }});
+}
+
 ExitStatus run(int argc, char** argv) {
   CLI::App app("layby: functions, maps and software for cars, over the HTTP API of laybyd");
   Program program;
@@ -528,6 +543,7 @@ ExitStatus run(int argc, char** argv) {
   add_image_commands(app, program);
   add_job_commands(app, program);
   add_server_commands(app, program);
+  add_ceremony(app, program);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,7 +1,6 @@
 #include "server/director/director_metadata.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/assert.h"
 #include "base/time_text.h"
@@ -13,6 +12,7 @@
 #include "server/fleet/json_answer.h"
 #include "server/release/image_repository.h"
 #include "server/release/release_keys.h"
+#include "server/release/role_signers.h"
 
 namespace layby::server {
 
@@ -27,6 +27,7 @@ struct DirectorState {
   Version targets = 0;
   Version snapshot = 0;
   Version timestamp = 0;
+  Version root = 1;                          // whose keys signed all three
   std::optional<crypto::Digest256> content;  // of the targets, versions and times left out
   UnixSeconds targets_expires = 0;
   UnixSeconds snapshot_expires = 0;
@@ -40,6 +41,7 @@ Result<DirectorState> decode_state(std::string_view key, std::string_view record
   state.targets = TRY(manifest::uint_field(json, "targets"));
   state.snapshot = TRY(manifest::uint_field(json, "snapshot"));
   state.timestamp = TRY(manifest::uint_field(json, "timestamp"));
+  if (manifest::find_field(json, "root")) state.root = TRY(manifest::uint_field(json, "root"));
   state.content = TRY(manifest::digest_field(json, "content"));
   state.targets_expires = TRY(manifest::time_field(json, "targets_expires"));
   state.snapshot_expires = TRY(manifest::time_field(json, "snapshot_expires"));
@@ -62,6 +64,7 @@ std::string encode_state(const DirectorState& state) {
   return to_stored(Json{{"targets", state.targets},
                         {"snapshot", state.snapshot},
                         {"timestamp", state.timestamp},
+                        {"root", state.root},
                         {"content", to_hex(*state.content)},
                         {"targets_expires", format_utc(state.targets_expires)},
                         {"snapshot_expires", format_utc(state.snapshot_expires)},
@@ -108,6 +111,13 @@ struct Signing {
   const Car& car;
   UnixSeconds now;
   DirectorState& state;
+  const manifest::Root& root;
+
+  // Other keys may sign now: whatever the old ones signed is signed anew.
+  bool is_new_root() const { return root.version != state.root; }
+  Result<std::vector<const crypto::Signer*>> signers(Role role) const {
+    return role_signers(services.keys, Repository::kDirector, role, root);
+  }
 };
 
 // The bytes of the targets that are valid from now on, and whether they are new.
@@ -154,13 +164,14 @@ Result<SignedTargets> sign_targets(const Signing& signing, const DirectorPlan& p
                                        .images = plan.images});
   const crypto::Digest256 content = content_digest(targets);
   const std::string& vin = signing.car.vin.text();
-  if (state.content == content && !is_ageing(state.targets_expires, signing.now)) {
+  if (state.content == content && !is_ageing(state.targets_expires, signing.now) &&
+      !signing.is_new_root()) {
     const std::string key = director_targets_key(vin, state.targets);
     const std::optional<std::string> kept = TRY(signing.change.get(key));
     if (!kept) return fail(ErrorCode::kCorrupt, "{} is missing", key);
     return SignedTargets{to_bytes(*kept), SignedTargets::Age::kKept};
   }
-  const std::array<const crypto::Signer*, 1> by{signing.services.keys.director_targets.get()};
+  const auto by = TRY(signing.signers(Role::kTargets));
   Bytes bytes = TRY(manifest::make_targets(targets, by));
   state.targets = targets.version;
   state.targets_expires = targets.expires;
@@ -182,7 +193,7 @@ Result<Bytes> sign_snapshot(const Signing& signing, const SignedTargets& targets
   }
   ++state.snapshot;
   state.snapshot_expires = signing.now + kDirectorLifeSeconds;
-  const std::array<const crypto::Signer*, 1> by{signing.services.keys.director_snapshot.get()};
+  const auto by = TRY(signing.signers(Role::kSnapshot));
   Bytes bytes = TRY(manifest::make_snapshot(
       {.version = state.snapshot,
        .expires = state.snapshot_expires,
@@ -196,7 +207,7 @@ Result<Bytes> sign_snapshot(const Signing& signing, const SignedTargets& targets
 Result<CachedDocument> sign_timestamp(const Signing& signing, const Bytes& snapshot) {
   DirectorState& state = signing.state;
   ++state.timestamp;
-  const std::array<const crypto::Signer*, 1> by{signing.services.keys.director_timestamp.get()};
+  const auto by = TRY(signing.signers(Role::kTimestamp));
   const Bytes bytes =
       TRY(manifest::make_timestamp({.version = state.timestamp,
                                     .expires = signing.now + kTimestampLifeSeconds,
@@ -204,7 +215,8 @@ Result<CachedDocument> sign_timestamp(const Signing& signing, const Bytes& snaps
                                    by));
   CachedDocument document{.resign_at = signing.now + kTimestampLifeSeconds / 2,
                           .certificate = signing.car.pairing->certificate,
-                          .bytes = std::string(as_text(bytes))};
+                          .bytes = std::string(as_text(bytes)),
+                          .root = signing.root.version};
   signing.change.put(director_timestamp_key(signing.car.vin.text()), encode_cached(document));
   return document;
 }
@@ -215,18 +227,21 @@ Result<CachedDocument> sign_all(const Services& services, Change& change,
   CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
   const Car& car = affairs.car();
   if (!car.pairing) return fail(ErrorCode::kNotFound, "car {} is not paired", vin.text());
+  const manifest::Root root = TRY(present_director_root(change));
   if (const auto present = TRY(change.get(director_timestamp_key(vin.text())))) {
     CachedDocument document = TRY(decode_cached(*present));
-    if (now < document.resign_at) return document;  // another call has just signed
+    if (now < document.resign_at && document.root == root.version)
+      return document;  // another call has just signed
   }
   DirectorState state = TRY(load_state(change, vin));
   const DirectorPlan plan = TRY(plan_for(change, car));
-  const Signing signing{services, change, affairs, car, now, state};
+  const Signing signing{services, change, affairs, car, now, state, root};
   const SignedTargets targets = TRY(sign_targets(signing, plan));
   const Bytes snapshot = TRY(sign_snapshot(signing, targets));
   CachedDocument timestamp = TRY(sign_timestamp(signing, snapshot));
   update_wants(change, vin, state.wants, plan.wants);
   state.wants = plan.wants;
+  state.root = root.version;
   state.held = plan.held;
   change.put(director_state_key(vin.text()), encode_state(state));
   return timestamp;
@@ -241,6 +256,7 @@ Result<std::optional<CachedDocument>> cached_director_timestamp(const Services& 
   if (!value) return std::nullopt;
   CachedDocument document = TRY(decode_cached(*value));
   if (services.clock.now() >= document.resign_at) return std::nullopt;
+  if (document.root != TRY(published_director_root(services))->version) return std::nullopt;
   return document;
 }
 

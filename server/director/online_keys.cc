@@ -1,25 +1,36 @@
 #include "server/director/online_keys.h"
 
+#include "base/assert.h"
+
 namespace layby::server {
 
 namespace {
 
 struct NamedKey {
   std::unique_ptr<crypto::Signer> OnlineKeys::*member;
-  const char* file;
+  const char* name;
 };
 
-constexpr const char* kAuditKeyFile = "audit.key";
+constexpr const char* kAuditKey = "audit";
 
 constexpr std::array<NamedKey, 7> kKeys = {{
-    {&OnlineKeys::director_targets, "director-targets.key"},
-    {&OnlineKeys::director_snapshot, "director-snapshot.key"},
-    {&OnlineKeys::director_timestamp, "director-timestamp.key"},
-    {&OnlineKeys::image_snapshot, "image-snapshot.key"},
-    {&OnlineKeys::image_timestamp, "image-timestamp.key"},
-    {&OnlineKeys::licence, "licence.key"},
-    {&OnlineKeys::audit, kAuditKeyFile},
+    {&OnlineKeys::director_targets, "director-targets"},
+    {&OnlineKeys::director_snapshot, "director-snapshot"},
+    {&OnlineKeys::director_timestamp, "director-timestamp"},
+    {&OnlineKeys::image_snapshot, "image-snapshot"},
+    {&OnlineKeys::image_timestamp, "image-timestamp"},
+    {&OnlineKeys::licence, "licence"},
+    {&OnlineKeys::audit, kAuditKey},
 }};
+constexpr std::size_t kRoleKeys = 5;  // the first of them: those that a root names
+
+std::string key_path(const std::string& keys_dir, std::string_view name) {
+  return fmt::format("{}/{}.key", keys_dir, name);
+}
+
+std::string next_key_path(const std::string& keys_dir, std::string_view name) {
+  return fmt::format("{}/{}.next.key", keys_dir, name);
+}
 
 constexpr std::uint64_t kPassphraseBytesMax = 1024;
 
@@ -43,7 +54,7 @@ Result<OnlineKeys> create_online_keys(Disk& disk, const std::string& keys_dir,
                                       std::string_view passphrase) {
   OnlineKeys keys;
   for (const NamedKey& key : kKeys)
-    keys.*key.member = TRY(create_key(disk, keys_dir + "/" + key.file, passphrase));
+    keys.*key.member = TRY(create_key(disk, key_path(keys_dir, key.name), passphrase));
   return keys;
 }
 
@@ -51,19 +62,59 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
                                     std::string_view passphrase) {
   OnlineKeys keys;
   for (const NamedKey& key : kKeys) {
-    const std::string path = keys_dir + "/" + key.file;
+    const std::string path = key_path(keys_dir, key.name);
     auto signer = crypto::read_key_file(disk, path, passphrase);
     const bool is_absent = !signer && signer.error().code() == ErrorCode::kNotFound;
     if (is_absent && key.member == &OnlineKeys::audit) continue;
     if (!signer) return fail(std::move(signer.error()).with_context(path));
     keys.*key.member = std::move(*signer);
   }
+  for (std::size_t i = 0; i < kRoleKeys; ++i) {
+    const std::string path = next_key_path(keys_dir, kKeys[i].name);
+    auto signer = crypto::read_key_file(disk, path, passphrase);
+    if (signer)
+      keys.next[kKeys[i].name] = std::move(*signer);
+    else if (signer.error().code() != ErrorCode::kNotFound)
+      return fail(std::move(signer.error()).with_context(path));
+  }
   return keys;
 }
 
 Result<void> add_audit_key(Disk& disk, const std::string& keys_dir, std::string_view passphrase,
                            OnlineKeys& keys) {
-  keys.audit = TRY(create_key(disk, keys_dir + "/" + kAuditKeyFile, passphrase));
+  keys.audit = TRY(create_key(disk, key_path(keys_dir, kAuditKey), passphrase));
+  return {};
+}
+
+std::unique_ptr<crypto::Signer> OnlineKeys::*role_key(std::string_view name) {
+  for (std::size_t i = 0; i < kRoleKeys; ++i)
+    if (name == kKeys[i].name) return kKeys[i].member;
+  return nullptr;
+}
+
+Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::string& keys_dir,
+                                                        std::string_view passphrase,
+                                                        const std::string& name) {
+  if (role_key(name) == nullptr)
+    return fail(ErrorCode::kInvalidArgument,
+                "{} is no role's key: director-targets, director-snapshot, director-timestamp, "
+                "image-snapshot or image-timestamp",
+                name);
+  const std::string path = next_key_path(keys_dir, name);
+  const Result<FileStatus> status = disk.status(path);
+  if (status) return fail(ErrorCode::kAlreadyExists, "{} waits for its root already", path);
+  if (status.error().code() != ErrorCode::kNotFound) return fail(status.error());
+  return create_key(disk, path, passphrase);
+}
+
+Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std::string& name,
+                              OnlineKeys& keys) {
+  const auto waiting = keys.next.find(name);
+  LAYBY_ASSERT(waiting != keys.next.end());
+  TRY_VOID(disk.rename(next_key_path(keys_dir, name), key_path(keys_dir, name)));
+  TRY_VOID(disk.sync_dir(keys_dir));
+  keys.*role_key(name) = std::move(waiting->second);
+  keys.next.erase(waiting);
   return {};
 }
 

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/disk.h"
 #include "crypto/key_file.h"
+#include "server/director/root_cache.h"
 
 namespace layby::server {
 
@@ -21,6 +23,11 @@ struct OnlineKeys {
   std::unique_ptr<crypto::Signer> image_timestamp;
   std::unique_ptr<crypto::Signer> licence;
   std::unique_ptr<crypto::Signer> audit;  // exports of audit trails; no car knows it
+
+  // By name ("director-timestamp"): keys that a next root is to name. Which of the two signs, the
+  // published root says (release/role_signers.h).
+  std::map<std::string, std::unique_ptr<crypto::Signer>> next{};
+  std::shared_ptr<RootCache> roots = std::make_shared<RootCache>();
 };
 
 // Seven new keys in memory.
@@ -31,14 +38,27 @@ OnlineKeys generate_online_keys();
 Result<OnlineKeys> create_online_keys(Disk& disk, const std::string& keys_dir,
                                       std::string_view passphrase);
 
-// Reads them again: kUnauthenticated for a wrong passphrase, kNotFound for a missing file, unless
-// it is audit.key.
+// Reads them again, and what there is of `NAME.next.key`: kUnauthenticated for a wrong passphrase,
+// kNotFound for a missing file, unless it is audit.key.
 Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
                                     std::string_view passphrase);
 
 // Makes the audit key that is not there yet, and its file.
 Result<void> add_audit_key(Disk& disk, const std::string& keys_dir, std::string_view passphrase,
                            OnlineKeys& keys);
+
+// A role's key that waits for the root that names it: writes `keys_dir`/NAME.next.key and gives
+// the key. kInvalidArgument for a name that is no role's key, kAlreadyExists if one waits already.
+Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::string& keys_dir,
+                                                        std::string_view passphrase,
+                                                        const std::string& name);
+
+// What waited takes the place of the present key, in memory and on the disk.
+Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std::string& name,
+                              OnlineKeys& keys);
+
+// "director-targets" and so on: where a role's present key stands; nullptr for another name.
+std::unique_ptr<crypto::Signer> OnlineKeys::*role_key(std::string_view name);
 
 // The passphrase in a file: its first line. kBadFormat if that is empty or longer than 1 KiB.
 Result<std::string> read_passphrase(Disk& disk, const std::string& path);

@@ -1,13 +1,11 @@
 #include "server/director/routes.h"
 
-#include <array>
-
 #include "manifest/server_time.h"
 #include "server/director/director_metadata.h"
-#include "server/director/online_keys.h"
 #include "server/fleet/auth.h"
 #include "server/http/problem.h"
 #include "server/release/metadata_file.h"
+#include "server/release/role_signers.h"
 
 namespace layby::server {
 
@@ -44,7 +42,9 @@ Result<Response> server_time(const Services& services, const Request& request) {
   const auto asked = request.query.find("nonce");
   const auto nonce = array_from_hex<16>(asked == request.query.end() ? "" : asked->second);
   if (!nonce) return fail(ErrorCode::kInvalidArgument, "nonce: 16 bytes in lower-case hexadecimal");
-  const std::array<const crypto::Signer*, 1> by{services.keys.director_timestamp.get()};
+  const auto root = TRY(published_director_root(services));
+  const auto by =
+      TRY(role_signers(services.keys, Repository::kDirector, manifest::Role::kTimestamp, *root));
   const Bytes signed_time = TRY(manifest::make_server_time(*nonce, services.clock.now(), by));
   Response response;
   response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};

@@ -111,7 +111,7 @@ Response get_audit_export(const Services& services, const Request& request) {
 }
 
 Response get_audit_export_key(const Services& services, const Request&) {
-  const auto key = manifest::PublicKey::from_ed25519(services.keys.audit->public_key());
+  const auto key = manifest::PublicKey::of(*services.keys.audit);
   return json_response(200, key.to_json());
 }
 

@@ -35,6 +35,8 @@ struct Arguments {
   std::string passphrase_file;
   std::string offline_cost = "sensitive";
   bool simulation = false;
+  std::string key_name;
+  std::string key_out;
 };
 
 // Sets the simulation switch in a fresh configuration text.
@@ -74,6 +76,20 @@ int run_serve(const Arguments& arguments) {
   if (arguments.port >= 0) config->listen.port = static_cast<std::uint16_t>(arguments.port);
   const Result<void> served = server::serve(*config, arguments.serve);
   return served ? kExitDone : report(served.error(), kExitFailed);
+}
+
+int run_make_key(const Arguments& arguments) {
+  RealDisk disk;
+  const Result<server::Config> config = server::read_config(disk, arguments.config_path);
+  if (!config) return report(config.error(), kExitConfig);
+  const Result<std::string> key = server::make_next_key(*config, arguments.key_name);
+  if (!key) return report(key.error(), kExitFailed);
+  if (arguments.key_out.empty()) {
+    std::printf("%s\n", key->c_str());
+    return kExitDone;
+  }
+  const Result<void> written = replace_file(disk, arguments.key_out, as_bytes(*key + "\n"));
+  return written ? kExitDone : report(written.error(), kExitFailed);
 }
 
 int run_check_config(const Arguments& arguments) {
@@ -122,6 +138,13 @@ int main(int argc, char** argv) {
   CLI::App* check = app.add_subcommand("check-config", "Check the configuration and its files");
   check->add_option("--config", arguments.config_path, "laybyd.toml")->required();
 
+  CLI::App* make_key = app.add_subcommand(
+      "make-key", "Make the next key of an online role, for a next root to name");
+  make_key->add_option("--config", arguments.config_path, "laybyd.toml")->required();
+  make_key->add_option("ROLE", arguments.key_name, "director-timestamp, image-snapshot, …")
+      ->required();
+  make_key->add_option("-o,--out", arguments.key_out, "File for its public part, for `layby root`");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -129,5 +152,6 @@ int main(int argc, char** argv) {
   }
   if (init->parsed()) return run_init(arguments);
   if (serve->parsed()) return run_serve(arguments);
+  if (make_key->parsed()) return run_make_key(arguments);
   return run_check_config(arguments);
 }

@@ -6,6 +6,8 @@
 #include <atomic>
 
 #include "base/time_text.h"
+#include "manifest/json_value.h"
+#include "manifest/keys.h"
 #include "server/director/online_keys.h"
 #include "server/fleet/account_erasure.h"
 #include "server/fleet/event_sequence.h"
@@ -21,6 +23,7 @@
 #include "server/payloads/directory_payload_store.h"
 #include "server/release/init.h"
 #include "server/release/payload_worker.h"
+#include "server/release/root_publication.h"
 #include "server/rollout/rollout_walk.h"
 #include "server/shop/owner_change.h"
 #include "server/shop/sweep.h"
@@ -293,7 +296,9 @@ Services make_services(const Config& config, Foundation& base, BackgroundTasks& 
 }
 
 // What the last process may have left half done.
-Result<void> pick_up(const Services& services, Uploads& uploads) {
+Result<void> pick_up(const Services& services, Uploads& uploads, const Config& config,
+                     OnlineKeys& keys) {
+  if (!keys.next.empty()) TRY_VOID(promote_next_keys(services, config.keys.directory, keys));
   TRY_VOID(uploads.recover());
   TRY_VOID(requeue_interrupted_jobs(services));
   return stage_all_waiting_orders(services);
@@ -410,6 +415,13 @@ Result<void> check_files(const Config& config) {
   return {};
 }
 
+Result<std::string> make_next_key(const Config& config, const std::string& name) {
+  RealDisk disk;
+  const std::string passphrase = TRY(read_passphrase(disk, config.keys.passphrase_file));
+  const auto key = TRY(create_next_key(disk, config.keys.directory, passphrase, name));
+  return manifest::to_wire(manifest::PublicKey::of(*key).to_json());
+}
+
 Result<void> serve(const Config& config, const ServeOptions& options) {
   const sigset_t stop_signals = block_stop_signals();
   Metrics metrics;
@@ -432,7 +444,7 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
       services,
       {.free_bytes_min = config.uploads.free_bytes_min,
        .abandoned_seconds = static_cast<UnixSeconds>(config.uploads.abandoned_days) * kDaySeconds});
-  TRY_VOID(pick_up(services, uploads));
+  TRY_VOID(pick_up(services, uploads, config, base.keys));
 
   std::atomic<bool> accepting{false};
   WritePace write_pace(services, config.fleet.writes_per_minute);

@@ -18,4 +18,9 @@ Result<void> serve(const Config& config, const ServeOptions& options);
 // Everything that can be checked without starting: files of keys and certificates can be read.
 Result<void> check_files(const Config& config);
 
+// Makes the next key of an online role ("director-timestamp"), to be named by a next root: the
+// public part, as TUF writes it. kAlreadyExists if one waits already. The server takes it up when
+// it is started again.
+Result<std::string> make_next_key(const Config& config, const std::string& name);
+
 }  // namespace layby::server

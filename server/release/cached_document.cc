@@ -32,8 +32,9 @@ const char* cache_control(Caching caching) {
 }  // namespace
 
 std::string encode_cached(const CachedDocument& document) {
-  return fmt::format("{} {}\n{}", document.resign_at,
-                     document.certificate ? to_hex(*document.certificate) : "-", document.bytes);
+  return fmt::format("{} {} {}\n{}", document.resign_at,
+                     document.certificate ? to_hex(*document.certificate) : "-", document.root,
+                     document.bytes);
 }
 
 Result<CachedDocument> decode_cached(std::string_view value) {
@@ -45,8 +46,14 @@ Result<CachedDocument> decode_cached(std::string_view value) {
   const auto [end, error] =
       std::from_chars(header.data(), header.data() + header.size(), document.resign_at);
   if (error != std::errc{} || end == header.data() + header.size() || *end != ' ') return corrupt();
-  const std::string_view certificate =
-      header.substr(static_cast<std::size_t>(end - header.data()) + 1);
+  std::string_view certificate = header.substr(static_cast<std::size_t>(end - header.data()) + 1);
+  // Absent in documents of before there was a second root.
+  if (const std::size_t space = certificate.find(' '); space != std::string_view::npos) {
+    const std::string_view root = certificate.substr(space + 1);
+    const auto [stop, bad] = std::from_chars(root.data(), root.data() + root.size(), document.root);
+    if (bad != std::errc{} || stop != root.data() + root.size()) return corrupt();
+    certificate = certificate.substr(0, space);
+  }
   if (certificate != "-") {
     const auto digest = array_from_hex<32>(certificate);
     if (!digest) return corrupt();

@@ -18,6 +18,7 @@ struct CachedDocument {
   // the car's record. Pairing a car deletes the document in the same commit.
   std::optional<crypto::Digest256> certificate;
   std::string bytes;
+  std::uint64_t root = 1;  // version of the root that named the keys it is signed with
 };
 
 // One line of text, then the document byte for byte.

@@ -12,7 +12,7 @@ using manifest::Role;
 using SignerList = std::vector<std::unique_ptr<crypto::MemorySigner>>;
 
 manifest::PublicKey public_key(const crypto::Signer& signer) {
-  return manifest::PublicKey::from_ed25519(signer.public_key());
+  return manifest::PublicKey::of(signer);
 }
 
 struct RoleSigners {

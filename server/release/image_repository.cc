@@ -1,18 +1,18 @@
 #include "server/release/image_repository.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
-#include "server/director/online_keys.h"
 #include "server/fleet/json_answer.h"
 #include "server/release/image_check.h"
 #include "server/release/payload_job.h"
 #include "server/release/release_keys.h"
+#include "server/release/role_signers.h"
 
 namespace layby::server {
 
@@ -79,13 +79,13 @@ void put_timestamp(Change& change, const Bytes& timestamp, UnixSeconds now) {
 
 // Signs snapshot and timestamp around these targets and writes them and the state.
 Result<manifest::OnlineRoles> put_online_roles(Change& change, const OnlineKeys& keys,
-                                               RepositoryState& state, ByteSpan targets,
-                                               UnixSeconds now) {
+                                               const manifest::Root& root, RepositoryState& state,
+                                               ByteSpan targets, UnixSeconds now) {
   ++state.snapshot;
   ++state.timestamp;
   state.snapshot_expires = now + kSnapshotLifeSeconds;
-  const std::array<const crypto::Signer*, 1> snapshot_by{keys.image_snapshot.get()};
-  const std::array<const crypto::Signer*, 1> timestamp_by{keys.image_timestamp.get()};
+  const auto snapshot_by = TRY(role_signers(keys, Repository::kImage, Role::kSnapshot, root));
+  const auto timestamp_by = TRY(role_signers(keys, Repository::kImage, Role::kTimestamp, root));
   manifest::OnlineRoles roles =
       TRY(manifest::make_online_roles(state.targets, targets,
                                       {.snapshot = state.snapshot,
@@ -107,12 +107,19 @@ Result<CachedDocument> load_timestamp(Change& change) {
 // What a client sees that comes now, with what it has stored from before.
 Result<manifest::TrustedRepository> refresh_as_client(const manifest::StoredRoles& stored,
                                                       const manifest::OnlineRoles& roles,
-                                                      ByteSpan targets, UnixSeconds now) {
+                                                      ByteSpan targets, UnixSeconds now,
+                                                      ByteSpan next_root = {}) {
   manifest::TrustedRepository client = TRY(manifest::TrustedRepository::load(stored));
   manifest::Refresh refresh(client, now);
+  bool is_root_next = !next_root.empty();
   while (const auto request = refresh.next()) {
     switch (request->role) {
-      case Role::kRoot: TRY_VOID(refresh.give_absent()); break;
+      case Role::kRoot:
+        if (std::exchange(is_root_next, false))
+          TRY_VOID(refresh.give(next_root));
+        else
+          TRY_VOID(refresh.give_absent());
+        break;
       case Role::kTimestamp: TRY_VOID(refresh.give(roles.timestamp)); break;
       case Role::kSnapshot: TRY_VOID(refresh.give(roles.snapshot)); break;
       case Role::kTargets: TRY_VOID(refresh.give(targets)); break;
@@ -123,13 +130,13 @@ Result<manifest::TrustedRepository> refresh_as_client(const manifest::StoredRole
 }
 
 Result<void> check_as_clients(const manifest::StoredRoles& present,
-                              const manifest::OnlineRoles& roles, ByteSpan targets,
-                              UnixSeconds now) {
+                              const manifest::OnlineRoles& roles, ByteSpan targets, UnixSeconds now,
+                              ByteSpan next_root = {}) {
   const manifest::StoredRoles fresh{
       .root = present.root, .timestamp = {}, .snapshot = {}, .targets = {}};
   for (const manifest::StoredRoles* stored : {&fresh, &present}) {
-    const manifest::TrustedRepository client =
-        TRY_CONTEXT(refresh_as_client(*stored, roles, targets, now), "as a client sees it");
+    const manifest::TrustedRepository client = TRY_CONTEXT(
+        refresh_as_client(*stored, roles, targets, now, next_root), "as a client sees it");
     LAYBY_ASSERT(client.targets() != nullptr);
   }
   return {};
@@ -208,15 +215,16 @@ Result<std::string> resign_timestamp(const Services& services, Change& change) {
   if (now < present.resign_at) return std::move(present.bytes);  // somebody else was faster
   RepositoryState state = TRY(load_state(change));
   warn_of_expiry(services, state);
+  const manifest::Root root = TRY(present_image_root(change));
   if (state.snapshot_expires - now < kSnapshotLifeSeconds / 2) {
     const std::string targets = TRY(stored_document(change, image_targets_key(state.targets)));
     const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, services.keys, state, as_bytes(targets), now));
+        TRY(put_online_roles(change, services.keys, root, state, as_bytes(targets), now));
     return text_of(roles.timestamp);
   }
   const std::string snapshot = TRY(stored_document(change, image_snapshot_key(state.snapshot)));
   ++state.timestamp;
-  const std::array<const crypto::Signer*, 1> by{services.keys.image_timestamp.get()};
+  const auto by = TRY(role_signers(services.keys, Repository::kImage, Role::kTimestamp, root));
   const Bytes timestamp = TRY(manifest::make_timestamp(
       {.version = state.timestamp,
        .expires = now + kTimestampLifeSeconds,
@@ -236,8 +244,8 @@ Result<void> seed_repositories(Store& store, const OnlineKeys& keys, const First
       return fail(ErrorCode::kAlreadyExists, "there is an Image repository already");
     RepositoryState state;
     state.root = state.targets = 1;
-    const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, keys, state, first.image_targets, now));
+    const manifest::OnlineRoles roles = TRY(put_online_roles(
+        change, keys, TRY(read_root(as_text(first.image_root))), state, first.image_targets, now));
     const manifest::TrustedRepository client = TRY(refresh_as_client(
         {.root = first.image_root, .timestamp = {}, .snapshot = {}, .targets = {}}, roles,
         first.image_targets, now));
@@ -271,7 +279,7 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
     state.targets = next.version;
     state.targets_expires = next.expires;
     const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, services.keys, state, targets, now));
+        TRY(put_online_roles(change, services.keys, *trusted.root(), state, targets, now));
     TRY_VOID(check_as_clients(present, roles, targets, now));
     change.put(image_targets_key(next.version), as_text(targets));
     return put_images(change, checked, next.version, now, services.delta_bases, profile);
@@ -279,6 +287,32 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
   Publication publication = TRY(commit_with_retry(services.store, publish));
   if (publication.jobs > 0) services.wake_payload_worker();
   return publication;
+}
+
+Result<manifest::Root> present_image_root(Change& change) {
+  const RepositoryState state = TRY(load_state(change));
+  return read_root(TRY(stored_document(change, image_root_key(state.root))));
+}
+
+Result<manifest::Version> publish_image_root(const Services& services, ByteSpan root) {
+  return commit_with_retry(services.store, [&](Change& change) -> Result<manifest::Version> {
+    const UnixSeconds now = services.clock.now();
+    RepositoryState state = TRY(load_state(change));
+    const manifest::StoredRoles present = TRY(load_present(change, state));
+    if (std::ranges::equal(present.root, root)) return state.root;
+    auto client = TRY(manifest::TrustedRepository::load(present));
+    TRY_VOID(client.accept_root(root));
+    state.root = client.root()->version;
+    const manifest::OnlineRoles roles =
+        TRY(put_online_roles(change, services.keys, *client.root(), state, *present.targets, now));
+    // Targets that have expired meanwhile are not this root's fault: they can only be renewed under
+    // a root that is valid.
+    TRY_VOID(client.check_root_expiry(now));
+    const UnixSeconds then = std::min(now, state.targets_expires - 1);
+    TRY_VOID(check_as_clients(present, roles, *present.targets, then, root));
+    change.put(image_root_key(state.root), as_text(root));
+    return state.root;
+  });
 }
 
 Result<std::string> image_timestamp(const Services& services) {

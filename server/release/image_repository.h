@@ -15,6 +15,7 @@
 #include "server/release/cached_document.h"
 #include "server/release/image.h"
 #include "server/services.h"
+#include "server/store/change.h"
 
 namespace layby::server {
 
@@ -54,6 +55,15 @@ struct Publication {
 // images are made with `profile`.
 Result<Publication> publish_targets(const Services& services, ByteSpan targets,
                                     delta::Profile profile = delta::Profile::kSmall);
+
+// Publishes the next root: signed by the thresholds of the present one's keys and its own, exactly
+// the next version, not expired (errors of the engine); the server has the keys that it names for
+// snapshot and timestamp, and both are signed anew with them (kConflict otherwise); the present
+// targets are signed by a key that it names, so that no client loses them (kBadSignature). The very
+// bytes that are current change nothing. The version that is published then. Any thread.
+Result<manifest::Version> publish_image_root(const Services& services, ByteSpan root);
+
+Result<manifest::Root> present_image_root(Change& change);
 
 // The present timestamp; signed anew if it is time (and the snapshot with it, if it is time for
 // that one).

@@ -125,7 +125,7 @@ Result<void> make_provision(const Making& making, const FirstDocuments& first,
                             const OnlineKeys& online) {
   TRY_VOID(making.write("provision/image-root.json", as_text(first.image_root)));
   TRY_VOID(making.write("provision/director-root.json", as_text(first.director_root)));
-  const auto licence = manifest::PublicKey::from_ed25519(online.licence->public_key());
+  const auto licence = manifest::PublicKey::of(*online.licence);
   TRY_VOID(making.write("provision/licence-key.json", to_stored(licence.to_json())));
   return write_audit_key_part(making.disk, making.dir + "/" + kAuditKeyPart, *online.audit);
 }
@@ -163,7 +163,7 @@ Result<void> check_absent(Disk& disk, const std::string& path, std::string_view 
 }  // namespace
 
 Result<void> write_audit_key_part(Disk& disk, const std::string& path, const crypto::Signer& key) {
-  const auto part = manifest::PublicKey::from_ed25519(key.public_key());
+  const auto part = manifest::PublicKey::of(key);
   return replace_file(disk, path, as_bytes(to_stored(part.to_json())));
 }
 
@@ -176,7 +176,7 @@ Result<void> check_audit_key_part(Disk& disk, const std::string& path, const cry
   if (key == nullptr)
     return fail(ErrorCode::kConflict, "{} is there, but not the key that it is the public part of",
                 path);
-  if (published == manifest::PublicKey::from_ed25519(key->public_key())) return {};
+  if (published == manifest::PublicKey::of(*key)) return {};
   return fail(ErrorCode::kConflict, "{} is the public part of another key", path);
 }
 

@@ -5,6 +5,7 @@
 //   i/timestamp                             the timestamp, with its ETag and when to sign it anew
 //   i/image/<name>                          an image, for ever: names are never reused
 //   i/director-root/<N>                     root of the Directors of all cars
+//   i/director-state                        version of the last one; absent: 1
 //   i/release/<slot>/<hardware>/<2^64-1-counter>   name of the image; 20 digits, newest first
 //   i/wants/<name>\0<VIN>                  Director metadata of this car depends on this image
 //   w/<image>/<order>                       an order waits for the whole-image payload
@@ -25,6 +26,7 @@
 namespace layby::server {
 
 inline constexpr std::string_view kImageStateKey = "i/state";
+inline constexpr std::string_view kDirectorStateKey = "i/director-state";
 inline constexpr std::string_view kImageTimestampKey = "i/timestamp";
 inline constexpr std::string_view kJobPrefix = "j/";
 inline constexpr std::string_view kJobQueuePrefix = "jq/";

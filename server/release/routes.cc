@@ -10,6 +10,7 @@
 #include "server/release/image_repository.h"
 #include "server/release/metadata_file.h"
 #include "server/release/payload_job.h"
+#include "server/release/root_publication.h"
 
 namespace layby::server {
 
@@ -36,6 +37,24 @@ Result<Response> put_targets(const Services& services, const Request& request) {
                                  {"new_images", publication.new_images},
                                  {"withdrawn", publication.withdrawn},
                                  {"jobs", publication.jobs}});
+}
+
+Result<Response> put_root(const Services& services, const Request& request, Repository repository) {
+  const Caller caller = TRY(require_role(services, request, Role::kOperator));
+  const manifest::Version version = TRY(publish_root(services, repository, as_bytes(request.body)));
+  services.log(LogLevel::kInfo, "root published",
+               {{"repository", std::string(to_string(repository))},
+                {"version", std::to_string(version)},
+                {"by", caller.name()}});
+  return json_response(200, Json{{"version", version}});
+}
+
+Result<Response> put_image_root(const Services& services, const Request& request) {
+  return put_root(services, request, Repository::kImage);
+}
+
+Result<Response> put_director_root(const Services& services, const Request& request) {
+  return put_root(services, request, Repository::kDirector);
 }
 
 Result<Response> get_metadata(const Services& services, const Request& request) {
@@ -122,16 +141,25 @@ Handler handler(const Services& services, Action action) {
 }  // namespace
 
 void add_release_routes(Router& router, const Services& services) {
+  // Not five megabytes from anybody who asks.
+  const auto admit = [&services](const Request& request) -> std::optional<Response> {
+    const auto caller = require_role(services, request, Role::kOperator);
+    if (caller) return std::nullopt;
+    return problem(caller.error());
+  };
   router.add({.method = Method::kPut,
               .path = "/v1/repositories/image/targets",
               .handler = handler(services, put_targets),
               .body_bytes_max = kTargetsBytesMax,
-              // Not five megabytes from anybody who asks.
-              .admit = [&services](const Request& request) -> std::optional<Response> {
-                const auto caller = require_role(services, request, Role::kOperator);
-                if (caller) return std::nullopt;
-                return problem(caller.error());
-              }});
+              .admit = admit});
+  for (const auto& [path, action] :
+       {std::pair<const char*, Action>{"/v1/repositories/image/root", put_image_root},
+        std::pair<const char*, Action>{"/v1/repositories/director/root", put_director_root}})
+    router.add({.method = Method::kPut,
+                .path = path,
+                .handler = handler(services, action),
+                .body_bytes_max = kRootBytesMax,
+                .admit = admit});
   router.add({.method = Method::kGet,
               .path = "/v1/repositories/image/metadata/{file}",
               .handler = handler(services, get_metadata)});

@@ -11,13 +11,13 @@
 #include "manifest/repository.h"
 #include "manifest/server_time.h"
 #include "server/director/director_metadata.h"
-#include "server/director/online_keys.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/refusal.h"
 #include "server/fleet/vehicle_state.h"
 #include "server/release/image_repository.h"
 #include "server/release/metadata_file.h"
 #include "server/release/release_keys.h"
+#include "server/release/role_signers.h"
 #include "server/shop/entitlement.h"
 #include "server/shop/order.h"
 
@@ -211,7 +211,9 @@ Result<Package> make_package(const Services& services, const Car& car, Payloads 
   PackageWriter writer;
   Package package;
   package.made = services.clock.now();
-  const std::array<const crypto::Signer*, 1> by{services.keys.director_timestamp.get()};
+  const auto root = TRY(published_director_root(services));
+  const auto by =
+      TRY(role_signers(services.keys, Repository::kDirector, manifest::Role::kTimestamp, *root));
   const Bytes time = TRY(manifest::make_package_time(car.vin, package.made, by));
   TRY_VOID(writer.add(std::string(manifest::kPackageTimeName), as_text(time)));
   const auto director = TRY(

@@ -25,9 +25,9 @@ Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSe
   manifest::Root model;
   model.version = version;
   model.expires = now + 10 * 365 * kDaySeconds;
-  model.add_key(Role::kRoot, manifest::PublicKey::from_ed25519(root.public_key()));
+  model.add_key(Role::kRoot, manifest::PublicKey::of(root));
   for (const Role role : {Role::kTimestamp, Role::kSnapshot, Role::kTargets})
-    model.add_key(role, manifest::PublicKey::from_ed25519(others.public_key()));
+    model.add_key(role, manifest::PublicKey::of(others));
   const crypto::Signer* signers[] = {&root};
   return manifest::make_root(model, signers).value();
 }

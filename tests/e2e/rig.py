@@ -114,13 +114,14 @@ def run(*arguments):
 
 
 class Server:
-    def __init__(self, directory):
+    def __init__(self, directory, init=()):
         self.data = os.path.join(directory, "server")
         self.log = os.path.join(directory, "laybyd.log")
         self.port_file = os.path.join(directory, "port")
         self.port = 0
         self.process = None
-        run(os.path.join(BIN, "laybyd"), "init", self.data, "--simulation", "--offline-key-cost", "interactive")
+        run(os.path.join(BIN, "laybyd"), "init", self.data, "--simulation", "--offline-key-cost", "interactive",
+            *init)
         self.config = os.path.join(self.data, "laybyd.toml")
         self.set_config("poll_seconds", "900", "1")
 
@@ -275,10 +276,10 @@ class Car:
 
 
 class Rig:
-    def __init__(self):
+    def __init__(self, init=()):
         self.directory = tempfile.mkdtemp(prefix="layby-")
         self.processes = []
-        self.server = Server(self.directory)
+        self.server = Server(self.directory, init)
         self.operator = Person(self.server, os.path.join(self.server.data, "operator.token"))
         self.cut_regions()
 
@@ -398,10 +399,10 @@ def same_tree(a, b):
     return True
 
 
-def main(test):
-    """Runs one test with a rig of its own. Exit status 0 if every step held."""
+def main(test, init=()):
+    """Runs one test with a rig of its own, `init` for `laybyd init`. Exit status 0 if every step held."""
     try:
-        with Rig() as rig:
+        with Rig(init) as rig:
             rig.server.start()
             test(rig)
     except Failed as error:

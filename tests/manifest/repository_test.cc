@@ -460,6 +460,22 @@ TEST_CASE("a hash that cannot be checked is not the same as none") {
   CHECK(code_of(repository.refresh(client)) == ErrorCode::kBadFormat);
 }
 
+TEST_CASE("a snapshot's entry with hashes of unknown kinds alone spoils only itself") {
+  TestRepository repository;
+  const auto refreshed = [&](const char* name) {
+    Json part = encode(repository.snapshot);
+    part["meta"][name] = Json{{"version", 1}, {"hashes", Json{{"md5", "00"}}}};
+    const Bytes snapshot = must(sign_envelope(part, repository.signers(Role::kSnapshot)));
+    repository.files["1.snapshot.json"] = snapshot;
+    repository.timestamp.snapshot = describe_file(1, snapshot);
+    repository.publish_timestamp();
+    TrustedRepository client = repository.client();
+    return code_of(repository.refresh(client));
+  };
+  CHECK(refreshed("somebody.json") == std::nullopt);
+  CHECK(refreshed("targets.json") == ErrorCode::kBadFormat);
+}
+
 TEST_CASE("a server checks the next targets before it publishes them") {
   TestRepository repository;
   TrustedRepository client = repository.client();

@@ -436,7 +436,7 @@ TEST_CASE("licences and deactivations travel without images") {
   const manifest::LicenceExpectation expected{
       .vin = car.vin,
       .function = function,
-      .licence_key = manifest::PublicKey::from_ed25519(setup.test.keys.licence->public_key()),
+      .licence_key = manifest::PublicKey::of(*setup.test.keys.licence),
       .newest = std::nullopt};
   const auto opened =
       manifest::open_licence(plan->orders()[0].licence, car.seal.secret_key, expected);

@@ -6,6 +6,7 @@
 #include "server/fleet/audit.h"
 #include "server/fleet/car.h"
 #include "server/fleet/car_affairs.h"
+#include "server/release/first_documents.h"
 #include "tests/server/shop/shop_world.h"
 
 using namespace layby;
@@ -44,7 +45,7 @@ Exported export_of(ShopWorld& world, const std::string& token, const std::string
   const Answered key = world.get("/v1/audit-key", "");
   REQUIRE(key.status == 200);
   const std::vector<PublicKey> keys{*PublicKey::from_json(key.body)};
-  CHECK(keys.front() == PublicKey::from_ed25519(world.base.keys.audit->public_key()));
+  CHECK(keys.front() == PublicKey::of(*world.base.keys.audit));
   const Answered answer = world.get(kCar + "/audit/export" + query, token);
   INFO(answer.text.substr(0, 500));
   REQUIRE(answer.status == 200);
@@ -55,7 +56,19 @@ Exported export_of(ShopWorld& world, const std::string& token, const std::string
   return {.verified = *verified, .document = answer.body};
 }
 
+// Both repositories, once: the Director signs under its root.
+void seed(ShopWorld& world) {
+  const UnixSeconds now = world.services.clock.now();
+  const auto first =
+      server::make_first_documents(server::generate_offline_keys(1), world.services.keys, 1, now);
+  REQUIRE(first);
+  const auto seeded =
+      server::seed_repositories(world.services.store, world.services.keys, *first, now);
+  REQUIRE((seeded || seeded.error().code() == ErrorCode::kAlreadyExists));
+}
+
 void poll(ShopWorld& world) {
+  seed(world);
   REQUIRE(server::director_timestamp(world.services, kVinOfCar));
 }
 

@@ -125,5 +125,6 @@ std::map<std::string, Prepare> good_release_calls();
 void provoke_in_fleet(Record& answered);
 void provoke_in_shop(Record& answered);
 void provoke_in_release(Record& answered);
+void provoke_roots(Record& answered);
 
 }  // namespace layby::tests

@@ -2,6 +2,7 @@
 // openapi_test.cc.
 #include <catch2/catch.hpp>
 
+#include "manifest/ceremony.h"
 #include "server/outbox/webhook.h"
 #include "server/release/payload_job.h"
 #include "tests/server/openapi/api_world.h"
@@ -56,6 +57,18 @@ std::string failed_job(Api& api) {
 }
 
 // Of five bytes, open.
+Call next_root(Api& api, const std::string& repository, const Bytes& present,
+               const crypto::Signer& key) {
+  const UnixSeconds expires = api.base.clock.now() + 900 * kDaySeconds;
+  const auto draft = manifest::edit_root(present, {}, expires);
+  REQUIRE(draft);
+  const auto next = manifest::sign_root(*draft, present, key);
+  REQUIRE(next);
+  Call made = call("/v1/repositories/" + repository + "/root", api.operator_token);
+  made.bytes = std::string(as_text(*next));
+  return made;
+}
+
 std::string upload(Api& api, const std::string& bytes = "hello") {
   const std::string id = to_hex(crypto::sha256(as_bytes(bytes)));
   REQUIRE(api.post("/v1/uploads", api.operator_token, {{"length", bytes.size()}, {"sha256", id}})
@@ -327,6 +340,16 @@ std::map<std::string, Prepare> good_release_calls() {
          Call made = call("/v1/repositories/image/targets", api.operator_token);
          made.bytes = api.repository.sign();
          return made;
+       }},
+      {"put /v1/repositories/image/root",
+       [](Api& api) {
+         return next_root(api, "image", api.repository.first().image_root,
+                          *api.repository.offline().image_root.front());
+       }},
+      {"put /v1/repositories/director/root",
+       [](Api& api) {
+         return next_root(api, "director", api.repository.first().director_root,
+                          *api.repository.offline().director_root.front());
        }},
       {"get /v1/repositories/image/metadata/{file}",
        [](Api&) { return call("/v1/repositories/image/metadata/timestamp.json"); }},

@@ -244,6 +244,7 @@ TEST_CASE("every route and every error of docs/openapi.yaml is met, and no other
   provoke_in_fleet(record);
   provoke_in_shop(record);
   provoke_in_release(record);
+  provoke_roots(record);
   std::set<std::string> unrouted;
   provoke_anywhere(record, unrouted);
   for (const auto& [name, operation] : document.operations()) check_operation(operation, record);

@@ -161,10 +161,10 @@ TEST_CASE("targets that a car would refuse, or that promise what is not there, a
     const NewImage function{.name = "functions/acc/1.pkg", .bytes = "code"};
     setup.repository.add(function);
     std::string& custom = setup.repository.next.targets[function.name].custom;
-    const std::string ours = to_hex(setup.test.keys.licence->public_key());
+    const std::string ours = setup.test.keys.licence->public_part().value;
     const std::size_t at = custom.find(ours);
     REQUIRE(at != std::string::npos);
-    custom.replace(at, ours.size(), to_hex(setup.test.keys.image_snapshot->public_key()));
+    custom.replace(at, ours.size(), setup.test.keys.image_snapshot->public_part().value);
     CHECK(setup.refused() == ErrorCode::kBadFormat);
   }
   SECTION("no JSON") {

@@ -68,14 +68,13 @@ TEST_CASE("init makes a directory that a server can start from") {
       load_online_keys(made.disk, made.dir + "/" + kKeysDir, passphrase).value();
   CHECK(load_online_keys(made.disk, made.dir + "/" + kKeysDir, "wrong").error().code() ==
         ErrorCode::kUnauthenticated);
-  const auto licence = manifest::PublicKey::from_ed25519(keys.licence->public_key());
+  const auto licence = manifest::PublicKey::of(*keys.licence);
   const auto provisioned =
       manifest::parse_strict(as_bytes(made.text("provision/licence-key.json")), {kMiB}).value();
   CHECK(manifest::PublicKey::from_json(provisioned).value() == licence);
   const auto audit =
       manifest::parse_strict(as_bytes(made.text("provision/audit-key.json")), {kMiB}).value();
-  CHECK(manifest::PublicKey::from_json(audit).value() ==
-        manifest::PublicKey::from_ed25519(keys.audit->public_key()));
+  CHECK(manifest::PublicKey::from_json(audit).value() == manifest::PublicKey::of(*keys.audit));
   CHECK(made.text("provision/ca.pem") == made.text("tls/ca.pem"));
 
   const auto store = RocksDbStore::open(made.dir + "/" + kStoreDir).value();

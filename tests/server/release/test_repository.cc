@@ -33,7 +33,7 @@ manifest::Target TestRepository::entry_of(const NewImage& image) const {
   const auto name = value_of(manifest::ImageName::parse(image.name));
   std::optional<manifest::PublicKey> licence_key;
   if (name.kind() == manifest::ImageKind::kFunction)
-    licence_key = manifest::PublicKey::from_ed25519(services_.keys.licence->public_key());
+    licence_key = manifest::PublicKey::of(*services_.keys.licence);
   manifest::ImageEntry entry{.name = name,
                              .length = image.bytes.size(),
                              .sha256 = crypto::sha256(as_bytes(image.bytes)),

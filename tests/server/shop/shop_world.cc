@@ -153,7 +153,7 @@ Result<manifest::VerifiedLicence> SimCar::open(const std::string& order) const {
         {.vin = must(manifest::Vin::parse(vin)),
          .function =
              must(manifest::FunctionId::parse(must(manifest::ImageName::parse(image)).owner())),
-         .licence_key = manifest::PublicKey::from_ed25519(world.base.keys.licence->public_key()),
+         .licence_key = manifest::PublicKey::of(*world.base.keys.licence),
          .newest = std::nullopt});
   }
   return fail(ErrorCode::kNotFound, "no licence for {}", order);
@@ -287,7 +287,7 @@ void ShopWorld::publish(const std::string& name, std::uint64_t counter, Payload 
                                        .licence_key = std::nullopt},
                              .must_match = {}};
   if (image_name.kind() == manifest::ImageKind::kFunction)
-    entry.facts.licence_key = manifest::PublicKey::from_ed25519(base.keys.licence->public_key());
+    entry.facts.licence_key = manifest::PublicKey::of(*base.keys.licence);
   const server::Image image{.entry = entry,
                             .target = manifest::make_image_target(entry),
                             .listing = server::Listing::kListed,

@@ -1,0 +1,226 @@
+#include "server/cli/ceremony_commands.h"
+
+#include <termios.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/clock.h"
+#include "base/time_text.h"
+#include "crypto/key_file.h"
+#include "manifest/json_value.h"
+#include "manifest/metadata_json.h"
+#include "server/cli/output.h"
+
+namespace layby::cli {
+namespace {
+
+constexpr std::uint64_t kPublicKeyBytesMax = 16 * kKiB;
+constexpr std::size_t kPassphraseBytesMax = 1024;
+
+UnixSeconds expiry_in(std::uint64_t days) {
+  return SystemClock().now() + static_cast<UnixSeconds>(days) * kDaySeconds;
+}
+
+// One line from the terminal, which does not show it.
+Result<std::string> ask_passphrase(const std::string& question) {
+  if (::isatty(STDIN_FILENO) == 0)
+    return fail(ErrorCode::kInvalidArgument,
+                "no terminal to ask for the passphrase: give --passphrase-file");
+  termios shown{};
+  ::tcgetattr(STDIN_FILENO, &shown);
+  termios hidden = shown;
+  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
+  fmt::print(stderr, "{}: ", question);
+  std::string line;
+  for (int c = std::getchar(); c != EOF && c != '\n' && line.size() < kPassphraseBytesMax;
+       c = std::getchar())
+    line += static_cast<char>(c);
+  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+  fmt::print(stderr, "\n");
+  if (line.empty()) return fail(ErrorCode::kInvalidArgument, "no passphrase was given");
+  return line;
+}
+
+Result<std::string> passphrase_for(Disk& disk, const std::string& file, const std::string& key) {
+  if (file.empty()) return ask_passphrase("Passphrase of " + key);
+  std::string passphrase = TRY_CONTEXT(read_secret(disk, file), "passphrase");
+  if (passphrase.empty()) return fail(ErrorCode::kInvalidArgument, "{} is empty", file);
+  return passphrase;
+}
+
+Result<std::unique_ptr<crypto::Signer>> open_key(Disk& disk, const KeyReference& reference) {
+  const std::string passphrase =
+      TRY(passphrase_for(disk, reference.passphrase_file, reference.key));
+  return TRY_CONTEXT(crypto::read_key_file(disk, reference.key, passphrase), "the key");
+}
+
+Result<manifest::PublicKey> read_public_key(Disk& disk, const std::string& file) {
+  const Bytes bytes = TRY_CONTEXT(read_file(disk, file, kPublicKeyBytesMax), file);
+  const Json json =
+      TRY_CONTEXT(manifest::parse_strict(bytes, {.bytes_max = kPublicKeyBytesMax}), file);
+  return TRY_CONTEXT(manifest::PublicKey::from_json(json), file + " is no public key");
+}
+
+Result<void> write_public_key(Disk& disk, const crypto::Signer& key, const std::string& out) {
+  const auto part = manifest::PublicKey::of(key);
+  const std::string text = TRY(manifest::to_wire(part.to_json())) + "\n";
+  if (out.empty()) {
+    fmt::print("{}", text);
+    return {};
+  }
+  TRY_VOID(replace_file(disk, out, as_bytes(text)));
+  fmt::print("{}: public key {}\n", out, part.id());
+  return {};
+}
+
+Result<Bytes> read_document(Disk& disk, const std::string& file) {
+  return TRY_CONTEXT(read_file(disk, file, kTargetsBytesMax), file);
+}
+
+Result<std::optional<Bytes>> read_previous(Disk& disk, const std::string& file) {
+  if (file.empty()) return std::nullopt;
+  return TRY(read_document(disk, file));
+}
+
+void print_state(const std::string& file, const manifest::DocumentState& state) {
+  fmt::print("{}: version {}, expires {}\n", file, state.version, format_utc(state.expires));
+  for (const auto& count : state.counts)
+    fmt::print("  by {}: {} of {} signatures{}\n", count.by, count.good, count.needed,
+               count.good < count.needed ? ", not enough" : "");
+}
+
+Result<void> keep_draft(Disk& disk, const std::string& out, const Bytes& draft) {
+  TRY_VOID(replace_file(disk, out, draft));
+  fmt::print("{}: a draft, to be signed\n", out);
+  return {};
+}
+
+}  // namespace
+
+Result<void> create_key(const NewKey& wanted) {
+  RealDisk disk;
+  const auto status = disk.status(wanted.out);
+  if (status) return fail(ErrorCode::kAlreadyExists, "{} is there already", wanted.out);
+  if (status.error().code() != ErrorCode::kNotFound) return fail(status.error());
+  const std::string passphrase =
+      TRY(passphrase_for(disk, wanted.passphrase_file, "the new key " + wanted.out));
+  if (wanted.passphrase_file.empty() && TRY(ask_passphrase("The same once more")) != passphrase)
+    return fail(ErrorCode::kInvalidArgument, "the two passphrases differ");
+  const auto key = crypto::MemorySigner::generate();
+  const auto cost = wanted.cost == "interactive" ? crypto::KeyFileCost::kInteractive
+                                                 : crypto::KeyFileCost::kSensitive;
+  TRY_VOID(crypto::write_key_file(disk, wanted.out, *key, passphrase, cost));
+  return write_public_key(disk, *key, wanted.public_out);
+}
+
+Result<void> show_public_key(const KeyReference& reference, const std::string& out) {
+  RealDisk disk;
+  const auto key = TRY(open_key(disk, reference));
+  return write_public_key(disk, *key, out);
+}
+
+Result<void> init_root(const NewRoot& wanted) {
+  RealDisk disk;
+  manifest::FirstRoot first;
+  first.expires = expiry_in(wanted.expires_days);
+  first.thresholds = wanted.thresholds;
+  for (const auto& [role, files] : wanted.keys)
+    for (const std::string& file : files)
+      first.keys[role].push_back(TRY(read_public_key(disk, file)));
+  const Bytes draft = TRY(manifest::draft_root(first));
+  return keep_draft(disk, wanted.out, draft);
+}
+
+Result<void> change_root(const RootChange& change) {
+  RealDisk disk;
+  const Bytes document = TRY(read_document(disk, change.in));
+  manifest::RootEdit edit;
+  edit.role = change.role;
+  if (!change.old_key.empty()) {
+    const bool is_file = disk.status(change.old_key).has_value();
+    edit.remove = is_file ? TRY(read_public_key(disk, change.old_key))
+                          : TRY(manifest::find_root_key(document, change.old_key));
+  }
+  if (!change.new_key.empty()) edit.add = TRY(read_public_key(disk, change.new_key));
+  if (change.threshold > 0) edit.threshold = change.threshold;
+  const Bytes draft =
+      TRY_CONTEXT(manifest::edit_root(document, edit, expiry_in(change.expires_days)), change.in);
+  return keep_draft(disk, change.out, draft);
+}
+
+Result<void> make_targets_draft(const NewTargets& wanted) {
+  RealDisk disk;
+  const UnixSeconds expires = expiry_in(wanted.expires_days);
+  if (wanted.in.empty()) {
+    const Bytes first = TRY(manifest::draft_targets(expires));
+    return keep_draft(disk, wanted.out, first);
+  }
+  const Bytes document = TRY(read_document(disk, wanted.in));
+  const Bytes next = TRY_CONTEXT(manifest::renew_targets(document, expires), wanted.in);
+  return keep_draft(disk, wanted.out, next);
+}
+
+Result<void> sign_root_file(const Signing& signing) {
+  RealDisk disk;
+  const Bytes document = TRY(read_document(disk, signing.document));
+  const auto previous = TRY(read_previous(disk, signing.root));
+  const auto key = TRY(open_key(disk, signing.key));
+  const Bytes made = TRY_CONTEXT(manifest::sign_root(document, previous, *key), signing.document);
+  TRY_VOID(replace_file(disk, signing.document, made));
+  print_state(signing.document, TRY(manifest::root_state(made, previous)));
+  return {};
+}
+
+Result<void> sign_targets_file(const Signing& signing) {
+  RealDisk disk;
+  const Bytes document = TRY(read_document(disk, signing.document));
+  const Bytes root = TRY(read_document(disk, signing.root));
+  const auto key = TRY(open_key(disk, signing.key));
+  const Bytes made = TRY_CONTEXT(manifest::sign_targets(document, root, *key), signing.document);
+  TRY_VOID(replace_file(disk, signing.document, made));
+  print_state(signing.document, TRY(manifest::targets_state(made, root)));
+  return {};
+}
+
+Result<void> show_root(const std::string& document, const std::string& previous) {
+  RealDisk disk;
+  const Bytes bytes = TRY(read_document(disk, document));
+  const auto before = TRY(read_previous(disk, previous));
+  print_state(document, TRY_CONTEXT(manifest::root_state(bytes, before), document));
+  const Json json = TRY(manifest::parse_strict(bytes, {.bytes_max = kRootBytesMax}));
+  const manifest::Root root =
+      TRY(manifest::decode_root(*TRY(manifest::object_field(json, "signed"))));
+  for (const manifest::Role role : manifest::kRoles) {
+    const auto& keys = root.roles.at(role);
+    fmt::print("  {}: {} of {} keys\n", manifest::to_string(role), keys.threshold,
+               keys.key_ids.size());
+    for (const auto& id : keys.key_ids) fmt::print("    {}\n", id);
+  }
+  return {};
+}
+
+Result<void> show_targets(const std::string& document, const std::string& root) {
+  RealDisk disk;
+  const Bytes bytes = TRY(read_document(disk, document));
+  const Bytes judge = TRY(read_document(disk, root));
+  print_state(document, TRY_CONTEXT(manifest::targets_state(bytes, judge), document));
+  return {};
+}
+
+Result<void> publish_document(Session& session, const std::string& path, const std::string& file) {
+  const Bytes document = TRY(read_document(session.disk(), file));
+  HttpRequest request{.method = "PUT",
+                      .path = path,
+                      .headers = {{"Content-Type", "application/json"}},
+                      .body = as_text(document)};
+  HttpAnswer answer = TRY(session.exchange(request));
+  const HttpAnswer good = TRY(session.accept(std::move(answer), request));
+  const Json published =
+      TRY(manifest::parse_strict(as_bytes(good.body), {.bytes_max = kAnswerBytesMax}));
+  print_thing(session, published);
+  return {};
+}
+
+}  // namespace layby::cli

@@ -1,0 +1,71 @@
+#include "server/release/root_publication.h"
+
+#include <algorithm>
+
+#include "manifest/repository.h"
+#include "server/release/image_repository.h"
+#include "server/release/release_keys.h"
+
+namespace layby::server {
+
+namespace {
+
+using manifest::Role;
+
+Result<void> check_signers(const OnlineKeys& keys, const manifest::Root& root) {
+  for (const Role role : {Role::kTargets, Role::kSnapshot, Role::kTimestamp})
+    TRY(role_signers(keys, Repository::kDirector, role, root));
+  return {};
+}
+
+Result<std::shared_ptr<const manifest::Root>> publish_director_root(const Services& services,
+                                                                    ByteSpan root) {
+  const auto publish = [&](Change& change) -> Result<std::shared_ptr<const manifest::Root>> {
+    const std::string key = director_root_key(TRY(director_root_version(change)));
+    const std::optional<std::string> present = TRY(change.get(key));
+    if (!present) return fail(ErrorCode::kCorrupt, "{} is missing", key);
+    auto client = TRY(manifest::TrustedRepository::load(
+        {.root = to_bytes(*present), .timestamp = {}, .snapshot = {}, .targets = {}}));
+    if (!std::ranges::equal(as_bytes(*present), root)) {
+      TRY_VOID(client.accept_root(root));
+      TRY_VOID(client.check_root_expiry(services.clock.now()));
+      TRY_VOID(check_signers(services.keys, *client.root()));
+      change.put(director_root_key(client.root()->version), as_text(root));
+      save_director_root_version(change, client.root()->version);
+    }
+    return std::make_shared<const manifest::Root>(*client.root());
+  };
+  return commit_with_retry(services.store, publish);
+}
+
+}  // namespace
+
+Result<manifest::Version> publish_root(const Services& services, Repository repository,
+                                       ByteSpan root) {
+  if (repository == Repository::kImage) return publish_image_root(services, root);
+  auto published = TRY(publish_director_root(services, root));
+  const manifest::Version version = published->version;
+  services.keys.roots->put(Repository::kDirector, std::move(published));
+  return version;
+}
+
+Result<void> promote_next_keys(const Services& services, const std::string& keys_dir,
+                               OnlineKeys& keys) {
+  Change reading(services.store);
+  const manifest::Root director = TRY(present_director_root(reading));
+  const manifest::Root image = TRY(present_image_root(reading));
+  for (const auto& [repository, root] :
+       {std::pair{Repository::kDirector, &director}, std::pair{Repository::kImage, &image}})
+    for (const Role role : {Role::kTargets, Role::kSnapshot, Role::kTimestamp}) {
+      const std::string name = role_key_name(repository, role);
+      const auto next = keys.next.find(name);
+      if (next == keys.next.end() || !names_key(*root, role, *next->second) ||
+          names_key(*root, role, *(keys.*role_key(name))))
+        continue;
+      services.log(LogLevel::kInfo, "next key takes its place", {{"key", name}});
+      TRY_VOID(promote_next_key(services.disk, keys_dir, name, keys));
+    }
+  return {};
+}
+
+}  // namespace layby::server
