@@ -2,24 +2,43 @@
 
 #include <algorithm>
 
+#include "delta/residence.h"
+#include "delta/share_out.h"
+
 namespace layby::delta {
 namespace {
 
 constexpr std::uint64_t kDigestedBytes = 24;
 
-// Calls `use(offset, field, module)` for every field of the image.
+// What one thread takes at once. A field that goes on behind it counts as none.
+constexpr std::uint64_t kPartBytes = 1 << 20;
+
+// Calls `use(offset, field, module)` for every field of the image, from several threads.
 template <typename Use>
 void for_each_field(ByteSpan image, const std::vector<Module>& modules,
-                    const std::vector<AddressRange>& ranges, Use use) {
+                    const std::vector<AddressRange>& ranges, unsigned threads, Use use) {
+  struct Part {
+    const AddressRange* range;
+    std::uint64_t begin;
+    std::uint64_t end;
+  };
+  std::vector<Part> parts;
   for (const AddressRange& range : ranges) {
     if (range.kind == RangeKind::kNothing) continue;
-    const Module& module = modules[range.module];
-    for (std::uint64_t at = range.offset; at < range.end();) {
-      const Field field = find_field(module, range, image, at, at);
-      if (field) use(at, field, range.module);
+    for (std::uint64_t at = range.offset; at < range.end(); at += kPartBytes)
+      parts.push_back({&range, at, std::min(at + kPartBytes, range.end())});
+  }
+  share_out(parts.size(), threads, [&](std::size_t i) {
+    const Part& part = parts[i];
+    const Module& module = modules[part.range->module];
+    for (std::uint64_t at = part.begin; at < part.end;) {
+      const Field field = find_field(module, *part.range, image, at, at);
+      if (field && at + field.bytes <= part.end) use(at, field, part.range->module);
       at += field ? field.bytes : 1;
     }
-  }
+    let_pages_go();
+    return true;
+  });
 }
 
 // Where in the image an address of a module is.
@@ -66,23 +85,25 @@ std::uint32_t digest(ByteSpan bytes) {
 
 }  // namespace
 
-Bytes make_alike(ByteSpan image, const std::vector<Module>& modules,
-                 const std::vector<AddressRange>& ranges) {
-  Bytes without(image.begin(), image.end());
+void make_alike(ByteSpan image, const std::vector<Module>& modules,
+                const std::vector<AddressRange>& ranges, unsigned threads, MutableByteSpan bare,
+                MutableByteSpan alike) {
+  copy_in_windows(image, bare);
   // Bits of a field that are no address stay: of AArch64 the operation and its registers.
-  for_each_field(image, modules, ranges, [&](std::uint64_t at, const Field& field, std::uint32_t) {
-    store_field(field, without_number(field, load_field(field, &image[at])), &without[at]);
-  });
-  Bytes alike = without;
+  for_each_field(
+      image, modules, ranges, threads, [&](std::uint64_t at, const Field& field, std::uint32_t) {
+        store_field(field, without_number(field, load_field(field, &image[at])), &bare[at]);
+      });
+  copy_in_windows(bare, alike);
   const Places places(modules.size(), ranges);
   for_each_field(
-      image, modules, ranges, [&](std::uint64_t at, const Field& field, std::uint32_t module) {
+      image, modules, ranges, threads,
+      [&](std::uint64_t at, const Field& field, std::uint32_t module) {
         const std::uint64_t to = places.offset_of(module, field.address, image.size());
-        const std::uint32_t name = digest(ByteSpan(without).subspan(
-            to, std::min<std::uint64_t>(kDigestedBytes, image.size() - to)));
-        store_field(field, add_units(field, load_field(field, &without[at]), name), &alike[at]);
+        const std::uint32_t name = digest(
+            ByteSpan(bare).subspan(to, std::min<std::uint64_t>(kDigestedBytes, image.size() - to)));
+        store_field(field, add_units(field, load_field(field, &bare[at]), name), &alike[at]);
       });
-  return alike;
 }
 
 }  // namespace layby::delta

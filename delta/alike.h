@@ -7,9 +7,11 @@
 
 namespace layby::delta {
 
-// A copy of `image` with each address in it replaced by a digest of the bytes that it refers to,
-// their own addresses left out.
-Bytes make_alike(ByteSpan image, const std::vector<Module>& modules,
-                 const std::vector<AddressRange>& ranges);
+// Fills `alike` with a copy of `image` with each address in it replaced by a digest of the bytes
+// that it refers to, their own addresses left out; `bare` with the image without addresses. Both
+// are as long as the image.
+void make_alike(ByteSpan image, const std::vector<Module>& modules,
+                const std::vector<AddressRange>& ranges, unsigned threads, MutableByteSpan bare,
+                MutableByteSpan alike);
 
 }  // namespace layby::delta

@@ -13,9 +13,9 @@ namespace layby::delta {
 namespace {
 
 constexpr std::size_t kBlockBytes = 4096;
-constexpr std::size_t kCopyBytesMin = 14;  // fewer are cheaper as new bytes
-// New bytes among numbers that are worth a search.
-constexpr std::size_t kWorthBytes = 4096;
+constexpr std::size_t kCopyBytesMin = 14;                  // fewer are cheaper as new bytes
+constexpr std::size_t kReachBytes = std::size_t{1} << 30;  // how far back a border may be
+constexpr std::uint64_t kTableBytesMax = std::uint64_t{64} * 1024 * 1024;
 
 // A block with numbers of several bytes: some of the bytes say that more follow, not all.
 bool may_have_steps(ByteSpan block) {
@@ -24,47 +24,43 @@ bool may_have_steps(ByteSpan block) {
   return continued > block.size() / 5 && continued < block.size() * 4 / 5;
 }
 
-class Borders {
+}  // namespace
+
+class Borders::Table {
  public:
-  Borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends)
-      : target_(target), chunk_ends_(chunk_ends) {
-    for (std::size_t at = 0; at < target.size(); at += kBlockBytes) {
-      has_steps_.push_back(
-          may_have_steps(target.subspan(at, std::min(kBlockBytes, target.size() - at))));
-      blocks_ += has_steps_.back() ? 1 : 0;
-    }
-  }
+  Table(ByteSpan target, std::uint64_t table_bytes)
+      : target_(target),
+        has_steps_((target.size() + kBlockBytes - 1) / kBlockBytes, Answer::kNotAsked),
+        rows_(std::bit_floor(std::max<std::uint64_t>(table_bytes / sizeof(std::uint32_t), 1))) {}
 
-  bool is_worth_it(const CopyList& copies) const {
-    std::size_t bytes = 0;
-    std::uint64_t at = 0;
-    for (const Copy& copy : copies) {
-      if (copy.target_offset - at >= kCopyBytesMin && has_steps_[at / kBlockBytes])
-        bytes += copy.target_offset - at;
-      at = copy.target_offset + copy.bytes;
-    }
-    bytes += target_.size() - at;
-    return bytes >= kWorthBytes && blocks_ > 0;
-  }
-
-  CopyList run(const CopyList& copies, std::stop_token stop) {
-    const std::uint64_t rows =
-        std::min(std::bit_ceil(blocks_ * kBlockBytes), kBorderTableBytes / sizeof(std::uint32_t));
-    places_.assign(static_cast<std::size_t>(rows), 0);
+  CopyList with_borders(std::uint64_t begin, std::uint64_t end, const CopyList& copies,
+                        const std::stop_token& stop) {
+    chunk_end_ = end;
     CopyList all;
-    std::size_t at = 0;
+    std::size_t at = begin;
     for (const Copy& copy : copies) {
       if (stop.stop_requested()) return copies;
       search(at, static_cast<std::size_t>(copy.target_offset), all);
       all.push_back(copy);
       at = static_cast<std::size_t>(copy.target_offset + copy.bytes);
-      note_until(at);
     }
-    search(at, target_.size(), all);
+    search(at, static_cast<std::size_t>(end), all);
     return all;
   }
 
  private:
+  enum class Answer : std::uint8_t { kNotAsked, kYes, kNo };
+
+  bool has_steps(std::size_t at) {
+    Answer& known = has_steps_[at / kBlockBytes];
+    if (known == Answer::kNotAsked) {
+      const std::size_t begin = at / kBlockBytes * kBlockBytes;
+      const ByteSpan block = target_.subspan(begin, std::min(kBlockBytes, target_.size() - begin));
+      known = may_have_steps(block) ? Answer::kYes : Answer::kNo;
+    }
+    return known == Answer::kYes;
+  }
+
   // Two steps, as their four numbers; and where they end.
   struct Steps {
     std::array<std::uint64_t, 4> numbers{};
@@ -91,13 +87,16 @@ class Borders {
     std::uint64_t hash = 0;
     for (const std::uint64_t number : numbers)
       hash = (hash ^ hash >> 29 ^ number) * 0x9e3779b97f4a7c15ull;
-    return (hash >> 32) & (places_.size() - 1);
+    return (hash >> 32) & (rows_ - 1);
   }
 
-  // Remembers the steps that end before `end`, by where they end.
+  // Remembers the steps that end before `end`, by where they end: the last 32 bits of that. Only
+  // where there is something to be found that is done, and only then there is a table.
   void note_until(std::size_t end) {
+    if (places_.empty()) places_.assign(rows_, 0);
+    if (end - std::min(noted_, end) > kReachBytes) noted_ = end - kReachBytes;
     while (noted_ < end) {
-      if (!has_steps_[noted_ / kBlockBytes]) {
+      if (!has_steps(noted_)) {
         noted_ = (noted_ / kBlockBytes + 1) * kBlockBytes;
         continue;
       }
@@ -116,7 +115,7 @@ class Borders {
   void search(std::size_t begin, std::size_t end, CopyList& found) {
     std::size_t at = begin;
     while (at + kCopyBytesMin <= end) {
-      if (!has_steps_[at / kBlockBytes]) {
+      if (!has_steps(at)) {
         at = (at / kBlockBytes + 1) * kBlockBytes;
         continue;
       }
@@ -127,8 +126,11 @@ class Borders {
         continue;
       }
       const auto& n = steps->numbers;
-      const std::uint32_t source = places_[row(
+      // The last place before this one that ends like that: another shows when it is compared.
+      const std::uint32_t noted = places_[row(
           {turned_round(n[2]), turned_round(n[3]), turned_round(n[0]), turned_round(n[1])})];
+      const std::uint64_t distance = static_cast<std::uint32_t>(at - noted);
+      const std::uint64_t source = noted > 0 && distance <= at ? at - distance : 0;
       const std::size_t bytes = source > 0 ? grow(at, end, source) : 0;
       if (bytes < kCopyBytesMin) {
         at = steps->second;
@@ -140,8 +142,8 @@ class Borders {
   }
 
   // How many bytes at `at` are the mirrored ones before `source`.
-  std::size_t grow(std::size_t at, std::size_t end, std::uint32_t source) const {
-    end = std::min<std::size_t>(end, *std::upper_bound(chunk_ends_.begin(), chunk_ends_.end(), at));
+  std::size_t grow(std::size_t at, std::size_t end, std::uint64_t source) const {
+    end = std::min<std::size_t>(end, chunk_end_);
     const auto read = [&](std::uint64_t from, MutableByteSpan into) -> Result<void> {
       std::memcpy(into.data(), &target_[static_cast<std::size_t>(from)], into.size());
       return {};
@@ -161,20 +163,24 @@ class Borders {
   }
 
   ByteSpan target_;
-  std::span<const std::uint64_t> chunk_ends_;
-  std::vector<bool> has_steps_;  // by block
-  std::uint64_t blocks_ = 0;     // that have
+  std::vector<Answer> has_steps_;  // by block
+  std::uint64_t rows_;
+  std::uint64_t chunk_end_ = 0;
   std::vector<std::uint32_t> places_;
   std::size_t noted_ = 0;
 };
 
-}  // namespace
+Borders::Borders(ByteSpan target, std::uint64_t table_bytes)
+    : table_(std::make_unique<Table>(target, table_bytes)) {}
+Borders::~Borders() = default;
 
-void add_borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends, CopyList& copies,
-                 std::stop_token stop) {
-  if (target.empty() || target.size() >> 32 != 0) return;
-  Borders borders(target, chunk_ends);
-  if (borders.is_worth_it(copies)) copies = borders.run(copies, stop);
+void Borders::add_to(std::uint64_t begin, std::uint64_t end, CopyList& copies,
+                     const std::stop_token& stop) {
+  copies = table_->with_borders(begin, end, copies, stop);
+}
+
+std::uint64_t border_table_bytes(std::uint64_t target_bytes) {
+  return std::min(std::bit_ceil(target_bytes + 1) * sizeof(std::uint32_t), kTableBytesMax);
 }
 
 }  // namespace layby::delta

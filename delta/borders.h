@@ -1,7 +1,7 @@
 // Finds borders that the target already has from their other side. Encoder only.
 #pragma once
 
-#include <span>
+#include <memory>
 #include <stop_token>
 
 #include "base/bytes.h"
@@ -9,13 +9,24 @@
 
 namespace layby::delta {
 
-// Puts mirrored copies (see mirror.h) among `copies`, which are in order, where there were new
-// bytes. None crosses an
-// end of a chunk.
-void add_borders(ByteSpan target, std::span<const std::uint64_t> chunk_ends, CopyList& copies,
-                 std::stop_token stop);
+class Borders {
+ public:
+  // `target` must outlive it.
+  Borders(ByteSpan target, std::uint64_t table_bytes);
+  ~Borders();
 
-// Memory that its table takes at most.
-constexpr std::uint64_t kBorderTableBytes = std::uint64_t{64} * 1024 * 1024;
+  // Puts mirrored copies (see mirror.h) among the `copies` of the chunk target[begin, end), which
+  // are in order, where there were new bytes. None leaves the chunk. To be called for one chunk
+  // after the other.
+  void add_to(std::uint64_t begin, std::uint64_t end, CopyList& copies,
+              const std::stop_token& stop);
+
+ private:
+  class Table;
+  std::unique_ptr<Table> table_;
+};
+
+// Memory that the table of a target takes where as much is allowed.
+std::uint64_t border_table_bytes(std::uint64_t target_bytes);
 
 }  // namespace layby::delta

@@ -8,6 +8,7 @@
 
 #include "crypto/digest.h"
 #include "delta/elf_reader.h"
+#include "delta/residence.h"
 #include "delta/seeds.h"
 
 namespace layby::delta {
@@ -38,7 +39,8 @@ std::vector<ElfFile> find_anywhere(ByteSpan image) {
   std::vector<ElfFile> files;
   std::size_t at = 0;
   std::size_t others = 0;
-  while (others < kOthersMax && (at = text.find(kIdentity, at)) != std::string_view::npos) {
+  while (others < kOthersMax &&
+         (at = find_in_windows(text, kIdentity, at)) != std::string_view::npos) {
     const std::uint64_t left = image.size() - at;
     std::optional<ElfFile> elf = read_elf(image, {left, {{at, 0, left}}});
     if (elf && !elf->ranges.empty()) {
@@ -72,19 +74,32 @@ struct Content {
 Content content_of(const ElfFile& elf, ByteSpan image) {
   crypto::Hasher hasher(crypto::Hasher::With::kSha256);
   for (const FileExtent& extent : elf.file.extents)
-    hasher.update(image.subspan(extent.image_offset, extent.bytes));
+    for_each_window(image.subspan(extent.image_offset, extent.bytes),
+                    [&hasher](ByteSpan window) { hasher.update(window); });
   return {elf.file.bytes, hasher.finish().sha256};
 }
 
 // Which files of the base the target's one resembles, by blocks that both have.
 class Resemblance {
  public:
-  Resemblance(ByteSpan base, const std::vector<ElfFile>& files) : seeds_(make_block_seeds(base)) {
+  Resemblance(ByteSpan base, const std::vector<ElfFile>& files, std::uint64_t table_bytes_max) {
     for (std::size_t i = 0; i < files.size(); ++i)
       for (const FileExtent& extent : files[i].file.extents)
         places_.push_back({extent.image_offset, extent.bytes, i});
     std::sort(places_.begin(), places_.end(),
               [](const Place& a, const Place& b) { return a.offset < b.offset; });
+    std::vector<Region> regions;
+    std::uint64_t bytes = 0;
+    std::uint64_t end = 0;  // files of a damaged image may claim the same bytes
+    for (const Place& place : places_) {
+      const Region region{std::max(end, place.offset), place.offset + place.bytes};
+      if (region.begin >= region.end) continue;
+      regions.push_back(region);
+      bytes += region.bytes();
+      end = region.end;
+    }
+    stride_ = block_stride(bytes, table_bytes_max);
+    seeds_ = make_block_seeds(base, regions, table_bytes_max);
   }
 
   // Bytes that each file of the base seems to have in common with `elf`.
@@ -105,11 +120,10 @@ class Resemblance {
     std::size_t file;
   };
 
-  // Blocks of the base stand every 24 bytes: one of so many neighbours begins one.
+  // One of so many neighbours begins a block of the base that is known.
   std::optional<std::size_t> vote(ByteSpan target, std::uint64_t offset, std::uint64_t left) const {
-    constexpr std::uint64_t kBlockBytes = 24;
     Seed found[kSeedsMax];
-    for (std::uint64_t i = 0; i < std::min(kBlockBytes, left); ++i)
+    for (std::uint64_t i = 0; i < std::min(stride_, left); ++i)
       if (seeds_->find(target.subspan(offset + i, left - i), offset + i, found) != 0)
         return file_at(found[0].base_offset);
     return std::nullopt;
@@ -126,6 +140,7 @@ class Resemblance {
   }
 
   std::vector<Place> places_;
+  std::uint64_t stride_ = kSeedBlockBytes;
   std::unique_ptr<Seeds> seeds_;
 };
 
@@ -139,8 +154,12 @@ struct Pair {
 class Pairing {
  public:
   Pairing(ByteSpan base_image, ByteSpan target_image, const std::vector<ElfFile>& base,
-          const std::vector<ElfFile>& target)
-      : base_image_(base_image), target_image_(target_image), base_(base), target_(target) {}
+          const std::vector<ElfFile>& target, std::uint64_t table_bytes_max)
+      : base_image_(base_image),
+        target_image_(target_image),
+        base_(base),
+        target_(target),
+        table_bytes_max_(table_bytes_max) {}
 
   std::vector<Pair> pairs() {
     settle_equal_files();
@@ -191,7 +210,7 @@ class Pairing {
   std::vector<Candidate> find_candidates() const {
     std::vector<Candidate> candidates;
     if (std::count(is_settled_.begin(), is_settled_.end(), false) == 0) return candidates;
-    const Resemblance resemblance(base_image_, base_);
+    const Resemblance resemblance(base_image_, base_, table_bytes_max_);
     for (std::size_t i = 0; i < target_.size(); ++i) {
       if (is_settled_[i]) continue;
       for (const auto& [of, common] : resemblance.common_bytes(target_[i], target_image_)) {
@@ -208,6 +227,7 @@ class Pairing {
   ByteSpan target_image_;
   const std::vector<ElfFile>& base_;
   const std::vector<ElfFile>& target_;
+  std::uint64_t table_bytes_max_;
   std::vector<bool> is_settled_;  // of the target: is paired, or need not be
   std::vector<bool> is_taken_;    // of the base
   std::vector<Pair> pairs_;
@@ -248,13 +268,15 @@ void bring_in_order(std::vector<AddressRange>& ranges) {
 
 }  // namespace
 
-AddressTable find_addresses(const ViewedImage& base, const ViewedImage& target) {
+AddressTable find_addresses(const ViewedImage& base, const ViewedImage& target,
+                            std::uint64_t table_bytes_max) {
   AddressTable table;
   const std::vector<ElfFile> base_files = find_files(base);
   if (base_files.empty()) return table;
   const std::vector<ElfFile> target_files = find_files(target);
   std::map<std::size_t, std::uint32_t> modules;
-  for (const Pair& pair : Pairing(base.view, target.view, base_files, target_files).pairs()) {
+  Pairing pairing(base.view, target.view, base_files, target_files, table_bytes_max);
+  for (const Pair& pair : pairing.pairs()) {
     const ElfFile& of = base_files[pair.base];
     const ElfFile& file = target_files[pair.target];
     if (!fits(table, of, file)) continue;

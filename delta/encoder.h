@@ -13,6 +13,8 @@
 
 namespace layby::delta {
 
+constexpr std::uint64_t kEncoderMemoryBytes = 1536 * kMiB;
+
 // How much is done to make it smaller.
 enum class Effort {
   kThorough,
@@ -29,12 +31,16 @@ struct EncodeOptions {
   // Threads that code chunks; 0: as many as there are cores, up to 8. Fewer where the memory does
   // not allow so many. The payload is the same, byte for byte, however many there are.
   unsigned threads = 0;
-  // Bound of what the encoder allocates. Where the full search for matches does not fit it takes
-  // the coarse one, and says so in the report; where not even that fits, kTooLarge before work
-  // begins.
-  std::uint64_t memory_bytes_max = 8 * kGiB;
-  // When stopped, the result is kCancelled. Looked at many times a second, except while the
-  // suffixes of the base are sorted: about 12 s for each 100 MB of base.
+  // Bound of what the encoder holds in memory, whatever the sizes of the images: what it allocates,
+  // and the pages of mapped images that it has in use. Where images do not fit they are mapped or
+  // written to temporary files, and of a base too large for the full search a part is searched
+  // fully and all of it by blocks: the payload depends on the bound then. kTooLarge below 136 MiB.
+  std::uint64_t memory_bytes_max = kEncoderMemoryBytes;
+  // For temporary files without names, where the images need them: up to seven times the size of an
+  // image, streams seen through counted with their texts.
+  std::string temporary_directory = "/var/tmp";
+  // When stopped, the result is kCancelled. Looked at many times a second, except while
+  // suffixes of the base are sorted: about 12 s for each 100 MB of them.
   std::stop_token stop;
 };
 
@@ -58,13 +64,16 @@ struct EncodeReport {
   std::uint64_t copies_left_out = 0;
   // Why none is seen through although there are some; empty otherwise.
   std::string streams_given_up;
-  enum class Search { kNone, kBlocks, kSuffixes } search = Search::kNone;
+  // How matches were looked for: by blocks of the base, by all its suffixes, or by blocks and the
+  // suffixes of regions that seemed worth it.
+  enum class Search { kNone, kBlocks, kSuffixes, kRegions } search = Search::kNone;
 };
 
 // Writes the payload to `output`, which must be empty, from offset 0. `base` null makes a full
-// image. Before it returns success it has applied the payload as read back from `output` and
-// compared every byte with `target`; kEncoderDefect if they differ. On failure `output` holds
-// garbage. Blocks until it is done.
+// image. What is a MappedFile is not copied. Before it returns success it has applied the payload
+// as read back from `output` and compared every byte with `target`; kEncoderDefect if they differ.
+// On failure `output` holds garbage; where the system gives less memory than allowed it is
+// kTooLarge. Blocks until it is done.
 Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& options,
                             File& output);
 

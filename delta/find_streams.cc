@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "delta/image_files.h"
+#include "delta/residence.h"
 #include "delta/squashfs_reader.h"
 #include "delta/stream_text.h"
 
@@ -46,13 +47,13 @@ class ContentScanner {
 
   std::vector<Found> scan() {
     const std::string_view text = as_text(content_);
-    std::size_t gzip = text.find(kGzipBegin);
-    std::size_t zip = text.find(kZipBegin);
+    std::size_t gzip = find_in_windows(text, kGzipBegin, 0);
+    std::size_t zip = find_in_windows(text, kZipBegin, 0);
     while (gzip != std::string_view::npos || zip != std::string_view::npos) {
       const std::size_t at = std::min(gzip, zip);
       const std::size_t end = std::max(at + 1, at == gzip ? try_gzip(at) : try_zip(at));
-      if (gzip < end) gzip = text.find(kGzipBegin, end);
-      if (zip < end) zip = text.find(kZipBegin, end);
+      if (gzip < end) gzip = find_in_windows(text, kGzipBegin, end);
+      if (zip < end) zip = find_in_windows(text, kZipBegin, end);
     }
     return std::move(found_);
   }

@@ -20,6 +20,7 @@
 #include <system_error>
 
 #include "base/disk.h"
+#include "base/mapped_file.h"
 #include "crypto/initialize.h"
 #include "delta/applier.h"
 #include "delta/encoder.h"
@@ -63,7 +64,8 @@ extern "C" void remove_unfinished(int signal) {
 }
 
 void handle_signals() {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, remove_unfinished);
+  // SIGBUS: an image became shorter meanwhile, or its disk failed.
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGBUS}) std::signal(signal, remove_unfinished);
   std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of write()
 }
 
@@ -120,8 +122,15 @@ const char* to_string(EncodeReport::Search search) {
     case EncodeReport::Search::kNone: return "none";
     case EncodeReport::Search::kBlocks: return "blocks";
     case EncodeReport::Search::kSuffixes: return "suffixes";
+    case EncodeReport::Search::kRegions: return "regions";
   }
   return "unknown";
+}
+
+// An image may be larger than memory. What cannot be mapped is read.
+Result<std::unique_ptr<ReadAt>> open_image(Disk& disk, const std::string& path) {
+  if (auto mapped = MappedFile::open(path)) return std::move(*mapped);
+  return disk.open_read(path);
 }
 
 Result<void> diff(Disk& disk, const Arguments& arguments) {
@@ -129,14 +138,15 @@ Result<void> diff(Disk& disk, const Arguments& arguments) {
   if (arguments.files.size() != wanted)
     return fail(ErrorCode::kInvalidArgument, "diff takes OLD NEW, or --full NEW: {} files given",
                 arguments.files.size());
-  const auto base = arguments.full ? nullptr : TRY(disk.open_read(arguments.files[0]));
-  const auto target = TRY(disk.open_read(arguments.files.back()));
+  const auto base = arguments.full ? nullptr : TRY(open_image(disk, arguments.files[0]));
+  const auto target = TRY(open_image(disk, arguments.files.back()));
   EncodeOptions options;
   options.profile = arguments.profile == "fast" ? Profile::kFast : Profile::kSmall;
   options.effort = arguments.quick ? Effort::kQuick : Effort::kThorough;
   options.chunk_target_bytes = arguments.chunk_bytes;
   options.memory_bytes_max = arguments.memory_bytes;
   options.threads = arguments.threads;
+  options.temporary_directory = parent_dir(arguments.output);
   TemporaryFile output = TRY(TemporaryFile::create(disk, arguments.output));
   const EncodeReport report = TRY(encode(base.get(), *target, options, output.file()));
   TRY_VOID(output.publish());
@@ -274,8 +284,10 @@ int run(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);  // CLI11 reads -1 as the largest number
   diff_command
       ->add_option("--memory-bytes", arguments.memory_bytes,
-                   "Most memory to use; the search for matches becomes coarser below "
-                   "about seven times OLD")
+                   "Most memory to use, at least 136 MiB, whatever the sizes of the images; below "
+                   "about ten times OLD temporary files are used beside the payload, and below "
+                   "about seven times it parts of OLD are searched less thoroughly")
+      ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
 
   diff_command->add_option("--threads", arguments.threads,

@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "delta/common_prefix.h"
-#include "delta/new_byte_costs.h"
 
 namespace layby::delta {
 namespace {
@@ -13,6 +12,7 @@ namespace {
 constexpr std::size_t kHashedBytes = 12;
 constexpr std::size_t kWays = 4;  // earlier places under one hash
 constexpr std::uint64_t kNowhere = ~std::uint64_t{0};
+constexpr std::uint64_t kTableBytesMax = std::uint64_t{128} * 1024 * 1024;
 
 // Estimated cost, in sixteenths of a bit, as CoderId::kMixed codes it.
 constexpr std::uint64_t kDifference = 5 * 16;
@@ -20,98 +20,105 @@ constexpr std::uint64_t kAddressDifference = 1 * 16;
 constexpr std::uint64_t kCopy = 28 * 16;
 constexpr std::uint64_t kRepeat = 58 * 16;  // and the beginning of what goes on behind it
 
-// What the copies so far cost, place by place: repeats are looked for where that is much.
-class Costs {
+std::uint64_t block_begin(std::uint64_t at) {
+  return at / NewByteCosts::kBlockBytes * NewByteCosts::kBlockBytes;
+}
+
+// What is left of copies of the base where others have taken their place.
+class Merger {
  public:
-  Costs(const RepeatSource& source, const CopyList& copies) : new_bytes_(source.target) {
-    std::size_t at = 0;
-    for (const Copy& copy : copies) {
-      add_new(at, copy.target_offset);
-      add(copy.target_offset, kCopy);
-      add_differences(source, copy);
-      at = static_cast<std::size_t>(copy.target_offset + copy.bytes);
-    }
-    add_new(at, source.target.size());
+  void add_base(const Copy& copy, std::uint64_t until) {
+    const std::uint64_t begin = std::max(copy.target_offset, end_);
+    const std::uint64_t end = std::min(copy.target_offset + copy.bytes, until);
+    if (begin >= end) return;
+    merged_.push_back({begin, copy.source_offset + (begin - copy.target_offset), end - begin});
+    end_ = end;
   }
-
-  struct Place {
-    std::uint64_t at;
-    std::uint64_t bytes;  // that cost as much each
-    std::uint64_t each;
-    std::uint64_t before;  // of all places before
-  };
-  const std::vector<Place>& places() const { return places_; }
-
-  // Of target[begin, end).
-  std::uint64_t of(std::uint64_t begin, std::uint64_t end) const {
-    return up_to(end) - up_to(begin);
+  void add_repeat(const Copy& copy) {
+    merged_.push_back(copy);
+    end_ = copy.target_offset + copy.bytes;
   }
+  CopyList take() && { return std::move(merged_); }
 
  private:
-  void add(std::uint64_t at, std::uint64_t cost, std::uint64_t bytes = 1) {
-    places_.push_back({at, bytes, cost, total_});
-    total_ += cost * bytes;
-  }
-  void add_new(std::uint64_t begin, std::uint64_t end) {
-    while (begin < end) {
-      const std::uint64_t block_end =
-          (begin / NewByteCosts::kBlockBytes + 1) * NewByteCosts::kBlockBytes;
-      const std::uint64_t until = std::min(end, block_end);
-      add(begin, new_bytes_.at(begin), until - begin);
-      begin = until;
-    }
-  }
-
-  void add_differences(const RepeatSource& source, const Copy& copy) {
-    ByteSpan base = source.match_base.subspan(copy.source_offset, copy.bytes);
-    ByteSpan target = source.match_target.subspan(copy.target_offset, copy.bytes);
-    std::uint64_t at = copy.target_offset;
-    const std::uint64_t cost = source.has_addresses ? kAddressDifference : kDifference;
-    while (true) {
-      const std::size_t equal = common_prefix(base, target);
-      if (equal == base.size()) return;
-      std::size_t run = 1;
-      while (equal + run < base.size() && base[equal + run] != target[equal + run]) ++run;
-      add(at + equal, cost, run);
-      base = base.subspan(equal + run);
-      target = target.subspan(equal + run);
-      at += equal + run;
-    }
-  }
-
-  std::uint64_t up_to(std::uint64_t at) const {
-    const auto after =
-        std::upper_bound(places_.begin(), places_.end(), at,
-                         [](std::uint64_t wanted, const Place& of) { return wanted <= of.at; });
-    if (after == places_.begin()) return 0;
-    const Place& last = *(after - 1);
-    return last.before + last.each * std::min(last.bytes, at - last.at);
-  }
-
-  NewByteCosts new_bytes_;
-  std::vector<Place> places_;
-  std::uint64_t total_ = 0;
+  CopyList merged_;
+  std::uint64_t end_ = 0;
 };
 
-class Repeats {
+}  // namespace
+
+ChunkCosts::ChunkCosts(const RepeatSource& source, const CopyList& copies, std::uint64_t begin,
+                       std::uint64_t end)
+    : begin_(begin), end_(end) {
+  // Blocks are those of the target, whatever the chunks.
+  const std::uint64_t first = block_begin(begin);
+  const std::uint64_t last =
+      std::min<std::uint64_t>(source.target.size(), block_begin(end) + NewByteCosts::kBlockBytes);
+  const NewByteCosts new_bytes(source.target.subspan(first, last - first));
+  std::uint64_t at = begin;
+  for (const Copy& copy : copies) {
+    add_new(new_bytes, at, copy.target_offset);
+    add(copy.target_offset, kCopy);
+    add_differences(source, copy);
+    at = copy.target_offset + copy.bytes;
+  }
+  add_new(new_bytes, at, end);
+}
+
+void ChunkCosts::add(std::uint64_t at, std::uint64_t cost, std::uint64_t bytes) {
+  places_.push_back({at, bytes, cost, total_});
+  total_ += cost * bytes;
+}
+
+void ChunkCosts::add_new(const NewByteCosts& costs, std::uint64_t from, std::uint64_t to) {
+  while (from < to) {
+    const std::uint64_t until = std::min(to, block_begin(from) + NewByteCosts::kBlockBytes);
+    add(from, costs.at(from - block_begin(begin_)), until - from);
+    from = until;
+  }
+}
+
+void ChunkCosts::add_differences(const RepeatSource& source, const Copy& copy) {
+  ByteSpan base = source.match_base.subspan(copy.source_offset, copy.bytes);
+  ByteSpan target = source.match_target.subspan(copy.target_offset, copy.bytes);
+  std::uint64_t at = copy.target_offset;
+  const std::uint64_t cost = source.has_addresses ? kAddressDifference : kDifference;
+  while (true) {
+    const std::size_t equal = common_prefix(base, target);
+    if (equal == base.size()) return;
+    std::size_t run = 1;
+    while (equal + run < base.size() && base[equal + run] != target[equal + run]) ++run;
+    add(at + equal, cost, run);
+    base = base.subspan(equal + run);
+    target = target.subspan(equal + run);
+    at += equal + run;
+  }
+}
+
+std::uint64_t ChunkCosts::up_to(std::uint64_t at) const {
+  const auto after =
+      std::upper_bound(places_.begin(), places_.end(), at,
+                       [](std::uint64_t wanted, const Place& of) { return wanted <= of.at; });
+  if (after == places_.begin()) return 0;
+  const Place& last = *(after - 1);
+  return last.before + last.each * std::min(last.bytes, at - last.at);
+}
+
+class Repeats::Table {
  public:
-  Repeats(const RepeatSource& source, const CopyList& copies)
-      : target_(source.target), chunk_ends_(source.chunk_ends), costs_(source, copies) {
-    std::uint64_t dear_bytes = 0;
-    for (const Costs::Place& place : costs_.places()) dear_bytes += place.bytes;
-    const std::uint64_t rows =
-        std::min(std::bit_ceil(dear_bytes + 1), kRepeatTableBytes / sizeof(std::uint64_t)) / kWays;
-    rows_ = static_cast<std::size_t>(rows) + 1;
+  Table(ByteSpan target, std::uint64_t table_bytes) : target_(target) {
+    rows_ = static_cast<std::size_t>(table_bytes / sizeof(std::uint64_t) / kWays) + 1;
     places_.assign(rows_ * kWays, kNowhere);
   }
 
   // Copies of the target, in order, that pay.
-  CopyList find_all(std::stop_token stop) {
+  CopyList find_all(const ChunkCosts& costs, const std::stop_token& stop) {
     CopyList found;
-    for (const Costs::Place& place : costs_.places()) {
+    covered_ = std::max(covered_, costs.begin());
+    for (const ChunkCosts::Place& place : costs.places()) {
       for (std::uint64_t at = std::max(place.at, covered_); at < place.at + place.bytes;) {
         if (stop.stop_requested()) return {};
-        const Copy copy = find(at);
+        const Copy copy = find(at, costs);
         remember(at);
         if (copy.bytes == 0) {
           ++at;
@@ -148,14 +155,12 @@ class Repeats {
   }
 
   // The repeat around `at` that saves most; without bytes if none does.
-  Copy find(std::uint64_t at) {
-    for (; chunk_ends_.front() <= at; chunk_ends_ = chunk_ends_.subspan(1))
-      chunk_begin_ = chunk_ends_.front();
+  Copy find(std::uint64_t at, const ChunkCosts& costs) {
     Copy best;
     if (at + kHashedBytes > target_.size()) return best;
     std::uint64_t most = kRepeat;
-    const std::uint64_t from = std::max(covered_, chunk_begin_);
-    const std::uint64_t end = chunk_ends_.front();
+    const std::uint64_t from = covered_;
+    const std::uint64_t end = costs.end();
     const std::uint64_t* const places = row(at);
     for (std::size_t i = 0; i < kWays && places[i] != kNowhere; ++i) {
       // So near that it would reach into itself at once.
@@ -164,7 +169,7 @@ class Repeats {
       if (copy.bytes < kHashedBytes || copy.bytes <= best.bytes) continue;
       // One that repeats itself before it gets here would lead back.
       if (copy.target_offset + copy.bytes <= at) continue;
-      const std::uint64_t cost = costs_.of(copy.target_offset, copy.target_offset + copy.bytes);
+      const std::uint64_t cost = costs.of(copy.target_offset, copy.target_offset + copy.bytes);
       if (cost <= most) continue;
       most = cost;
       best = copy;
@@ -185,39 +190,17 @@ class Repeats {
   }
 
   ByteSpan target_;
-  std::span<const std::uint64_t> chunk_ends_;  // of the latest place's chunk, and those behind it
-  std::uint64_t chunk_begin_ = 0;
-  Costs costs_;
-  std::uint64_t covered_ = 0;  // repeats reach to here
+  std::uint64_t covered_ = 0;  // repeats reach to here; at least to where the chunk begins
   std::size_t rows_ = 0;
   std::vector<std::uint64_t> places_;
 };
 
-// What is left of copies of the base where others have taken their place.
-class Merger {
- public:
-  void add_base(const Copy& copy, std::uint64_t until) {
-    const std::uint64_t begin = std::max(copy.target_offset, end_);
-    const std::uint64_t end = std::min(copy.target_offset + copy.bytes, until);
-    if (begin >= end) return;
-    merged_.push_back({begin, copy.source_offset + (begin - copy.target_offset), end - begin});
-    end_ = end;
-  }
-  void add_repeat(const Copy& copy) {
-    merged_.push_back(copy);
-    end_ = copy.target_offset + copy.bytes;
-  }
-  CopyList take() && { return std::move(merged_); }
+Repeats::Repeats(ByteSpan target, std::uint64_t table_bytes)
+    : table_(std::make_unique<Table>(target, table_bytes)) {}
+Repeats::~Repeats() = default;
 
- private:
-  CopyList merged_;
-  std::uint64_t end_ = 0;
-};
-
-}  // namespace
-
-void add_repeats(const RepeatSource& source, CopyList& copies, std::stop_token stop) {
-  const CopyList repeats = Repeats(source, copies).find_all(stop);
+void Repeats::add_to(const ChunkCosts& costs, CopyList& copies, const std::stop_token& stop) {
+  const CopyList repeats = table_->find_all(costs, stop);
   if (repeats.empty()) return;
   Merger merger;
   auto next = copies.begin();
@@ -233,6 +216,10 @@ void add_repeats(const RepeatSource& source, CopyList& copies, std::stop_token s
   }
   for (; next != copies.end(); ++next) merger.add_base(*next, ~std::uint64_t{0});
   copies = std::move(merger).take();
+}
+
+std::uint64_t repeat_table_bytes(std::uint64_t target_bytes) {
+  return std::min(std::bit_ceil(target_bytes / 4 + 1) * sizeof(std::uint64_t), kTableBytesMax);
 }
 
 }  // namespace layby::delta

@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "crypto/digest.h"
 #include "delta/chunk_plan.h"
+#include "delta/residence.h"
 #include "delta/share_out.h"
 #include "delta/stream_remaker.h"
 #include "delta/stream_text.h"
@@ -219,19 +220,18 @@ StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_
   return choice;
 }
 
-Bytes make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout) {
-  Bytes view(layout.view_bytes());
-  std::uint64_t image_end = 0;
-  std::uint64_t view_end = 0;
-  const auto copy_until = [&](std::uint64_t offset) {
-    std::copy_n(image.begin() + static_cast<std::ptrdiff_t>(image_end), offset - image_end,
-                view.begin() + static_cast<std::ptrdiff_t>(view_end));
-  };
-  for (const ViewLayout::Cut& cut : layout.cuts()) {
-    copy_until(cut.image_offset);
-    image_end = cut.image_end();
-    view_end = cut.view_end();
-    if (cut.text_bytes == 0) continue;
+void make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout,
+               unsigned threads, MutableByteSpan view) {
+  LAYBY_ASSERT(view.size() == layout.view_bytes());
+  const std::vector<ViewLayout::Cut>& cuts = layout.cuts();
+  // Each cut, and what is between it and the one before.
+  share_out(cuts.size() + 1, threads, [&](std::size_t i) {
+    const std::uint64_t from = i == 0 ? 0 : cuts[i - 1].image_end();
+    const std::uint64_t to = i == 0 ? 0 : cuts[i - 1].view_end();
+    const std::uint64_t until = i == cuts.size() ? image.size() : cuts[i].image_offset;
+    copy_in_windows(image.subspan(from, until - from), view.subspan(to, until - from));
+    if (i == cuts.size() || cuts[i].text_bytes == 0) return true;
+    const ViewLayout::Cut& cut = cuts[i];
     const Stream& stream = streams[cut.stream];
     const Bytes joined = join_pieces(image, streams.pieces(stream));
     ByteSpan rest = joined;
@@ -241,10 +241,9 @@ Bytes make_view(ByteSpan image, const StreamList& streams, const ViewLayout& lay
       return bytes;
     };
     LAYBY_ASSERT(expand_stream(stream.form, stream.bytes, source,
-                               MutableByteSpan(view).subspan(cut.view_offset, cut.text_bytes)));
-  }
-  copy_until(image.size());
-  return view;
+                               view.subspan(cut.view_offset, cut.text_bytes)));
+    return true;
+  });
 }
 
 }  // namespace layby::delta

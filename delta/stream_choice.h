@@ -26,7 +26,8 @@ struct StreamChoice {
 StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_bytes,
                             unsigned threads, std::stop_token stop);
 
-// The view of an image: `streams` are such as choose_streams() found there.
-Bytes make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout);
+// Fills `view` with the view of an image: `streams` are such as choose_streams() found there.
+void make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout,
+               unsigned threads, MutableByteSpan view);
 
 }  // namespace layby::delta

@@ -1,85 +1,109 @@
 #include <divsufsort.h>
 
 #include <algorithm>
-#include <vector>
+#include <bit>
+#include <new>
 
 #include "base/assert.h"
 #include "delta/common_prefix.h"
+#include "delta/residence.h"
 #include "delta/seeds.h"
+#include "delta/share_out.h"
 
 namespace layby::delta {
 namespace {
 
-// Suffixes are looked up by their first bytes before the binary search: three, or two where a table
-// for three would be larger than the base.
-constexpr std::size_t kSmallBaseBytes = 8 * 1024 * 1024;
-std::size_t prefix_bytes_for(std::uint64_t base_bytes) {
-  return base_bytes < kSmallBaseBytes ? 2 : 3;
-}
-std::size_t buckets_for(std::uint64_t base_bytes) {
-  return std::size_t{1} << (8 * prefix_bytes_for(base_bytes));
-}
-
 // Neighbours in the sorted order that are looked at for equally long matches.
 constexpr int kNeighbours = 6;
 
-class SuffixSeeds final : public Seeds {
+// What is long is sorted in pieces, side by side: that takes a search in each, so they are few.
+constexpr std::uint64_t kPieceBytes = 16 * 1024 * 1024;
+constexpr std::uint64_t kPiecesMax = 2;
+// A piece goes on into the next one, so that a match across their border is found in full length.
+constexpr std::uint64_t kOverlapBytes = 256;
+
+std::uint64_t pieces_for(std::uint64_t bytes) {
+  return std::clamp<std::uint64_t>(bytes / kPieceBytes, 1, kPiecesMax);
+}
+
+// Suffixes are looked up by the first bits of their first three bytes before the binary search, in
+// a table of no more than half the text's size.
+int bucket_bits_for(std::uint64_t text_bytes) {
+  return std::clamp(static_cast<int>(std::bit_width(text_bytes / 8)), 16, 24);
+}
+
+// The suffixes of some regions of the base, which stand behind each other in one text.
+class SuffixPiece {
  public:
-  explicit SuffixSeeds(ByteSpan base)
-      : base_(base), prefix_bytes_(prefix_bytes_for(base.size())), order_(base.size()) {
-    LAYBY_ASSERT(base.size() < (std::uint64_t{1} << 31));
-    const int failed = divsufsort(base.data(), order_.data(), static_cast<saidx_t>(base.size()));
+  // `text` is the base's bytes of `regions` in a row. Of the last one `overlap_bytes` belong to the
+  // next piece.
+  SuffixPiece(ByteSpan base, ByteSpan text, std::vector<Region> regions,
+              std::uint64_t overlap_bytes)
+      : base_(base),
+        text_(text),
+        regions_(std::move(regions)),
+        own_bytes_(text.size() - overlap_bytes),
+        bits_(bucket_bits_for(text.size())),
+        prefix_bytes_(bits_ == 24 ? 3 : 2),
+        order_(text.size()) {
+    std::uint64_t at = 0;
+    for (const Region& region : regions_) {
+      begins_.push_back(at);
+      at += region.bytes();
+    }
+    if (text.empty()) return;
+    const int failed = divsufsort(text.data(), order_.data(), static_cast<saidx_t>(text.size()));
+    if (failed == -2) throw std::bad_alloc();
     LAYBY_ASSERT(failed == 0);
     count_buckets();
   }
 
-  std::size_t find(ByteSpan target, std::uint64_t near, Seed* out) const override {
-    if (target.size() < prefix_bytes_) return 0;
-    target = target.first(std::min<std::size_t>(target.size(), kSeedBytesMax));
+  // Puts matches among the `count` best so far.
+  std::size_t find(ByteSpan target, std::uint64_t near, Seed* best, std::size_t count) const {
+    if (text_.empty()) return count;
     const std::size_t bucket = bucket_of(target.data());
-    std::int64_t low = bucket_begin_[bucket];
-    std::int64_t high = bucket_begin_[bucket] + bucket_size_[bucket];
-    if (low == high) return 0;
-    low = lower_bound(target, low, high);
-    return collect(target, low, near, out);
+    const std::int64_t low = bucket_begin_[bucket];
+    const std::int64_t high = bucket_begin_[bucket + 1];
+    if (low == high) return count;
+    return collect(target, lower_bound(target, low, high), near, best, count);
   }
 
  private:
   std::size_t bucket_of(const std::uint8_t* at) const {
-    std::size_t bucket = 0;
-    for (std::size_t i = 0; i < prefix_bytes_; ++i) bucket = bucket << 8 | at[i];
-    return bucket;
+    return static_cast<std::size_t>(at[0] << 16 | at[1] << 8 | at[2]) >> (24 - bits_);
   }
 
-  // Suffixes shorter than the prefix are left out of the buckets: they stand before the others of
-  // their beginning, so each bucket is one run of the order.
+  // A suffix of less than three bytes counts as if zeros followed: it stands before all that begin
+  // like that.
   void count_buckets() {
-    bucket_begin_.assign(buckets_for(base_.size()), 0);
-    bucket_size_.assign(buckets_for(base_.size()), 0);
-    for (std::size_t i = 0; i < order_.size(); ++i) {
-      const std::size_t at = static_cast<std::size_t>(order_[i]);
-      if (base_.size() - at < prefix_bytes_) continue;
-      const std::size_t bucket = bucket_of(&base_[at]);
-      if (bucket_size_[bucket]++ == 0) bucket_begin_[bucket] = static_cast<std::uint32_t>(i);
+    bucket_begin_.assign((std::size_t{1} << bits_) + 1, 0);
+    for (std::size_t at = 0; at + 3 <= text_.size(); ++at)
+      ++bucket_begin_[bucket_of(&text_[at]) + 1];
+    for (std::size_t at = text_.size() - std::min<std::size_t>(text_.size(), 2); at < text_.size();
+         ++at) {
+      std::uint8_t padded[3] = {};
+      std::copy(text_.begin() + static_cast<std::ptrdiff_t>(at), text_.end(), padded);
+      ++bucket_begin_[bucket_of(padded) + 1];
     }
+    for (std::size_t i = 1; i < bucket_begin_.size(); ++i) bucket_begin_[i] += bucket_begin_[i - 1];
   }
 
   std::size_t match_at(std::int64_t rank, ByteSpan target, std::size_t known) const {
-    const ByteSpan suffix = base_.subspan(static_cast<std::size_t>(order_[rank]));
+    const ByteSpan suffix = text_.subspan(static_cast<std::size_t>(order_[rank]));
     known = std::min({known, suffix.size(), target.size()});
     return known + common_prefix(suffix.subspan(known), target.subspan(known));
   }
 
   // The first suffix of [low, high) that does not sort before the target.
   std::int64_t lower_bound(ByteSpan target, std::int64_t low, std::int64_t high) const {
-    std::size_t low_match = prefix_bytes_;
-    std::size_t high_match = prefix_bytes_;
+    std::size_t low_match = 0;
+    std::size_t high_match = 0;
     while (low < high) {
       const std::int64_t middle = low + (high - low) / 2;
       const std::size_t match = match_at(middle, target, std::min(low_match, high_match));
       if (match == target.size()) return middle;
       const std::size_t at = static_cast<std::size_t>(order_[middle]) + match;
-      if (at == base_.size() || base_[at] < target[match]) {
+      if (at == text_.size() || text_[at] < target[match]) {
         low = middle + 1;
         low_match = match;
       } else {
@@ -90,33 +114,136 @@ class SuffixSeeds final : public Seeds {
     return low;
   }
 
-  std::size_t collect(ByteSpan target, std::int64_t rank, std::uint64_t near, Seed* out) const {
-    std::size_t count = 0;
+  std::size_t collect(ByteSpan target, std::int64_t rank, std::uint64_t near, Seed* best,
+                      std::size_t count) const {
     const std::int64_t end = static_cast<std::int64_t>(order_.size());
     for (std::int64_t i = std::max<std::int64_t>(0, rank - kNeighbours);
          i < std::min(end, rank + kNeighbours); ++i) {
-      const auto match = static_cast<std::uint32_t>(match_at(i, target, 0));
-      if (match >= prefix_bytes_)
-        count = keep_seed({static_cast<std::uint64_t>(order_[i]), match}, near, out, count);
+      const std::size_t match = match_at(i, target, 0);
+      const auto at = static_cast<std::uint64_t>(order_[i]);
+      if (match < prefix_bytes_ || at >= own_bytes_) continue;
+      count = keep_seed(seed_at(at, match, target), near, best, count);
     }
     return count;
   }
 
+  // What follows a region in the text does not follow it in the base.
+  Seed seed_at(std::uint64_t at, std::size_t match, ByteSpan target) const {
+    const auto after = std::upper_bound(begins_.begin(), begins_.end(), at);
+    const auto i = static_cast<std::size_t>(after - begins_.begin()) - 1;
+    const std::uint64_t base_offset = regions_[i].begin + (at - begins_[i]);
+    const std::uint64_t left = regions_[i].end - base_offset;
+    if (match >= left)
+      match = left + common_prefix(base_.subspan(regions_[i].end), target.subspan(left));
+    return {base_offset, static_cast<std::uint32_t>(match)};
+  }
+
   ByteSpan base_;
+  ByteSpan text_;
+  std::vector<Region> regions_;
+  std::vector<std::uint64_t> begins_;  // of the regions, in the text
+  std::uint64_t own_bytes_;
+  int bits_;
   std::size_t prefix_bytes_;
   std::vector<saidx_t> order_;
   std::vector<std::uint32_t> bucket_begin_;
-  std::vector<std::uint32_t> bucket_size_;
+};
+
+class SuffixSeeds final : public Seeds {
+ public:
+  SuffixSeeds(ByteSpan base, unsigned threads) {
+    const std::uint64_t count = pieces_for(base.size());
+    std::vector<Region> regions;
+    for (std::uint64_t i = 0; i < count; ++i)
+      regions.push_back({base.size() * i / count, base.size() * (i + 1) / count});
+    pieces_.resize(count);
+    share_out(count, threads, [&](std::size_t i) {
+      const Region own = regions[i];
+      const Region with{own.begin, std::min<std::uint64_t>(base.size(), own.end + kOverlapBytes)};
+      pieces_[i] =
+          std::make_unique<SuffixPiece>(base, base.subspan(with.begin, with.bytes()),
+                                        std::vector<Region>{with}, with.bytes() - own.bytes());
+      return true;
+    });
+  }
+
+  SuffixSeeds(ByteSpan base, const std::vector<Region>& regions, unsigned threads) {
+    std::uint64_t bytes = 0;
+    for (const Region& region : regions) bytes += region.bytes();
+    const std::uint64_t count = pieces_for(bytes);
+    const std::vector<std::vector<Region>> shares = share_of_each(regions, bytes, count);
+    texts_.resize(count);
+    pieces_.resize(count);
+    share_out(count, threads, [&](std::size_t i) {
+      std::size_t size = 0;
+      for (const Region& region : shares[i]) size += region.bytes();
+      texts_[i].reserve(size);
+      for (const Region& region : shares[i]) {
+        const ByteSpan from = base.subspan(region.begin, region.bytes());
+        for_each_window(from, [&](ByteSpan window) {
+          texts_[i].insert(texts_[i].end(), window.begin(), window.end());
+        });
+      }
+      pieces_[i] = std::make_unique<SuffixPiece>(base, texts_[i], shares[i], 0);
+      return true;
+    });
+  }
+
+  std::size_t find(ByteSpan target, std::uint64_t near, Seed* out) const override {
+    if (target.size() < 3) return 0;
+    target = target.first(std::min<std::size_t>(target.size(), kSeedBytesMax));
+    std::size_t count = 0;
+    for (const auto& piece : pieces_) count = piece->find(target, near, out, count);
+    return count;
+  }
+
+ private:
+  static std::vector<std::vector<Region>> share_of_each(const std::vector<Region>& regions,
+                                                        std::uint64_t bytes, std::uint64_t count) {
+    std::vector<std::vector<Region>> shares(count);
+    std::uint64_t done = 0;
+    std::size_t share = 0;
+    for (Region left : regions) {
+      while (left.bytes() > 0) {
+        const std::uint64_t until = bytes * (share + 1) / count;
+        if (done == until && share + 1 < count) {
+          ++share;
+          continue;
+        }
+        const std::uint64_t taken = std::min(left.bytes(), until - done);
+        shares[share].push_back({left.begin, left.begin + taken});
+        left.begin += taken;
+        done += taken;
+      }
+    }
+    return shares;
+  }
+
+  std::vector<Bytes> texts_;
+  std::vector<std::unique_ptr<SuffixPiece>> pieces_;
 };
 
 }  // namespace
 
-std::unique_ptr<Seeds> make_suffix_seeds(ByteSpan base) {
-  return std::make_unique<SuffixSeeds>(base);
+std::unique_ptr<Seeds> make_suffix_seeds(ByteSpan base, unsigned threads) {
+  LAYBY_ASSERT(base.size() <= kSuffixBytesMax);
+  return std::make_unique<SuffixSeeds>(base, threads);
+}
+
+std::unique_ptr<Seeds> make_suffix_seeds(ByteSpan base, const std::vector<Region>& regions,
+                                         unsigned threads) {
+  return std::make_unique<SuffixSeeds>(base, regions, threads);
 }
 
 std::uint64_t suffix_seeds_bytes(std::uint64_t base_bytes) {
-  return base_bytes * sizeof(saidx_t) + buckets_for(base_bytes) * 8;
+  const std::uint64_t pieces = pieces_for(base_bytes);
+  const std::uint64_t piece = base_bytes / pieces + kOverlapBytes;
+  return pieces * (piece * sizeof(saidx_t) +
+                   ((std::uint64_t{1} << bucket_bits_for(piece)) + 1) * sizeof(std::uint32_t));
+}
+
+std::uint64_t region_seeds_bytes(std::uint64_t region_bytes) {
+  return suffix_seeds_bytes(region_bytes) + region_bytes;
 }
 
 }  // namespace layby::delta

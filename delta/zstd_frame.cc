@@ -2,9 +2,11 @@
 
 #define ZSTD_STATIC_LINKING_ONLY  // for the format without magic number
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <bit>
+#include <new>
 
 #include "base/assert.h"
 
@@ -48,7 +50,7 @@ void set(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
 
 Bytes zstd_pack(ByteSpan bytes, ByteSpan history, int level) {
   const std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
-  LAYBY_ASSERT(context);
+  if (!context) throw std::bad_alloc();
   set(context.get(), ZSTD_c_compressionLevel, level);
   set(context.get(), ZSTD_c_format, ZSTD_f_zstd1_magicless);
   set(context.get(), ZSTD_c_contentSizeFlag, 0);
@@ -60,6 +62,7 @@ Bytes zstd_pack(ByteSpan bytes, ByteSpan history, int level) {
   Bytes packed(ZSTD_compressBound(bytes.size()));
   const std::size_t size =
       ZSTD_compress2(context.get(), packed.data(), packed.size(), bytes.data(), bytes.size());
+  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
   LAYBY_ASSERT(!ZSTD_isError(size));
   packed.resize(size);
   return packed;

@@ -55,11 +55,20 @@ MixedPair areas(std::uint64_t seed, std::size_t steps) {
   return pair;
 }
 
-std::vector<std::uint64_t> chunk_ends(const Bytes& target, std::size_t chunk_bytes) {
-  std::vector<std::uint64_t> ends;
-  for (std::size_t end = chunk_bytes; end < target.size() + chunk_bytes; end += chunk_bytes)
-    ends.push_back(std::min(end, target.size()));
-  return ends;
+// Chunk by chunk, as an encoder does it.
+void add_borders(const Bytes& target, std::size_t chunk_bytes, CopyList& copies,
+                 const std::stop_token& stop) {
+  Borders borders(target, border_table_bytes(target.size()));
+  CopyList all;
+  auto next = copies.begin();
+  for (std::size_t begin = 0; begin < target.size(); begin += chunk_bytes) {
+    const std::size_t end = std::min(begin + chunk_bytes, target.size());
+    CopyList of_chunk;
+    for (; next != copies.end() && next->target_offset < end; ++next) of_chunk.push_back(*next);
+    borders.add_to(begin, end, of_chunk, stop);
+    all.insert(all.end(), of_chunk.begin(), of_chunk.end());
+  }
+  copies = all;
 }
 
 }  // namespace
@@ -92,7 +101,7 @@ TEST_CASE("a mirror turns steps round, in one piece or in many") {
 
 TEST_CASE("borders are found from their other side, and are made again from it") {
   MixedPair pair = areas(2, 800);
-  add_borders(pair.target, chunk_ends(pair.target, kMiB), pair.copies, {});
+  add_borders(pair.target, kMiB, pair.copies, {});
   CHECK(mirrored_bytes(pair.copies) > pair.target.size() * 2 / 5);
   const auto chunks = encode_chunks(pair, kMiB);
   CHECK(chunks[0].size() < pair.target.size() * 6 / 10);
@@ -105,7 +114,7 @@ TEST_CASE("borders stay within chunks and leave copies alone") {
   const CopyList before = {{10, 0, 5}, {9000, 0, 200}, {9300, 0, 1}};
   pair.copies = before;
   const std::size_t step = 1000;
-  add_borders(pair.target, chunk_ends(pair.target, step), pair.copies, {});
+  add_borders(pair.target, step, pair.copies, {});
   CHECK(mirrored_bytes(pair.copies) > pair.target.size() / 3);
   std::uint64_t at = 0;
   CopyList others;
@@ -128,12 +137,12 @@ TEST_CASE("text has no borders, and a stopped search leaves what there was") {
   Random random(4);
   const Bytes text = prose(random, 100'000);
   CopyList copies = {{5, 0, 5}};
-  add_borders(text, chunk_ends(text, kMiB), copies, {});
+  add_borders(text, kMiB, copies, {});
   CHECK(copies.size() == 1);
   std::stop_source stop;
   stop.request_stop();
   const MixedPair pair = areas(5, 800);
-  add_borders(pair.target, chunk_ends(pair.target, kMiB), copies, stop.get_token());
+  add_borders(pair.target, kMiB, copies, stop.get_token());
   CHECK(copies.size() == 1);
 }
 

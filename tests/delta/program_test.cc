@@ -371,6 +371,68 @@ TEST_CASE("stopped by a signal or for want of memory it takes away what is half 
 #endif
 }
 
+namespace {
+
+// Two images much larger than the memory that they are encoded in: noise with empty stretches, then
+// the same in another order, with scattered changes and something new.
+void put_large_pair(const TempDir& dir, std::uint64_t bytes) {
+  constexpr std::size_t kPiece = 1 * kMiB;
+  Random random(71);
+  RealDisk disk;
+  const auto base = disk.open_write(dir / "old").value();
+  const auto target = disk.open_write(dir / "new").value();
+  const std::uint64_t pieces = bytes / kPiece;
+  for (std::uint64_t i = 0; i < pieces; ++i) {
+    Bytes piece = i % 8 == 7 ? Bytes(kPiece) : delta::tests::noise(random, kPiece);
+    REQUIRE(base->write_at(i * kPiece, piece));
+    for (int change = 0; change < 50; ++change)
+      piece[random() % kPiece] ^= static_cast<std::uint8_t>(1 + random() % 255);
+    if (i % 16 == 3) {
+      const Bytes fresh = delta::tests::noise(random, 3000);
+      std::copy(fresh.begin(), fresh.end(), piece.begin() + 100'000);
+    }
+    // Pieces have changed places by sevens, and all is farther back than it was.
+    const std::uint64_t to = i / 7 * 7 + (pieces - i / 7 * 7 >= 7 ? (i % 7 * 3) % 7 : i % 7);
+    REQUIRE(target->write_at(to * kPiece + 333, piece));
+  }
+  REQUIRE(target->write_at(0, delta::tests::noise(random, 333)));
+}
+
+// Makes and applies it, and checks that neither the payload nor the bound depends on the threads.
+void check_large_pair(std::uint64_t bytes, std::uint64_t memory_bytes, const char* search) {
+  const TempDir dir;
+  put_large_pair(dir, bytes);
+  const std::string bound = std::to_string(memory_bytes);
+  for (const char* const threads : {"2", "1"}) {
+    const Outcome made = run({"diff", dir / "old", dir / "new", "-o", dir / threads,
+                              "--memory-bytes", bound, "--threads", threads});
+    INFO(made.text);
+    REQUIRE(made.status == 0);
+    CHECK(made.text.find(std::string("search: ") + search) != std::string::npos);
+    if (kResidentBytesMax != ~std::uint64_t{0}) CHECK(made.resident_bytes_max < memory_bytes);
+    WARN("peak resident bytes of " << bytes << " with " << bound << ": "
+                                   << made.resident_bytes_max);
+  }
+  RealDisk disk;
+  CHECK(get(dir / "1") == get(dir / "2"));
+  CHECK(disk.status(dir / "1")->size < bytes / 400);
+  REQUIRE(run({"apply", "--base", dir / "old", dir / "1", "-o", dir / "out"}).status == 0);
+  CHECK(names(dir, "expanse").empty());
+  CHECK(run_program({"/usr/bin/cmp", dir / "new", dir / "out"}, {}).status == 0);
+}
+
+}  // namespace
+
+TEST_CASE("making a payload keeps to its bound, whatever the sizes of the images") {
+  check_large_pair(80 * kMiB, 144 * kMiB, "regions");
+}
+
+TEST_CASE("a payload of images of more than 4 GiB is made within the usual bound") {
+  const char* const is_long = std::getenv("LAYBY_LONG");
+  if (is_long == nullptr || std::string(is_long) != "1") return;
+  check_large_pair(4 * kGiB + 64 * kMiB, 1536 * kMiB, "regions");
+}
+
 TEST_CASE("applying a file of 240 MB takes less than 24 MiB") {
   const TempDir dir;
   RealDisk disk;

@@ -13,13 +13,21 @@ namespace {
 
 constexpr std::size_t kChunk = 4096;
 
-CopyList with_repeats(const Bytes& base, const Bytes& target, CopyList copies,
+// Chunk by chunk, as an encoder does it.
+CopyList with_repeats(const Bytes& base, const Bytes& target, const CopyList& copies,
                       std::stop_token stop = {}) {
-  std::vector<std::uint64_t> chunk_ends;
-  for (std::size_t end = kChunk; end < target.size() + kChunk; end += kChunk)
-    chunk_ends.push_back(std::min(end, target.size()));
-  add_repeats({target, base, target, false, chunk_ends}, copies, stop);
-  return copies;
+  const RepeatSource source{target, base, target, false};
+  Repeats repeats(target, repeat_table_bytes(target.size()));
+  CopyList all;
+  auto next = copies.begin();
+  for (std::size_t begin = 0; begin < target.size(); begin += kChunk) {
+    const std::size_t end = std::min(begin + kChunk, target.size());
+    CopyList of_chunk;
+    for (; next != copies.end() && next->target_offset < end; ++next) of_chunk.push_back(*next);
+    repeats.add_to(ChunkCosts(source, of_chunk, begin, end), of_chunk, stop);
+    all.insert(all.end(), of_chunk.begin(), of_chunk.end());
+  }
+  return all;
 }
 
 std::uint64_t repeated_bytes(const CopyList& copies) {

@@ -20,9 +20,8 @@ TEST_CASE("a repeat that ends before the place where it was found leads nowhere 
   source.target = target;
   source.match_base = target;
   source.match_target = target;
-  const std::uint64_t chunk_ends[] = {target.size()};
-  source.chunk_ends = chunk_ends;
-  add_repeats(source, copies, {});
+  Repeats(target, repeat_table_bytes(target.size()))
+      .add_to(ChunkCosts(source, copies, 0, target.size()), copies, {});
   std::uint64_t end = 0;
   for (const Copy& copy : copies) {
     CHECK(copy.target_offset >= end);

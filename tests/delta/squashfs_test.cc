@@ -74,7 +74,8 @@ TEST_CASE("files of a squashfs image stand in its view as they were stored") {
     const StreamList& streams = choice.table.target;
     REQUIRE_FALSE(streams.empty());
     const auto layout = ViewLayout::create(image.size(), streams).value();
-    const Bytes view = make_view(image, streams, layout);
+    Bytes view(layout.view_bytes());
+    make_view(image, streams, layout, 2, view);
     const auto found = find_files_in_view({image, view, layout}).value();
     std::multiset<Bytes> expected;
     for (const auto& [name, bytes] : files) expected.insert(bytes);

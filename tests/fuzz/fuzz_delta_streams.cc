@@ -40,7 +40,8 @@ void check_found(ByteSpan image) {
   const StreamList& streams = choice.table.target;
   const auto layout = ViewLayout::create(image.size(), streams);
   LAYBY_ASSERT(layout);
-  const Bytes view = make_view(image, streams, *layout);
+  Bytes view(layout->view_bytes());
+  make_view(image, streams, *layout, 1, view);
   find_files_in_view({image, view, *layout});
   StreamRemaker remaker;
   for (const ViewLayout::Cut& cut : layout->cuts()) {
