@@ -11,6 +11,7 @@
 #include "agent/licences.h"
 #include "agent/news.h"
 #include "agent/outbox.h"
+#include "agent/requirements.h"
 #include "agent/work.h"
 #include "crypto/random.h"
 
@@ -91,7 +92,7 @@ struct Agent::State {
   bool poll_wanted = true;
   UnixSeconds report_retry = 0;
   std::uint32_t report_failures = 0;
-  std::vector<std::string> shown;
+  Screen shown;
   bool shown_once = false;
   UnixSeconds term_ends = 0;  // of a function, the first to come, in trusted time; 0: none
 
@@ -320,11 +321,11 @@ void Agent::State::show(const Facts& facts) {
     language = language_from(said->second.value).value_or(language);
   const auto verdicts = licences.judge_all(journal.record(), time.now());
   note_terms(verdicts);
-  auto lines = head_unit_lines({journal.record(), facts, verdicts, clock.now() * 1000, time.now()},
-                               language);
-  if (shown_once && lines == shown) return;
-  if (!vehicle.show(lines)) return;  // nobody there to read it: tried again at the next step
-  shown = std::move(lines);
+  auto screen = head_unit_screen(
+      {journal.record(), facts, verdicts, clock.now() * 1000, time.now()}, language);
+  if (shown_once && screen == shown) return;
+  if (!vehicle.show(screen)) return;  // nobody there to read it: tried again at the next step
+  shown = std::move(screen);
   shown_once = true;
 }
 
@@ -370,6 +371,7 @@ Agent::Next Agent::State::wait(Work::Did did, const Facts& used) const {
 
 Result<Agent::Next> Agent::step() {
   State& s = *state_;
+  s.vehicle.want_signals(signals_of_packages(s.journal.record()));
   const Facts facts = s.vehicle.facts();  // a copy: commands take in what the car says meanwhile
   if (s.time.note_counted(s.journal.record()) == TrustedTime::Noted::kYes)
     TRY_VOID(s.journal.save());

@@ -38,7 +38,8 @@ class BootVehicle final : public Vehicle {
   Result<void> reload_maps(const std::string& set_path) override {
     return inner_.reload_maps(set_path);
   }
-  Result<void> show(const std::vector<std::string>& lines) override { return inner_.show(lines); }
+  void want_signals(const std::set<std::string>& names) override { inner_.want_signals(names); }
+  Result<void> show(const Screen& screen) override { return inner_.show(screen); }
   Result<void> restart() override { return inner_.restart(); }
   Result<std::optional<BootSlots>> boot_slots() override;
   Result<void> end_trial() override;

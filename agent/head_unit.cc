@@ -27,9 +27,13 @@ std::string code_of(const std::optional<Error>& error) {
   return error ? std::to_string(static_cast<unsigned>(error->code())) : "-";
 }
 
-std::string percent(const OrderRecord& order) {
+unsigned percent(const OrderRecord& order) {
   const std::uint64_t total = order.bytes_total();
-  return std::to_string(total == 0 ? 0 : order.bytes_done() * 100 / total);
+  return total == 0 ? 0 : static_cast<unsigned>(order.bytes_done() * 100 / total);
+}
+
+std::uint64_t shown_minutes(const OrderRecord& order, const Record& record) {
+  return (shown_seconds(order, record) + 59) / 60;
 }
 
 bool waits_for(const OrderRecord& order, Wait wait) {
@@ -93,7 +97,7 @@ class Lines {
   }
 
   void duration(const OrderRecord& order) {
-    const std::uint64_t minutes = (shown_seconds(order, view_.record) + 59) / 60;
+    const std::uint64_t minutes = shown_minutes(order, view_.record);
     if (minutes > 0) add(Text::kDuration, counted(minutes, Unit::kMinute, language_));
   }
 
@@ -101,7 +105,7 @@ class Lines {
     const bool is_found = order.id.text() == view_.record.map_found;
     // An order without images has no name that a person would know.
     if (!order.images.empty()) add(is_found ? Text::kFoundMaps : Text::kOffered, title(order));
-    if (order.state == State::kDownloading) add(Text::kDownloading, percent(order));
+    if (order.state == State::kDownloading) add(Text::kDownloading, std::to_string(percent(order)));
     for (const auto& [wait, why] : kWhyNothingComes)
       if (waits_for(order, wait)) add(why);
     if (waits_for(order, Wait::kBootControl)) add(Text::kWaitsForBootControl, code_of(order.error));
@@ -203,15 +207,39 @@ class Lines {
   std::vector<std::string> lines_;
 };
 
+ScreenUpdate update_of(const OrderRecord& order, const HeadUnitView& view, Language language) {
+  ScreenUpdate update{.order = order.id.text(),
+                      .title = title(order),
+                      .state = std::string(to_string(order.state))};
+  if (order.state == State::kDownloading) update.percent = percent(order);
+  const std::uint64_t minutes = shown_minutes(order, view.record);
+  if (minutes > 0) update.duration = counted(minutes, Unit::kMinute, language);
+  Lines lines(view, language);
+  lines.order(order);
+  update.lines = lines.take();
+  return update;
+}
+
 }  // namespace
 
-std::vector<std::string> head_unit_lines(const HeadUnitView& view, Language language) {
-  Lines lines(view, language);
+Screen head_unit_screen(const HeadUnitView& view, Language language) {
+  Screen screen{.language = std::string(to_string(language)), .lines = {}};
+  Lines lines(view, language), functions(view, language);
   if (view.record.private_mode) lines.add(Text::kPrivateMode);
-  for (const OrderRecord& order : view.record.orders) lines.order(order);
+  for (const OrderRecord& order : view.record.orders) {
+    lines.order(order);
+    auto update = update_of(order, view, language);
+    // A renewal shows in the term of its function.
+    if (!update.lines.empty()) screen.updates.push_back(std::move(update));
+  }
   if (!has_map_order(view.record)) lines.announced(view.record.maps_announced);
-  for (const auto& [id, verdict] : view.licences) lines.function(id, verdict);
-  return lines.take();
+  for (const auto& [id, verdict] : view.licences) {
+    lines.function(id, verdict);
+    functions.function(id, verdict);
+  }
+  screen.lines = lines.take();
+  screen.functions = functions.take();
+  return screen;
 }
 
 }  // namespace layby::agent

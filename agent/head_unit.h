@@ -1,14 +1,13 @@
-// The lines that the head unit shows: what is under way, which condition is missing, which terms
-// remain (P1.13, P2.2, P4.2, P4.3).
+// What the head unit shows: what is under way, which condition is missing, which terms remain
+// (P1.13, P2.2, P4.2, P4.3).
 #pragma once
 
 #include <map>
-#include <string>
-#include <vector>
 
 #include "agent/facts.h"
 #include "agent/licences.h"
 #include "agent/record.h"
+#include "agent/screen.h"
 #include "agent/texts.h"
 
 namespace layby::agent {
@@ -21,6 +20,6 @@ struct HeadUnitView {
   UnixSeconds now;      // in trusted time, as terms
 };
 
-std::vector<std::string> head_unit_lines(const HeadUnitView& view, Language language);
+Screen head_unit_screen(const HeadUnitView& view, Language language);
 
 }  // namespace layby::agent

@@ -53,9 +53,9 @@ Result<void> HostVehicle::reload_maps(const std::string& set_path) {
   return ask({LAYBY_RELOAD_MAPS, "", set_path.c_str(), ""}, ErrorCode::kActivationFailed);
 }
 
-Result<void> HostVehicle::show(const std::vector<std::string>& lines) {
+Result<void> HostVehicle::show(const Screen& screen) {
   std::string text;
-  for (const std::string& line : lines) text += (text.empty() ? "" : "\n") + line;
+  for (const std::string& line : screen.lines) text += (text.empty() ? "" : "\n") + line;
   return ask({LAYBY_SHOW, text.c_str(), "", ""}, ErrorCode::kUnavailable);
 }
 

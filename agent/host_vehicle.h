@@ -19,7 +19,7 @@ class HostVehicle final : public Vehicle {
   Result<void> boot_software(BootStep step, const std::string& slot_path) override;
   Result<void> check_software(const std::string& slot_path) override;
   Result<void> reload_maps(const std::string& set_path) override;
-  Result<void> show(const std::vector<std::string>& lines) override;
+  Result<void> show(const Screen& screen) override;
 
  private:
   Result<void> ask(const layby_command& command, ErrorCode on_refusal);

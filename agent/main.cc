@@ -18,10 +18,10 @@
 #include "agent/provision.h"
 #include "agent/record_lines.h"
 #include "agent/resident.h"
-#include "agent/socket_vehicle.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
 #include "agent/uboot_environment.h"
+#include "agent/vehicle_config.h"
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "crypto/initialize.h"
@@ -61,7 +61,7 @@ struct Options {
   std::string vin, ecu, hardware, director_root, image_root, ca, server, software;
   std::vector<std::string> maps;
   std::string code, partner_token_file, proxy;
-  std::string vehicle, language = "en";
+  std::string vehicle, vehicle_config, language = "en";
   std::uint64_t rate_bytes_max = 0;
   std::string roaming = "news", map_regions = "owner", home_region;
   std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
@@ -281,6 +281,13 @@ Result<BootParts> boot_parts_of(Disk& disk, const Options& options) {
   return parts;
 }
 
+Result<VehicleConfig> vehicle_config_of(Disk& disk, const Options& options) {
+  if (options.vehicle_config.empty() == options.vehicle.empty())
+    return fail(ErrorCode::kInvalidArgument, "one of --vehicle and --vehicle-config is wanted");
+  return options.vehicle_config.empty() ? vehicle_at(options.vehicle)
+                                        : read_vehicle_config(disk, options.vehicle_config);
+}
+
 int run_daemon(const Options& options) {
   RealDisk disk;
   const SystemClock clock;
@@ -290,12 +297,12 @@ int run_daemon(const Options& options) {
   const auto lock = StateLock::take(layout.lock());
   if (!lock)
     return report(lock.error(), lock.error().code() == ErrorCode::kConflict ? kBusy : kFailed);
-  const std::string scheme = "unix:";
   const auto language = language_from(options.language);
-  if (!options.vehicle.starts_with(scheme) || !language)
-    return report(Error(ErrorCode::kInvalidArgument,
-                        "--vehicle takes unix:PATH, --language de, en, fr, it or nl"),
+  if (!language)
+    return report(Error(ErrorCode::kInvalidArgument, "--language takes de, en, fr, it or nl"),
                   kUsage);
+  const auto vehicle_config = vehicle_config_of(disk, options);
+  if (!vehicle_config) return report(vehicle_config.error(), kUsage);
   // Without a certificate the agent says itself that it is not paired.
   if (const auto joined = join_certificate_and_key(disk, layout);
       !joined && joined.error().code() != ErrorCode::kNotFound)
@@ -314,7 +321,8 @@ int run_daemon(const Options& options) {
   if (!transport) return report(transport.error());
   auto boot = boot_parts_of(disk, options);
   if (!boot) return report(boot.error(), kUsage);
-  SocketVehicle car(options.vehicle.substr(scheme.size()), clock);
+  VissVehicle viss(vehicle_config->viss, clock);
+  HookVehicle car(viss, clock, vehicle_config->hooks);
   std::optional<BootVehicle> with_boot_control;
   if (boot->control) with_boot_control.emplace(car, *boot->control, clock, boot->running);
   Vehicle& vehicle = with_boot_control ? static_cast<Vehicle&>(*with_boot_control) : car;
@@ -435,7 +443,9 @@ CLI::App* add_pair_command(CLI::App& app, Options& options) {
 }
 
 void add_run_options(CLI::App* run_command, Options& options) {
-  run_command->add_option("--vehicle", options.vehicle, "unix:PATH")->required();
+  run_command->add_option("--vehicle", options.vehicle,
+                          "wss://HOST:PORT, ws:// here, or unix:PATH");
+  run_command->add_option("--vehicle-config", options.vehicle_config, "file in TOML, instead");
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
   add_proxy(run_command, options);

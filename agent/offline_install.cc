@@ -35,7 +35,7 @@ class NoVehicle final : public Vehicle {
   Result<void> boot_software(BootStep, const std::string&) override { return nobody(); }
   Result<void> check_software(const std::string&) override { return nobody(); }
   Result<void> reload_maps(const std::string&) override { return nobody(); }
-  Result<void> show(const std::vector<std::string>&) override { return nobody(); }
+  Result<void> show(const Screen&) override { return nobody(); }
 
  private:
   static Result<void> nobody() {

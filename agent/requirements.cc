@@ -54,6 +54,14 @@ void note_demands(OrderRecord& order) {
   }
 }
 
+std::set<std::string> signals_of_packages(const Record& record) {
+  std::set<std::string> names;
+  for (const OrderRecord& order : record.orders)
+    for (const PackageDemand& demand : order.demands)
+      for (const manifest::SignalTest& test : demand.expression.tests()) names.insert(test.signal);
+  return names;
+}
+
 std::vector<std::string> names_of(const std::vector<Reason>& reasons,
                                   const Requirements& requirements) {
   std::vector<std::string> out;

@@ -2,6 +2,9 @@
 // installation needs, together with a roll-back that may follow it.
 #pragma once
 
+#include <set>
+#include <string>
+
 #include "agent/record.h"
 
 namespace layby::agent {
@@ -17,6 +20,9 @@ Requirements requirements_of(const OrderRecord& order, const Record& record);
 // Reads the conditions of all images into `order.demands`, each once: when the order comes, and
 // when the journal is read, but not at every look at the car.
 void note_demands(OrderRecord& order);
+
+// The signals that the orders' packages ask about in conditions of their own.
+std::set<std::string> signals_of_packages(const Record& record);
 
 // Everything that stands against it, by the names that `status` gives.
 std::vector<std::string> names_of(const std::vector<Reason>& reasons,

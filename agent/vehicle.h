@@ -1,18 +1,19 @@
 // The Vehicle seam: what the agent sees of the car and what it may ask of it.
 //
-// Implementations: the simulated car over a Unix socket (socket_vehicle.h), the callbacks of the C
-// interface, and the fake of the tests. One thread. Commands may be repeated after a power cut:
-// each must do no harm when it was already done. Every command answers within a time of its own
-// choosing; kUnavailable says that the car could not be asked, anything else that it could not do
-// it.
+// Implementations: a VISS server (viss_vehicle.h), programs of the firmware in front of any other
+// (hook_vehicle.h), the callbacks of the C interface, and the fake of the tests. One thread.
+// Commands may be repeated after a power cut: each must do no harm when it was already done. Every
+// command answers within a time of its own choosing; kUnavailable says that the car could not be
+// asked, anything else that it could not do it.
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
-#include <vector>
 
 #include "agent/boot_control.h"
 #include "agent/facts.h"
+#include "agent/screen.h"
 #include "base/result.h"
 
 namespace layby::agent {
@@ -41,6 +42,10 @@ class Vehicle {
   // Becomes readable when `facts` would change; negative: ask at intervals.
   virtual int descriptor() const { return -1; }
 
+  // Signals that packages ask for, besides those of facts.h; told before each look at the facts. A
+  // car that says everything anyway has nothing to do.
+  virtual void want_signals(const std::set<std::string>&) {}
+
   // Switches a function on. `until` as in its licence, empty for unlimited.
   virtual Result<void> activate_function(const std::string& id, const std::string& package_path,
                                          const std::string& until) = 0;
@@ -67,8 +72,8 @@ class Vehicle {
   // The live set of maps is now this directory: open it and prove that every region can be read.
   virtual Result<void> reload_maps(const std::string& set_path) = 0;
 
-  // Lines for the head unit, in the driver's language. The last ones stay until others come.
-  virtual Result<void> show(const std::vector<std::string>& lines) = 0;
+  // For the head unit, in the driver's language. It stays until another comes.
+  virtual Result<void> show(const Screen& screen) = 0;
 };
 
 }  // namespace layby::agent

@@ -156,17 +156,22 @@ Result<void> reload(const Json& request, CarState& car) {
   return {};
 }
 
-Result<void> display(const Json& request, CarState& car) {
+constexpr std::size_t kScreenBytesMax = 512 * 1024;
+
+}  // namespace
+
+Result<void> show_screen(const std::string& text, CarState& car) {
+  const Json screen = TRY(manifest::parse_strict(as_bytes(text), {.bytes_max = kScreenBytesMax}));
+  TRY_VOID(manifest::array_field(screen, "updates").map([](const auto&) {}));
   std::vector<std::string> lines;
-  for (const Json& line : *TRY(manifest::array_field(request, "lines"))) {
+  for (const Json& line : *TRY(manifest::array_field(screen, "lines"))) {
     if (!line.is_string()) return fail(ErrorCode::kInvalidArgument, "a line that is no text");
     lines.push_back(line.get<std::string>());
   }
   car.lines = std::move(lines);
+  car.screen = text;
   return {};
 }
-
-}  // namespace
 
 Result<void> carry_out(const Json& request, CarState& car) {
   const std::string what = TRY(manifest::text_field(request, "do"));
@@ -179,7 +184,6 @@ Result<void> carry_out(const Json& request, CarState& car) {
     ++car.restarts;
     return {};
   }
-  if (what == "display") return display(request, car);
   return fail(ErrorCode::kInvalidArgument, "the car does not know how to {}", what);
 }
 

@@ -1,14 +1,19 @@
 // What the simulated car does when the agent asks: it really acts.
 #pragma once
 
+#include <string>
+
 #include "base/result.h"
 #include "manifest/json.h"
 #include "samples/car/car_state.h"
 
 namespace layby::samples {
 
-// Carries out one request (`do`: activate, deactivate, boot, check, reload, display). The error's
+// Carries out one request (`do`: activate, deactivate, boot, check, reload, restart). The error's
 // text is the answer to the agent.
 Result<void> carry_out(const manifest::Json& request, CarState& car);
+
+// What the agent shows on the head unit, as JSON (docs/embedding.md, "Commands through VISS").
+Result<void> show_screen(const std::string& text, CarState& car);
 
 }  // namespace layby::samples

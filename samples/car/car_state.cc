@@ -92,6 +92,10 @@ std::string boolean(bool value) {
   return value ? "true" : "false";
 }
 
+std::string or_empty(const std::string& value) {
+  return value == "none" ? "" : value;
+}
+
 std::string gear_number(const std::string& gear) {
   if (gear == "P") return "126";
   if (gear == "D") return "127";
@@ -216,12 +220,11 @@ std::map<std::string, std::string> signals(const CarState& car) {
   add("bearer", vss::kBearer, car.controls.at("bearer"));
   add("radio", vss::kRadioGeneration, car.controls.at("radio"));
   add("in_call", vss::kInCall, boolean(is_on(car, "in_call")));
-  if (car.controls.at("region") != "none") add("region", vss::kRegion, car.controls.at("region"));
-  if (car.controls.at("user") != "none") add("user", kSignedIn, car.controls.at("user"));
+  add("region", vss::kRegion, or_empty(car.controls.at("region")));
+  add("user", kSignedIn, or_empty(car.controls.at("user")));
   add("language", vss::kLanguage, car.controls.at("language"));
-  if (car.controls.at("activate_at") != "none")
-    add("activate_at", vss::kActivateAt, car.controls.at("activate_at"));
-  if (car.controls.at("vin") != "none") add("vin", vss::kVin, car.controls.at("vin"));
+  add("activate_at", vss::kActivateAt, or_empty(car.controls.at("activate_at")));
+  add("vin", vss::kVin, or_empty(car.controls.at("vin")));
   add("doors", vss::kDoorCount, "4");
   add_doors(car, without, out);
   for (const auto& [name, value] : car.extra) out[name] = value;

@@ -32,6 +32,7 @@ struct CarState {
   std::string map_set;
   std::map<std::string, RegionSeen> regions;
   std::vector<std::string> lines;  // on the head unit
+  std::string screen = "{}";       // all of it, as the agent sent it
   std::uint64_t activations = 0;
   std::uint64_t deactivations = 0;
   std::uint64_t boots = 0;

@@ -1,11 +1,16 @@
-// layby-car: a simulated car behind a Unix socket. agent/README.md has the command line.
+// layby-car: a simulated car, a VISS server with a head-unit page. agent/README.md has the command
+// line.
 #include <signal.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstring>
 
-#include "agent/line_socket.h"
+#include "base/limits.h"
 #include "crypto/initialize.h"
 #include "manifest/json_value.h"
 #include "samples/car/car_server.h"
@@ -15,7 +20,12 @@ namespace {
 using namespace layby;
 using manifest::Json;
 
-constexpr std::int64_t kAnswerMsMax = 10'000;
+constexpr int kAnswerSecondsMax = 10;
+
+struct Closer {
+  int descriptor;
+  ~Closer() { ::close(descriptor); }
+};
 
 int stop_pipe[2] = {-1, -1};
 
@@ -29,23 +39,50 @@ int report(const Error& error) {
   return 1;
 }
 
-Result<Json> ask(const std::string& socket_path, const Json& request) {
-  auto socket = TRY(agent::LineSocket::connect(socket_path));
-  TRY_VOID(socket.send(TRY(manifest::to_wire(request))));
-  const auto line = TRY(socket.receive(kAnswerMsMax));
-  if (!line) return fail(ErrorCode::kTimeout, "the car at {} does not answer", socket_path);
-  Json answer = TRY(manifest::parse_strict(as_bytes(*line), {.bytes_max = agent::kLineBytesMax}));
-  if (TRY(manifest::bool_field(answer, "ok"))) return answer;
-  return fail(ErrorCode::kInvalidArgument, "{}", TRY(manifest::text_field(answer, "text")));
+// One request of HTTP over the car's socket; the body of its answer.
+Result<std::string> ask(const std::string& socket_path, const std::string& method,
+                        const std::string& target, const std::string& body) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path.size() >= sizeof address.sun_path)
+    return fail(ErrorCode::kInvalidArgument, "the socket path {} is too long", socket_path);
+  std::memcpy(address.sun_path, socket_path.c_str(), socket_path.size());
+  const int descriptor = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (descriptor < 0) return fail(ErrorCode::kIo, "no socket");
+  const timeval patience{kAnswerSecondsMax, 0};
+  ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  const Closer closer{descriptor};
+  const std::string request =
+      fmt::format("{} {} HTTP/1.1\r\nHost: car\r\nContent-Length: {}\r\n\r\n{}", method, target,
+                  body.size(), body);
+  if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::send(descriptor, request.data(), request.size(), MSG_NOSIGNAL) !=
+          static_cast<ssize_t>(request.size()))
+    return fail(ErrorCode::kUnavailable, "nobody listens at {}", socket_path);
+  std::string answer;
+  for (;;) {
+    const std::size_t end = answer.find("\r\n\r\n");
+    const std::size_t length = answer.find("Content-Length: ");
+    if (end != std::string::npos && length < end &&
+        answer.size() - end - 4 >= std::stoul(answer.substr(length + 16)))
+      break;
+    char bytes[16 * 1024];
+    const ssize_t n = ::recv(descriptor, bytes, sizeof bytes, 0);
+    if (n <= 0) return fail(ErrorCode::kTimeout, "the car at {} does not answer", socket_path);
+    answer.append(bytes, static_cast<std::size_t>(n));
+  }
+  const std::string text = answer.substr(answer.find("\r\n\r\n") + 4);
+  if (answer.starts_with("HTTP/1.1 20")) return text;
+  return fail(ErrorCode::kInvalidArgument, "{}", text);
 }
 
-int serve(const std::string& socket_path, const std::string& state_path) {
+int serve(const samples::CarPlace& place) {
   if (::pipe(stop_pipe) != 0) return report(Error(ErrorCode::kIo, "no pipe"));
   struct sigaction action {};
   action.sa_handler = want_stop;
   ::sigaction(SIGTERM, &action, nullptr);
   ::sigaction(SIGINT, &action, nullptr);
-  const auto served = samples::serve_car(socket_path, state_path, stop_pipe[0]);
+  const auto served = samples::serve_car(place, stop_pipe[0]);
   return served ? 0 : report(served.error());
 }
 
@@ -59,7 +96,9 @@ int set(const std::string& socket_path, const std::vector<std::string>& assignme
     }
     values[assignment.substr(0, equals)] = assignment.substr(equals + 1);
   }
-  const auto answer = ask(socket_path, {{"id", 1}, {"do", "set"}, {"values", values}});
+  const auto body = manifest::to_wire(values);
+  if (!body) return report(body.error());
+  const auto answer = ask(socket_path, "POST", "/controls", *body);
   return answer ? 0 : report(answer.error());
 }
 
@@ -77,17 +116,15 @@ void print(const Json& car) {
 }
 
 int show(const std::string& socket_path, bool as_json) {
-  const auto answer = ask(socket_path, {{"id", 1}, {"do", "show"}});
+  const auto answer = ask(socket_path, "GET", "/car", "");
   if (!answer) return report(answer.error());
-  const Json* car = manifest::find_field(*answer, "car");
-  if (car == nullptr) return report(Error(ErrorCode::kBadFormat, "the answer shows no car"));
-  if (!as_json) {
+  const auto car = manifest::parse_strict(as_bytes(*answer), {.bytes_max = kMiB});
+  if (!car) return report(car.error());
+  if (as_json) {
+    std::printf("%s\n", answer->c_str());
+  } else {
     print(*car);
-    return 0;
   }
-  const auto text = manifest::to_wire(*car);
-  if (!text) return report(text.error());
-  std::printf("%s\n", text->c_str());
   return 0;
 }
 
@@ -95,7 +132,9 @@ int show(const std::string& socket_path, bool as_json) {
 
 int main(int argc, char** argv) {
   crypto::initialize();
-  std::string socket_path, state_path;
+  std::string socket_path;
+  samples::CarPlace place;
+  std::uint16_t port = 0;
   std::vector<std::string> assignments;
   bool as_json = false;
   CLI::App app("A simulated car for Layby");
@@ -105,7 +144,10 @@ int main(int argc, char** argv) {
   CLI::App* show_command = app.add_subcommand("show", "look at it");
   for (CLI::App* command : {serve_command, set_command, show_command})
     command->add_option("--socket", socket_path, "path of the Unix socket")->required();
-  serve_command->add_option("--state", state_path, "file that it remembers in")->required();
+  serve_command->add_option("--state", place.state_path, "file that it remembers in")->required();
+  const CLI::Option* has_port =
+      serve_command->add_option("--port", port, "of 127.0.0.1, for the page; 0: any");
+  serve_command->add_option("--port-file", place.port_file, "the port is written there");
   set_command->add_option("assignments", assignments, "NAME=VALUE...")->required();
   show_command->add_flag("--json", as_json);
   try {
@@ -113,7 +155,9 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (*serve_command) return serve(socket_path, state_path);
+  place.socket_path = socket_path;
+  if (has_port->count() > 0) place.port = port;
+  if (*serve_command) return serve(place);
   if (*set_command) return set(socket_path, assignments);
   return show(socket_path, as_json);
 }

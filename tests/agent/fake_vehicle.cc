@@ -132,10 +132,11 @@ Result<void> FakeVehicle::reload_maps(const std::string& set_path) {
   return {};
 }
 
-Result<void> FakeVehicle::show(const std::vector<std::string>& shown) {
+Result<void> FakeVehicle::show(const agent::Screen& shown) {
   if (unreachable) return fail(ErrorCode::kUnavailable, "the car is not there");
   if (at_show) at_show();
-  lines = shown;
+  lines = shown.lines;
+  screen = shown;
   return {};
 }
 

@@ -43,7 +43,8 @@ class FakeVehicle final : public agent::Vehicle {
   std::map<std::string, std::string> functions;  // id and package
   std::string booted, confirmed;                 // software slots
   std::string map_set;
-  std::vector<std::string> lines;
+  std::vector<std::string> lines;  // on the screen
+  agent::Screen screen;
   std::vector<std::string> log;  // commands, in order
   // Called at each command before it is done.
   std::function<void(const std::string&)> at_command;
@@ -60,7 +61,7 @@ class FakeVehicle final : public agent::Vehicle {
   Result<void> restart() override;
   int restarts = 0;  // of the head unit, asked for
   Result<void> reload_maps(const std::string& set_path) override;
-  Result<void> show(const std::vector<std::string>& lines) override;
+  Result<void> show(const agent::Screen& screen) override;
 
   bool shows(const std::string& part) const;
 

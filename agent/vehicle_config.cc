@@ -1,0 +1,184 @@
+#include "agent/vehicle_config.h"
+
+#include <toml++/toml.h>
+#include <algorithm>
+#include <initializer_list>
+
+#include "agent/facts.h"
+#include "base/limits.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr std::uint64_t kConfigBytesMax = 256 * kKiB;
+constexpr std::uint64_t kTokenBytesMax = 16 * kKiB;
+constexpr std::int64_t kPeriodMsMin = 100, kPeriodMsMax = 5'000;
+constexpr std::int64_t kHookSecondsMax = 540;  // less than the ten minutes of an activation (P4.6)
+
+Result<void> check_keys(const toml::table& table, const std::string& where,
+                        std::initializer_list<std::string_view> known) {
+  for (const auto& [key, value] : table)
+    if (std::find(known.begin(), known.end(), key.str()) == known.end())
+      return fail(ErrorCode::kInvalidArgument, "{}{} is not known", where, key.str());
+  return {};
+}
+
+Result<std::string> text_of(const toml::table& table, std::string_view key) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return std::string();
+  const auto value = node->value_exact<std::string>();
+  if (!value || value->empty())
+    return fail(ErrorCode::kInvalidArgument, "{}: a text is wanted", key);
+  return *value;
+}
+
+Result<std::int64_t> number_of(const toml::table& table, std::string_view key, std::int64_t preset,
+                               std::int64_t min, std::int64_t max) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return preset;
+  const auto value = node->value_exact<std::int64_t>();
+  if (!value || *value < min || *value > max)
+    return fail(ErrorCode::kInvalidArgument, "{}: a number from {} to {} is wanted", key, min, max);
+  return *value;
+}
+
+Result<std::vector<std::string>> texts_of(const toml::node& node, std::string_view key) {
+  std::vector<std::string> texts;
+  const toml::array* array = node.as_array();
+  if (const auto one = node.value_exact<std::string>()) texts.push_back(*one);
+  for (std::size_t i = 0; array != nullptr && i < array->size(); ++i) {
+    const auto text = array->get(i)->value_exact<std::string>();
+    if (!text) return fail(ErrorCode::kInvalidArgument, "{}: a list of texts is wanted", key);
+    texts.push_back(*text);
+  }
+  if (texts.empty()) return fail(ErrorCode::kInvalidArgument, "{}: a text is wanted", key);
+  return texts;
+}
+
+Result<void> read_viss(Disk& disk, const toml::table& table, VissOptions& viss) {
+  TRY_VOID(check_keys(table, "viss.",
+                      {"url", "ca", "certificate", "key", "token_file", "period_ms", "request_path",
+                       "answer_path", "screen_path"}));
+  viss = TRY(vehicle_at(TRY(text_of(table, "url")))).viss;
+  viss.socket.ca_path = TRY(text_of(table, "ca"));
+  viss.socket.certificate_path = TRY(text_of(table, "certificate"));
+  viss.socket.key_path = TRY(text_of(table, "key"));
+  if (viss.socket.certificate_path.empty() != viss.socket.key_path.empty())
+    return fail(ErrorCode::kInvalidArgument, "viss.certificate and viss.key go together");
+  if (const std::string path = TRY(text_of(table, "token_file")); !path.empty()) {
+    viss.authorization = as_text(TRY(read_file(disk, path, kTokenBytesMax)));
+    viss.authorization.erase(viss.authorization.find_last_not_of(" \r\n") + 1);
+  }
+  viss.period_ms = static_cast<std::uint32_t>(
+      TRY(number_of(table, "period_ms", viss.period_ms, kPeriodMsMin, kPeriodMsMax)));
+  for (auto [key, path] :
+       {std::pair{"request_path", &viss.request_path}, std::pair{"answer_path", &viss.answer_path},
+        std::pair{"screen_path", &viss.screen_path}})
+    if (std::string text = TRY(text_of(table, key)); !text.empty()) *path = std::move(text);
+  return {};
+}
+
+Result<void> read_signal(const std::string& name, const toml::table& table,
+                         std::vector<VissSignal>& signals) {
+  TRY_VOID(check_keys(table, name + ": ", {"path", "unit", "values", "absent"}));
+  VissSignal signal{name, {name}};
+  if (const toml::node* path = table.get("path")) signal.paths = TRY(texts_of(*path, "path"));
+  if (const toml::node* absent = table.get("absent")) {
+    if (absent->value_exact<bool>() != true || table.contains("path"))
+      return fail(ErrorCode::kInvalidArgument, "absent = true, and no path beside it, is wanted");
+    signal.paths.clear();
+  }
+  if (const std::string unit = TRY(text_of(table, "unit")); !unit.empty())
+    signal.factor = TRY(unit_factor(unit));
+  const toml::node* values = table.get("values");
+  if (values != nullptr && !values->is_table())
+    return fail(ErrorCode::kInvalidArgument, "values: a table is wanted");
+  if (values != nullptr) {
+    for (const auto& [key, value] : *values->as_table()) {
+      const auto text = value.value_exact<std::string>();
+      if (!text)
+        return fail(ErrorCode::kInvalidArgument, "values: {}: a text is wanted", key.str());
+      signal.values[std::string(key.str())] = *text;
+    }
+  }
+  std::erase_if(signals, [&](const VissSignal& known) { return known.name == name; });
+  signals.push_back(std::move(signal));
+  return {};
+}
+
+// A door of our own naming, or a signal of facts.h.
+bool is_known_signal(const std::string& name, const std::vector<VissSignal>& signals) {
+  return std::ranges::any_of(signals, [&](const VissSignal& s) { return s.name == name; }) ||
+         name.starts_with(vss::kDoorPrefix);
+}
+
+Result<void> read_signals(const toml::table& table, VissOptions& viss) {
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (!node.is_table() || !is_known_signal(name, viss.signals))
+      return fail(ErrorCode::kInvalidArgument, "signals: {} is no signal that the agent reads",
+                  name);
+    TRY_VOID(read_signal(name, *node.as_table(), viss.signals).map_error([&](Error error) {
+      return std::move(error).with_context(name);
+    }));
+  }
+  return {};
+}
+
+Result<void> read_hooks(const toml::table& table, HookOptions& hooks) {
+  hooks.seconds_max = TRY(number_of(table, "seconds_max", hooks.seconds_max, 1, kHookSecondsMax));
+  for (const auto& [key, node] : table) {
+    if (key.str() == "seconds_max") continue;
+    const auto hook = hook_from(key.str());
+    if (!hook) return fail(ErrorCode::kInvalidArgument, "hooks.{} is not known", key.str());
+    auto program = TRY(texts_of(node, key.str()));
+    if (!program.front().starts_with('/'))
+      return fail(ErrorCode::kInvalidArgument, "hooks.{}: an absolute path is wanted", key.str());
+    hooks.programs[*hook] = std::move(program);
+  }
+  return {};
+}
+
+Result<VehicleConfig> parse(Disk& disk, std::string_view text) {
+  const toml::table root = toml::parse(text);
+  TRY_VOID(check_keys(root, "", {"viss", "signals", "hooks"}));
+  VehicleConfig config;
+  for (const std::string_view name : {"viss", "signals", "hooks"}) {
+    const toml::node* node = root.get(name);
+    if (node != nullptr && !node->is_table())
+      return fail(ErrorCode::kInvalidArgument, "{}: a table is wanted", name);
+  }
+  if (!root.contains("viss")) return fail(ErrorCode::kInvalidArgument, "[viss] is missing");
+  TRY_VOID(read_viss(disk, *root.get("viss")->as_table(), config.viss));
+  if (root.contains("signals"))
+    TRY_VOID(read_signals(*root.get("signals")->as_table(), config.viss));
+  if (root.contains("hooks")) TRY_VOID(read_hooks(*root.get("hooks")->as_table(), config.hooks));
+  return config;
+}
+
+}  // namespace
+
+Result<VehicleConfig> vehicle_at(const std::string& address) {
+  const std::string unix_scheme = "unix:";
+  VehicleConfig config;
+  config.viss.socket.subprotocol = std::string(kVissSubprotocol);
+  config.viss.socket.url = address;
+  if (address.starts_with(unix_scheme)) {
+    config.viss.socket.url = "ws://localhost/";
+    config.viss.socket.unix_path = address.substr(unix_scheme.size());
+  }
+  TRY_VOID(check_viss_options(config.viss));
+  return config;
+}
+
+Result<VehicleConfig> read_vehicle_config(Disk& disk, const std::string& path) {
+  const Bytes bytes = TRY(read_file(disk, path, kConfigBytesMax));
+  try {
+    return TRY_CONTEXT(parse(disk, as_text(bytes)), path);
+  } catch (const toml::parse_error& error) {
+    return fail(ErrorCode::kInvalidArgument, "{}:{}: {}", path, error.source().begin.line,
+                error.description());
+  }
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,23 @@
+// The daemon's way to the car: an address on the command line, or a file in TOML with everything
+// (docs/embedding.md, "The car's configuration").
+#pragma once
+
+#include <string>
+
+#include "agent/hook_vehicle.h"
+#include "agent/viss_vehicle.h"
+#include "base/disk.h"
+
+namespace layby::agent {
+
+struct VehicleConfig {
+  VissOptions viss;
+  HookOptions hooks{};
+};
+
+// wss://HOST:PORT, ws:// to this machine itself, or unix:PATH: VISS over a Unix socket.
+Result<VehicleConfig> vehicle_at(const std::string& address);
+// Of a file. kInvalidArgument names the key; one that is not known is an error.
+Result<VehicleConfig> read_vehicle_config(Disk& disk, const std::string& path);
+
+}  // namespace layby::agent

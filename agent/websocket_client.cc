@@ -1,0 +1,258 @@
+#include "agent/websocket_client.h"
+
+#include <curl/curl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "crypto/random.h"
+#include "crypto/websocket_key.h"
+
+namespace layby::agent {
+namespace {
+
+constexpr long kConnectMsMax = 3'000;
+constexpr std::int64_t kHandshakeMsMax = 3'000;
+constexpr std::int64_t kSendMsMax = 5'000;
+constexpr std::size_t kHeaderBytesMax = 16 * 1024;
+constexpr std::size_t kReadBytes = 16 * 1024;
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// Of an HTTP head, without its status line; the last one of a name. "" if there is none.
+std::string_view field(std::string_view head, std::string_view name) {
+  std::string_view value;
+  for (std::size_t at = head.find("\r\n"); at != std::string_view::npos;) {
+    const std::size_t begin = at + 2, end = head.find("\r\n", begin);
+    const std::string_view line = head.substr(begin, end - begin);
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos && lower(line.substr(0, colon)) == name)
+      value = trimmed(line.substr(colon + 1));
+    at = end;
+  }
+  return value;
+}
+
+bool is_tls_error(CURLcode code) {
+  return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
+         code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CACERT_BADFILE ||
+         code == CURLE_SSL_ISSUER_ERROR;
+}
+
+struct Address {
+  std::string http_url;   // as libcurl wants it
+  std::string authority;  // HOST:PORT
+  std::string resource;
+};
+
+Result<Address> parse_url(const std::string& url) {
+  const bool is_tls = url.starts_with("wss://");
+  if (!is_tls && !url.starts_with("ws://"))
+    return fail(ErrorCode::kInvalidArgument, "{}: must begin with ws:// or wss://", url);
+  const std::string rest = url.substr(is_tls ? 6 : 5);
+  const std::size_t slash = std::min(rest.find('/'), rest.size());
+  Address address;
+  address.authority = rest.substr(0, slash);
+  address.resource = slash < rest.size() ? rest.substr(slash) : "/";
+  if (address.authority.empty() || url.find_first_of(" \r\n\t@#") != std::string::npos)
+    return fail(ErrorCode::kInvalidArgument, "{}: is no address of a WebSocket server", url);
+  address.http_url = (is_tls ? "https://" : "http://") + address.authority + "/";
+  return address;
+}
+
+// RFC 6455, section 4.1: what the server's answer must say.
+Result<void> check_answer(std::string_view head, const std::string& key,
+                          const WebSocketOptions& options) {
+  const auto refuse = [&](std::string_view why) {
+    return fail(ErrorCode::kBadFormat, "{}: is no WebSocket server of {}: {}", options.url,
+                options.subprotocol, why);
+  };
+  if (!head.starts_with("HTTP/1.1 101"))
+    return refuse(head.substr(0, std::min<std::size_t>(head.find("\r\n"), 80)));
+  if (lower(field(head, "upgrade")) != "websocket") return refuse("no Upgrade: websocket");
+  if (lower(field(head, "connection")).find("upgrade") == std::string::npos)
+    return refuse("no Connection: Upgrade");
+  if (field(head, "sec-websocket-accept") != crypto::websocket_accept(key))
+    return refuse("another Sec-WebSocket-Accept");
+  if (field(head, "sec-websocket-protocol") != options.subprotocol)
+    return refuse("another sub-protocol");
+  if (!field(head, "sec-websocket-extensions").empty())
+    return refuse("extensions that nobody asked for");
+  return {};
+}
+
+}  // namespace
+
+// A byte stream over libcurl's connection.
+struct WebSocketClient::Connection {
+  CURL* easy = nullptr;
+  curl_socket_t socket = CURL_SOCKET_BAD;
+
+  ~Connection() { curl_easy_cleanup(easy); }
+
+  Result<void> open(const WebSocketOptions& options, const std::string& http_url) {
+    char text[CURL_ERROR_SIZE] = {};
+    easy = curl_easy_init();
+    if (easy == nullptr) return fail(ErrorCode::kInternal, "libcurl gives no handle");
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, text);
+    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(easy, CURLOPT_URL, http_url.c_str());
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(easy, CURLOPT_PROXY, "");  // a car's own network has none
+    curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectMsMax);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+    if (!options.unix_path.empty())
+      curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, options.unix_path.c_str());
+    if (!options.ca_path.empty()) {
+      curl_easy_setopt(easy, CURLOPT_CAINFO, options.ca_path.c_str());
+      curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
+    }
+    if (!options.certificate_path.empty()) {
+      curl_easy_setopt(easy, CURLOPT_SSLCERT, options.certificate_path.c_str());
+      curl_easy_setopt(easy, CURLOPT_SSLKEY, options.key_path.c_str());
+    }
+    const CURLcode result = curl_easy_perform(easy);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, nullptr);  // it lives as long as this function
+    if (result != CURLE_OK)
+      return fail(is_tls_error(result) ? ErrorCode::kUnauthenticated : ErrorCode::kUnavailable,
+                  "{}: {}", options.unix_path.empty() ? options.url : options.unix_path,
+                  text[0] != '\0' ? text : curl_easy_strerror(result));
+    curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
+    return {};
+  }
+
+  Result<void> send(std::string_view bytes) {
+    while (!bytes.empty()) {
+      std::size_t sent = 0;
+      const CURLcode result = curl_easy_send(easy, bytes.data(), bytes.size(), &sent);
+      if (result == CURLE_OK) {
+        bytes.remove_prefix(sent);
+        continue;
+      }
+      if (result != CURLE_AGAIN)
+        return fail(ErrorCode::kUnavailable, "sending: {}", curl_easy_strerror(result));
+      pollfd entry{socket, POLLOUT, 0};
+      if (::poll(&entry, 1, static_cast<int>(kSendMsMax)) <= 0)
+        return fail(ErrorCode::kUnavailable, "sending: the peer does not read");
+    }
+    return {};
+  }
+
+  // What is there, at most one read; empty for nothing.
+  Result<std::string> receive() {
+    std::string bytes(kReadBytes, '\0');
+    std::size_t got = 0;
+    const CURLcode result = curl_easy_recv(easy, bytes.data(), bytes.size(), &got);
+    if (result == CURLE_AGAIN) return std::string();
+    if (result == CURLE_OK && got == 0) return fail(ErrorCode::kUnavailable, "the peer hung up");
+    // After the handshake TLS 1.3 says here that the server does not like our certificate.
+    if (result != CURLE_OK)
+      return fail(ErrorCode::kUnavailable, "receiving: {}", curl_easy_strerror(result));
+    bytes.resize(got);
+    return bytes;
+  }
+
+  void wait(std::int64_t wait_ms) const {
+    pollfd entry{socket, POLLIN, 0};
+    ::poll(&entry, 1, static_cast<int>(wait_ms));
+  }
+};
+
+WebSocketClient::WebSocketClient(std::unique_ptr<Connection> connection)
+    : connection_(std::move(connection)) {}
+WebSocketClient::~WebSocketClient() = default;
+
+Result<std::unique_ptr<WebSocketClient>> WebSocketClient::connect(const WebSocketOptions& options) {
+  const Address address = TRY(parse_url(options.url));
+  if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+    return fail(ErrorCode::kInternal, "libcurl does not start");
+  auto connection = std::make_unique<Connection>();
+  TRY_VOID(connection->open(options, address.http_url));
+  const std::string key = crypto::make_websocket_key();
+  TRY_VOID(connection->send(
+      fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  "Sec-WebSocket-Key: {}\r\nSec-WebSocket-Version: 13\r\n"
+                  "Sec-WebSocket-Protocol: {}\r\n\r\n",
+                  address.resource, address.authority, key, options.subprotocol)));
+  std::string head;
+  const std::int64_t until_ms = now_ms() + kHandshakeMsMax;
+  while (head.find("\r\n\r\n") == std::string::npos) {
+    if (head.size() > kHeaderBytesMax)
+      return fail(ErrorCode::kBadFormat, "{}: an endless answer", options.url);
+    const std::string bytes = TRY(connection->receive());
+    head += bytes;
+    if (!bytes.empty()) continue;
+    const std::int64_t left_ms = until_ms - now_ms();
+    if (left_ms <= 0) return fail(ErrorCode::kUnavailable, "{}: does not answer", options.url);
+    connection->wait(left_ms);
+  }
+  const std::size_t end = head.find("\r\n\r\n");
+  TRY_VOID(check_answer(std::string_view(head).substr(0, end + 2), key, options));
+  std::unique_ptr<WebSocketClient> client(new WebSocketClient(std::move(connection)));
+  client->reader_.feed(std::string_view(head).substr(end + 4));
+  return client;
+}
+
+int WebSocketClient::descriptor() const {
+  return connection_->socket;
+}
+
+Result<void> WebSocketClient::send_frame(const WebSocketMessage& message) {
+  std::array<std::uint8_t, 4> mask;
+  crypto::fill_random(mask);
+  return connection_->send(websocket_frame(message, WebSocketEnd::kClient, mask));
+}
+
+Result<void> WebSocketClient::send(std::string_view text) {
+  return send_frame({WebSocketMessage::Kind::kText, std::string(text)});
+}
+
+Result<std::optional<std::string>> WebSocketClient::receive(std::int64_t wait_ms) {
+  using Kind = WebSocketMessage::Kind;
+  const std::int64_t until_ms = now_ms() + wait_ms;
+  for (;;) {
+    auto message = TRY(reader_.next());
+    if (!message) {
+      const std::string bytes = TRY(connection_->receive());
+      reader_.feed(bytes);
+      if (!bytes.empty()) continue;
+      const std::int64_t left_ms = until_ms - now_ms();
+      if (left_ms <= 0) return std::optional<std::string>{};
+      connection_->wait(left_ms);
+      continue;
+    }
+    switch (message->kind) {
+      case Kind::kText: return std::optional<std::string>(std::move(message->payload));
+      case Kind::kPing: TRY_VOID(send_frame({Kind::kPong, std::move(message->payload)})); break;
+      case Kind::kPong: break;
+      case Kind::kClose:
+        // The answer to it is the last that is sent (RFC 6455, 5.5.1); whether it arrives does not
+        // matter any more.
+        (void)send_frame({Kind::kClose, message->payload.substr(0, 2)});
+        return fail(ErrorCode::kUnavailable, "the peer has closed the connection");
+    }
+  }
+}
+
+}  // namespace layby::agent
