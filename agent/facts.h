@@ -39,7 +39,7 @@ constexpr std::string_view kInCall = "Vehicle.Layby.IsInCall";
 constexpr std::string_view kRegion = "Vehicle.Layby.Region";  // map region the car is in: "DE"
 constexpr std::string_view kRoaming = "Vehicle.Layby.IsRoaming";
 constexpr std::string_view kPrivateMode = "Vehicle.Layby.IsPrivateMode";
-constexpr std::string_view kLanguage = "Vehicle.Layby.Language";
+constexpr std::string_view kLanguage = "Vehicle.Cabin.Infotainment.HMI.CurrentLanguage";
 constexpr std::string_view kActivateAt = "Vehicle.Layby.ActivateAt";  // UTC, or empty
 }  // namespace vss
 

@@ -212,6 +212,7 @@ ScreenUpdate update_of(const OrderRecord& order, const HeadUnitView& view, Langu
                       .title = title(order),
                       .state = std::string(to_string(order.state))};
   if (order.state == State::kDownloading) update.percent = percent(order);
+  if (order.error) update.code = static_cast<unsigned>(order.error->code());
   const std::uint64_t minutes = shown_minutes(order, view.record);
   if (minutes > 0) update.duration = counted(minutes, Unit::kMinute, language);
   Lines lines(view, language);

@@ -13,6 +13,7 @@ struct ScreenUpdate {
   std::string order;                  // its id
   std::string title;                  // "DE, FR 1.1.61"
   std::string state;                  // as in `status`: "downloading", "waiting", …
+  std::optional<unsigned> code{};     // of its last error, while that stands (docs/error-codes.md)
   std::optional<unsigned> percent{};  // of the download, while there is one
   std::vector<std::string> lines{};   // what happens, and every reason why it does not
   std::string duration{};             // of the installation, "5 minutes"; empty if nobody knows

@@ -46,6 +46,7 @@ Json screen_json(const Screen& screen) {
   for (const ScreenUpdate& update : screen.updates) {
     Json json = {{"order", update.order}, {"title", update.title}, {"state", update.state},
                  {"lines", update.lines}, {"notes", update.notes}, {"duration", update.duration}};
+    if (update.code) json["code"] = *update.code;
     if (update.percent) json["percent"] = *update.percent;
     updates.push_back(std::move(json));
   }

@@ -221,9 +221,9 @@ class Car:
         run(os.path.join(BIN, "layby-agent"), "pair", "--state", self.state, "--code", code, *options)
         return code
 
-    def start_vehicle(self, signals):
+    def start_vehicle(self, signals, *options):
         self.vehicle = self.rig.begin([os.path.join(BIN, "layby-car"), "serve", "--socket", self.socket, "--state",
-                                       os.path.join(self.home, "car.json")], os.path.join(self.home, "vehicle.log"))
+                                       os.path.join(self.home, "car.json"), *options], os.path.join(self.home, "vehicle.log"))
         wait_until("the simulated car listens", lambda: os.path.exists(self.socket))
         self.set(**signals)
 

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""The head unit's page in headless Chromium: a whole update and a failed one, clicked through in two languages.
+
+With LAYBY_SCREENSHOTS=DIRECTORY the pictures that the README shows are left there.
+"""
+import os
+import sys
+
+import browser
+import rig
+from rig import check, check_equal, step, wait_until
+
+VIN = "WVWZZZ1JZXW000017"
+CARD = "article.update"
+
+
+def control(name, value):
+    return f"button[data-control={name}][data-value={value}]"
+
+
+def press(page, name, value):
+    page.click(control(name, value))
+    wait_until(f"{name} is {value}",
+               lambda: page.js(f"document.querySelector('{control(name, value)}').getAttribute('aria-pressed')") == "true")
+
+
+def states(page):
+    return page.js("[...document.querySelectorAll('article.update')].map(e => e.dataset.state)")
+
+
+def picture(page, r, name):
+    page.screenshot(os.path.join(os.environ.get("LAYBY_SCREENSHOTS", r.directory), name + ".png"))
+
+
+def whole_update(r, page, car, anna):
+    with step("the page shows a car that is up to date, in its language"):
+        page.wait_for_text("Everything is up to date.")
+        check_equal(page.js("document.documentElement.lang"), "en", "the page's language")
+        small = page.js("[...document.querySelectorAll('button')].filter(e => e.getBoundingClientRect().height < 44).length")
+        check_equal(small, 0, "keys too small for a finger")
+        unnamed = page.js("[...document.querySelectorAll('button, input')].filter(e => !(e.innerText || e.ariaLabel ||"
+                          " (e.labels && e.labels.length))).length")
+        check_equal(unnamed, 0, "controls without a name")
+    with step("P4.2 an update is downloaded while the car drives; the head unit says what it waits for"):
+        page.click("#drive")
+        wait_until("the car drives", lambda: car.show()["signals"]["Vehicle.LowVoltageSystemState"] == "ON")
+        order = anna("order", "map", VIN, "DE", "NL")["id"]
+        page.wait_for_text("The download waits for Wi-Fi.", CARD, 60)
+        press(page, "bearer", "wifi")
+        wait_until("it is being downloaded", lambda: "downloading" in states(page), 60)
+        page.wait_for_text("Downloading", CARD)
+        page.wait_for_text("Starts when you get out and lock the car.", CARD, 120)
+        page.wait_for_text("The installation takes about 1 minute.", CARD)
+        picture(page, r, "head-unit-driving")
+    with step("P4.3 every missing condition stands on the update"):
+        press(page, "cable", "on")
+        for name, value in (("gear", "P"), ("parking_brake", "on"), ("power", "off"), ("driver", "out"), ("locked", "yes")):
+            press(page, name, value)
+        page.wait_for_text("Please unplug the charging cable.", CARD)
+        check("Please select P." not in page.text(CARD), "a condition that holds is named")
+        picture(page, r, "head-unit-waiting")
+    with step("P2.2 private mode is shown"):
+        press(page, "private_mode", "on")
+        page.wait_for_text("Private mode is on: no download, no reports.")
+        press(page, "private_mode", "off")
+    with step("P4.2 with the last condition it installs, and is done"):
+        press(page, "cable", "off")
+        r.wait_for_state(anna, order, "active", 60)
+        page.wait_for_text("Everything is up to date.", seconds=60)
+        check(rig.same_tree(car.live_map("DE"), r.region(rig.NEW_MAP, "DE")), "the map is not the new one")
+
+
+def failed_update(r, page, car, anna):
+    with step("P4.3 the page speaks German at once"):
+        press(page, "language", "de")
+        page.wait_for_text("Alles ist auf dem neuesten Stand.")
+        check_equal(page.js("document.documentElement.lang"), "de", "the page's language")
+    with step("P4.2 the owner's time is set and taken back"):
+        page.js("document.querySelector('#at').value = '2030-01-02T03:04'")
+        page.click("#at-set")
+        wait_until("the car knows it", lambda: car.show()["signals"]["Vehicle.Layby.ActivateAt"] == "2030-01-02T02:04:00Z")
+        page.wait_for_text("Gewählt:", "#at-note")
+        page.click("#at-clear")
+        page.wait_for_text("Beginnt nach dem nächsten Verriegeln.", "#at-note")
+    with step("P4.5 an update that fails stays listed, with its code, in German"):
+        page.click("button[data-control=fail_activate]")
+        page.click("#drive")
+        order = anna("order", "function", VIN, "adaptive-cruise")["id"]
+        page.wait_for_text("Download fertig", CARD, 60)
+        page.click("#leave")
+        page.wait_for_text("Nicht gelungen (Code 403)", CARD, 60)
+        picture(page, r, "head-unit-failed")
+        check_equal(car.show()["functions"], [], "active functions")
+    with step("P4.5 it works after the next locking"):
+        page.click("button[data-control=fail_activate]")
+        page.click("#drive")
+        wait_until("the car drives", lambda: car.show()["signals"]["Vehicle.LowVoltageSystemState"] == "ON")
+        page.click("#leave")
+        r.wait_for_state(anna, order, "active", 60)
+        page.wait_for_text("Aktiv ohne zeitliche Grenze: adaptive-cruise", "#functions")
+        picture(page, r, "head-unit-done")
+
+
+def test(r):
+    car = rig.Car(r, VIN, 17)
+    with step("a paired car with its head unit in a browser"):
+        r.publish_releases()
+        r.product("adaptive-cruise", "functions/adaptive-cruise/1.0.pkg")
+        anna = r.account("anna", "owner")
+        car.register()
+        car.provision()
+        car.pair(anna)
+        port_file = os.path.join(car.home, "port")
+        car.start_vehicle(rig.PARKED, "--port", "0", "--port-file", port_file)
+        car.start_agent("--rate-bytes-max", "60000")
+        page = browser.Browser(r)
+        with open(port_file, encoding="ascii") as stream:
+            page.goto(f"http://127.0.0.1:{stream.read()}/")
+    whole_update(r, page, car, anna)
+    failed_update(r, page, car, anna)
+    check_equal(page.errors, [], "errors of the page")
+
+
+if __name__ == "__main__":
+    if not browser.CHROMIUM:
+        print("skipped: there is no chromium (Debian: apt-get install chromium)")
+        sys.exit(browser.SKIPPED)
+    sys.exit(rig.main(test))
