@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # The main job, end to end, on real data: what a newcomer runs first.
 #
-#   demo.sh
+#   demo.sh [--interactive]
+#
+# With --interactive server, agent and a car stay when all is done: the car's head unit is a page whose address is
+# printed, with controls to click; Ctrl-C ends it all.
 #
 # From a clean clone on Debian 12, as root or with sudo: installs what is missing, builds, fetches real map data and
 # a real 97 MB executable, starts the server and two cars on loopback, and walks thirteen steps. Every step says what it
@@ -11,6 +14,16 @@ set -euo pipefail
 export LC_ALL=C.UTF-8
 cd -- "$(dirname -- "$0")/.."
 source samples/demo_lib.sh
+
+interactive=no
+case ${1-} in
+  '') ;;
+  --interactive) interactive=yes ;;
+  *)
+    echo "usage: demo.sh [--interactive]" >&2
+    exit 2
+    ;;
+esac
 
 readonly payloads=$PWD/build/payloads
 readonly vin=WVWZZZ1JZXW000017 vin2=WVWZZZ1JZXW000025
@@ -283,3 +296,4 @@ sed '0,/"seq":7,/s//"seq":8,/' "$state/audit-export.json" >"$state/audit-altered
 ok "exported as one signed file it verifies with no server, and altered it does not"
 python3 samples/report.py "$state" "$vin"
 finish
+[ $interactive = no ] || stay_with_car two bert $vin2

@@ -266,6 +266,14 @@ start_vehicle() {
   begin "vehicle-$1" "$bin/layby-car" serve --socket "$(socket_of "$1")" --state "$state/$1/car.json"
   wait_until 10 "the simulated car listens" test -S "$(socket_of "$1")"
 }
+# The car again, with its head unit as a page; its address is in `page`.
+start_vehicle_with_page() {
+  rm -f "$state/$1/port"
+  begin "vehicle-$1" "$bin/layby-car" serve --socket "$(socket_of "$1")" --state "$state/$1/car.json" --port 0 \
+    --port-file "$state/$1/port"
+  wait_until 10 "the simulated car says its port" test -s "$state/$1/port"
+  page=http://127.0.0.1:$(cat "$state/$1/port")/
+}
 vehicle_set() {
   local name=$1
   shift
@@ -449,4 +457,22 @@ finish() {
   printf '\n%s== the demo, second by second ==%s\n' "$bold" "$plain"
   printf '%s\n' "${timeline[@]}" "$(printf '%4d s  done' "$SECONDS")"
   printf '\n%sEverything did what it should.%s\n' "$green" "$plain"
+}
+
+# stay_with_car NAME OWNER VIN: with an order to watch, until somebody presses Ctrl-C.
+stay_with_car() {
+  local name=$1 owner=$2 vin=$3 map_order
+  stop_agent "$name"
+  end "vehicle-$name"
+  start_vehicle_with_page "$name"
+  drive "$name"
+  map_order=$(order "$owner" map "$vin" DE NL)
+  start_agent "$name" --rate-bytes-max 100000
+  curl -fsS "$page" | grep -q "<title>Layby" || die "the head unit's page is not there"
+  printf '\n%sThe head unit of %s: %s%s\n' "$bold" "$vin" "$page" "$plain"
+  say "map order $map_order is on its way; park the car, get out and lock it, and it installs"
+  say "more orders: $bin/layby --server $server --ca $data/provision/ca.pem --token-file $state/$owner.token order --help"
+  say "Ctrl-C ends server, agent and car"
+  trap 'exit 0' INT TERM
+  while sleep 1; do alive; done
 }

@@ -74,7 +74,7 @@ int do_command(World& world, const layby_command& command) {
       return code_of(car.boot_software(agent::BootStep::kRevert, command.path));
     case LAYBY_CHECK_SOFTWARE: return code_of(car.check_software(command.path));
     case LAYBY_RELOAD_MAPS: return code_of(car.reload_maps(command.path));
-    case LAYBY_SHOW: return code_of(car.show({command.name}));
+    case LAYBY_SHOW: return code_of(car.show({.language = "en", .lines = {command.name}}));
   }
   return LAYBY_INVALID_ARGUMENT;
 }

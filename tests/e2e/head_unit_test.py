@@ -113,7 +113,7 @@ def test(r):
         port_file = os.path.join(car.home, "port")
         car.start_vehicle(rig.PARKED, "--port", "0", "--port-file", port_file)
         car.start_agent("--rate-bytes-max", "60000")
-        page = browser.Browser(r)
+        page = browser.Browser(r, 1440, 1060)
         with open(port_file, encoding="ascii") as stream:
             page.goto(f"http://127.0.0.1:{stream.read()}/")
     whole_update(r, page, car, anna)

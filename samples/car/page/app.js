@@ -257,7 +257,10 @@ $("at-set").addEventListener("click", () => {
   const at = new Date($("at").value);
   if (!isNaN(at)) turn({ activate_at: at.toISOString().slice(0, 19) + "Z" });
 });
-$("at-clear").addEventListener("click", () => turn({ activate_at: "none" }));
+$("at-clear").addEventListener("click", () => {
+  $("at").value = "";
+  turn({ activate_at: "none" });
+});
 
 draw();
 connect();
