@@ -13,6 +13,10 @@ namespace {
 
 // Streams shorter than this cost about as much as they save.
 constexpr std::size_t kStreamBytesMin = 64;
+// Of an image: several times what a payload holds. Hostile ones have any number.
+constexpr std::size_t kFoundMax = std::size_t{1} << 18;
+// A longer file that stands in pieces is looked at piece by piece.
+constexpr std::uint64_t kJoinedBytesMax = 64 * kMiB;
 // What an attempt that shows at once costs: memory for its text is cleared.
 constexpr std::uint64_t kAttemptCost = 512;
 
@@ -49,7 +53,8 @@ class ContentScanner {
     const std::string_view text = as_text(content_);
     std::size_t gzip = find_in_windows(text, kGzipBegin, 0);
     std::size_t zip = find_in_windows(text, kZipBegin, 0);
-    while (gzip != std::string_view::npos || zip != std::string_view::npos) {
+    while ((gzip != std::string_view::npos || zip != std::string_view::npos) &&
+           found_.size() < kFoundMax) {
       const std::size_t at = std::min(gzip, zip);
       const std::size_t end = std::max(at + 1, at == gzip ? try_gzip(at) : try_zip(at));
       if (gzip < end) gzip = find_in_windows(text, kGzipBegin, end);
@@ -158,6 +163,11 @@ class ImageScanner {
 
  private:
   void scan_file(const ImageFile& file) {
+    if (file.extents.size() > 1 && file.bytes > kJoinedBytesMax) {
+      for (const FileExtent& extent : file.extents)
+        scan_file({extent.bytes, {{extent.image_offset, 0, extent.bytes}}});
+      return;
+    }
     ByteSpan content;
     Bytes joined;
     if (file.extents.size() == 1 && file.extents[0].bytes == file.bytes) {
@@ -174,7 +184,7 @@ class ImageScanner {
     }
     for (const ContentScanner::Found& found : ContentScanner(content, fruitless_left_).scan()) {
       FoundStream stream{found.form, pieces_of(file, found), found.text_bytes};
-      if (!stream.pieces.empty()) found_.push_back(std::move(stream));
+      if (!stream.pieces.empty() && found_.size() < kFoundMax) found_.push_back(std::move(stream));
     }
   }
 

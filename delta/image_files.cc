@@ -8,7 +8,7 @@
 namespace layby::delta {
 
 void ImageFileBuilder::add(const FileExtent& extent) {
-  if (extent.file_offset >= file_.bytes) return;
+  if (extent.file_offset >= file_.bytes || file_.extents.size() == kFileExtentsMax) return;
   FileExtent kept = extent;
   kept.bytes = std::min(kept.bytes, file_.bytes - kept.file_offset);
   if (kept.bytes == 0 || kept.image_offset > image_.size() ||
@@ -41,8 +41,9 @@ std::optional<ImageFile> ImageFileBuilder::take() && {
 void ImageFileList::add(ImageFile file) {
   std::uint64_t stored = 0;
   for (const FileExtent& extent : file.extents) stored += extent.bytes;
-  if (stored == 0 || stored > bytes_left_) return;
+  if (stored == 0 || stored > bytes_left_ || file.extents.size() > extents_left_) return;
   bytes_left_ -= stored;
+  extents_left_ -= file.extents.size();
   files_.push_back(std::move(file));
 }
 

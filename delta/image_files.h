@@ -29,8 +29,8 @@ struct ImageFile {
 };
 
 // The regular files of the ext4 or EROFS file system that the image is, empty ones left out. All
-// their extents together are no longer than the image: where a damaged image says otherwise, files
-// are missing. Nothing where the image is no such file system.
+// their extents together are no longer than the image: where a damaged image says otherwise, or
+// has more than 2^20 of them, files are missing. Nothing where the image is no such file system.
 std::optional<std::vector<ImageFile>> find_image_files(ByteSpan image);
 
 // An image, and the view of it in which things are looked for.

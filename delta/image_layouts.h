@@ -38,7 +38,10 @@ class ImageFileBuilder {
   ImageFile file_;
 };
 
-// Keeps files as long as their extents together are no longer than the image.
+// Of all files of an image, and of one: more would take the encoder too much memory.
+constexpr std::size_t kFileExtentsMax = std::size_t{1} << 20;
+
+// Keeps files as long as their extents together are no longer than the image, and not too many.
 class ImageFileList {
  public:
   explicit ImageFileList(ByteSpan image) : bytes_left_(image.size()) {}
@@ -47,6 +50,7 @@ class ImageFileList {
 
  private:
   std::uint64_t bytes_left_;
+  std::size_t extents_left_ = kFileExtentsMax;
   std::vector<ImageFile> files_;
 };
 

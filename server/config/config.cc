@@ -248,6 +248,7 @@ void read_rest(const toml::table& file, Findings& findings, std::set<std::string
   Table jobs(file, "payload_jobs", findings, known);
   jobs.read("nice", config.payload_jobs.nice, 0, 19);
   jobs.read("delta_bases", config.payload_jobs.delta_bases, 0, 16);
+  jobs.read("memory_bytes_max", config.payload_jobs.memory_bytes_max, 256 * kMiB, 64 * kGiB);
 }
 
 void make_absolute(Config& config, const std::string& config_path) {
@@ -335,6 +336,7 @@ abandoned_days = 7
 [payload_jobs]
 nice = 10                   # of the thread that makes deltas
 delta_bases = 3             # earlier releases that a new image gets deltas from
+memory_bytes_max = 1610612736  # that making one may hold; the rest goes to temporary files
 
 [log]
 level = "info"              # debug, info, warning, error

@@ -56,6 +56,7 @@ struct Config {
   struct PayloadJobs {
     int nice = 10;                  // of the thread that makes deltas, 0 to 19
     std::uint64_t delta_bases = 3;  // earlier releases that a new image gets deltas from
+    std::uint64_t memory_bytes_max = 1536 * kMiB;  // that making one may hold
   } payload_jobs;
 
   struct Log {
@@ -88,7 +89,7 @@ struct Config {
   struct Fleet {
     std::int64_t poll_seconds = 900;
     std::uint64_t certificate_days = 1825;
-    std::uint64_t writes_per_minute = 12;  // of an owner's or partner's account; 0: without end
+    std::uint64_t writes_per_minute = 12;      // of an owner's or partner's account; 0: without end
     Simulation simulation = Simulation::kOff;  // only on a loopback address
   } fleet;
 };

@@ -165,9 +165,10 @@ std::chrono::microseconds since(std::chrono::steady_clock::time_point begun) {
                                                                begun);
 }
 
-milliseconds work_off_job(const Services& services, Metrics& metrics, const std::stop_token& stop) {
+milliseconds work_off_job(const Services& services, std::uint64_t memory_bytes_max,
+                          Metrics& metrics, const std::stop_token& stop) {
   const auto begun = std::chrono::steady_clock::now();
-  const Result<JobRun> run = run_one_job(services, stop);
+  const Result<JobRun> run = run_one_job(services, stop, memory_bytes_max);
   if (!run) {
     services.log(LogLevel::kError, "payload worker", {{"error", run.error().message()}});
     return kSleepAfterFailure;
@@ -461,8 +462,9 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   https->serve();
   delivery->start();
   tasks.payload_worker.start(
-      "payload-worker", config.payload_jobs.nice,
-      [&](const std::stop_token& stop) { return work_off_job(services, metrics, stop); });
+      "payload-worker", config.payload_jobs.nice, [&](const std::stop_token& stop) {
+        return work_off_job(services, config.payload_jobs.memory_bytes_max, metrics, stop);
+      });
   Sweeper sweeps(services, uploads, metrics);
   tasks.sweeper.start("sweeper", 0, [&](const std::stop_token& stop) { return sweeps.step(stop); });
   tasks.eraser.start("eraser", 10,

@@ -5,6 +5,7 @@
 #include <stop_token>
 
 #include "base/result.h"
+#include "delta/encoder.h"
 #include "server/release/payload_job.h"
 #include "server/services.h"
 
@@ -23,9 +24,11 @@ struct JobRun {
 // payload into the payload store, writes its facts, and for a whole image calls
 // `services.image_available` once the metadata of the cars that want it is outdated. Every step can
 // be repeated: killed anywhere and run again, a job ends with the same one payload. A failure of
-// the job is in its record, not in the result. When `stop` is requested the job goes back into the
-// queue, the attempt not counted. An error of the result is the store's.
-Result<JobRun> run_one_job(const Services& services, std::stop_token stop);
+// the job is in its record, not in the result. Making a payload holds at most `memory_bytes_max`,
+// and has its temporary files where the payload store has its own. When `stop` is requested the job
+// goes back into the queue, the attempt not counted. An error of the result is the store's.
+Result<JobRun> run_one_job(const Services& services, std::stop_token stop,
+                           std::uint64_t memory_bytes_max = delta::kEncoderMemoryBytes);
 
 // Outdates the cached metadata of all cars whose desired orders name the image: the next poll signs
 // it anew. Can be repeated.

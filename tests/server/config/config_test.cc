@@ -38,6 +38,7 @@ TEST_CASE("config: defaults, and what init writes is the defaults") {
   CHECK(initial->uploads.free_bytes_min == defaults->uploads.free_bytes_min);
   CHECK(initial->payload_jobs.nice == defaults->payload_jobs.nice);
   CHECK(initial->payload_jobs.delta_bases == defaults->payload_jobs.delta_bases);
+  CHECK(initial->payload_jobs.memory_bytes_max == defaults->payload_jobs.memory_bytes_max);
   CHECK(initial->fleet.poll_seconds == defaults->fleet.poll_seconds);
 }
 
@@ -73,6 +74,7 @@ abandoned_days = 1
 [payload_jobs]
 nice = 0
 delta_bases = 16
+memory_bytes_max = 300000000
 [log]
 level = "error"
 [fleet]
@@ -104,6 +106,7 @@ simulation = true
   CHECK(config->uploads.abandoned_days == 1);
   CHECK(config->payload_jobs.nice == 0);
   CHECK(config->payload_jobs.delta_bases == 16);
+  CHECK(config->payload_jobs.memory_bytes_max == 300'000'000);
   CHECK(config->log.level == server::LogLevel::kError);
   CHECK(config->fleet.poll_seconds == 2);
   CHECK(config->fleet.simulation == server::Simulation::kOn);
