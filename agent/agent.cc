@@ -39,8 +39,9 @@ UnixSeconds with_jitter(std::uint64_t seconds) {
       1, seconds - seconds / 10 + static_cast<std::uint64_t>(random) % spread));
 }
 
+// What an honest server does not send: documents that are none, or that nobody may believe.
 bool is_attack(ErrorCode code) {
-  return static_cast<unsigned>(code) >= 200 && static_cast<unsigned>(code) < 300;
+  return static_cast<unsigned>(code) >= 100 && static_cast<unsigned>(code) < 300;
 }
 
 }  // namespace

@@ -80,6 +80,19 @@ Result<HttpResponse> News::get(HttpRequest request) {
   return response;
 }
 
+namespace {
+
+// A signed time can leap no further than its own witness is good for: past the expiry of the root
+// nobody's word counts, so a time from there is none, and moves no clock. A newer root may know of
+// a later one.
+Result<void> check_witness(UnixSeconds signed_time, const manifest::Root& root) {
+  if (signed_time < root.expires) return {};
+  return fail(ErrorCode::kFreeze, "the signed time {} is past the expiry of root {}, {}",
+              format_utc(signed_time), root.version, format_utc(root.expires));
+}
+
+}  // namespace
+
 Result<void> News::fetch_time(TrustedTime& time, Record& record) {
   const manifest::TimeNonce nonce = manifest::make_time_nonce();
   const HttpResponse response =
@@ -89,6 +102,7 @@ Result<void> News::fetch_time(TrustedTime& time, Record& record) {
                 response.status);
   const UnixSeconds signed_time =
       TRY(manifest::verify_server_time(as_bytes(response.body), nonce, director_));
+  TRY_VOID(check_witness(signed_time, *director_.root()));
   return time.accept(signed_time, time_keys(*director_.root()), record);
 }
 
@@ -97,6 +111,7 @@ Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) 
   if (response.status != 200) return fail(ErrorCode::kBadFormat, "the package has no time");
   const UnixSeconds made =
       TRY(manifest::verify_package_time(as_bytes(response.body), identity_->vin, director_));
+  TRY_VOID(check_witness(made, *director_.root()));
   time.advance_to(made, time_keys(*director_.root()), record);
   return made;
 }
@@ -106,7 +121,8 @@ Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) 
 Result<void> News::with_newer_roots(Record& record, const std::function<Result<void>()>& attempt) {
   auto taken = attempt();
   if (taken || (taken.error().code() != ErrorCode::kBadSignature &&
-                taken.error().code() != ErrorCode::kRollback))
+                taken.error().code() != ErrorCode::kRollback &&
+                taken.error().code() != ErrorCode::kFreeze))
     return taken;
   const auto before = director_.root()->version;
   TRY_VOID(refresh(director(record), 0, Until::kRoots));

@@ -220,6 +220,9 @@ Result<void> TrustedRepository::check_root_expiry(UnixSeconds now) const {
 Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSpan bytes,
                                                                           UnixSeconds now) {
   auto next = TRY(verify<Timestamp>(bytes));  // 5.4.2
+  // Uptane 2.1.0, 5.2.5: the hash is no option there.
+  if (rules_ == Rules::kUptane && next->snapshot.hashes.empty())
+    return fail(ErrorCode::kBadFormat, "timestamp: no hash of the snapshot");
   if (timestamp_) {
     // 5.4.3.1
     if (next->version < (*timestamp_)->version)

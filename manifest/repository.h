@@ -61,10 +61,10 @@ struct StoredChange {
   std::string delegated = {};  // the name of a delegated role; `role` is kTargets then
 };
 
-// Which standard a client keeps to. Uptane asks more of versions than TUF (Uptane 2.1.0, 5.4.4.3 to
-// 5.4.4.6): targets are also compared with those that were trusted before, and one version has one
-// content for ever. In plain TUF the snapshot alone vouches for versions of targets (5.5.5), so
-// that rotating its keys is enough to recover from a fast-forward attack on them.
+// Which standard a client keeps to. Uptane asks more than TUF (Uptane 2.1.0, 5.2.5 and 5.4.4.6): a
+// timestamp has its snapshot's hash, and targets are compared with those trusted before. Beyond
+// both, one version has one content for ever. In plain TUF the snapshot alone vouches for versions
+// of targets (5.5.5): rotating its keys is enough to recover from a fast-forward attack on them.
 enum class Rules { kUptane, kTuf };
 
 // What a client must fetch.

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/time_text.h"
 #include "crypto/key_file.h"
+#include "crypto/open_signer.h"
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "server/cli/output.h"
@@ -53,7 +54,7 @@ Result<std::string> passphrase_for(Disk& disk, const std::string& file, const st
 Result<std::unique_ptr<crypto::Signer>> open_key(Disk& disk, const KeyReference& reference) {
   const std::string passphrase =
       TRY(passphrase_for(disk, reference.passphrase_file, reference.key));
-  return TRY_CONTEXT(crypto::read_key_file(disk, reference.key, passphrase), "the key");
+  return TRY_CONTEXT(crypto::open_signer(disk, reference.key, passphrase), "the key");
 }
 
 Result<manifest::PublicKey> read_public_key(Disk& disk, const std::string& file) {

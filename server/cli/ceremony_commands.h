@@ -16,7 +16,7 @@ namespace layby::cli {
 
 // A private key and what opens it.
 struct KeyReference {
-  std::string key;              // a key file
+  std::string key;              // a key file, or a PKCS#11 URI; the passphrase is its PIN then
   std::string passphrase_file;  // empty: asked for at the terminal
 };
 

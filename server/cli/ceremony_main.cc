@@ -24,7 +24,7 @@ void when_given(const CeremonyChoices& choices, CLI::App* sub, std::shared_ptr<O
 }
 
 void add_key_options(CLI::App* sub, KeyReference& key) {
-  sub->add_option("--key", key.key, "key file")->required();
+  sub->add_option("--key", key.key, "key file, or PKCS#11 URI")->required();
   sub->add_option("--passphrase-file", key.passphrase_file, "asked for where it is left out");
 }
 

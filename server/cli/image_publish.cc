@@ -1,7 +1,7 @@
 #include "server/cli/image_publish.h"
 
 #include "base/clock.h"
-#include "crypto/key_file.h"
+#include "crypto/open_signer.h"
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
@@ -46,12 +46,12 @@ Result<std::optional<manifest::PublicKey>> read_licence_key(Disk& disk, const st
   return TRY(manifest::PublicKey::from_json(key));
 }
 
-Result<std::unique_ptr<crypto::MemorySigner>> read_targets_key(Session& session,
-                                                               const PublishOptions& options) {
+Result<std::unique_ptr<crypto::Signer>> read_targets_key(Session& session,
+                                                         const PublishOptions& options) {
   std::string passphrase;
   if (!options.passphrase_file.empty())
     passphrase = TRY_CONTEXT(read_secret(session.disk(), options.passphrase_file), "passphrase");
-  return crypto::read_key_file(session.disk(), options.targets_key_file, passphrase);
+  return crypto::open_signer(session.disk(), options.targets_key_file, passphrase);
 }
 
 // The images that the repository does not hold yet.

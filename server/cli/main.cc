@@ -402,7 +402,8 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
   publish->add_option("--image-root", options.image_root_file, "root.json to believe")
       ->envname("LAYBY_IMAGE_ROOT")
       ->required();
-  publish->add_option("--targets-key", options.targets_key_file, "offline key file")->required();
+  publish->add_option("--targets-key", options.targets_key_file, "offline key file, or PKCS#11 URI")
+      ->required();
   publish->add_option("--passphrase-file", options.passphrase_file);
   publish->add_option("--licence-key", options.licence_key_file, "for functions: licence-key.json");
   publish

@@ -1,6 +1,9 @@
 #include "server/director/online_keys.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
+#include "crypto/open_signer.h"
 
 namespace layby::server {
 
@@ -26,6 +29,26 @@ constexpr std::size_t kRoleKeys = 5;  // the first of them: those that a root na
 
 std::string key_path(const std::string& keys_dir, std::string_view name) {
   return fmt::format("{}/{}.key", keys_dir, name);
+}
+
+// Of a key in a token: its PKCS#11 URI, in the place of the key file.
+std::string uri_path(const std::string& key_path) {
+  return key_path.substr(0, key_path.size() - std::string_view(".key").size()) + ".uri";
+}
+
+constexpr std::uint64_t kUriBytesMax = 4096;
+
+// The key of this file; or the one in a token that the file `….uri` beside it names, whose PIN is
+// the passphrase of the others.
+Result<std::unique_ptr<crypto::Signer>> open_key(Disk& disk, const std::string& path,
+                                                 std::string_view passphrase) {
+  const Result<Bytes> uri = read_file(disk, uri_path(path), kUriBytesMax);
+  if (!uri && uri.error().code() != ErrorCode::kNotFound)
+    return fail(Error(uri.error()).with_context(uri_path(path)));
+  if (!uri) return crypto::open_signer(disk, path, passphrase);
+  std::string text(as_text(*uri));
+  text.resize(std::min(text.find_first_of("\r\n"), text.size()));
+  return crypto::open_signer(disk, text, passphrase);
 }
 
 std::string next_key_path(const std::string& keys_dir, std::string_view name) {
@@ -63,7 +86,7 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
   OnlineKeys keys;
   for (const NamedKey& key : kKeys) {
     const std::string path = key_path(keys_dir, key.name);
-    auto signer = crypto::read_key_file(disk, path, passphrase);
+    auto signer = open_key(disk, path, passphrase);
     const bool is_absent = !signer && signer.error().code() == ErrorCode::kNotFound;
     if (is_absent && key.member == &OnlineKeys::audit) continue;
     if (!signer) return fail(std::move(signer.error()).with_context(path));
@@ -71,7 +94,7 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
   }
   for (std::size_t i = 0; i < kRoleKeys; ++i) {
     const std::string path = next_key_path(keys_dir, kKeys[i].name);
-    auto signer = crypto::read_key_file(disk, path, passphrase);
+    auto signer = open_key(disk, path, passphrase);
     if (signer)
       keys.next[kKeys[i].name] = std::move(*signer);
     else if (signer.error().code() != ErrorCode::kNotFound)
@@ -101,9 +124,11 @@ Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::s
                 "image-snapshot or image-timestamp",
                 name);
   const std::string path = next_key_path(keys_dir, name);
-  const Result<FileStatus> status = disk.status(path);
-  if (status) return fail(ErrorCode::kAlreadyExists, "{} waits for its root already", path);
-  if (status.error().code() != ErrorCode::kNotFound) return fail(status.error());
+  for (const std::string& waiting : {path, uri_path(path)}) {
+    const Result<FileStatus> status = disk.status(waiting);
+    if (status) return fail(ErrorCode::kAlreadyExists, "{} waits for its root already", waiting);
+    if (status.error().code() != ErrorCode::kNotFound) return fail(status.error());
+  }
   return create_key(disk, path, passphrase);
 }
 
@@ -111,7 +136,14 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
                               OnlineKeys& keys) {
   const auto waiting = keys.next.find(name);
   LAYBY_ASSERT(waiting != keys.next.end());
-  TRY_VOID(disk.rename(next_key_path(keys_dir, name), key_path(keys_dir, name)));
+  const std::string next = next_key_path(keys_dir, name), present = key_path(keys_dir, name);
+  // Whichever of the two it is: first the new one, then away with what stood there otherwise.
+  const bool is_in_token = disk.status(uri_path(next)).has_value();
+  if (is_in_token)
+    TRY_VOID(disk.rename(uri_path(next), uri_path(present)));
+  else
+    TRY_VOID(disk.rename(next, present));
+  TRY_VOID(disk.remove(is_in_token ? present : uri_path(present)));
   TRY_VOID(disk.sync_dir(keys_dir));
   keys.*role_key(name) = std::move(waiting->second);
   keys.next.erase(waiting);

@@ -38,7 +38,8 @@ OnlineKeys generate_online_keys();
 Result<OnlineKeys> create_online_keys(Disk& disk, const std::string& keys_dir,
                                       std::string_view passphrase);
 
-// Reads them again, and what there is of `NAME.next.key`: kUnauthenticated for a wrong passphrase,
+// Reads them again, and what there is of `NAME.next.key`; of keys in a token there is `NAME.uri`,
+// the PKCS#11 URI, in the place of the file: kUnauthenticated for a wrong passphrase,
 // kNotFound for a missing file, unless it is audit.key.
 Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
                                     std::string_view passphrase);

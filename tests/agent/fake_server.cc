@@ -24,7 +24,7 @@ Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSe
                 manifest::Version version = 1) {
   manifest::Root model;
   model.version = version;
-  model.expires = now + 10 * 365 * kDaySeconds;
+  model.expires = now + 20 * 365 * kDaySeconds;
   model.add_key(Role::kRoot, manifest::PublicKey::of(root));
   for (const Role role : {Role::kTimestamp, Role::kSnapshot, Role::kTargets})
     model.add_key(role, manifest::PublicKey::of(others));

@@ -334,6 +334,8 @@ TEST_CASE("mix-and-match: a snapshot or targets other than the parent names") {
     repository.files["2.targets.json"] = repository.files["1.targets.json"];
   }
   SECTION("another version than the timestamp says, hashes left out") {
+    client = must(
+        TrustedRepository::load({repository.files.at("1.root.json"), {}, {}, {}}, Rules::kTuf));
     repository.timestamp.snapshot = FileEntry{2, {}, {}};
     repository.timestamp.version = 3;
     repository.publish_timestamp();
@@ -458,6 +460,17 @@ TEST_CASE("a hash that cannot be checked is not the same as none") {
       must(sign_envelope(part, repository.signers(Role::kTimestamp)));
   TrustedRepository client = repository.client();
   CHECK(code_of(repository.refresh(client)) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("Uptane: a timestamp names the hash of its snapshot") {
+  TestRepository repository;
+  repository.timestamp.snapshot.hashes = {};
+  repository.publish_timestamp();
+  TrustedRepository client = repository.client();
+  CHECK(code_of(repository.refresh(client)) == ErrorCode::kBadFormat);
+  auto plain =
+      must(TrustedRepository::load({repository.files.at("1.root.json"), {}, {}, {}}, Rules::kTuf));
+  CHECK(repository.refresh(plain));
 }
 
 TEST_CASE("a snapshot's entry with hashes of unknown kinds alone spoils only itself") {

@@ -32,6 +32,7 @@ LIBRARIES = {
     "fmt/": "fmt",
     "sodium": "sodium",
     "openssl/": "openssl",
+    "p11-kit/": "p11-kit",
     "nlohmann/": "nlohmann",
     "archive": "archive",
     "zlib": "zlib",
