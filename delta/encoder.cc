@@ -4,7 +4,6 @@
 #include <new>
 #include <system_error>
 
-#include "delta/applier.h"
 #include "delta/base_survey.h"
 #include "delta/borders.h"
 #include "delta/chunk_coder.h"
@@ -12,6 +11,7 @@
 #include "delta/chunk_writer.h"
 #include "delta/matcher.h"
 #include "delta/material.h"
+#include "delta/proof.h"
 #include "delta/read_cost.h"
 #include "delta/repeats.h"
 #include "delta/seeds.h"
@@ -186,42 +186,12 @@ class ChunkMaker {
   std::unique_ptr<Borders> borders_;
 };
 
-// Stands in for the target while the payload is applied for proof: what is written must be what the
-// target has there already.
-class ProofFile final : public File {
- public:
-  explicit ProofFile(const ReadAt& target) : target_(target) {}
-
-  std::uint64_t size() const override { return size_; }
-  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
-    if (offset > size_ || out.size() > size_ - offset)
-      return fail(ErrorCode::kIo, "the applier reads target bytes that it has not written");
-    return target_.read_at(offset, out);
-  }
-  Result<void> write_at(std::uint64_t offset, ByteSpan bytes) override {
-    let_pages_go();
-    Bytes expected(bytes.size());
-    TRY_VOID(target_.read_at(offset, expected));
-    if (!std::equal(bytes.begin(), bytes.end(), expected.begin()))
-      return fail(ErrorCode::kCorrupt, "target bytes from {} on differ", offset);
-    size_ = std::max(size_, offset + bytes.size());
-    return {};
-  }
-  Result<void> truncate(std::uint64_t) override {
-    return fail(ErrorCode::kIo, "the applier truncates the target");
-  }
-  Result<void> sync() override { return {}; }
-
- private:
-  const ReadAt& target_;
-  std::uint64_t size_ = 0;
-};
-
 Result<void> prove(const File& output, const ReadAt* base, const ReadAt& target,
-                   const Material& material) {
-  ProofFile proof(target);
-  const Result<void> applied = apply_payload(output, base, proof);
-  if (applied) return {};
+                   const Material& material, const EncodeOptions& options) {
+  const Result<void> applied =
+      apply_and_compare(output, {base, material.base_image}, {&target, material.target_image},
+                        material.plan.threads, options.stop);
+  if (applied) return check_not_stopped(options);
   // No mistake: the applier will not take so much work upon it.
   if (!material.streams.empty() && applied.error().code() == ErrorCode::kBadPayload) return applied;
   return fail(ErrorCode::kEncoderDefect, "the payload does not make the target: {}",
@@ -271,7 +241,7 @@ Result<EncodeReport> make_payload(const ReadAt* base, const ReadAt& target, Stre
   report.head_bytes = head.size();
   report.head_sha256 = crypto::sha256(head);
   TRY_VOID(output.write_at(0, head));
-  TRY_VOID(prove(output, base, target, *material));
+  TRY_VOID(prove(output, base, target, *material, options));
   const auto digests = TRY(crypto::hash_all(output, crypto::Hasher::With::kSha256));
   report.payload_bytes = digests.length;
   report.payload_sha256 = digests.sha256;

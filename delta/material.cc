@@ -47,14 +47,14 @@ Result<std::unique_ptr<Material>> Material::prepare(const ReadAt* base, const Re
   const std::uint64_t base_bytes = base != nullptr ? base->size() : 0;
   m.coder = choose_coder(base_bytes > 0, options.profile);
   TRY_VOID(m.plan_for(base_bytes, target.size()));
-  if (base != nullptr) TRY_VOID(m.load(*base, m.base_copy_, m.base_image_));
+  if (base != nullptr) TRY_VOID(m.load(*base, m.base_copy_, m.base_image));
   TRY_VOID(m.load(target, m.target_copy_, m.target_image));
   share_out(2, m.plan.threads, [&](std::size_t i) {
     if (i == 1) m.target_sha256 = digest_of(m.target_image);
-    if (i == 0 && base != nullptr) m.base_name = {base_bytes, digest_of(m.base_image_)};
+    if (i == 0 && base != nullptr) m.base_name = {base_bytes, digest_of(m.base_image)};
     return true;
   });
-  m.base = m.base_image_;
+  m.base = m.base_image;
   m.target = m.target_image;
   TRY_VOID(check_not_stopped(options));
   if (m.coder == CoderId::kMixed) TRY_VOID(m.see_through(streams, report));
@@ -69,10 +69,10 @@ Result<std::unique_ptr<Material>> Material::prepare(const ReadAt* base, const Re
 
 // Images, their views where those are others, and what is made of the views for matching.
 Result<void> Material::plan_for(std::uint64_t base_view, std::uint64_t target_view) {
-  const bool has_views = target_view != target_image.size() || base_view != base_image_.size();
+  const bool has_views = target_view != target_image.size() || base_view != base_image.size();
   std::uint64_t all = base_view + target_view;
   if (coder == CoderId::kMixed) all *= 2;
-  if (has_views) all += base_image_.size() + target_image.size();
+  if (has_views) all += base_image.size() + target_image.size();
   plan = TRY(plan_memory({base_view, target_view, all}, coder, options_));
   switch (plan.where) {
     case Expanse::Where::kHeap: break;
@@ -124,7 +124,7 @@ void Material::keep(const Expanse& expanse) {
 Result<void> Material::see_through(Streams allowed, EncodeReport& report) {
   StreamChoice choice;
   if (allowed == Streams::kExpanded)
-    choice = choose_streams(base_image_, target_image,
+    choice = choose_streams(base_image, target_image,
                             std::min(*options_.chunk_target_bytes, kStreamChunkBytesMax),
                             plan.threads, options_.stop);
   TRY_VOID(check_not_stopped(options_));
@@ -133,7 +133,7 @@ Result<void> Material::see_through(Streams allowed, EncodeReport& report) {
     report.streams_given_up = "more chunks than a payload has";
     choice.table = {};
   }
-  base_layout = ViewLayout(base_image_.size());
+  base_layout = ViewLayout(base_image.size());
   target_layout = ViewLayout(target_image.size());
   if (!choice.table.empty()) {
     report.streams = choice.table.target.size();
@@ -146,14 +146,14 @@ Result<void> Material::see_through(Streams allowed, EncodeReport& report) {
 }
 
 Result<void> Material::make_views() {
-  base_layout = TRY(ViewLayout::create(base_image_.size(), streams.base));
+  base_layout = TRY(ViewLayout::create(base_image.size(), streams.base));
   target_layout = TRY(ViewLayout::create(target_image.size(), streams.target));
   TRY_VOID(plan_for(base_layout.view_bytes(), target_layout.view_bytes()));
-  TRY_VOID(move_to_place(base_copy_, base_image_));
+  TRY_VOID(move_to_place(base_copy_, base_image));
   TRY_VOID(move_to_place(target_copy_, target_image));
   base_view_ = TRY(Expanse::create(base_layout.view_bytes(), place()));
   keep(base_view_);
-  make_view(base_image_, streams.base, base_layout, plan.threads, base_view_.bytes());
+  make_view(base_image, streams.base, base_layout, plan.threads, base_view_.bytes());
   target_view_ = TRY(Expanse::create(target_layout.view_bytes(), place()));
   keep(target_view_);
   make_view(target_image, streams.target, target_layout, plan.threads, target_view_.bytes());
@@ -164,8 +164,8 @@ Result<void> Material::make_views() {
 
 // Without addresses a payload is larger, but it is one.
 void Material::find_addresses_that_fit() {
-  addresses = find_addresses({base_image_, base, base_layout},
-                             {target_image, target, target_layout}, options_.memory_bytes_max / 4);
+  addresses = find_addresses({base_image, base, base_layout}, {target_image, target, target_layout},
+                             options_.memory_bytes_max / 4);
   const Bytes packed = serialise_address_table(addresses);
   if (!parse_address_table(packed, base.size(), target.size())) addresses = {};
 }

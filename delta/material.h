@@ -2,6 +2,7 @@
 // and where the chunks end. Encoder only.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "base/mapped_file.h"
@@ -32,6 +33,7 @@ class Material {
   CoderId coder = CoderId::kZstdColumns;
   BaseName base_name;
   crypto::Digest256 target_sha256{};
+  ByteSpan base_image;
   ByteSpan target_image;
   // The views. Where there are no streams, the images.
   ByteSpan base;
@@ -61,7 +63,6 @@ class Material {
   void find_addresses_that_fit();
 
   const EncodeOptions& options_;
-  ByteSpan base_image_;
   std::vector<ByteSpan> mapped_;
   // Of these, `residence_` goes first.
   Expanse base_copy_;

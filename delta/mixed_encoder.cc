@@ -1,6 +1,7 @@
 #include "base/assert.h"
 #include "delta/mixed.h"
 #include "delta/mixed_chunk.h"
+#include "delta/span_source.h"
 #include "delta/zstd_columns.h"
 
 namespace layby::delta {
@@ -8,20 +9,6 @@ namespace {
 
 // Columns are tried where bits make more than one part in so many of the target bytes.
 constexpr std::size_t kColumnsWorthPart = 3;
-
-class SpanSource final : public ReadAt {
- public:
-  explicit SpanSource(ByteSpan bytes) : bytes_(bytes) {}
-  std::uint64_t size() const override { return bytes_.size(); }
-  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
-    LAYBY_ASSERT(offset <= bytes_.size() && out.size() <= bytes_.size() - offset);
-    std::copy_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-    return {};
-  }
-
- private:
-  ByteSpan bytes_;
-};
 
 Bytes encode_bits(const ChunkSource& source, const AddressTable& addresses,
                   const CopyList& copies) {

@@ -15,6 +15,8 @@ namespace {
 
 // Neighbours in the sorted order that are looked at for equally long matches.
 constexpr int kNeighbours = 6;
+// Shorter ones begin no copy.
+constexpr std::size_t kMatchMin = 6;
 
 // What is long is sorted in pieces, side by side: that takes a search in each, so they are few.
 constexpr std::uint64_t kPieceBytes = 16 * 1024 * 1024;
@@ -44,7 +46,6 @@ class SuffixPiece {
         regions_(std::move(regions)),
         own_bytes_(text.size() - overlap_bytes),
         bits_(bucket_bits_for(text.size())),
-        prefix_bytes_(bits_ == 24 ? 3 : 2),
         order_(text.size()) {
     std::uint64_t at = 0;
     for (const Region& region : regions_) {
@@ -114,17 +115,27 @@ class SuffixPiece {
     return low;
   }
 
+  // From `rank` outwards matches become shorter: on each side it ends where they are of no use.
   std::size_t collect(ByteSpan target, std::int64_t rank, std::uint64_t near, Seed* best,
                       std::size_t count) const {
-    const std::int64_t end = static_cast<std::int64_t>(order_.size());
-    for (std::int64_t i = std::max<std::int64_t>(0, rank - kNeighbours);
-         i < std::min(end, rank + kNeighbours); ++i) {
-      const std::size_t match = match_at(i, target, 0);
-      const auto at = static_cast<std::uint64_t>(order_[i]);
-      if (match < prefix_bytes_ || at >= own_bytes_) continue;
-      count = keep_seed(seed_at(at, match, target), near, best, count);
-    }
+    const auto end = static_cast<std::int64_t>(order_.size());
+    const std::int64_t first = std::max<std::int64_t>(0, rank - kNeighbours);
+    const std::int64_t last = std::min(end, rank + kNeighbours);
+    for (std::int64_t i = rank; i < last && consider(i, target, near, best, count);) ++i;
+    for (std::int64_t i = rank; i > first && consider(i - 1, target, near, best, count);) --i;
     return count;
+  }
+
+  // False: too short, and so are those beyond it.
+  bool consider(std::int64_t rank, ByteSpan target, std::uint64_t near, Seed* best,
+                std::size_t& count) const {
+    const std::size_t match = match_at(rank, target, 0);
+    const std::size_t least =
+        count == kSeedsMax ? std::max<std::size_t>(best[count - 1].bytes, kMatchMin) : kMatchMin;
+    if (match < least) return false;
+    const auto at = static_cast<std::uint64_t>(order_[rank]);
+    if (at < own_bytes_) count = keep_seed(seed_at(at, match, target), near, best, count);
+    return true;
   }
 
   // What follows a region in the text does not follow it in the base.
@@ -144,7 +155,6 @@ class SuffixPiece {
   std::vector<std::uint64_t> begins_;  // of the regions, in the text
   std::uint64_t own_bytes_;
   int bits_;
-  std::size_t prefix_bytes_;
   std::vector<saidx_t> order_;
   std::vector<std::uint32_t> bucket_begin_;
 };
