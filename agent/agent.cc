@@ -318,8 +318,8 @@ void Agent::State::note_terms(const std::map<manifest::FunctionId, LicenceVerdic
 void Agent::State::show(const Facts& facts) {
   Language language = options.language;
   const auto said = facts.signals().find(std::string(vss::kLanguage));
-  if (said != facts.signals().end())
-    language = language_from(said->second.value).value_or(language);
+  if (said != facts.signals().end() && !said->second.value.empty())
+    language = look_up_language(said->second.value);
   const auto verdicts = licences.judge_all(journal.record(), time.now());
   note_terms(verdicts);
   auto screen = head_unit_screen(

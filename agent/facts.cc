@@ -158,6 +158,16 @@ std::optional<std::string> said_vin(const Facts& facts) {
   return found->second.value;
 }
 
+std::optional<std::int64_t> utc_offset(const Facts& facts) {
+  constexpr std::int64_t kMinutesMax = 14 * 60;
+  const auto found = facts.signals().find(std::string(vss::kUtcOffset));
+  std::int64_t minutes = 0;
+  if (found == facts.signals().end() || !parse_whole(found->second.value, minutes) ||
+      minutes < -kMinutesMax || minutes > kMinutesMax)
+    return std::nullopt;
+  return minutes * 60;
+}
+
 std::optional<UnixSeconds> owner_time(const Facts& facts) {
   const auto found = facts.signals().find(std::string(vss::kActivateAt));
   if (found == facts.signals().end()) return std::nullopt;

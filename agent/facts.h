@@ -40,6 +40,7 @@ constexpr std::string_view kRegion = "Vehicle.Layby.Region";  // map region the 
 constexpr std::string_view kRoaming = "Vehicle.Layby.IsRoaming";
 constexpr std::string_view kPrivateMode = "Vehicle.Layby.IsPrivateMode";
 constexpr std::string_view kLanguage = "Vehicle.Cabin.Infotainment.HMI.CurrentLanguage";
+constexpr std::string_view kUtcOffset = "Vehicle.Layby.UtcOffset";    // of local time, minutes
 constexpr std::string_view kActivateAt = "Vehicle.Layby.ActivateAt";  // UTC, or empty
 }  // namespace vss
 
@@ -113,5 +114,8 @@ bool is_private(const Facts& facts);
 std::optional<std::string> said_vin(const Facts& facts);
 
 std::optional<UnixSeconds> owner_time(const Facts& facts);
+
+// What local time is ahead of UTC, in seconds; nothing if the car does not say, or says nonsense.
+std::optional<std::int64_t> utc_offset(const Facts& facts);
 
 }  // namespace layby::agent

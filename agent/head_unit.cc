@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/dates.h"
 #include "agent/durations.h"
 #include "agent/map_wish.h"
 #include "agent/requirements.h"
-#include "base/time_text.h"
 
 namespace layby::agent {
 namespace {
@@ -32,10 +32,6 @@ unsigned percent(const OrderRecord& order) {
   return total == 0 ? 0 : static_cast<unsigned>(order.bytes_done() * 100 / total);
 }
 
-std::uint64_t shown_minutes(const OrderRecord& order, const Record& record) {
-  return (shown_seconds(order, record) + 59) / 60;
-}
-
 bool waits_for(const OrderRecord& order, Wait wait) {
   return std::find(order.waiting_for.begin(), order.waiting_for.end(), to_string(wait)) !=
          order.waiting_for.end();
@@ -53,12 +49,6 @@ constexpr std::pair<Wait, Text> kWhyNothingComes[] = {
     {Wait::kEarlierOrder, Text::kWaitsForEarlier},
     {Wait::kPartnerPackage, Text::kWaitsForPartner},
 };
-
-// "2026-12-02 10:00 UTC"
-std::string moment(UnixSeconds time) {
-  const std::string text = format_utc(time);
-  return text.substr(0, 10) + " " + text.substr(11, 5) + " UTC";
-}
 
 // In the largest unit of which there is a whole one; never nothing before the end.
 std::string remaining(UnixSeconds seconds, Language language) {
@@ -82,7 +72,7 @@ class Lines {
     if (reason.condition == Condition::kTractionBattery) {
       add(which, std::to_string(needs.battery_percent_min));
     } else if (reason.condition == Condition::kOwnerTime) {
-      add(which, format_utc(owner_time(view_.facts).value_or(0)));
+      add(which, moment(owner_time(view_.facts).value_or(0)));
     } else if (reason.condition == Condition::kPackage) {
       add(which, package_text(needs.package[reason.demand].as_signed.texts));
     } else {
@@ -97,8 +87,8 @@ class Lines {
   }
 
   void duration(const OrderRecord& order) {
-    const std::uint64_t minutes = shown_minutes(order, view_.record);
-    if (minutes > 0) add(Text::kDuration, counted(minutes, Unit::kMinute, language_));
+    const std::uint64_t seconds = shown_seconds(order, view_.record);
+    if (seconds > 0) add(Text::kDuration, duration_text(seconds, language_));
   }
 
   void downloading(const OrderRecord& order) {
@@ -197,6 +187,9 @@ class Lines {
   }
 
  private:
+  std::string moment(UnixSeconds time) const {
+    return moment_text(time, language_, utc_offset(view_.facts));
+  }
   void push(std::string line) {
     if (std::find(lines_.begin(), lines_.end(), line) == lines_.end())
       lines_.push_back(std::move(line));
@@ -213,11 +206,18 @@ ScreenUpdate update_of(const OrderRecord& order, const HeadUnitView& view, Langu
                       .state = std::string(to_string(order.state))};
   if (order.state == State::kDownloading) update.percent = percent(order);
   if (order.error) update.code = static_cast<unsigned>(order.error->code());
-  const std::uint64_t minutes = shown_minutes(order, view.record);
-  if (minutes > 0) update.duration = counted(minutes, Unit::kMinute, language);
+  const std::uint64_t seconds = shown_seconds(order, view.record);
+  if (seconds > 0) update.duration = duration_text(seconds, language);
   Lines lines(view, language);
   lines.order(order);
   update.lines = lines.take();
+  // Images of one update mostly say the same.
+  for (const ImageProgress& image : order.images) {
+    if (image.notes.empty()) continue;
+    const std::string& notes = lines.package_text(image.notes);
+    if (update.notes.find(notes) == std::string::npos)
+      update.notes += (update.notes.empty() ? "" : "\n") + notes;
+  }
   return update;
 }
 

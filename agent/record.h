@@ -56,6 +56,7 @@ struct ImageProgress {
   std::string licence_key{};                             // canonical KEY; functions only
   std::vector<manifest::PackageCondition> conditions{};  // all of them can be read
   manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
+  std::map<std::string, std::string> notes{};  // release notes, by language
 
   std::vector<manifest::Payload> payloads{};  // as the Director offered them
   // Which of them is taken; empty while undecided, and for an image that the slot has already.

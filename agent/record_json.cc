@@ -76,6 +76,7 @@ Json encode(const ImageProgress& image) {
                {"complete", image.complete}};
   for (const manifest::Payload& payload : image.payloads)
     json["payloads"].push_back(encode(payload));
+  if (!image.notes.empty()) json["notes"] = image.notes;
   if (!image.conditions.empty()) json["conditions"] = encode(image.conditions);
   if (image.chosen) json["chosen"] = *image.chosen;
   if (image.broken_chunk) json["brokenChunk"] = *image.broken_chunk;
@@ -228,6 +229,8 @@ Result<ImageProgress> decode_image(const Json& json) {
   if (manifest::find_field(json, "network") != nullptr)  // journals of 0.1.0 have none
     image.network = TRY(manifest::parse_network_need(TRY(manifest::text_field(json, "network"))));
   image.conditions = TRY(decode_conditions(json));
+  if (manifest::find_field(json, "notes") != nullptr)
+    image.notes = TRY(manifest::read_notes(*TRY(manifest::object_field(json, "notes"))));
   for (const Json& payload : *TRY(manifest::array_field(json, "payloads")))
     image.payloads.push_back(TRY(decode_payload(payload)));
   if (manifest::find_field(json, "chosen") != nullptr) {

@@ -151,11 +151,11 @@ constexpr Row kTable[] = {
         "Download completato. L'attivazione è in preparazione.",
         "Download voltooid. De activering wordt voorbereid."}},
     {Text::kExitAndLock, {
-        "Download fertig. Startet, wenn Sie aussteigen und verriegeln.",
-        "Download complete. Starts when you get out and lock the car.",
-        "Téléchargement terminé. Démarre quand vous sortez et verrouillez.",
-        "Download completato. Inizia quando scende e blocca la vettura.",
-        "Download voltooid. Begint zodra u uitstapt en vergrendelt."}},
+        "Startet, wenn Sie aussteigen und verriegeln.",
+        "Starts when you get out and lock the car.",
+        "Démarre quand vous sortez et verrouillez.",
+        "Inizia quando scende e blocca la vettura.",
+        "Begint zodra u uitstapt en vergrendelt."}},
     {Text::kSignalMissing, {
         "Das Fahrzeug meldet nicht, ob dies erfüllt ist:",
         "The car does not report whether this is fulfilled:",
@@ -328,6 +328,27 @@ std::optional<Language> language_from(std::string_view code) {
   for (const Language language : kLanguages)
     if (to_string(language) == code) return language;
   return std::nullopt;
+}
+
+Language look_up_language(std::string_view ranges) {
+  std::string range;
+  const auto found = [&range]() -> std::optional<Language> {
+    while (!range.empty()) {
+      if (const auto language = language_from(range)) return language;
+      range.resize(range.rfind('-') == std::string::npos ? 0 : range.rfind('-'));
+      // A single letter only introduces what stood behind it.
+      if (range.size() >= 2 && range[range.size() - 2] == '-') range.resize(range.size() - 2);
+    }
+    return std::nullopt;
+  };
+  for (const char c : std::string(ranges) + ",") {
+    if (c != ',') {
+      if (c != ' ') range += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    } else if (const auto language = found()) {
+      return *language;
+    }
+  }
+  return Language::kEnglish;
 }
 
 std::string_view text(Text text, Language language) {

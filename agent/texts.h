@@ -15,6 +15,10 @@ enum class Language : std::uint8_t { kGerman, kEnglish, kFrench, kItalian, kDutc
 inline constexpr std::array kLanguages = {Language::kGerman, Language::kEnglish, Language::kFrench,
                                           Language::kItalian, Language::kDutch};
 std::optional<Language> language_from(std::string_view code);  // "de", "en", "fr", "it", "nl"
+// What suits best, by RFC 4647, section 3.4 (lookup): of the language tags in `ranges`, parted by
+// commas, the first that is one of ours when subtags are taken off its end. "fr-CH" is French;
+// English where none is.
+Language look_up_language(std::string_view ranges);
 std::string_view to_string(Language language);
 
 // A text that takes an argument has one `{}`; the comment says what it is.

@@ -9,11 +9,11 @@ namespace layby::agent {
 namespace {
 
 constexpr std::string_view kOneName[] = {
-    vss::kVin,        vss::kSpeed,   vss::kGear,        vss::kParkingBrake,
-    vss::kPower,      vss::kDriver,  vss::kCable,       vss::kLowVoltageBattery,
-    vss::kDoorCount,  vss::kBearer,  vss::kInCall,      vss::kRadioGeneration,
-    vss::kRegion,     vss::kRoaming, vss::kPrivateMode, vss::kLanguage,
-    vss::kActivateAt,
+    vss::kVin,        vss::kSpeed,     vss::kGear,        vss::kParkingBrake,
+    vss::kPower,      vss::kDriver,    vss::kCable,       vss::kLowVoltageBattery,
+    vss::kDoorCount,  vss::kBearer,    vss::kInCall,      vss::kRadioGeneration,
+    vss::kRegion,     vss::kRoaming,   vss::kPrivateMode, vss::kLanguage,
+    vss::kActivateAt, vss::kUtcOffset,
 };
 constexpr std::string_view kDoors[] = {"Row1.DriverSide", "Row1.PassengerSide", "Row2.DriverSide",
                                        "Row2.PassengerSide"};

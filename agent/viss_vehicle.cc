@@ -12,6 +12,8 @@ namespace {
 using manifest::Json;
 
 constexpr std::int64_t kReconnectMsMin = 500, kReconnectMsMax = 30'000;
+// A connection that has lasted this long was no failure: what follows begins with short pauses.
+constexpr std::int64_t kSettledMs = 10'000;
 constexpr std::int64_t kProbeAgainMs = 3'000;
 // A boot may take a while.
 constexpr std::int64_t kCommandMsMax = 120'000;
@@ -114,7 +116,7 @@ Result<void> VissVehicle::ensure_connected() {
 }
 
 Result<void> VissVehicle::begin_session() {
-  heard_ms_ = clock_.monotonic_ms();
+  connected_ms_ = heard_ms_ = clock_.monotonic_ms();
   TRY_VOID(send({.action = VissAction::kSubscribe,
                  .request_id = {},
                  .path = options_.answer_path,
@@ -329,8 +331,8 @@ void VissVehicle::take_event(const VissAnswer& answer) {
 }
 
 Result<void> VissVehicle::take(VissAnswer answer) {
-  failures_ = 0;
   note_time(answer);
+  if (heard_ms_ - connected_ms_ > kSettledMs) failures_ = 0;
   if (answer.action == VissAction::kSubscription) {
     take_event(answer);
     return {};

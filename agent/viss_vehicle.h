@@ -106,6 +106,7 @@ class VissVehicle final : public Vehicle {
   std::size_t values_asked_ = 0;
   std::int64_t next_probe_ms_ = 0;
   std::map<std::string, std::vector<std::string>> intervals_;  // paths by subscription id
+  std::int64_t connected_ms_ = 0;
   std::int64_t heard_ms_ = 0;                    // the last message, by the monotonic clock
   std::optional<std::int64_t> server_ahead_ms_;  // its clock less our monotonic one
   std::int64_t last_age_ms_ = 0;                 // of the last message

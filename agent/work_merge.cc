@@ -20,6 +20,7 @@ ImageProgress progress_of(const manifest::PlannedImage& planned) {
   image.battery_percent_min = facts.battery_percent_min;
   image.network = facts.network;
   image.conditions = facts.conditions;
+  image.notes = facts.notes;
   if (facts.licence_key) {
     const auto key = manifest::to_canonical(facts.licence_key->to_json());
     LAYBY_ASSERT(key.has_value());  // it was read from canonical JSON

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kConditionsMax = 32;
 constexpr std::size_t kConditionTextsMax = 16;
 constexpr std::size_t kConditionTextBytesMax = 200;  // two lines of a head unit
+constexpr std::size_t kNotesBytesMax = 1000;         // what somebody reads in a parked car
 constexpr std::size_t kVersionTextMax = 64;
 constexpr std::uint64_t kDurationSecondsMax = 24 * 60 * 60;
 
@@ -25,19 +26,19 @@ bool is_language(const std::string& code) {
   return code.size() == 2 && std::ranges::all_of(code, [](char c) { return c >= 'a' && c <= 'z'; });
 }
 
-Result<std::map<std::string, std::string>> read_texts(const Json& object) {
-  const Json* texts = TRY(object_field(object, "texts"));
+// By language; `texts` must be an object.
+Result<std::map<std::string, std::string>> read_texts(const Json* texts, std::size_t bytes_max) {
   if (texts->size() > kConditionTextsMax || find_field(*texts, "en") == nullptr)
     return fail(ErrorCode::kBadFormat, "\"texts\" has 1 to {} languages, \"en\" among them",
                 kConditionTextsMax);
   std::map<std::string, std::string> out;
   for (auto at = texts->begin(); at != texts->end(); ++at) {
     std::string text = TRY(text_field(*texts, at.key()));
-    if (!is_language(at.key()) || text.empty() || text.size() > kConditionTextBytesMax ||
+    if (!is_language(at.key()) || text.empty() || text.size() > bytes_max ||
         std::ranges::any_of(text, is_control))
       return fail(ErrorCode::kBadFormat,
                   "\"texts\": languages of two letters, texts of 1 to {} bytes in one line",
-                  kConditionTextBytesMax);
+                  bytes_max);
     out.emplace(at.key(), std::move(text));
   }
   return out;
@@ -70,6 +71,8 @@ Result<ImageFacts> read_facts(const Json& must_match) {
     facts.network = parse_network_need(TRY(text_field(must_match, "network")))
                         .value_or(NetworkNeed::kUnmetered);
   facts.conditions = TRY(read_conditions(must_match));
+  if (find_field(must_match, "notes") != nullptr)
+    facts.notes = TRY_CONTEXT(read_notes(*TRY(object_field(must_match, "notes"))), "notes");
   if (facts.version.empty() || facts.version.size() > kVersionTextMax)
     return fail(ErrorCode::kBadFormat, "\"version\" has 1 to {} characters", kVersionTextMax);
   // It is shown in cars and consoles.
@@ -141,6 +144,7 @@ Json must_match_json(const ImageFacts& facts) {
   for (const PackageCondition& condition : facts.conditions)
     object["conditions"].push_back(
         Json{{"if", condition.expression}, {"texts", Json(condition.texts)}});
+  if (!facts.notes.empty()) object["notes"] = Json(facts.notes);
   if (facts.network != NetworkNeed::kAny) object["network"] = to_string(facts.network);
   if (facts.licence_key) object["licenceKey"] = facts.licence_key->to_json();
   return object;
@@ -167,7 +171,7 @@ Result<PackageCondition> read_package_condition(const Json& object) {
   if (!object.is_object()) return fail(ErrorCode::kBadFormat, "a condition is no object");
   PackageCondition condition;
   condition.expression = TRY(text_field(object, "if"));
-  condition.texts = TRY(read_texts(object));
+  condition.texts = TRY(read_texts(TRY(object_field(object, "texts")), kConditionTextBytesMax));
   if (condition.expression.size() > kExpressionBytesMax)
     return fail(ErrorCode::kBadFormat, "a condition of {} bytes, it has at most {}",
                 condition.expression.size(), kExpressionBytesMax);
@@ -204,6 +208,11 @@ Target make_image_target(const ImageEntry& entry) {
   Target target{entry.length, {entry.sha256, entry.sha512}, std::move(*text)};
   LAYBY_ASSERT(read_image_entry(entry.name.text(), target));
   return target;
+}
+
+Result<std::map<std::string, std::string>> read_notes(const Json& object) {
+  if (!object.is_object()) return fail(ErrorCode::kBadFormat, "notes by language are wanted");
+  return read_texts(&object, kNotesBytesMax);
 }
 
 std::string encode_must_match(const ImageFacts& facts) {

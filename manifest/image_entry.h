@@ -42,6 +42,8 @@ struct ImageFacts {
   std::uint64_t battery_percent_min = 0;
   NetworkNeed network = NetworkNeed::kAny;
   std::vector<PackageCondition> conditions;
+  // Release notes, by language ("en", "de"); empty, or with "en" among them.
+  std::map<std::string, std::string> notes{};
   std::optional<PublicKey> licence_key;  // functions, and only they
 };
 
@@ -66,6 +68,9 @@ Result<void> check_conditions(const ImageFacts& facts);
 // {"if":EXPRESSION,"texts":{"en":TEXT,…}}. kBadFormat; a field that this build does not know leaves
 // the expression empty, which no build can read.
 Result<PackageCondition> read_package_condition(const Json& object);
+
+// Release notes as they stand in `mustMatch`: {"en":TEXT,…}, each of one line. kBadFormat.
+Result<std::map<std::string, std::string>> read_notes(const Json& object);
 
 // The target to publish. `must_match` of the entry is ignored and made from the facts.
 Target make_image_target(const ImageEntry& entry);

@@ -242,7 +242,7 @@ anna order show "$month_order" >"$state/month.json"
 first_end=$(jq -er .active_until "$state/month.json")
 wait_until 30 "the car has the licence for the month" licence_runs_until two trailer-assist "$first_end"
 ok "active until $first_end; next charge $(jq -r '.next_charge | "\(.amount_cents) cents at \(.at)"' "$state/month.json")"
-wait_until 30 "the head unit shows it" head_unit_says two "Active until ${first_end%T*}"
+wait_until 30 "the head unit shows it" head_unit_says two "Active until $(date -u -d "$first_end" '+%-d %B %Y')"
 say "the head unit says: $(head_unit two)"
 drive two
 switched=$(vehicle_show two | jq .activations)

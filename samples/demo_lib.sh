@@ -152,9 +152,11 @@ image_list() {
     --arg catalogue "$PWD/samples/catalogue" '
     {images: (
       [("DE", "FR", "IT", "NL") | {kind: "map", region: ., version: $map, hardware: ["hu-4"],
-        release_counter: $counter, path: "\($dir)/maps/\($map)/\(.)", duration_seconds: 120, battery_percent_min: 20}]
+        release_counter: $counter, path: "\($dir)/maps/\($map)/\(.)", duration_seconds: 120, battery_percent_min: 20,
+        notes: {en: "New roads and places for \(.).", de: "Neue Straßen und Orte für \(.)."}}]
       + [{kind: "software", version: $software, hardware: ["hu-4"], release_counter: $counter,
-          path: "\($dir)/software/\($software)/node", duration_seconds: 300, battery_percent_min: 40}]
+          path: "\($dir)/software/\($software)/node", duration_seconds: 300, battery_percent_min: 40,
+          notes: {en: "The head unit answers faster.", de: "Das Anzeigesystem reagiert schneller."}}]
       + (if $functions == "" then [] else
           [("adaptive-cruise", "trailer-assist") | {kind: "function", id: ., version: "1.0", hardware: ["hu-4"],
             release_counter: 1, path: "\($catalogue)/\(.).package.json", duration_seconds: 60}] end))}'

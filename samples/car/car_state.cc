@@ -70,9 +70,11 @@ constexpr Control kControls[] = {
     {"in_call", "off", is_switch},
     {"region", "none", is_name},
     {"user", "none", is_name},
-    {"language", "en", [](const std::string& v) { return agent::language_from(v).has_value(); }},
+    {"language", "en", [](const std::string& v) { return !v.empty() && v.size() <= 64; }},
     {"activate_at", "none",
      [](const std::string& v) { return v == "none" || parse_utc(v).has_value(); }},
+    {"utc_offset", "none",
+     [](const std::string& v) { return v == "none" || (is_number(v) && v.find('.') == v.npos); }},
     {"vin", "none",
      [](const std::string& v) { return v == "none" || manifest::Vin::parse(v).has_value(); }},
     {"slow_seconds", "0",
@@ -224,6 +226,7 @@ std::map<std::string, std::string> signals(const CarState& car) {
   add("user", kSignedIn, or_empty(car.controls.at("user")));
   add("language", vss::kLanguage, car.controls.at("language"));
   add("activate_at", vss::kActivateAt, or_empty(car.controls.at("activate_at")));
+  add("utc_offset", vss::kUtcOffset, or_empty(car.controls.at("utc_offset")));
   add("vin", vss::kVin, or_empty(car.controls.at("vin")));
   add("doors", vss::kDoorCount, "4");
   add_doors(car, without, out);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kSpecBytesMax = kMiB;
 
-constexpr std::array<std::string_view, 11> kSpecFields = {"kind",
+constexpr std::array<std::string_view, 12> kSpecFields = {"kind",
                                                           "region",
                                                           "id",
                                                           "path",
@@ -22,7 +22,8 @@ constexpr std::array<std::string_view, 11> kSpecFields = {"kind",
                                                           "duration_seconds",
                                                           "battery_percent_min",
                                                           "network",
-                                                          "conditions"};
+                                                          "conditions",
+                                                          "notes"};
 
 Result<std::string> optional_text(const Json& object, std::string_view key) {
   if (manifest::find_field(object, key) == nullptr) return std::string();
@@ -59,6 +60,8 @@ Result<ImageSpec> spec_from(const Json& object, const std::string& directory) {
   spec.duration_seconds = TRY(optional_uint(object, "duration_seconds"));
   spec.battery_percent_min = TRY(optional_uint(object, "battery_percent_min"));
   spec.network = TRY(optional_text(object, "network"));
+  if (const Json* notes = manifest::find_field(object, "notes"))
+    spec.notes = TRY_CONTEXT(manifest::read_notes(*notes), "notes");
   if (manifest::find_field(object, "conditions") != nullptr)
     for (const Json& condition : *TRY(manifest::array_field(object, "conditions")))
       spec.conditions.push_back(TRY(manifest::read_package_condition(condition)));
@@ -143,6 +146,7 @@ Result<PreparedImage> prepare_image(Disk& disk, const ImageSpec& spec,
                              .duration_seconds = spec.duration_seconds,
                              .battery_percent_min = spec.battery_percent_min,
                              .conditions = std::move(conditions),
+                             .notes = spec.notes,
                              .licence_key = {}};
   if (kind == manifest::ImageKind::kFunction) facts.licence_key = licence_key;
   if (!spec.network.empty()) facts.network = TRY(manifest::parse_network_need(spec.network));

@@ -22,6 +22,7 @@ struct ImageSpec {
   std::string version;
   std::vector<std::string> hardware;  // software: exactly one
   std::uint64_t release_counter = 0;
+  std::map<std::string, std::string> notes;  // by language
   std::uint64_t duration_seconds = 0;
   std::string network{};  // any, not-roaming, unmetered; empty: any
   std::uint64_t battery_percent_min = 0;
@@ -32,7 +33,8 @@ struct ImageSpec {
 };
 
 // The file of `--images`: {"images":[{"kind","region"|"id","path","version","hardware":[…],
-// "release_counter","duration_seconds","battery_percent_min","network","conditions"},…]}; relative
+// "release_counter","duration_seconds","battery_percent_min","network","conditions",
+// "notes"},…]}; relative
 // paths are from the file's directory. An unknown field is kBadFormat.
 Result<std::vector<ImageSpec>> read_image_specs(Disk& disk, const std::string& file);
 

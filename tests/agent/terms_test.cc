@@ -2,6 +2,7 @@
 // (P1.9, P1.13).
 #include <catch2/catch.hpp>
 
+#include "agent/dates.h"
 #include "base/time_text.h"
 #include "tests/agent/world.h"
 
@@ -232,14 +233,14 @@ TEST_CASE("the head unit shows what remains of a term, in the driver's language 
   buy_and_activate(world);
   world.vehicle.drive();
   world.run(60);
-  const std::string end = format_utc(kFirstEnd).substr(0, 10);
-  CHECK(world.vehicle.shows("Active until " + end));
+  const auto end = [](Language language) { return date_text(kFirstEnd, language, {}); };
+  CHECK(world.vehicle.shows("Active until " + end(Language::kEnglish)));
   CHECK(world.vehicle.shows(": adaptive-cruise (9 days left)"));
   world.run_days(8);
   CHECK(world.vehicle.shows("(1 day left)"));
   world.vehicle.signals[std::string(vss::kLanguage)] = "de";
   world.run(60);
-  CHECK(world.vehicle.shows("Aktiv bis " + end));
+  CHECK(world.vehicle.shows("Aktiv bis " + end(Language::kGerman)));
   CHECK(world.vehicle.shows("(noch 1 Tag)"));
   world.vehicle.signals[std::string(vss::kLanguage)] = "fr";
   CHECK(world.run(36 * 3600, [&] { return world.vehicle.shows("(encore 23 heures)"); }));

@@ -5,6 +5,7 @@ With LAYBY_SCREENSHOTS=DIRECTORY the pictures that the README shows are left the
 """
 import os
 import sys
+import time
 
 import browser
 import rig
@@ -36,6 +37,10 @@ def whole_update(r, page, car, anna):
     with step("the page shows a car that is up to date, in its language"):
         page.wait_for_text("Everything is up to date.")
         check_equal(page.js("document.documentElement.lang"), "en", "the page's language")
+        missing = page.js("""Object.entries(TEXTS).flatMap(([language, texts]) => [...Object.keys(TEXTS.en).filter(
+            (name) => !texts[name]), ...Object.keys(TEXTS.en.states).filter((name) => !texts.states[name])].map(
+            (name) => language + ': ' + name))""")
+        check_equal((missing, page.js("Object.keys(TEXTS).sort().join()")), ([], "de,en,fr,it,nl"), "the page's texts")
         small = page.js("[...document.querySelectorAll('button')].filter(e => e.getBoundingClientRect().height < 44).length")
         check_equal(small, 0, "keys too small for a finger")
         unnamed = page.js("[...document.querySelectorAll('button, input')].filter(e => !(e.innerText || e.ariaLabel ||"
@@ -52,6 +57,11 @@ def whole_update(r, page, car, anna):
         page.wait_for_text("Starts when you get out and lock the car.", CARD, 120)
         page.wait_for_text("The installation takes about 1 minute.", CARD)
         picture(page, r, "head-unit-driving")
+    with step("P4.2 its release notes are there to be read, and stay open"):
+        page.click("summary")
+        page.wait_for_text(f"New roads and places of {rig.NEW_MAP}.", CARD)
+        time.sleep(2)
+        page.wait_for_text(f"New roads and places of {rig.NEW_MAP}.", CARD)
     with step("P4.3 every missing condition stands on the update"):
         press(page, "cable", "on")
         for name, value in (("gear", "P"), ("parking_brake", "on"), ("power", "off"), ("driver", "out"), ("locked", "yes")):

@@ -354,7 +354,8 @@ class Rig:
 
     def map_image(self, version, region, counter):
         return {"kind": "map", "region": region, "version": version, "hardware": [HARDWARE], "release_counter": counter,
-                "path": self.region(version, region), "duration_seconds": 60, "battery_percent_min": 20}
+                "path": self.region(version, region), "duration_seconds": 60, "battery_percent_min": 20,
+                "notes": {"en": f"New roads and places of {version}.", "de": f"Neue Straßen und Orte von {version}."}}
 
     def publish_releases(self, function_bytes=100_000):
         """Two functions, both map releases, both software releases; waits until the payloads are made."""

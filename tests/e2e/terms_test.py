@@ -4,6 +4,7 @@
 The server's clock is moved; the car learns the time as the server signs it, with each poll.
 """
 import calendar
+import datetime
 import sys
 import time
 
@@ -218,7 +219,8 @@ def test(r):
         for word in ("ordered", "downloaded", "activated", "invoiced"):
             check_equal(len(messages(anna, month, word)), 1, f"messages `{word}`")
         head_unit = car.head_unit()
-        day = shown["active_until"][:10]
+        end = datetime.date.fromisoformat(shown["active_until"][:10])
+        day = f"{end.day} {end:%B} {end.year}"
         check(f"Active until {day}" in head_unit and " left)" in head_unit, f"the head unit shows: {head_unit}")
     withdrawal(r, anna, car, cruise)
     inclusive_end(r, anna, car, trial)

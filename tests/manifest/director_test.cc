@@ -348,6 +348,26 @@ TEST_CASE("endless data: a payload longer than any that a car could need") {
   CHECK(code_of(fleet.verify()) == ErrorCode::kBadFormat);
 }
 
+TEST_CASE("release notes travel in what is signed, and have their bounds") {
+  ImageEntry entry =
+      must(read_image_entry("maps/DE/2.tar", make_image_target(entry_of("maps/DE/2.tar", 2))));
+  CHECK(entry.facts.notes.empty());
+  entry.facts.notes = {{"en", "New roads."}, {"de", "Neue Straßen."}};
+  const auto again = must(read_image_entry("maps/DE/2.tar", make_image_target(entry)));
+  CHECK(again.facts.notes == entry.facts.notes);
+  const std::map<std::string, std::string> bad[] = {{{"de", "No English."}},
+                                                    {{"en", ""}},
+                                                    {{"en", "two\nlines"}},
+                                                    {{"en", std::string(1001, 'x')}},
+                                                    {{"en", "x"}, {"english", "x"}}};
+  const Target good = make_image_target(entry);
+  for (const auto& notes : bad) {
+    Target target = good;
+    change_custom(target, [&](Json& custom) { custom["mustMatch"]["notes"] = notes; });
+    CHECK(code_of(read_image_entry("maps/DE/2.tar", target)) == ErrorCode::kBadFormat);
+  }
+}
+
 TEST_CASE("text with control characters agrees and travels like any other") {
   ImageEntry entry = entry_of("maps/DE/2.tar", 2);
   entry.facts.conditions = {{"two\nlines", {{"en", "x"}}}};
