@@ -4,6 +4,7 @@
     package_test.py SOURCE_DIR BUILD_DIR sanitized|plain
 """
 import glob
+import hashlib
 import os
 import re
 import subprocess
@@ -92,6 +93,24 @@ class Installed(unittest.TestCase):
                 self.assertIn(option, run(f"{self.prefix}/{program}", command, "--help"))
 
 
+class Recipe(unittest.TestCase):
+    def test_the_recipe_names_options_libraries_and_files_that_there_are(self):
+        def text(*path):
+            with open(os.path.join(SOURCE, *path), encoding="utf-8") as stream:
+                return stream.read()
+        recipe = text("samples", "yocto", "layby_0.1.0.bb")
+        project = text("CMakeLists.txt")
+        self.assertIn("project(layby VERSION 0.1.0 ", project)
+        for option in re.findall(r"-D(LAYBY_\w+)=", recipe):
+            self.assertIn(f"option({option} ", project)
+        with open(os.path.join(SOURCE, "LICENSE"), "rb") as stream:
+            self.assertIn(f"md5={hashlib.md5(stream.read()).hexdigest()}", recipe)
+        units = os.listdir(os.path.join(SOURCE, "packaging", "systemd"))
+        self.assertIn(re.search(r"system/(\S+\.service)", recipe)[1], units)
+        for program in re.findall(r"\{bindir\}/(\S+?)[ \"]", recipe):
+            self.assertIn(program, PROGRAMS)
+
+
 class Pages(unittest.TestCase):
     def test_every_option_of_help_stands_in_the_page(self):
         missing = []
@@ -129,7 +148,7 @@ class Completion(unittest.TestCase):
     def test_commands(self):
         self.assertEqual(self.complete("layby-agent", "pr"), ["provision"])
         self.assertEqual(self.complete("layby", "order", "wi"), ["withdraw"])
-        self.assertEqual(set(self.complete("laybyd", "")), {"init", "serve", "check-config"})
+        self.assertLessEqual({"init", "serve", "check-config"}, set(self.complete("laybyd", "")))
 
     def test_options(self):
         self.assertEqual(self.complete("layby-agent", "run", "--until"), ["--until-idle"])

@@ -1,4 +1,4 @@
-/* A host in C against an installed library: it says its version, and what is wrong with no options. */
+/* A host in C against an installed library: its version, and what is wrong with no options. */
 #include <layby_agent.h>
 #include <stdio.h>
 

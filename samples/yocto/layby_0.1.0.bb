@@ -1,0 +1,29 @@
+SUMMARY = "Over-the-air engine for cars: the agent, its library for C, and the codec"
+LICENSE = "Apache-2.0"
+LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
+
+# The sources as they are released; for a checkout beside the layer: inherit externalsrc, EXTERNALSRC = "...".
+SRC_URI = "file://layby-${PV}.tar.xz"
+S = "${WORKDIR}/layby-${PV}"
+
+DEPENDS = "cli11 curl fmt libarchive libdivsufsort libsodium nlohmann-json openssl tl-expected zlib zstd"
+
+inherit cmake pkgconfig systemd useradd
+
+# The car's side alone: no server, no tests.
+EXTRA_OECMAKE = "-DCMAKE_BUILD_TYPE=MinSizeRel -DLAYBY_SERVER=OFF -DLAYBY_TESTS=OFF"
+
+PACKAGES =+ "${PN}-agent ${PN}-tools lib${PN}"
+FILES:${PN}-agent = "${bindir}/layby-agent ${nonarch_libdir}/systemd/system/layby-agent.service"
+FILES:${PN}-tools = "${bindir}/layby-delta ${bindir}/layby-tuf"
+FILES:lib${PN} = "${libdir}/liblayby.so.*"
+FILES:${PN}-dev += "${libdir}/cmake"
+RDEPENDS:${PN}-dev = "lib${PN}"
+ALLOW_EMPTY:${PN} = "1"
+
+SYSTEMD_PACKAGES = "${PN}-agent"
+SYSTEMD_SERVICE:${PN}-agent = "layby-agent.service"
+# It waits for a provisioned and paired car by itself.
+SYSTEMD_AUTO_ENABLE:${PN}-agent = "enable"
+USERADD_PACKAGES = "${PN}-agent"
+USERADD_PARAM:${PN}-agent = "--system --user-group --home-dir /var/lib/layby-agent --no-create-home layby-agent"
