@@ -162,6 +162,10 @@ UnixSeconds Agent::trusted_now() const {
   return state_->time.now();
 }
 
+void Agent::check_now() {
+  state_->try_everything_now();
+}
+
 // ---- what the car says --------------------------------------------------------------------------
 
 void Agent::State::try_everything_now() {

@@ -53,6 +53,9 @@ class Agent {
     bool idle = false;         // waits for time, the car or the server's next news
   };
   Result<Next> step();
+  // Somebody wants to know now: the next step asks the server, and tries again what pauses, as it
+  // does at a power-on (P2.4).
+  void check_now();
 
   const Record& record() const;
   UnixSeconds trusted_now() const;

@@ -11,6 +11,7 @@
 #include "agent/agent.h"
 #include "agent/boot_file.h"
 #include "agent/boot_vehicle.h"
+#include "agent/bus_vehicle.h"
 #include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
 #include "agent/offline_install.h"
@@ -67,6 +68,7 @@ struct Options {
   std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
   std::string software_slot_a, software_slot_b, running_slot;
   std::string boot_control = "vehicle", kernel_command_line = "/proc/cmdline";
+  std::string dbus;
   bool until_idle = false;
   std::string package;
   bool json = false;
@@ -204,13 +206,17 @@ void wait_for(const Vehicle& vehicle, std::int64_t wait_ms) {
   if (wait_ms > 0 && stop_wanted == 0) ::poll(entries, 2, static_cast<int>(wait_ms));
 }
 
-int loop(Agent& agent, const Vehicle& vehicle, const Options& options) {
+int loop(Agent& agent, const Vehicle& vehicle, BusVehicle* bus, const Options& options) {
   Progress progress;
   while (stop_wanted == 0) {
     const auto next = agent.step();
     if (!next) return report(next.error());
     progress.look(agent.record());
     give_back_code(kCodeBytesMax);
+    if (bus != nullptr && bus->take_check_wanted()) {
+      agent.check_now();
+      continue;
+    }
     if (options.until_idle && next->idle) return kDone;
     wait_for(vehicle, next->wait_ms);
   }
@@ -325,7 +331,14 @@ int run_daemon(const Options& options) {
   HookVehicle car(viss, clock, vehicle_config->hooks);
   std::optional<BootVehicle> with_boot_control;
   if (boot->control) with_boot_control.emplace(car, *boot->control, clock, boot->running);
-  Vehicle& vehicle = with_boot_control ? static_cast<Vehicle&>(*with_boot_control) : car;
+  Vehicle& without_bus = with_boot_control ? static_cast<Vehicle&>(*with_boot_control) : car;
+  std::unique_ptr<BusVehicle> bus;
+  if (!options.dbus.empty()) {
+    auto opened = BusVehicle::open(without_bus, clock, options.dbus);
+    if (!opened) return report(opened.error());
+    bus = std::move(*opened);
+  }
+  Vehicle& vehicle = bus ? static_cast<Vehicle&>(*bus) : without_bus;
   auto agent = Agent::open(disk, clock, **transport, vehicle,
                            {.state_directory = options.state,
                             .language = *language,
@@ -336,7 +349,7 @@ int run_daemon(const Options& options) {
   if (!agent) return report(agent.error(), exit_of(agent.error()));
   if (const auto& error = (*agent)->record().boot_error)
     report(Error(*error).with_context("software is not updated"));
-  return loop(**agent, vehicle, options);
+  return loop(**agent, vehicle, bus.get(), options);
 }
 
 // ---- install-offline ----------------------------------------------------------------------------
@@ -460,6 +473,8 @@ void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_option("--map-regions", options.map_regions, "owner, announce or auto");
   run_command->add_option("--home-region", options.home_region,
                           "for --map-regions announce and auto");
+  run_command->add_option("--dbus", options.dbus,
+                          "be org.layby.Agent1 on D-Bus: system, session or an address");
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
 }
 

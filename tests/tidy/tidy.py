@@ -44,6 +44,7 @@ LIBRARIES = {
     "cjose/": "cjose",
     "date/": "date",
     "sqlite3": "sqlite3",
+    "systemd/": "systemd",
     "catch2/": "catch2",
     "rapidcheck": "rapidcheck",
     "benchmark/": "benchmark",
