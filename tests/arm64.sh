@@ -28,6 +28,6 @@ if [ "$long" = --long ]; then
   ctest --preset aarch64 -j"$jobs"
 else
   bash build.sh aarch64 -j"$jobs" --target layby-delta test_base test_crypto test_delta layby_c test_agent_c
-  ctest --preset aarch64 -R '^(base|crypto|delta|agent_c|agent_c_symbols)$' -E '^program' -j"$jobs"
+  ctest --preset aarch64 -R '^(base|crypto|delta|agent_c|agent_c_symbols)$' -j"$jobs"
 fi
 python3 tests/interop/architectures_test.py build/release/bin build/aarch64/bin build/arm64-sysroot
