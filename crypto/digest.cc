@@ -1,10 +1,15 @@
 #include "crypto/digest.h"
 
+// The plain functions: those of EVP make OpenSSL set up all algorithms that it has, two megabytes
+// of memory that a car's applier would hold for one digest.
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/sha.h>
 #include <sodium.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/assert.h"
 #include "base/limits.h"
@@ -14,33 +19,17 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 * kKiB;
 
-template <std::size_t N>
-std::array<std::uint8_t, N> digest_once(ByteSpan bytes, const EVP_MD* algorithm) {
-  std::array<std::uint8_t, N> out;
-  unsigned length = 0;
-  const int ok = EVP_Digest(bytes.data(), bytes.size(), out.data(), &length, algorithm, nullptr);
-  LAYBY_ASSERT(ok == 1 && length == N);
-  return out;
-}
-
-struct ContextFree {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using Context = std::unique_ptr<EVP_MD_CTX, ContextFree>;
-
-Context start(const EVP_MD* algorithm) {
-  Context context(EVP_MD_CTX_new());
-  LAYBY_ASSERT(context && EVP_DigestInit_ex(context.get(), algorithm, nullptr) == 1);
-  return context;
-}
-
 }  // namespace
 
 Digest256 sha256(ByteSpan bytes) {
-  return digest_once<32>(bytes, EVP_sha256());
+  Digest256 out;
+  SHA256(bytes.data(), bytes.size(), out.data());
+  return out;
 }
 Digest512 sha512(ByteSpan bytes) {
-  return digest_once<64>(bytes, EVP_sha512());
+  Digest512 out;
+  SHA512(bytes.data(), bytes.size(), out.data());
+  return out;
 }
 
 Digest256 blake2b_256(ByteSpan bytes) {
@@ -59,14 +48,14 @@ Digest256 hmac_sha256(ByteSpan key, ByteSpan bytes) {
 }
 
 struct Hasher::State {
-  Context sha256;
-  Context sha512;  // null unless asked for
+  SHA256_CTX sha256;
+  std::optional<SHA512_CTX> sha512;  // if asked for
   std::uint64_t length = 0;
 };
 
 Hasher::Hasher(With with) : state_(std::make_unique<State>()) {
-  state_->sha256 = start(EVP_sha256());
-  if (with == With::kSha256AndSha512) state_->sha512 = start(EVP_sha512());
+  LAYBY_ASSERT(SHA256_Init(&state_->sha256) == 1);
+  if (with == With::kSha256AndSha512) LAYBY_ASSERT(SHA512_Init(&state_->sha512.emplace()) == 1);
 }
 Hasher::~Hasher() = default;
 Hasher::Hasher(Hasher&&) noexcept = default;
@@ -74,9 +63,9 @@ Hasher& Hasher::operator=(Hasher&&) noexcept = default;
 
 void Hasher::update(ByteSpan bytes) {
   LAYBY_ASSERT(state_);
-  LAYBY_ASSERT(EVP_DigestUpdate(state_->sha256.get(), bytes.data(), bytes.size()) == 1);
+  LAYBY_ASSERT(SHA256_Update(&state_->sha256, bytes.data(), bytes.size()) == 1);
   if (state_->sha512)
-    LAYBY_ASSERT(EVP_DigestUpdate(state_->sha512.get(), bytes.data(), bytes.size()) == 1);
+    LAYBY_ASSERT(SHA512_Update(&*state_->sha512, bytes.data(), bytes.size()) == 1);
   state_->length += bytes.size();
 }
 
@@ -84,9 +73,8 @@ Hasher::Digests Hasher::finish() {
   LAYBY_ASSERT(state_);
   Digests out{};
   out.length = state_->length;
-  LAYBY_ASSERT(EVP_DigestFinal_ex(state_->sha256.get(), out.sha256.data(), nullptr) == 1);
-  if (state_->sha512)
-    LAYBY_ASSERT(EVP_DigestFinal_ex(state_->sha512.get(), out.sha512.data(), nullptr) == 1);
+  LAYBY_ASSERT(SHA256_Final(out.sha256.data(), &state_->sha256) == 1);
+  if (state_->sha512) LAYBY_ASSERT(SHA512_Final(out.sha512.data(), &*state_->sha512) == 1);
   state_.reset();
   return out;
 }

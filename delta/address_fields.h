@@ -84,6 +84,27 @@ constexpr std::uint8_t kFieldRoles = 64;
 constexpr std::size_t kFieldLookBehind = 96;
 constexpr std::size_t kFieldLookAhead = 96;
 
+// Whether find_field() need be asked about a place: quick, and where it says no there is no field.
+// `address` of the place, `before` the byte before it.
+inline bool may_begin_field(const Module& module, RangeKind kind, std::uint64_t address,
+                            std::uint8_t before) {
+  switch (kind) {
+    case RangeKind::kX86Code:
+      return (before & 0xfe) == 0xe8 || (before & 0xf0) == 0x80 || (before & 0xc7) == 5 ||
+             module.has_absolute_code;
+    case RangeKind::kAarch64Code:
+    case RangeKind::kWords32:
+    case RangeKind::kOrigin32: return address % 4 == 0;
+    case RangeKind::kWords64: return address % 8 == 0;
+    case RangeKind::kNothing: return false;
+    case RangeKind::kEhFrame:
+    case RangeKind::kSymbols:
+    case RangeKind::kGoFunctions:
+    case RangeKind::kGoRecords: break;
+  }
+  return true;
+}
+
 // The field that begins at `window[at]`, which is base byte `offset` of `range`. Nothing outside
 // the range and outside the window is looked at.
 Field find_field(const Module& module, const AddressRange& range, ByteSpan window, std::size_t at,

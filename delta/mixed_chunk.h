@@ -123,16 +123,12 @@ class MixedChunk {
     const std::uint64_t c1 = byte_before(1);
     const std::uint64_t c2 = c1 | std::uint64_t{byte_before(2)} << 8;
     const std::uint64_t c3 = c2 | std::uint64_t{byte_before(3)} << 16;
-    const std::uint64_t c4 = c3 | std::uint64_t{byte_before(4)} << 24;
-    const std::uint64_t c6 =
-        c4 | std::uint64_t{byte_before(5)} << 32 | std::uint64_t{byte_before(6)} << 40;
     const std::uint64_t column = (target_offset_ + at_) % 8;
     std::uint64_t tops = 0;  // highest bits: where numbers of several bytes end
     for (std::size_t i = 1; i <= 8; ++i) tops = tops << 1 | byte_before(i) >> 7;
     const Guess guess = state_.repeats.guess(out_.first(at_));
     const std::uint8_t byte = state_.literals.code(
-        bits_,
-        {0, c1, c2, c3, c4, c6, column << 8 | byte_before(8), tops << 8 | c1, tops << 8 | c2 >> 8},
+        bits_, {c1, c2, c3, column << 8 | byte_before(8), tops << 8 | c1, tops << 8 | c2 >> 8},
         guess, guess.strength > 0 ? 2 : (c1 >> 7), Bits::kReads ? std::uint8_t{0} : out_[at_]);
     put(byte);
     state_.repeats.note(out_.first(at_));
@@ -388,6 +384,10 @@ class MixedChunk {
   // Whether a field begins `ahead` bytes from here.
   bool expect_field(std::size_t ahead, Expectation& made) const {
     const std::uint64_t offset = source_.offset() + ahead;
+    const std::uint8_t before = source_.at() + ahead > 0 ? *(source_.data() + ahead - 1) : 0;
+    if (!may_begin_field(module(), segment_.base->kind, offset + segment_.base->address_shift,
+                         before))
+      return false;
     made.field =
         find_field(module(), *segment_.base, source_.window(), source_.at() + ahead, offset);
     if (!made.field) return false;
@@ -433,27 +433,27 @@ class MixedChunk {
     advance(bytes);
   }
 
+  static std::uint64_t around(std::uint8_t before, std::uint8_t byte, std::uint8_t after) {
+    return std::uint64_t{before} << 16 | std::uint64_t{byte} << 8 | after;
+  }
+
   void code_byte() {
     const std::uint8_t* data = source_.data();
     const std::uint8_t expected = data[0];
     const std::uint64_t e0 = expected;
-    const std::uint64_t e1 = data[1];
-    const std::uint64_t b1 = source_.before(1);
-    const std::uint64_t word = load_u32(data);
-    const std::uint64_t column = (target_offset_ + at_) % 8;
     const std::uint64_t since = std::min<std::uint32_t>(state_.history.since_miss, 255);
     const std::uint64_t gap = std::min<std::uint32_t>(state_.history.last_gap, 255);
     const std::uint64_t history = state_.history.misses;
     const auto& last = state_.history.last_differences;
     const auto distance = static_cast<std::size_t>(std::bit_width(since));
-    const bool missed =
-        state_.misses.code(bits_,
-                           {history & 0xff, distance << 8 | e0, b1 << 16 | e0 << 8 | e1,
-                            std::uint64_t{last[0]} << 8 | std::min<std::uint64_t>(since, 31),
-                            column << 16 | (history & 15) << 8 | std::min<std::uint64_t>(gap, 31),
-                            word, since << 8 | gap},
-                           std::min<std::size_t>(distance, 7) * 8 + (history & 7),
-                           !Bits::kReads && out_[at_] != expected);
+    // Reads ahead within the window's padding.
+    state_.misses.expect(1, around(data[3], data[4], data[5]));
+    const bool missed = state_.misses.code(
+        bits_,
+        {e0 << 4 | distance, around(source_.before(1), data[0], data[1]),
+         std::uint64_t{last[0]} << 5 | std::min<std::uint64_t>(since, 31), gap << 8 | since},
+        std::min<std::size_t>(distance, 7) * 8 + (history & 7),
+        !Bits::kReads && out_[at_] != expected);
     if (!missed) {
       if constexpr (Bits::kReads) out_[at_] = expected;
       return note_token(false, 1);
@@ -464,8 +464,7 @@ class MixedChunk {
         {last[0],
          std::uint64_t{last[0]} << 16 | std::uint64_t{last[1]} << 8 |
              std::min<std::uint64_t>(since, 3),
-         e0, word, c1 << 8 | e0, column << 16 | std::uint64_t{last[0]} << 8 | e0,
-         b1 << 16 | e0 << 8 | e1},
+         load_u32(data), c1 << 8 | e0},
         {}, since == 0 ? 1 : 0,
         Bits::kReads ? std::uint8_t{0} : static_cast<std::uint8_t>(out_[at_] - expected));
     if constexpr (Bits::kReads) out_[at_] = static_cast<std::uint8_t>(expected + difference);

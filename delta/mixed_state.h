@@ -119,12 +119,12 @@ struct MixedState {
   NumberModel copy_counts;
   NumberModel jumps;
   NumberModel field_units;
-  FlagModel<7> misses{17, 64};
+  FlagModel<4> misses{17, 64};
   NibbleTable lines{16};  // of all bytes: a chunk has many of one kind or the other
-  ByteModel<7> differences{lines, 0, 2};
+  ByteModel<4> differences{lines, 0, 2};
   FlagModel<4> field_misses{14, 64};
   ByteModel<2> other_fields{lines, 10, 1};
-  ByteModel<9> literals{lines, 20, 3};
+  ByteModel<6> literals{lines, 20, 3};
   RepeatFinder repeats;
   ShiftMap shifts;
   MixedHistory history;

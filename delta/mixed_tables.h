@@ -25,38 +25,60 @@ bool code_bit(Bits& bits, Slot& slot, bool bit, std::uint32_t limit) {
   return bit;
 }
 
-// One bit in several contexts.
+// One bit in several contexts. Contexts that differ in their lowest four bits alone lie together,
+// in one line of the processor's cache: those that follow each other should.
 template <std::size_t kContexts>
 class FlagModel {
+  static_assert(kContexts <= Mixer::kLogitsMax);
+
  public:
   FlagModel(int table_bits, std::size_t sets)
-      : shift_(64 - table_bits),
-        slots_(std::size_t{1} << table_bits, kFreshSlot),
+      : shift_(64 - (table_bits - kLineBits)),
+        slots_((std::size_t{1} << table_bits) + kLineSlots, kFreshSlot),
+        first_(slots_.data() + slots_to_line(slots_.data())),
         mixer_(sets, 0) {}
+  FlagModel(const FlagModel&) = delete;
+  FlagModel& operator=(const FlagModel&) = delete;
 
   template <class Bits>
   bool code(Bits& bits, const std::array<std::uint64_t, kContexts>& contexts, std::size_t set,
             bool bit) {
     std::array<Slot*, kContexts> slots;
-    for (std::size_t i = 0; i < kContexts; ++i) slots[i] = &slots_[row(i, contexts[i])];
-    typename Mixer<kContexts>::Logits logits;
-    for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch(probability_of(*slots[i]));
-    bit = bits(mixer_.mix(logits, set), bit);
-    mixer_.learn(bit);
+    for (std::size_t i = 0; i < kContexts; ++i) slots[i] = at(i, contexts[i]);
+    const auto logit = [&](std::size_t i) {
+      return i < kContexts ? stretch(probability_of(*slots[i])) : 0;
+    };
+    bit = bits(mixer_.mix(logit, set), bit);
+    mixer_.learn_one(bit);
     for (Slot* slot : slots) learn(*slot, bit, kLimit);
     return bit;
   }
 
+  // Says that context number `which` will be this one soon.
+  void expect(std::size_t which, std::uint64_t context) const {
+    __builtin_prefetch(at(which, context), 1);
+  }
+
  private:
   static constexpr std::uint32_t kLimit = 150;
+  static constexpr int kLineBits = 4;
+  static constexpr std::size_t kLineSlots = std::size_t{1} << kLineBits;
 
-  std::size_t row(std::size_t which, std::uint64_t context) const {
-    return (context + which * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull >> shift_;
+  static std::size_t slots_to_line(const Slot* slots) {
+    constexpr std::size_t kLineBytes = kLineSlots * sizeof(Slot);
+    return (kLineBytes - reinterpret_cast<std::uintptr_t>(slots) % kLineBytes) / sizeof(Slot);
+  }
+
+  Slot* at(std::size_t which, std::uint64_t context) const {
+    const std::uint64_t line =
+        ((context >> kLineBits) + which * 0x9e3779b97f4a7c15ull) * 0xd6e8feb86659fd93ull >> shift_;
+    return first_ + (line << kLineBits | (context & (kLineSlots - 1)));
   }
 
   int shift_;
   std::vector<Slot> slots_;
-  Mixer<kContexts> mixer_;
+  Slot* first_;
+  Mixer mixer_;
 };
 
 // A byte that is thought to come, and how surely.
@@ -116,8 +138,8 @@ class Refinement {
   }
 
   // Half of what was said and half of what it turned out to mean.
-  std::uint32_t refine(std::size_t context, std::uint32_t probability) {
-    const auto at = static_cast<std::uint32_t>(stretch(probability) + 2048);
+  std::uint32_t refine(std::size_t context, int logit, std::uint32_t probability) {
+    const auto at = static_cast<std::uint32_t>(logit + 2048);
     const std::uint32_t part = at % kStep;
     Slot* const slots = &slots_[context * kSteps + at / kStep];
     nearer_ = &slots[part < kStep / 2 ? 0 : 1];
@@ -141,6 +163,8 @@ class Refinement {
 // may share a table, which must outlive them, if their contexts have numbers of their own.
 template <std::size_t kContexts>
 class ByteModel {
+  static_assert(kContexts < Mixer::kLogitsMax);
+
  public:
   ByteModel(NibbleTable& lines, std::size_t first_context, std::size_t sets)
       : lines_(lines),
@@ -185,19 +209,21 @@ class ByteModel {
     const std::uint32_t guessed = 16 | (where.which == 0 ? guess.byte >> 4 : guess.byte & 15);
     std::uint32_t node = 1;
     for (int shift = 3; shift >= 0; --shift) {
-      typename Mixer<kContexts + 1>::Logits logits;
-      for (std::size_t i = 0; i < kContexts; ++i) logits[i] = stretch_short(lines[i][node]);
       const std::size_t strength = guessed >> (shift + 1) == node ? guess.strength : 0;
       Slot& guess_slot = guess_slots_[strength * 2 + (guessed >> shift & 1)];
-      logits[kContexts] = stretch(probability_of(guess_slot));
+      const auto logit = [&](std::size_t i) {
+        if (i < kContexts) return stretch_short(lines[i][node]);
+        return i == kContexts ? stretch(probability_of(guess_slot)) : 0;
+      };
       const std::size_t at = where.tree + node - 1;
       const std::uint32_t mixed =
-          mixer_.mix(logits, at, where.set * kStrengthSets + (strength + 3) / 4);
-      const bool bit =
-          bits(refinement_.refine(where.set * kNodes + at, mixed), (half >> shift & 1) != 0);
+          mixer_.mix(logit, at, where.set * kStrengthSets + (strength + 3) / 4);
+      const bool bit = bits(refinement_.refine(where.set * kNodes + at, mixer_.logit(), mixed),
+                            (half >> shift & 1) != 0);
       refinement_.learn(bit);
-      mixer_.learn(bit);
-      for (std::size_t i = 0; i < kContexts; ++i) learn_short(lines[i][node], bit);
+      mixer_.learn_two(bit);
+      const ShortLesson lesson(bit);
+      for (std::size_t i = 0; i < kContexts; ++i) learn_short(lines[i][node], lesson);
       learn(guess_slot, bit, kLimit);
       node = node << 1 | (bit ? 1 : 0);
     }
@@ -207,7 +233,7 @@ class ByteModel {
   NibbleTable& lines_;
   std::size_t first_context_;
   std::array<Slot, Guess::kStrengths * 2> guess_slots_;
-  Mixer<kContexts + 1> mixer_;
+  Mixer mixer_;
   Refinement refinement_;
 };
 

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "delta/lanes.h"
+
 namespace layby::delta {
 
 // ln(p / (1 - p)) in 1/256, from -2047 to 2047, by the upper 12 bits of a probability; and back.
@@ -56,14 +58,18 @@ inline int stretch_short(ShortSlot slot) {
   return kStretch[slot >> 4];
 }
 
-inline void learn_short(ShortSlot& slot, bool bit) {
+// What many slots learn of one bit.
+struct ShortLesson {
+  explicit ShortLesson(bool bit) : wanted(bit ? 4095 : 0), rounding(bit ? 65535 : 0) {}
+  std::int32_t wanted;
+  std::int32_t rounding;  // away from where it is, so that it always moves and gets to the end
+};
+
+inline void learn_short(ShortSlot& slot, const ShortLesson& lesson) {
   const std::uint32_t count = slot & 15u;
-  const std::int32_t probability = slot >> 4;
-  const std::int32_t wanted = bit ? 4095 : 0;
-  // Rounded away from where it is, so that it always moves and gets to the end.
-  const std::int32_t moved =
-      probability + (((wanted - probability) * kShortRates[count] + (bit ? 65535 : 0)) >> 16);
-  slot = static_cast<ShortSlot>(static_cast<std::uint32_t>(moved) << 4 | std::min(count + 1, 15u));
+  const std::int32_t missing = lesson.wanted - (slot >> 4);
+  const std::int32_t move = (missing * kShortRates[count] + lesson.rounding) >> 16;
+  slot = static_cast<ShortSlot>(slot + move * 16 + (count < 15 ? 1 : 0));
 }
 
 // A probability that the coder can take.
@@ -71,64 +77,69 @@ inline std::uint32_t codable(std::uint32_t probability) {
   return std::clamp<std::uint32_t>(probability, 1, 65535);
 }
 
-constexpr std::int32_t kOneWeight = 1 << 16;
-
-// The weights are those of two sets together, each chosen by a context of its own.
-template <std::size_t kInputs>
+// Weighs up to kLogitsMax logits. The weights are those of two sets together, each chosen by a
+// context of its own, or of one.
 class Mixer {
  public:
-  using Logits = std::array<std::int32_t, kInputs>;
+  static constexpr std::size_t kLogitsMax = 7;
 
+  // Without `second_sets` there is but one set at a time.
   Mixer(std::size_t first_sets, std::size_t second_sets)
       : second_(first_sets),
-        weights_((first_sets + second_sets) * kStride,
-                 second_sets > 0 ? kFirstWeight / 2 : kFirstWeight),
-        is_paired_(second_sets > 0) {}
+        weights_((first_sets + second_sets) * PlainLanes::kCount,
+                 second_sets > 0 ? kFirstWeight / 2 : kFirstWeight) {}
 
-  // The probability that the logits say together.
-  std::uint32_t mix(const Logits& logits, std::size_t first, std::size_t second = 0) {
-    logits_ = logits;
-    chosen_[0] = &weights_[first * kStride];
-    std::int64_t sum = 0;
-    if (is_paired_) {
-      chosen_[1] = &weights_[(second_ + second) * kStride];
-      for (std::size_t i = 0; i < kInputs; ++i)
-        sum += std::int64_t{logits_[i]} * (chosen_[0][i] + chosen_[1][i]);
-      sum += std::int64_t{kBias} * (chosen_[0][kInputs] + chosen_[1][kInputs]);
-    } else {
-      for (std::size_t i = 0; i < kInputs; ++i) sum += std::int64_t{logits_[i]} * chosen_[0][i];
-      sum += std::int64_t{kBias} * chosen_[0][kInputs];
-    }
-    mixed_ = squash(static_cast<int>(std::clamp<std::int64_t>(sum >> 16, -2047, 2047)));
-    return codable(mixed_);
+  // The probability that the logits say together: `logit` of 0 to kLogitsMax - 1, 0 for none.
+  template <class Logit>
+  std::uint32_t mix(Logit logit, std::size_t set) {
+    sets_[0] = &weights_[set * PlainLanes::kCount];
+    return weigh(logit, Lanes::load(sets_[0]));
+  }
+  template <class Logit>
+  std::uint32_t mix(Logit logit, std::size_t first, std::size_t second) {
+    sets_[0] = &weights_[first * PlainLanes::kCount];
+    sets_[1] = &weights_[(second_ + second) * PlainLanes::kCount];
+    return weigh(logit, Lanes::load(sets_[0]).plus(Lanes::load(sets_[1])));
   }
 
-  // The bit that came.
-  void learn(bool bit) {
-    const std::int32_t error = ((bit ? 65535 : 0) - static_cast<std::int32_t>(mixed_)) >> 2;
-    teach(chosen_[0], error);
-    if (is_paired_) teach(chosen_[1], error);
+  // What mix() said, in the logistic domain: -2047 to 2047.
+  int logit() const { return logit_; }
+
+  // The bit that came; after mix() with as many sets.
+  void learn_one(bool bit) { teach(sets_[0], step(bit)); }
+  void learn_two(bool bit) {
+    const Lanes moves = step(bit);
+    teach(sets_[0], moves);
+    teach(sets_[1], moves);
   }
 
  private:
-  static constexpr std::size_t kStride = kInputs + 1;
-  static constexpr std::int32_t kBias = 256;  // one input more, which says "about even"
-  static constexpr std::int32_t kFirstWeight = kOneWeight * 3 / 10;
-  static constexpr int kShift = 12;  // how slowly weights move
+  static constexpr int kWeightBits = 13;  // of a weight behind the point
+  static constexpr std::int16_t kFirstWeight = (1 << kWeightBits) * 4 / 10;
+  static constexpr std::int16_t kBias = 256;  // one input more, which says "about even"
 
-  void teach(std::int32_t* weights, std::int32_t error) const {
-    for (std::size_t i = 0; i < kInputs; ++i)
-      weights[i] = std::clamp(weights[i] + ((logits_[i] * error) >> kShift), -16 * kOneWeight,
-                              16 * kOneWeight);
-    weights[kInputs] = std::clamp(weights[kInputs] + ((kBias * error) >> kShift), -16 * kOneWeight,
-                                  16 * kOneWeight);
+  template <class Logit>
+  std::uint32_t weigh(Logit logit, const Lanes& weights) {
+    logits_ = Lanes::of([&](std::size_t i) {
+      return i < kLogitsMax ? static_cast<std::int16_t>(logit(i)) : kBias;
+    });
+    logit_ = std::clamp(logits_.dot(weights) >> kWeightBits, -2047, 2047);
+    mixed_ = squash(logit_);
+    return codable(mixed_);
+  }
+  Lanes step(bool bit) const {
+    const std::int32_t error = ((bit ? 65535 : 0) - static_cast<std::int32_t>(mixed_)) >> 2;
+    return logits_.scaled(static_cast<std::int16_t>(error));
+  }
+  static void teach(std::int16_t* weights, const Lanes& moves) {
+    Lanes::load(weights).plus(moves).store(weights);
   }
 
   std::size_t second_;
-  std::vector<std::int32_t> weights_;
-  bool is_paired_;
-  std::array<std::int32_t*, 2> chosen_{};
-  Logits logits_{};
+  std::vector<std::int16_t> weights_;
+  std::array<std::int16_t*, 2> sets_{};
+  Lanes logits_ = Lanes::of([](std::size_t) { return std::int16_t{0}; });
+  int logit_ = 0;
   std::uint32_t mixed_ = 0;
 };
 

@@ -24,7 +24,7 @@ class ShiftMap {
     std::uint32_t address;
     std::int32_t shift;
   };
-  static constexpr std::size_t kKnownMax = 192 * 1024;  // 8 bytes each
+  static constexpr std::size_t kKnownMax = 64 * 1024;  // 8 bytes each
 
  private:
   static constexpr std::size_t kBlockMax = 512;

@@ -99,11 +99,11 @@ TEST_CASE("a short slot learns what comes, to the end, and forgets it again") {
   for (const bool bit : {false, true}) {
     ShortSlot slot = kFreshShortSlot;
     CHECK(std::abs(stretch_short(slot)) <= 1);
-    learn_short(slot, bit);
+    learn_short(slot, ShortLesson(bit));
     CHECK((bit ? stretch_short(slot) > 200 : stretch_short(slot) < -200));
-    for (int i = 0; i < 1000; ++i) learn_short(slot, bit);
+    for (int i = 0; i < 1000; ++i) learn_short(slot, ShortLesson(bit));
     CHECK(slot >> 4 == (bit ? 4095 : 0));
-    for (int i = 0; i < 60; ++i) learn_short(slot, !bit);
+    for (int i = 0; i < 60; ++i) learn_short(slot, ShortLesson(!bit));
     CHECK((bit ? stretch_short(slot) < -200 : stretch_short(slot) > 200));
   }
 }
@@ -113,7 +113,7 @@ TEST_CASE("a line of contexts is found again, and a new one begins knowing nothi
   const std::uint32_t hash = hash_context(1, 77);
   ShortSlot* const line = table.find(hash);
   CHECK(line[1] == kFreshShortSlot);
-  for (int i = 0; i < 5; ++i) learn_short(line[1], true);
+  for (int i = 0; i < 5; ++i) learn_short(line[1], ShortLesson(true));
   CHECK(table.find(hash) == line);
   CHECK(table.find(hash)[1] != kFreshShortSlot);
   // The least used line gives way, so a few others leave it alone.
@@ -125,17 +125,22 @@ TEST_CASE("a line of contexts is found again, and a new one begins knowing nothi
 
 TEST_CASE("a mixer comes to believe the slot that is right") {
   std::mt19937_64 random(3);
-  Mixer<2> mixer(1, 0);
+  const bool is_paired = GENERATE(false, true);
+  Mixer mixer(1, is_paired ? 1 : 0);
   std::vector<Slot> slots(3, kFreshSlot);
   std::uint32_t last = 0;
   for (int i = 0; i < 5000; ++i) {
     const bool bit = random() % 2 == 0;
     Slot* const inputs[] = {&slots[bit ? 1 : 2], &slots[0]};  // one knows, the other cannot
-    last = mixer.mix({stretch(probability_of(*inputs[0])), stretch(probability_of(*inputs[1]))}, 0);
+    const auto logit = [&](std::size_t input) {
+      return input < 2 ? stretch(probability_of(*inputs[input])) : 0;
+    };
+    last = is_paired ? mixer.mix(logit, 0, 0) : mixer.mix(logit, 0);
+    CHECK(squash(mixer.logit()) == last);
     CHECK(last > 0);
     CHECK(last < 65536);
     if (i > 4000) CHECK((bit ? last > 60'000 : last < 5'000));
-    mixer.learn(bit);
+    is_paired ? mixer.learn_two(bit) : mixer.learn_one(bit);
     for (Slot* slot : inputs) learn(*slot, bit, 127);
   }
 }
@@ -143,15 +148,15 @@ TEST_CASE("a mixer comes to believe the slot that is right") {
 TEST_CASE("a refinement learns what a probability means") {
   Refinement refinement(2);
   std::mt19937_64 random(5);
-  CHECK(std::abs(static_cast<int>(refinement.refine(1, 60'000)) - 60'000) < 600);
+  CHECK(std::abs(static_cast<int>(refinement.refine(1, stretch(60'000), 60'000)) - 60'000) < 600);
   std::uint32_t last = 0;
   for (int i = 0; i < 3000; ++i) {  // nine of ten, it is said; it is one of two
-    last = refinement.refine(1, 58'982);
+    last = refinement.refine(1, stretch(58'982), 58'982);
     refinement.learn(random() % 2 == 0);
   }
   CHECK(last > 40'000);
   CHECK(last < 54'000);
-  CHECK(refinement.refine(0, 58'982) > 58'000);
+  CHECK(refinement.refine(0, stretch(58'982), 58'982) > 58'000);
 }
 
 TEST_CASE("numbers of every size are read as they were written") {

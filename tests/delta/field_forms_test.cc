@@ -42,7 +42,11 @@ Bytes joined(std::initializer_list<Bytes> parts) {
 Field at(RangeKind kind, const Bytes& image, std::size_t at, const Module& module = module_of()) {
   const auto exact = std::make_unique<std::uint8_t[]>(image.size());
   std::copy(image.begin(), image.end(), exact.get());
-  return find_field(module, range_of(kind, image.size()), {exact.get(), image.size()}, at, at);
+  const Field field =
+      find_field(module, range_of(kind, image.size()), {exact.get(), image.size()}, at, at);
+  const std::uint8_t before = at > 0 ? exact[at - 1] : 0;
+  if (field && !may_begin_field(module, kind, kLow + at, before)) FAIL("a field is passed over");
+  return field;
 }
 
 void check_field(const Field& field, FieldForm form, int bytes, std::uint64_t address) {

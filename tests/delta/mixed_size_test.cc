@@ -46,11 +46,11 @@ TEST_CASE("payloads of generated pairs and of pieces of real ones stay as small 
   Bytes counted = table;
   for (std::size_t i = 5; i < counted.size(); i += 16) counted[i] ^= i % 64 == 5 ? 3 : 0;
   const Case cases[] = {
-      {"executable", fixture("node.old"), fixture("node.new"), 501, 31'509},
-      {"map database", fixture("map-sqlite.old"), fixture("map-sqlite.new"), 17'888, 59'723},
-      {"moved code", program.base, program.target, 1577, 92'139},
-      {"text", text, edited, 435, 39'442},
-      {"records", table, counted, 28, 10'496},
+      {"executable", fixture("node.old"), fixture("node.new"), 518, 31'509},
+      {"map database", fixture("map-sqlite.old"), fixture("map-sqlite.new"), 17'984, 59'723},
+      {"moved code", program.base, program.target, 1624, 92'139},
+      {"text", text, edited, 449, 39'442},
+      {"records", table, counted, 30, 10'496},
   };
   for (const Case& c : cases) {
     INFO(c.what);
@@ -64,5 +64,5 @@ TEST_CASE("code that only moved costs as little as it did") {
   const MixedPair program = moved_program(random, 3000, 9);
   std::uint64_t sum = 0;
   for (const Bytes& chunk : encode_chunks(program, kMiB)) sum += chunk.size();
-  CHECK(sum <= 2083);
+  CHECK(sum <= 2110);
 }
