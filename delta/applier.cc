@@ -17,8 +17,18 @@ struct Applier::State {
   TextCache texts;
 
   Result<Bytes> decode(std::uint32_t index, ByteSpan chunk_bytes, const ReadAt& target);
-  Result<Bytes> remake(std::uint32_t index, Bytes view) const;
+  Result<Bytes> remake_streams(std::uint32_t index, Bytes view) const;
 };
+
+namespace {
+
+std::string version_here(const std::vector<ReEncoder>& available, const std::string& name) {
+  for (const ReEncoder& one : available)
+    if (one.name == name) return one.version;
+  return "none";
+}
+
+}  // namespace
 
 Applier::Applier(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Applier::~Applier() = default;
@@ -38,8 +48,8 @@ Result<Applier> Applier::open(PayloadHead head, const ReadAt* base) {
   for (const ReEncoder& needed : head.re_encoders())
     if (std::find(available.begin(), available.end(), needed) == available.end())
       return fail(ErrorCode::kUnsupported,
-                  "the payload needs {} {} to make compressed streams again; this build has {} {}",
-                  needed.name, needed.version, available.front().name, available.front().version);
+                  "the payload needs {} {} to make compressed streams again; this build has {}",
+                  needed.name, needed.version, version_here(available, needed.name));
   auto state = std::unique_ptr<State>(new State{std::move(head), base, nullptr, {}});
   state->decoder = make_chunk_decoder(state->head.coder(), state->head.addresses());
   return Applier(std::move(state));
@@ -72,64 +82,104 @@ Result<void> Applier::apply_chunk(std::uint32_t index, ByteSpan chunk_bytes, Fil
   return target.write_at(chunk.target_offset, out);
 }
 
+namespace {
+
+// An image as copies see it: streams within streams.
+class SeenImage {
+ public:
+  SeenImage(const ReadAt& image, const StreamList& streams, const StreamList& inner_streams,
+            const ViewLayers& layers, TextCache& texts)
+      : outer_(image, streams, layers.outer, texts),
+        inner_(outer_, inner_streams, layers.inner, texts, Layer::kInner) {}
+  SeenImage(const SeenImage&) = delete;
+  SeenImage& operator=(const SeenImage&) = delete;
+
+  const ReadAt& view() const { return inner_; }
+
+ private:
+  ImageView outer_;
+  ImageView inner_;
+};
+
+// Bytes of an image, or of a view, that a chunk makes.
+struct ByteRange {
+  std::uint64_t begin;
+  std::uint64_t end;
+};
+
+// From a chunk's part of a view back to what the view was made of: streams in the place of their
+// texts.
+Result<Bytes> remake(const StreamList& streams, const ViewLayout& layout, const ByteRange& of,
+                     Bytes view, StreamRemaker& remaker) {
+  auto cut = layout.first_cut_behind(of.begin);
+  if (cut == layout.cuts().end() || cut->image_offset >= of.end) return view;
+  const std::uint64_t view_begin = layout.view_offset(of.begin);
+  Bytes out(static_cast<std::size_t>(of.end - of.begin));
+  Bytes stream;
+  std::size_t made = 0;
+  std::size_t read = 0;
+  const auto copy_until = [&](std::uint64_t offset) {
+    const auto bytes = static_cast<std::size_t>(offset - of.begin) - made;
+    std::copy_n(&view[read], bytes, &out[made]);
+    made += bytes;
+    read += bytes;
+  };
+  for (; cut != layout.cuts().end() && cut->image_offset < of.end; ++cut) {
+    if (cut->image_offset > of.begin + made) copy_until(cut->image_offset);
+    made += cut->bytes;
+    read += cut->text_bytes;
+    if (cut->text_bytes == 0) continue;
+    const Stream& made_again = streams[cut->stream];
+    const ByteSpan text = ByteSpan(view).subspan(
+        static_cast<std::size_t>(cut->view_offset - view_begin), cut->text_bytes);
+    stream.resize(made_again.bytes);
+    TRY_VOID(remaker.remake(made_again.form, made_again.recipe, text, stream));
+    ByteSpan rest = stream;
+    for (const StreamPiece& piece : streams.pieces(made_again)) {
+      std::copy_n(rest.begin(), piece.bytes,
+                  out.begin() + static_cast<std::ptrdiff_t>(piece.offset - of.begin));
+      rest = rest.subspan(piece.bytes);
+    }
+  }
+  if (made < out.size()) copy_until(of.end);
+  return out;
+}
+
+}  // namespace
+
 // What it takes is taken for the chunk and given back with it: the next one may be minutes away.
 Result<Bytes> Applier::State::decode(std::uint32_t index, ByteSpan chunk_bytes,
                                      const ReadAt& target) {
   const PayloadHead::ViewRange range = head.chunk_view(index);
   Bytes view(range.bytes);
-  if (head.streams().empty()) {
+  const StreamTable& streams = head.streams();
+  if (streams.empty()) {
     TRY_VOID(decoder->decode(chunk_bytes, base, target, range.offset, view));
     return view;
   }
-  const ImageView target_view(target, head.streams().target, head.target_view(), texts);
+  const SeenImage seen_target(target, streams.target, streams.inner_target, head.target_view(),
+                              texts);
   if (base == nullptr) {
-    TRY_VOID(decoder->decode(chunk_bytes, nullptr, target_view, range.offset, view));
+    TRY_VOID(decoder->decode(chunk_bytes, nullptr, seen_target.view(), range.offset, view));
   } else {
-    const ImageView base_view(*base, head.streams().base, head.base_view(), texts);
-    TRY_VOID(decoder->decode(chunk_bytes, &base_view, target_view, range.offset, view));
+    const SeenImage seen_base(*base, streams.base, streams.inner_base, head.base_view(), texts);
+    TRY_VOID(
+        decoder->decode(chunk_bytes, &seen_base.view(), seen_target.view(), range.offset, view));
   }
   texts.begin_chunk(0);  // room for making them again
-  return remake(index, std::move(view));
+  return remake_streams(index, std::move(view));
 }
 
-// The chunk's target bytes: streams in the place of their texts.
-Result<Bytes> Applier::State::remake(std::uint32_t index, Bytes view) const {
+// The chunk's target bytes, by way of what the outer streams make of them.
+Result<Bytes> Applier::State::remake_streams(std::uint32_t index, Bytes view) const {
   const ChunkEntry& chunk = head.chunk(index);
-  const std::uint64_t view_begin = head.chunk_view(index).offset;
-  const std::uint64_t end = chunk.target_offset + chunk.target_bytes;
-  const StreamList& streams = head.streams().target;
-  auto cut = head.target_view().first_cut_behind(chunk.target_offset);
-  if (cut == head.target_view().cuts().end() || cut->image_offset >= end) return view;
-  Bytes out(chunk.target_bytes);
+  const ByteRange of_target{chunk.target_offset, chunk.target_offset + chunk.target_bytes};
+  const ViewLayers& layers = head.target_view();
+  const ByteRange of_outer{layers.outer.view_offset(of_target.begin),
+                           layers.outer.view_offset(of_target.end)};
   StreamRemaker remaker;
-  Bytes stream;
-  std::size_t made = 0;
-  std::size_t read = 0;
-  const auto copy_until = [&](std::uint64_t offset) {
-    const auto bytes = static_cast<std::size_t>(offset - chunk.target_offset) - made;
-    std::copy_n(&view[read], bytes, &out[made]);
-    made += bytes;
-    read += bytes;
-  };
-  for (; cut != head.target_view().cuts().end() && cut->image_offset < end; ++cut) {
-    if (cut->image_offset > chunk.target_offset + made) copy_until(cut->image_offset);
-    made += cut->bytes;
-    read += cut->text_bytes;
-    if (cut->text_bytes == 0) continue;
-    const Stream& of = streams[cut->stream];
-    const ByteSpan text = ByteSpan(view).subspan(
-        static_cast<std::size_t>(cut->view_offset - view_begin), cut->text_bytes);
-    stream.resize(of.bytes);
-    TRY_VOID(remaker.remake(of.form, of.recipe, text, stream));
-    ByteSpan rest = stream;
-    for (const StreamPiece& piece : streams.pieces(of)) {
-      std::copy_n(rest.begin(), piece.bytes,
-                  out.begin() + static_cast<std::ptrdiff_t>(piece.offset - chunk.target_offset));
-      rest = rest.subspan(piece.bytes);
-    }
-  }
-  if (made < out.size()) copy_until(end);
-  return out;
+  view = TRY(remake(head.streams().inner_target, layers.inner, of_outer, std::move(view), remaker));
+  return remake(head.streams().target, layers.outer, of_target, std::move(view), remaker);
 }
 
 Result<void> check_base(const PayloadHead& head, const ReadAt& base) {

@@ -48,7 +48,7 @@ class Planner {
     });
   }
 
-  std::vector<std::uint64_t> ends() {
+  ChunkPlan plan() {
     std::vector<std::uint64_t> ends;
     for (std::uint64_t begin = 0; begin < target_bytes_; begin = ends.back()) {
       const std::uint64_t end = best_end(begin, farthest_end(begin));
@@ -56,10 +56,8 @@ class Planner {
       ends.push_back(end);
       while (first_ < reaches_.size() && reaches_[first_].begin < end) ++first_;
     }
-    return ends;
+    return {std::move(ends), std::move(is_dropped_)};
   }
-
-  bool is_dropped(std::size_t stream) const { return is_dropped_[stream]; }
 
  private:
   // As far as a chunk from `begin` may go, whatever streams it cuts.
@@ -119,17 +117,13 @@ class Planner {
 
 }  // namespace
 
-std::vector<std::uint64_t> plan_chunks(std::uint64_t target_bytes, std::uint64_t chunk_bytes,
-                                       std::vector<FoundStream>& streams) {
-  Planner planner(target_bytes, chunk_bytes, streams);
-  std::vector<std::uint64_t> ends = planner.ends();
-  std::size_t at = 0;
-  std::erase_if(streams, [&](const FoundStream&) { return planner.is_dropped(at++); });
-  return ends;
+ChunkPlan plan_chunks(std::uint64_t target_bytes, std::uint64_t chunk_bytes,
+                      const std::vector<FoundStream>& streams) {
+  return Planner(target_bytes, chunk_bytes, streams).plan();
 }
 
 std::vector<ChunkSpan> chunk_spans(const std::vector<std::uint64_t>& ends,
-                                   const ViewLayout& target_view) {
+                                   const ViewLayers& target_view) {
   std::vector<ChunkSpan> spans;
   ChunkSpan span;
   for (const std::uint64_t end : ends) {

@@ -20,14 +20,19 @@ struct ChunkSpan {
   std::uint64_t view_bytes() const { return view_end - view_begin; }
 };
 
-// Ends of chunks of at most `chunk_bytes` of target and of view, in order; none for an empty
-// target. Takes away the streams that no chunk can hold whole: those with too long a text, and the
-// cheapest of those whose pieces stand too far apart. Each stream's text has `text_bytes_max`
-// bytes.
-std::vector<std::uint64_t> plan_chunks(std::uint64_t target_bytes, std::uint64_t chunk_bytes,
-                                       std::vector<FoundStream>& streams);
+struct ChunkPlan {
+  std::vector<std::uint64_t> ends;  // in order; none for an empty target
+  // Of the streams: whether no chunk can hold it whole. Those are the ones with too long a text,
+  // and the cheapest of those whose pieces stand too far apart.
+  std::vector<bool> is_dropped;
+};
+
+// Chunks of at most `chunk_bytes` of target and of view. Each stream's text has `text_bytes_max`
+// bytes. Streams may share pieces: all that a text has more than its pieces counts.
+ChunkPlan plan_chunks(std::uint64_t target_bytes, std::uint64_t chunk_bytes,
+                      const std::vector<FoundStream>& streams);
 
 std::vector<ChunkSpan> chunk_spans(const std::vector<std::uint64_t>& ends,
-                                   const ViewLayout& target_view);
+                                   const ViewLayers& target_view);
 
 }  // namespace layby::delta

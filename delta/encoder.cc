@@ -158,7 +158,7 @@ class ChunkMaker {
     MadeChunk chunk;
     if (material_.coder == CoderId::kMixed) keep_within_budget(span.view_bytes(), copies);
     if (!material_.streams.empty()) {
-      const SeenViews views{material_.streams, material_.base_layout, material_.target_layout};
+      const SeenViews views{material_.streams, material_.base_layers, material_.target_layers};
       chunk.left_out = keep_within_read_cost(views, span, copies);
     }
     chunk.copies = copies.size();

@@ -22,7 +22,7 @@ constexpr std::uint16_t kLayoutInline = 2;  // what does not fill a block stands
 
 class ErofsReader {
  public:
-  explicit ErofsReader(ByteSpan image) : image_(image), files_(image) {}
+  explicit ErofsReader(ByteSpan image) : image_(image), files_(image.size()) {}
 
   std::optional<std::vector<ImageFile>> read() {
     const std::uint64_t at = kSuperBlockOffset;
@@ -74,7 +74,7 @@ class ErofsReader {
         is_extended ? number<std::uint64_t>(at + 8) : number<std::uint32_t>(at + 8);
     const std::uint64_t in_blocks =
         layout == kLayoutInline && bytes != 0 ? (bytes - 1) / block_bytes_ * block_bytes_ : bytes;
-    ImageFileBuilder builder(image_, bytes);
+    ImageFileBuilder builder(image_.size(), bytes);
     builder.add({number<std::uint32_t>(at + 0x10) * block_bytes_, 0, in_blocks});
     const auto attributes = number<std::uint16_t>(at + 2);  // words, the first three are one
     builder.add({at + (is_extended ? kExtendedInodeBytes : kInodeSlotBytes) +

@@ -27,7 +27,7 @@ constexpr std::uint16_t kExtentLengthMax = 32768;  // longer ones are not writte
 
 class Ext4Reader {
  public:
-  explicit Ext4Reader(ByteSpan image) : image_(image), files_(image) {}
+  explicit Ext4Reader(ByteSpan image) : image_(image), files_(image.size()) {}
 
   std::optional<std::vector<ImageFile>> read() {
     if (!read_super_block()) return std::nullopt;
@@ -88,7 +88,7 @@ class Ext4Reader {
     if (number<std::uint16_t>(inode + 0x1a) == 0) return;  // no name: deleted
     const auto flags = number<std::uint32_t>(inode + 0x20);
     if ((flags & (kInodeEncrypted | kInodeExtents | kInodeInline)) != kInodeExtents) return;
-    ImageFileBuilder builder(image_, number<std::uint32_t>(inode + 4) |
+    ImageFileBuilder builder(image_.size(), number<std::uint32_t>(inode + 4) |
                                          std::uint64_t{number<std::uint32_t>(inode + 0x6c)} << 32);
     constexpr std::uint64_t kRootEntriesMax = 4;
     if (!read_node(inode + kInodeBlockOffset, kRootEntriesMax, kExtentDepthMax, builder)) return;

@@ -153,10 +153,12 @@ class ImageScanner {
       return std::move(found_);
     }
     const auto files = find_image_files(image_);
-    if (files)
-      for (const ImageFile& file : *files) scan_file(file);
-    else
-      scan_file({image_.size(), {{0, 0, image_.size()}}});
+    return scan_files(files ? *files
+                            : std::vector{ImageFile{image_.size(), {{0, 0, image_.size()}}}});
+  }
+
+  std::vector<FoundStream> scan_files(const std::vector<ImageFile>& files) {
+    for (const ImageFile& file : files) scan_file(file);
     drop_overlapping();
     return std::move(found_);
   }
@@ -242,6 +244,25 @@ class ImageScanner {
 
 std::vector<FoundStream> find_streams(ByteSpan image) {
   return ImageScanner(image).scan();
+}
+
+std::vector<FoundStream> find_inner_streams(ByteSpan image, ByteSpan view,
+                                            const ViewLayout& layout) {
+  std::vector<ImageFile> files;
+  if (const auto squashfs = read_squashfs(image)) {
+    files = squashfs_files(*squashfs, layout);
+  } else {
+    for (const ViewLayout::Cut& cut : layout.cuts())
+      if (cut.text_bytes != 0)
+        files.push_back({cut.text_bytes, {{cut.view_offset, 0, cut.text_bytes}}});
+  }
+  std::vector<FoundStream> found = ImageScanner(view).scan_files(files);
+  std::erase_if(found, [](const FoundStream& stream) {
+    std::uint64_t bytes = 0;
+    for (const StreamPiece& piece : stream.pieces) bytes += piece.bytes;
+    return bytes > kInnerStreamBytesMax;
+  });
+  return found;
 }
 
 Bytes join_pieces(ByteSpan image, std::span<const StreamPiece> pieces) {

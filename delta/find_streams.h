@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "delta/streams.h"
+#include "delta/view_layout.h"
 
 namespace layby::delta {
 
@@ -18,6 +18,11 @@ struct FoundStream {
 
 // In order of their first pieces; no two share a byte.
 std::vector<FoundStream> find_streams(ByteSpan image);
+
+// Streams within streams: in files of which blocks are streams, or in texts by themselves. Their
+// pieces are those of `view`, which `layout` makes of the image.
+std::vector<FoundStream> find_inner_streams(ByteSpan image, ByteSpan view,
+                                            const ViewLayout& layout);
 
 // The stream's bytes, in order.
 Bytes join_pieces(ByteSpan image, std::span<const StreamPiece> pieces);

@@ -11,8 +11,8 @@ void ImageFileBuilder::add(const FileExtent& extent) {
   if (extent.file_offset >= file_.bytes || file_.extents.size() == kFileExtentsMax) return;
   FileExtent kept = extent;
   kept.bytes = std::min(kept.bytes, file_.bytes - kept.file_offset);
-  if (kept.bytes == 0 || kept.image_offset > image_.size() ||
-      kept.bytes > image_.size() - kept.image_offset)
+  if (kept.bytes == 0 || kept.image_offset > image_bytes_ ||
+      kept.bytes > image_bytes_ - kept.image_offset)
     return;
   file_.extents.push_back(kept);
 }
@@ -75,15 +75,23 @@ void move_to_view(const ViewLayout& layout, ImageFile& file) {
   file.extents = std::move(moved);
 }
 
+void move_to_view(const ViewLayout& layout, std::vector<ImageFile>& files) {
+  if (!layout.has_streams()) return;
+  for (ImageFile& file : files) move_to_view(layout, file);
+  std::erase_if(files, [](const ImageFile& file) { return file.extents.empty(); });
+}
+
 }  // namespace
 
 std::optional<std::vector<ImageFile>> find_files_in_view(const ViewedImage& image) {
-  if (const auto squashfs = read_squashfs(image.image)) return squashfs_files(*squashfs, image);
-  auto files = find_image_files(image.image);
-  if (files && image.layout.has_streams()) {
-    for (ImageFile& file : *files) move_to_view(image.layout, file);
-    std::erase_if(*files, [](const ImageFile& file) { return file.extents.empty(); });
+  std::optional<std::vector<ImageFile>> files;
+  if (const auto squashfs = read_squashfs(image.image)) {
+    files = squashfs_files(*squashfs, image.layers.outer);
+  } else {
+    files = find_image_files(image.image);
+    if (files) move_to_view(image.layers.outer, *files);
   }
+  if (files) move_to_view(image.layers.inner, *files);
   return files;
 }
 

@@ -37,7 +37,7 @@ std::optional<std::vector<ImageFile>> find_image_files(ByteSpan image);
 struct ViewedImage {
   ByteSpan image;
   ByteSpan view;
-  ViewLayout layout;
+  ViewLayers layers;
 };
 
 // The same with extents of the view; what of a file is a listed stream, compressed, is a hole in

@@ -25,7 +25,8 @@ std::optional<T> load_number(ByteSpan image, std::uint64_t offset) {
 // Takes the extents of a file as they come, in any order, and makes a file of them.
 class ImageFileBuilder {
  public:
-  ImageFileBuilder(ByteSpan image, std::uint64_t file_bytes) : image_(image) {
+  ImageFileBuilder(std::uint64_t image_bytes, std::uint64_t file_bytes)
+      : image_bytes_(image_bytes) {
     file_.bytes = file_bytes;
   }
   // Cut to the file's end. Extents outside the image are left out, as if they were zeros.
@@ -34,7 +35,7 @@ class ImageFileBuilder {
   std::optional<ImageFile> take() &&;
 
  private:
-  ByteSpan image_;
+  std::uint64_t image_bytes_;
   ImageFile file_;
 };
 
@@ -44,7 +45,7 @@ constexpr std::size_t kFileExtentsMax = std::size_t{1} << 20;
 // Keeps files as long as their extents together are no longer than the image, and not too many.
 class ImageFileList {
  public:
-  explicit ImageFileList(ByteSpan image) : bytes_left_(image.size()) {}
+  explicit ImageFileList(std::uint64_t image_bytes) : bytes_left_(image_bytes) {}
   void add(ImageFile file);
   std::vector<ImageFile> take() && { return std::move(files_); }
 

@@ -66,15 +66,32 @@ Result<void> TextCache::touch(const StreamList& streams, std::uint32_t index) {
 }
 
 Result<ByteSpan> TextCache::text(const ReadAt& image, const StreamList& streams,
-                                 std::uint32_t index) {
+                                 std::uint32_t index, Layer layer) {
+  // Reading an inner stream moves texts about, so that comes before room is made for its own.
+  Bytes joined;
+  const bool is_joined = layer == Layer::kInner && !holds(streams, index);
+  if (is_joined) {
+    joined.resize(streams[index].bytes);
+    MutableByteSpan rest = joined;
+    for (const StreamPiece& piece : streams.pieces(streams[index])) {
+      TRY_VOID(image.read_at(piece.offset, rest.first(piece.bytes)));
+      rest = rest.subspan(piece.bytes);
+    }
+  }
   TRY_VOID(touch(streams, index));
   Bytes& known = entries_.front().text;
   if (!known.empty()) return ByteSpan(known);
   const Stream& stream = streams[index];
   Bytes text(stream.text_bytes);
   PieceReader reader(image, streams.pieces(stream));
-  TRY_VOID(expand_stream(
-      stream.form, stream.bytes, [&](std::size_t most) { return reader.next(most); }, text));
+  ByteSpan rest = joined;
+  const StreamSource source = [&](std::size_t most) -> Result<ByteSpan> {
+    if (!is_joined) return reader.next(most);
+    const ByteSpan bytes = rest.first(std::min(most, rest.size()));
+    rest = rest.subspan(bytes.size());
+    return bytes;
+  };
+  TRY_VOID(expand_stream(stream.form, stream.bytes, source, text));
   known = std::move(text);
   return ByteSpan(known);
 }
@@ -96,7 +113,7 @@ Result<void> ImageView::read_at(std::uint64_t offset, MutableByteSpan out) const
     if (place.stream == ViewLayout::Place::kNoStream) {
       TRY_VOID(image_.read_at(place.offset, out.first(bytes)));
     } else {
-      const ByteSpan text = TRY(cache_.text(image_, streams_, place.stream));
+      const ByteSpan text = TRY(cache_.text(image_, streams_, place.stream, layer_));
       const ByteSpan wanted = text.subspan(static_cast<std::size_t>(place.offset), bytes);
       std::copy(wanted.begin(), wanted.end(), out.begin());
     }

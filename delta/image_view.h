@@ -28,11 +28,17 @@ class TextCache {
   static constexpr std::size_t kTextsMax = 1024;
 
   // The text of a stream of `image`; valid until the next call. kBadPayload if it is not exactly
-  // such a stream, or if the chunk costs too much.
-  Result<ByteSpan> text(const ReadAt& image, const StreamList& streams, std::uint32_t index);
+  // such a stream, or if the chunk costs too much. With Layer::kInner `image` may be a view that
+  // reads by this cache: what the stream stands in is touched first, and read piece by piece.
+  Result<ByteSpan> text(const ReadAt& image, const StreamList& streams, std::uint32_t index,
+                        Layer layer = Layer::kOuter);
 
-  // What text() does but expand: for who only wants to know the cost.
+  // What text() does but read and expand: for who only wants to know the cost. What an inner stream
+  // stands in must be touched before, unless holds().
   Result<void> touch(const StreamList& streams, std::uint32_t index);
+  bool holds(const StreamList& streams, std::uint32_t index) const {
+    return places_.contains({&streams, index});
+  }
 
   // Forgets all texts, and begins to count: the next chunk may come much later.
   void begin_chunk(std::uint64_t view_bytes);
@@ -56,10 +62,11 @@ class TextCache {
 
 class ImageView final : public ReadAt {
  public:
-  // All must outlive it. Not for several threads at once, as the cache is none.
+  // All must outlive it. Not for several threads at once, as the cache is none. For inner streams
+  // `image` is the view that the outer ones make.
   ImageView(const ReadAt& image, const StreamList& streams, const ViewLayout& layout,
-            TextCache& cache)
-      : image_(image), streams_(streams), layout_(layout), cache_(cache) {}
+            TextCache& cache, Layer layer = Layer::kOuter)
+      : image_(image), streams_(streams), layout_(layout), cache_(cache), layer_(layer) {}
 
   std::uint64_t size() const override { return layout_.view_bytes(); }
   // kBadPayload where a listed stream is not what the list says.
@@ -70,6 +77,7 @@ class ImageView final : public ReadAt {
   const StreamList& streams_;
   const ViewLayout& layout_;
   TextCache& cache_;
+  Layer layer_;
 };
 
 }  // namespace layby::delta

@@ -27,8 +27,7 @@ crypto::Digest256 digest_of(ByteSpan image) {
 }
 
 std::vector<ChunkSpan> even_chunks(std::uint64_t target_bytes, std::uint32_t chunk_bytes) {
-  std::vector<FoundStream> none;
-  return chunk_spans(plan_chunks(target_bytes, chunk_bytes, none), ViewLayout(target_bytes));
+  return chunk_spans(plan_chunks(target_bytes, chunk_bytes, {}).ends, ViewLayout(target_bytes));
 }
 
 }  // namespace
@@ -120,43 +119,80 @@ void Material::keep(const Expanse& expanse) {
   if (residence_) residence_->look_after(expanse.bytes());
 }
 
+void Material::let_go(Expanse& expanse) {
+  if (expanse.is_file()) {
+    const ByteSpan bytes = expanse.bytes();
+    if (residence_) residence_->forget(bytes);
+    std::erase_if(mapped_, [&](ByteSpan mapped) { return mapped.data() == bytes.data(); });
+  }
+  expanse = Expanse();
+}
+
 // The views, where streams are worth it, and addresses in them.
 Result<void> Material::see_through(Streams allowed, EncodeReport& report) {
   StreamChoice choice;
+  const std::uint32_t chunk_bytes = std::min(*options_.chunk_target_bytes, kStreamChunkBytesMax);
   if (allowed == Streams::kExpanded)
-    choice = choose_streams(base_image, target_image,
-                            std::min(*options_.chunk_target_bytes, kStreamChunkBytesMax),
-                            plan.threads, options_.stop);
+    choice = choose_streams(base_image, target_image, chunk_bytes, plan.threads, options_.stop);
   TRY_VOID(check_not_stopped(options_));
   report.streams_left_out = choice.left_out;
   if (!choice.table.empty() && choice.chunk_ends.size() > kPayloadChunksMax) {
     report.streams_given_up = "more chunks than a payload has";
     choice.table = {};
   }
-  base_layout = ViewLayout(base_image.size());
-  target_layout = ViewLayout(target_image.size());
+  base_layers = ViewLayout(base_image.size());
+  target_layers = ViewLayout(target_image.size());
   if (!choice.table.empty()) {
-    report.streams = choice.table.target.size();
+    streams = choice.table;
+    TRY_VOID(make_outer_views());
+    add_inner_streams({base_image, base, target_image, target}, chunk_bytes, plan.threads,
+                      options_.stop, choice);
+    TRY_VOID(check_not_stopped(options_));
     streams = std::move(choice.table);
-    TRY_VOID(make_views());
-    chunks = chunk_spans(choice.chunk_ends, target_layout);
+    if (streams.has_inner()) TRY_VOID(make_last_views());
+    chunks = chunk_spans(choice.chunk_ends, target_layers);
+    report.streams = streams.target.size() + streams.inner_target.size();
+    report.streams_left_out = choice.left_out;
   }
   find_addresses_that_fit();
   return {};
 }
 
-Result<void> Material::make_views() {
-  base_layout = TRY(ViewLayout::create(base_image.size(), streams.base));
-  target_layout = TRY(ViewLayout::create(target_image.size(), streams.target));
-  TRY_VOID(plan_for(base_layout.view_bytes(), target_layout.view_bytes()));
+Result<void> Material::make_view_of(ByteSpan image, const StreamList& listed,
+                                    const ViewLayout& layout, Expanse& view) {
+  view = TRY(Expanse::create(layout.view_bytes(), place()));
+  keep(view);
+  make_view(image, listed, layout, plan.threads, view.bytes());
+  return {};
+}
+
+Result<void> Material::make_outer_views() {
+  base_layers = TRY(ViewLayout::create(base_image.size(), streams.base));
+  target_layers = TRY(ViewLayout::create(target_image.size(), streams.target));
+  TRY_VOID(plan_for(base_layers.view_bytes(), target_layers.view_bytes()));
   TRY_VOID(move_to_place(base_copy_, base_image));
   TRY_VOID(move_to_place(target_copy_, target_image));
-  base_view_ = TRY(Expanse::create(base_layout.view_bytes(), place()));
-  keep(base_view_);
-  make_view(base_image, streams.base, base_layout, plan.threads, base_view_.bytes());
-  target_view_ = TRY(Expanse::create(target_layout.view_bytes(), place()));
-  keep(target_view_);
-  make_view(target_image, streams.target, target_layout, plan.threads, target_view_.bytes());
+  TRY_VOID(make_view_of(base_image, streams.base, base_layers.outer, base_view_));
+  TRY_VOID(make_view_of(target_image, streams.target, target_layers.outer, target_view_));
+  base = base_view_.bytes();
+  target = target_view_.bytes();
+  return {};
+}
+
+// Images that are made alike come later: until then there is room for both views.
+Result<void> Material::make_last_views() {
+  base_layers = TRY(ViewLayers::create(base_image.size(), streams.base, streams.inner_base));
+  target_layers =
+      TRY(ViewLayers::create(target_image.size(), streams.target, streams.inner_target));
+  TRY_VOID(plan_for(base_layers.view_bytes(), target_layers.view_bytes()));
+  TRY_VOID(move_to_place(base_copy_, base_image));
+  TRY_VOID(move_to_place(target_copy_, target_image));
+  outer_base_ = std::move(base_view_);
+  TRY_VOID(make_view_of(base, streams.inner_base, base_layers.inner, base_view_));
+  let_go(outer_base_);
+  outer_target_ = std::move(target_view_);
+  TRY_VOID(make_view_of(target, streams.inner_target, target_layers.inner, target_view_));
+  let_go(outer_target_);
   base = base_view_.bytes();
   target = target_view_.bytes();
   return {};
@@ -164,7 +200,7 @@ Result<void> Material::make_views() {
 
 // Without addresses a payload is larger, but it is one.
 void Material::find_addresses_that_fit() {
-  addresses = find_addresses({base_image, base, base_layout}, {target_image, target, target_layout},
+  addresses = find_addresses({base_image, base, base_layers}, {target_image, target, target_layers},
                              options_.memory_bytes_max / 4);
   const Bytes packed = serialise_address_table(addresses);
   if (!parse_address_table(packed, base.size(), target.size())) addresses = {};

@@ -39,8 +39,8 @@ class Material {
   ByteSpan base;
   ByteSpan target;
   StreamTable streams;
-  ViewLayout base_layout;
-  ViewLayout target_layout;
+  ViewLayers base_layers;
+  ViewLayers target_layers;
   std::vector<ChunkSpan> chunks;
   AddressTable addresses;
   // What matches are looked for in: where there are addresses, images that differ less.
@@ -52,7 +52,10 @@ class Material {
 
   Result<void> load(const ReadAt& source, Expanse& copy, ByteSpan& bytes);
   Result<void> see_through(Streams streams, EncodeReport& report);
-  Result<void> make_views();
+  Result<void> make_outer_views();
+  Result<void> make_last_views();
+  Result<void> make_view_of(ByteSpan image, const StreamList& streams, const ViewLayout& layout,
+                            Expanse& view);
   Result<void> make_alike_images();
   Result<void> make_alike_image(ByteSpan image, const std::vector<AddressRange>& ranges,
                                 Expanse& alike);
@@ -60,6 +63,7 @@ class Material {
   Result<void> plan_for(std::uint64_t base_view, std::uint64_t target_view);
   Expanse::Place place() const { return {plan.where, options_.temporary_directory}; }
   void keep(const Expanse& expanse);
+  void let_go(Expanse& expanse);
   void find_addresses_that_fit();
 
   const EncodeOptions& options_;
@@ -67,6 +71,8 @@ class Material {
   // Of these, `residence_` goes first.
   Expanse base_copy_;
   Expanse target_copy_;
+  Expanse outer_base_;  // views, while the last ones are made of them
+  Expanse outer_target_;
   Expanse base_view_;
   Expanse target_view_;
   Expanse alike_base_;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 
 namespace layby::delta {
@@ -54,6 +55,11 @@ ReEncoder zstd_re_encoder(std::uint32_t version) {
   return {"zstd", fmt::format("{}.{}.{}", version / 10'000, version / 100 % 100, version % 100)};
 }
 
+ReEncoder xz_re_encoder(std::uint32_t version) {
+  return {"liblzma", fmt::format("{}.{}.{}", version / 10'000'000, version / 10'000 % 1000,
+                                 version / 10 % 1000)};
+}
+
 struct HeadShape {
   std::uint32_t chunks;
   std::uint32_t tables_bytes;
@@ -92,6 +98,23 @@ Result<HeadShape> check_header(ByteSpan bytes) {
   return shape;
 }
 
+// Each stream's pieces lie in one chunk; `ends` are those of the chunks in what has the streams.
+Result<void> check_pieces(const ViewLayout& layout, const std::vector<std::uint64_t>& ends) {
+  constexpr std::size_t kNoChunk = ~std::size_t{0};
+  std::vector<std::size_t> chunk_of;
+  std::size_t index = 0;
+  for (const ViewLayout::Cut& cut : layout.cuts()) {
+    while (cut.image_offset >= ends[index]) ++index;
+    if (cut.stream >= chunk_of.size()) chunk_of.resize(cut.stream + 1, kNoChunk);
+    std::size_t& known = chunk_of[cut.stream];
+    if (known == kNoChunk) known = index;
+    if (known != index || cut.image_end() > ends[index])
+      return fail(ErrorCode::kBadPayload, "payload head: stream {} has pieces in two chunks",
+                  cut.stream);
+  }
+  return {};
+}
+
 }  // namespace
 
 const char* to_string(CoderId coder) {
@@ -120,12 +143,14 @@ PayloadHead::ViewRange PayloadHead::chunk_view(std::uint32_t index) const {
 }
 
 std::vector<ReEncoder> PayloadHead::re_encoders() const {
-  if (streams_.zstd_version == 0) return {};
-  return {zstd_re_encoder(streams_.zstd_version)};
+  std::vector<ReEncoder> needed;
+  if (streams_.zstd_version != 0) needed.push_back(zstd_re_encoder(streams_.zstd_version));
+  if (streams_.xz_version != 0) needed.push_back(xz_re_encoder(streams_.xz_version));
+  return needed;
 }
 
 std::vector<ReEncoder> available_re_encoders() {
-  return {zstd_re_encoder(zstd_version())};
+  return {zstd_re_encoder(zstd_version()), xz_re_encoder(xz_version())};
 }
 
 std::uint32_t PayloadHead::largest_chunk_target_bytes() const {
@@ -203,7 +228,8 @@ Result<PayloadHead> parse_head(ByteSpan bytes) {
 
 // Streams first: addresses stand in the views.
 Result<void> PayloadHead::parse_tables(ByteSpan bytes, bool has_streams) {
-  base_view_ = ViewLayout(base_ ? base_->bytes : 0);
+  const std::uint64_t base_bytes = base_ ? base_->bytes : 0;
+  base_view_ = ViewLayout(base_bytes);
   target_view_ = ViewLayout(target_bytes_);
   if (has_streams) {
     if (bytes.size() < kStreamTableLengthBytes)
@@ -214,8 +240,8 @@ Result<void> PayloadHead::parse_tables(ByteSpan bytes, bool has_streams) {
       return fail(ErrorCode::kBadPayload, "payload head: a stream table of {} bytes", length);
     streams_ = TRY(parse_stream_table(bytes.first(length)));
     bytes = bytes.subspan(length);
-    base_view_ = TRY(ViewLayout::create(base_view_.image_bytes(), streams_.base));
-    target_view_ = TRY(ViewLayout::create(target_bytes_, streams_.target));
+    base_view_ = TRY(ViewLayers::create(base_bytes, streams_.base, streams_.inner_base));
+    target_view_ = TRY(ViewLayers::create(target_bytes_, streams_.target, streams_.inner_target));
     TRY_VOID(check_streams());
   }
   if (bytes.size() > kAddressTableBytesMax)
@@ -225,32 +251,28 @@ Result<void> PayloadHead::parse_tables(ByteSpan bytes, bool has_streams) {
   return {};
 }
 
-// No stream in two chunks, and no chunk with more in its view than a car can hold.
+// No stream in two chunks, and no chunk with more in its views than a car can hold.
 Result<void> PayloadHead::check_streams() const {
-  constexpr std::uint32_t kNoChunk = ~std::uint32_t{0};
-  std::vector<std::uint32_t> chunk_of(streams_.target.size(), kNoChunk);
-  std::uint32_t index = 0;
-  for (const ViewLayout::Cut& cut : target_view_.cuts()) {
-    while (cut.image_offset >= chunks_[index].target_offset + chunks_[index].target_bytes) ++index;
-    std::uint32_t& known = chunk_of[cut.stream];
-    if (known == kNoChunk) known = index;
-    if (known != index ||
-        cut.image_end() > chunks_[index].target_offset + chunks_[index].target_bytes)
-      return fail(ErrorCode::kBadPayload, "payload head: stream {} has pieces in two chunks",
-                  cut.stream);
+  std::vector<std::uint64_t> ends;
+  for (const ChunkEntry& chunk : chunks_) ends.push_back(chunk.target_offset + chunk.target_bytes);
+  for (const ViewLayout* layout : {&target_view_.outer, &target_view_.inner}) {
+    TRY_VOID(check_pieces(*layout, ends));
+    std::uint64_t begin = 0;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      ends[i] = layout->view_offset(ends[i]);
+      if (ends[i] - begin > kStreamChunkBytesMax)
+        return fail(ErrorCode::kTooLarge,
+                    "payload head: chunk {} has {} bytes in a view, at most {} with streams", i,
+                    ends[i] - begin, kStreamChunkBytesMax);
+      begin = ends[i];
+    }
   }
-  for (index = 0; index < chunks_.size(); ++index) {
-    const std::uint64_t end = chunks_[index].target_offset + chunks_[index].target_bytes;
-    const std::uint64_t bytes =
-        target_view_.view_offset(end) - target_view_.view_offset(chunks_[index].target_offset);
-    if (bytes > kStreamChunkBytesMax || chunks_[index].target_bytes > kStreamChunkBytesMax)
+  for (std::size_t i = 0; i < chunks_.size(); ++i)
+    if (chunks_[i].target_bytes > kStreamChunkBytesMax ||
+        chunks_[i].payload_bytes > kStreamChunkBytesMax + 64 * kKiB)
       return fail(ErrorCode::kTooLarge,
-                  "payload head: chunk {} has {} bytes, {} in its view, at most {} with streams",
-                  index, chunks_[index].target_bytes, bytes, kStreamChunkBytesMax);
-    if (chunks_[index].payload_bytes > kStreamChunkBytesMax + 64 * kKiB)
-      return fail(ErrorCode::kTooLarge, "payload head: chunk {} has {} payload bytes with streams",
-                  index, chunks_[index].payload_bytes);
-  }
+                  "payload head: chunk {} has {} target bytes and {} payload bytes with streams", i,
+                  chunks_[i].target_bytes, chunks_[i].payload_bytes);
   return {};
 }
 

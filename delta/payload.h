@@ -35,7 +35,7 @@ const char* to_string(CoderId coder);
 // A library whose version decides about the bytes that it makes: what a payload needs of one, only
 // that version can make.
 struct ReEncoder {
-  std::string name;     // "zstd"
+  std::string name;     // "zstd", "liblzma"
   std::string version;  // "1.5.4"
 
   bool operator==(const ReEncoder&) const = default;
@@ -76,8 +76,8 @@ class PayloadHead {
   // Streams that are seen through, and the views that they make of base and target; no stream of
   // the target has pieces in two chunks.
   const StreamTable& streams() const { return streams_; }
-  const ViewLayout& base_view() const { return base_view_; }
-  const ViewLayout& target_view() const { return target_view_; }
+  const ViewLayers& base_view() const { return base_view_; }
+  const ViewLayers& target_view() const { return target_view_; }
   // What an applier must have; none unless the payload makes streams again with a library.
   std::vector<ReEncoder> re_encoders() const;
   // No chunk makes more target bytes than this.
@@ -114,8 +114,8 @@ class PayloadHead {
   std::uint64_t head_bytes_ = 0;
   AddressTable addresses_;
   StreamTable streams_;
-  ViewLayout base_view_;
-  ViewLayout target_view_;
+  ViewLayers base_view_;
+  ViewLayers target_view_;
 };
 
 // How long the head is, learned from the first kPayloadHeaderBytes bytes of a payload (more may be

@@ -39,7 +39,7 @@ class ReadCost {
         if (copy.source == Copy::Source::kTarget)
           read_target(from, end);
         else
-          read(views_.base, views_.streams.base, from, std::min(end, views_.base.view_bytes()));
+          read(of_base_, from, std::min(end, views_.base.view_bytes()));
       }
     }
     return texts_.cost() - before;
@@ -47,21 +47,49 @@ class ReadCost {
 
  private:
   void read_target(std::uint64_t from, std::uint64_t end) {
-    read(views_.target, views_.streams.target, from, std::min(end, chunk_.view_begin));
+    read(of_target_, from, std::min(end, chunk_.view_begin));
   }
 
-  void read(const ViewLayout& layout, const StreamList& streams, std::uint64_t from,
-            std::uint64_t end) {
+  struct Seen {
+    const ViewLayers& layers;
+    const StreamList& streams;
+    const StreamList& inner_streams;
+  };
+
+  // As ImageView reads inner streams, and what is in none.
+  void read(const Seen& seen, std::uint64_t from, std::uint64_t end) {
     while (from < end) {
-      const ViewLayout::Place place = layout.find(from);
-      // The budget is beyond reach.
-      if (place.stream != ViewLayout::Place::kNoStream)
-        static_cast<void>(texts_.touch(streams, place.stream));
+      const ViewLayout::Place place = seen.layers.inner.find(from);
+      const std::uint64_t bytes = std::min(place.bytes, end - from);
+      if (place.stream == ViewLayout::Place::kNoStream) {
+        read_outer(seen, place.offset, place.offset + bytes);
+      } else {
+        const Stream& stream = seen.inner_streams[place.stream];
+        if (!texts_.holds(seen.inner_streams, place.stream))
+          for (const StreamPiece& piece : seen.inner_streams.pieces(stream))
+            read_outer(seen, piece.offset, piece.end());
+        touch(seen.inner_streams, place.stream);
+      }
+      from += bytes;
+    }
+  }
+
+  void read_outer(const Seen& seen, std::uint64_t from, std::uint64_t end) {
+    while (from < end) {
+      const ViewLayout::Place place = seen.layers.outer.find(from);
+      if (place.stream != ViewLayout::Place::kNoStream) touch(seen.streams, place.stream);
       from += place.bytes;
     }
   }
 
+  // The budget is beyond reach.
+  void touch(const StreamList& streams, std::uint32_t index) {
+    static_cast<void>(texts_.touch(streams, index));
+  }
+
   const SeenViews& views_;
+  const Seen of_base_{views_.base, views_.streams.base, views_.streams.inner_base};
+  const Seen of_target_{views_.target, views_.streams.target, views_.streams.inner_target};
   const ChunkSpan& chunk_;
   TextCache texts_;
 };

@@ -11,8 +11,8 @@ namespace layby::delta {
 
 struct SeenViews {
   const StreamTable& streams;
-  const ViewLayout& base;
-  const ViewLayout& target;
+  const ViewLayers& base;
+  const ViewLayers& target;
 };
 
 // Takes away those of a chunk's copies that cost most for each of their bytes, until the rest costs

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint32_t kMagic = 0x73717368;
 constexpr std::uint16_t kCompressorGzip = 1;
+constexpr std::uint16_t kCompressorXz = 4;
 constexpr std::uint16_t kCompressorZstd = 6;
 constexpr std::uint32_t kMetadataBytes = 8192;  // of text in a block
 constexpr std::uint32_t kBlockIsPlain = 1u << 24;
@@ -63,8 +64,12 @@ class SquashfsReader {
   bool read_super_block() {
     if (number<std::uint32_t>(0) != kMagic || number<std::uint16_t>(28) != 4) return false;
     const auto compressor = number<std::uint16_t>(20);
-    if (compressor != kCompressorGzip && compressor != kCompressorZstd) return false;
-    form_ = compressor == kCompressorGzip ? StreamForm::kZlib : StreamForm::kZstd;
+    switch (compressor) {
+      case kCompressorGzip: form_ = StreamForm::kZlib; break;
+      case kCompressorXz: form_ = StreamForm::kXz; break;
+      case kCompressorZstd: form_ = StreamForm::kZstd; break;
+      default: return false;
+    }
     squashfs_.block_bytes = number<std::uint32_t>(12);
     return squashfs_.block_bytes >= 4096 && squashfs_.block_bytes <= kStreamTextBytesMax;
   }
@@ -229,14 +234,14 @@ std::optional<SquashfsImage> read_squashfs(ByteSpan image) {
   return SquashfsReader(image).read();
 }
 
-std::vector<ImageFile> squashfs_files(const SquashfsImage& squashfs, const ViewedImage& image) {
-  ImageFileList files(image.view);
+std::vector<ImageFile> squashfs_files(const SquashfsImage& squashfs, const ViewLayout& layout) {
+  ImageFileList files(layout.view_bytes());
   for (const SquashfsFile& file : squashfs.files) {
-    ImageFileBuilder builder(image.view, file.bytes);
+    ImageFileBuilder builder(layout.view_bytes(), file.bytes);
     std::uint64_t at = 0;
     for (std::size_t i = 0; i < file.blocks.size(); ++i, at += squashfs.block_bytes) {
       const bool is_tail = file.has_tail && i + 1 == file.blocks.size();
-      if (const auto place = place_of(file.blocks[i], image.layout); place && at < file.bytes)
+      if (const auto place = place_of(file.blocks[i], layout); place && at < file.bytes)
         builder.add({*place + (is_tail ? file.tail_offset : 0), at,
                      std::min<std::uint64_t>(squashfs.block_bytes, file.bytes - at)});
     }

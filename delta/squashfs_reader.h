@@ -1,6 +1,6 @@
-// SquashFS 4.0, as far as its blocks and regular files go: gzip and zstd alone. Encoder only: an
-// image comes from outside, so nothing in it is believed. Source: the Linux kernel's documentation
-// (Documentation/filesystems/squashfs.rst) and its header fs/squashfs/squashfs_fs.h.
+// SquashFS 4.0, as far as its blocks and regular files go: gzip, xz and zstd alone. Encoder only:
+// an image comes from outside, so nothing in it is believed. Source: the Linux kernel's
+// documentation (Documentation/filesystems/squashfs.rst) and its header fs/squashfs/squashfs_fs.h.
 #pragma once
 
 #include <optional>
@@ -33,7 +33,7 @@ struct SquashfsImage {
 // Nothing where the image is another file system or damaged where it matters to all files.
 std::optional<SquashfsImage> read_squashfs(ByteSpan image);
 
-// The files as they stand in a view, blocks that are not listed being holes.
-std::vector<ImageFile> squashfs_files(const SquashfsImage& squashfs, const ViewedImage& image);
+// The files as they stand in a view of the image, blocks that are not listed being holes.
+std::vector<ImageFile> squashfs_files(const SquashfsImage& squashfs, const ViewLayout& layout);
 
 }  // namespace layby::delta

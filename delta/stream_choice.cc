@@ -1,6 +1,7 @@
 #include "delta/stream_choice.h"
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 #include <numeric>
 #include <set>
@@ -12,6 +13,7 @@
 #include "delta/share_out.h"
 #include "delta/stream_remaker.h"
 #include "delta/stream_text.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 
 namespace layby::delta {
@@ -30,9 +32,9 @@ struct Candidate {
   bool is_chosen = false;
 };
 
-std::vector<Candidate> find_candidates(ByteSpan image) {
+std::vector<Candidate> candidates_of(ByteSpan image, std::vector<FoundStream> streams) {
   std::vector<Candidate> candidates;
-  for (FoundStream& found : find_streams(image)) {
+  for (FoundStream& found : streams) {
     Candidate candidate{std::move(found)};
     candidate.digest = crypto::blake2b_256(join_pieces(image, candidate.found.pieces));
     candidates.push_back(std::move(candidate));
@@ -142,8 +144,10 @@ std::uint64_t text_bytes(const Candidate& candidate) {
   return candidate.found.text_bytes_max;
 }
 
-void keep_within_limits(std::vector<Candidate>& candidates) {
-  keep_longest(candidates, kStreamsMax, kStreamPiecesMax, text_bytes);
+// `outer`: what is listed of the image already.
+void keep_within_limits(std::vector<Candidate>& candidates, const StreamList& outer = {}) {
+  keep_longest(candidates, kStreamsMax - outer.size(), kStreamPiecesMax - outer.pieces_size(),
+               text_bytes);
 }
 
 // All but the shortest of them.
@@ -163,15 +167,29 @@ StreamList list_of(const std::vector<Candidate>& candidates) {
   return list;
 }
 
+// Those that make these streams of the target.
+void name_libraries(const std::vector<Candidate>& target, StreamTable& table) {
+  for (const Candidate& candidate : target) {
+    if (candidate.found.form == StreamForm::kZstd) table.zstd_version = zstd_version();
+    if (candidate.found.form == StreamForm::kXz) table.xz_version = xz_version();
+  }
+}
+
 StreamTable table_of(const std::vector<Candidate>& base, const std::vector<Candidate>& target) {
   StreamTable table;
   table.base = list_of(base);
   table.target = list_of(target);
-  const bool has_zstd = std::any_of(target.begin(), target.end(), [](const Candidate& candidate) {
-    return candidate.found.form == StreamForm::kZstd;
-  });
-  table.zstd_version = has_zstd ? zstd_version() : 0;
+  name_libraries(target, table);
   return table;
+}
+
+bool is_too_large(const StreamTable& table) {
+  return serialise_stream_table(table).size() > kStreamTableBytesMax;
+}
+
+void drop(std::vector<Candidate>& candidates, const std::vector<bool>& is_dropped) {
+  std::size_t at = 0;
+  std::erase_if(candidates, [&](const Candidate&) { return is_dropped[at++]; });
 }
 
 // Streams that no chunk can hold are dropped.
@@ -179,14 +197,138 @@ std::vector<std::uint64_t> plan(std::uint64_t target_bytes, std::uint64_t chunk_
                                 std::vector<Candidate>& candidates) {
   std::vector<FoundStream> streams;
   for (const Candidate& candidate : candidates) streams.push_back(candidate.found);
-  std::vector<std::uint64_t> ends = plan_chunks(target_bytes, chunk_bytes, streams);
-  std::set<std::uint64_t> kept;
-  for (const FoundStream& stream : streams) kept.insert(stream.pieces.front().offset);
-  std::erase_if(candidates, [&](const Candidate& candidate) {
-    return !kept.contains(candidate.found.pieces.front().offset);
-  });
-  return ends;
+  ChunkPlan planned = plan_chunks(target_bytes, chunk_bytes, streams);
+  drop(candidates, planned.is_dropped);
+  return std::move(planned.ends);
 }
+
+// Streams within the streams that were chosen.
+class InnerChooser {
+ public:
+  InnerChooser(const SeenImages& images, const StreamTable& outer)
+      : images_(images),
+        outer_(outer),
+        base_layout_(layout_of(images.base, outer.base)),
+        target_layout_(layout_of(images.target, outer.target)) {}
+
+  void choose(std::uint64_t chunk_bytes, unsigned threads, const std::stop_token& stop,
+              StreamChoice& choice) const {
+    std::vector<Candidate> of_base;
+    std::vector<Candidate> of_target;
+    share_out(2, threads, [&](std::size_t i) {
+      if (i == 0)
+        of_base = candidates_of(images_.base_view,
+                                find_inner_streams(images_.base, images_.base_view, base_layout_));
+      else
+        of_target =
+            candidates_of(images_.target_view,
+                          find_inner_streams(images_.target, images_.target_view, target_layout_));
+      return true;
+    });
+    drop_common(of_base, of_target);
+    keep_worth_proving(of_base);
+    keep_worth_proving(of_target);
+    prove(images_.target_view, Side::kTarget, of_target, threads, stop);
+    const std::size_t provable = of_target.size();
+    keep_within_limits(of_target, outer_.target);
+    const std::optional<ChunkPlan> planned = plan(chunk_bytes, of_target);
+    if (!planned || of_target.empty()) return;
+    prove(images_.base_view, Side::kBase, of_base, threads, stop);
+    keep_within_limits(of_base, outer_.base);
+    StreamTable table = outer_;
+    name_libraries(of_target, table);
+    while (true) {
+      table.inner_base = list_of(of_base);
+      table.inner_target = list_of(of_target);
+      if (!is_too_large(table)) break;
+      drop_an_eighth(of_base);
+      drop_an_eighth(of_target);
+    }
+    choice.left_out += provable - of_target.size();
+    choice.table = std::move(table);
+    choice.chunk_ends = planned->ends;
+  }
+
+ private:
+  static ViewLayout layout_of(ByteSpan image, const StreamList& streams) {
+    auto layout = ViewLayout::create(image.size(), streams);
+    LAYBY_ASSERT(layout);
+    return std::move(*layout);
+  }
+
+  // A stream as chunks must hold it: all of the image that it stands in, with a text as much longer
+  // as the view grows by it.
+  FoundStream cover_of(const Candidate& inner) const {
+    FoundStream cover;
+    cover.form = inner.found.form;
+    std::set<std::uint32_t> met;
+    std::uint64_t bytes = 0;
+    const auto add = [&](const StreamPiece& piece) {
+      cover.pieces.push_back(piece);
+      bytes += piece.bytes;
+    };
+    for (const StreamPiece& piece : inner.found.pieces)
+      for (std::uint64_t at = piece.offset; at < piece.end();) {
+        const ViewLayout::Place place = target_layout_.find(at);
+        const std::uint64_t here = std::min(place.bytes, piece.end() - at);
+        if (place.stream == ViewLayout::Place::kNoStream)
+          add({place.offset, static_cast<std::uint32_t>(here)});
+        else if (met.insert(place.stream).second)
+          for (const StreamPiece& outer : outer_.target.pieces(outer_.target[place.stream]))
+            add(outer);
+        at += here;
+      }
+    cover.text_bytes_max = static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(bytes + growth_of(inner), ~std::uint32_t{0}));
+    return cover;
+  }
+
+  static std::uint64_t growth_of(const Candidate& inner) {
+    const std::uint64_t bytes = stream_bytes(inner);
+    return text_bytes(inner) > bytes ? text_bytes(inner) - bytes : 0;
+  }
+
+  // A block may hold more streams than a chunk can hold texts: the first of them stay.
+  void keep_what_blocks_can_hold(std::uint64_t chunk_bytes, std::vector<Candidate>& inner) const {
+    std::map<std::uint32_t, std::uint64_t> bytes_of;  // of outer streams: of the view
+    std::erase_if(inner, [&](const Candidate& candidate) {
+      const auto place = target_layout_.find(candidate.found.pieces.front().offset);
+      if (place.stream == ViewLayout::Place::kNoStream) return false;
+      const Stream& outer = outer_.target[place.stream];
+      std::uint64_t& bytes =
+          bytes_of.try_emplace(place.stream, std::max(outer.bytes, outer.text_bytes)).first->second;
+      const bool has_room = bytes + growth_of(candidate) <= chunk_bytes;
+      if (has_room) bytes += growth_of(candidate);
+      return !has_room;
+    });
+  }
+
+  // Drops what no chunk can hold. Nothing where an outer stream would have to go.
+  std::optional<ChunkPlan> plan(std::uint64_t chunk_bytes, std::vector<Candidate>& inner) const {
+    keep_what_blocks_can_hold(chunk_bytes, inner);
+    std::vector<FoundStream> streams;
+    for (std::size_t i = 0; i < outer_.target.size(); ++i) {
+      const Stream& stream = outer_.target[i];
+      const auto pieces = outer_.target.pieces(stream);
+      streams.push_back({stream.form, {pieces.begin(), pieces.end()}, stream.text_bytes});
+    }
+    for (const Candidate& candidate : inner) streams.push_back(cover_of(candidate));
+    ChunkPlan planned = plan_chunks(images_.target.size(), chunk_bytes, streams);
+    const auto first_inner =
+        planned.is_dropped.begin() + static_cast<std::ptrdiff_t>(outer_.target.size());
+    if (planned.ends.size() > kPayloadChunksMax ||
+        std::find(planned.is_dropped.begin(), first_inner, true) != first_inner)
+      return std::nullopt;
+    planned.is_dropped.erase(planned.is_dropped.begin(), first_inner);
+    drop(inner, planned.is_dropped);
+    return planned;
+  }
+
+  const SeenImages& images_;
+  const StreamTable& outer_;
+  const ViewLayout base_layout_;
+  const ViewLayout target_layout_;
+};
 
 }  // namespace
 
@@ -195,7 +337,8 @@ StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_
   std::vector<Candidate> of_base;
   std::vector<Candidate> of_target;
   share_out(2, threads, [&](std::size_t i) {
-    (i == 0 ? of_base : of_target) = find_candidates(i == 0 ? base : target);
+    const ByteSpan image = i == 0 ? base : target;
+    (i == 0 ? of_base : of_target) = candidates_of(image, find_streams(image));
     return true;
   });
   drop_common(of_base, of_target);
@@ -211,13 +354,19 @@ StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_
   prove(base, Side::kBase, of_base, threads, stop);
   keep_within_limits(of_base);
   choice.table = table_of(of_base, of_target);
-  while (serialise_stream_table(choice.table).size() > kStreamTableBytesMax) {
+  while (is_too_large(choice.table)) {
     drop_an_eighth(of_base);
     drop_an_eighth(of_target);
     choice.table = table_of(of_base, of_target);
   }
   choice.left_out = provable - of_target.size();
   return choice;
+}
+
+void add_inner_streams(const SeenImages& images, std::uint64_t chunk_bytes, unsigned threads,
+                       std::stop_token stop, StreamChoice& choice) {
+  const StreamTable outer = choice.table;
+  InnerChooser(images, outer).choose(chunk_bytes, threads, stop, choice);
 }
 
 void make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout,

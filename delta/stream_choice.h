@@ -26,6 +26,19 @@ struct StreamChoice {
 StreamChoice choose_streams(ByteSpan base, ByteSpan target, std::uint64_t chunk_bytes,
                             unsigned threads, std::stop_token stop);
 
+// Images, and the views that the streams of a choice make of them.
+struct SeenImages {
+  ByteSpan base;
+  ByteSpan base_view;
+  ByteSpan target;
+  ByteSpan target_view;
+};
+// Adds to choose_streams()'s choice the streams that stand within streams, and plans its chunks
+// anew. Where one of the outer ones would have to go for that, or chunks become more than a payload
+// has, it leaves all as it was.
+void add_inner_streams(const SeenImages& images, std::uint64_t chunk_bytes, unsigned threads,
+                       std::stop_token stop, StreamChoice& choice);
+
 // Fills `view` with the view of an image: `streams` are such as choose_streams() found there.
 void make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layout,
                unsigned threads, MutableByteSpan view);

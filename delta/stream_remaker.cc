@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "delta/deflate_stream.h"
 #include "delta/stream_text.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 
 namespace layby::delta {
@@ -16,6 +17,7 @@ constexpr std::uint32_t kZstdLevelMax = 22;
 constexpr std::uint32_t kZstdLevelUsual = 15;  // mksquashfs
 // What a level does for each byte, in the units of Deflater::find_recipe, times the level.
 constexpr std::uint64_t kZstdWorkPerByte = 4;
+constexpr std::uint64_t kXzWorkPerByte = 64;  // whatever the preset
 
 void store_bytes(std::uint32_t number, std::endian order, MutableByteSpan to) {
   for (std::size_t i = 0; i < 4; ++i)
@@ -37,7 +39,8 @@ void store_around(StreamForm form, const DeflateRecipe& recipe, ByteSpan text,
   const MutableByteSpan trailer = stream.last(trailer_bytes(form));
   switch (form) {
     case StreamForm::kDeflate:
-    case StreamForm::kZstd: return;
+    case StreamForm::kZstd:
+    case StreamForm::kXz: return;
     case StreamForm::kGzip:
       store_bytes(crc32(text), std::endian::little, trailer.first(4));
       store_bytes(static_cast<std::uint32_t>(text.size()), std::endian::little, trailer.last(4));
@@ -56,11 +59,14 @@ struct StreamRemaker::State {
   std::uint64_t steps_left = kDeflateStepsBesides;
   std::vector<DeflateRecipe> likely;  // the latest first
   std::uint32_t zstd_level = kZstdLevelUsual;
+  std::uint32_t xz_preset = XzRecipe::kPresetMax;
 
   std::optional<std::uint32_t> find_deflate_recipe(StreamForm form, ByteSpan stream, ByteSpan text,
                                                    std::uint64_t& work_left);
   std::optional<std::uint32_t> find_zstd_level(ByteSpan stream, ByteSpan text,
                                                std::uint64_t& work_left);
+  std::optional<std::uint32_t> find_xz_recipe(ByteSpan stream, ByteSpan text,
+                                              std::uint64_t& work_left);
 };
 
 StreamRemaker::StreamRemaker() : state_(std::make_unique<State>()) {}
@@ -73,6 +79,7 @@ Result<void> StreamRemaker::remake(StreamForm form, std::uint32_t recipe, ByteSp
       return fail(ErrorCode::kBadPayload, "no zstd recipe has the number {}", recipe);
     return zstd_compress(text, static_cast<int>(recipe), stream);
   }
+  if (form == StreamForm::kXz) return xz_compress(text, TRY(XzRecipe::from_number(recipe)), stream);
   const DeflateRecipe deflate = TRY(recipe_from_number(recipe));
   const std::size_t around = header_bytes(form) + trailer_bytes(form);
   if (stream.size() <= around)
@@ -123,15 +130,40 @@ std::optional<std::uint32_t> StreamRemaker::State::find_zstd_level(ByteSpan stre
   return std::nullopt;
 }
 
+std::optional<std::uint32_t> StreamRemaker::State::find_xz_recipe(ByteSpan stream, ByteSpan text,
+                                                                  std::uint64_t& work_left) {
+  const std::optional<std::uint32_t> dictionary = xz_dictionary(stream);
+  if (!dictionary || text.size() > kXzTextBytesMax) return std::nullopt;
+  Bytes made(stream.size());
+  const auto makes = [&](std::uint32_t preset) {
+    if (work_left == 0) return false;
+    work_left -= std::min(work_left, kXzWorkPerByte * text.size());
+    return xz_compress(text, {preset, *dictionary}, made) &&
+           std::equal(made.begin(), made.end(), stream.begin());
+  };
+  if (makes(xz_preset)) return XzRecipe{xz_preset, *dictionary}.number();
+  for (std::uint32_t preset = 0; preset <= XzRecipe::kPresetMax; ++preset)
+    if (preset != xz_preset && makes(preset))
+      return XzRecipe{xz_preset = preset, *dictionary}.number();
+  return std::nullopt;
+}
+
 std::optional<std::uint32_t> StreamRemaker::find_recipe(StreamForm form, ByteSpan stream,
                                                         ByteSpan text, std::uint64_t& work_left) {
-  return form == StreamForm::kZstd ? state_->find_zstd_level(stream, text, work_left)
-                                   : state_->find_deflate_recipe(form, stream, text, work_left);
+  switch (form) {
+    case StreamForm::kDeflate:
+    case StreamForm::kGzip:
+    case StreamForm::kZlib: return state_->find_deflate_recipe(form, stream, text, work_left);
+    case StreamForm::kZstd: return state_->find_zstd_level(stream, text, work_left);
+    case StreamForm::kXz: return state_->find_xz_recipe(stream, text, work_left);
+  }
+  return std::nullopt;
 }
 
 void StreamRemaker::forget_likely() {
   state_->likely.clear();
   state_->zstd_level = kZstdLevelUsual;
+  state_->xz_preset = XzRecipe::kPresetMax;
 }
 
 }  // namespace layby::delta

@@ -1,6 +1,7 @@
 #include "delta/stream_table.h"
 
 #include "delta/varint.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 
 namespace layby::delta {
@@ -51,8 +52,15 @@ struct Row {
   StreamPiece first;
 };
 
-Result<std::vector<Row>> parse_rows(VarintReader& numbers, Side side) {
-  std::vector<Row> rows(static_cast<std::size_t>(TRY(bounded(numbers, kStreamsMax, "streams"))));
+// What lists may have, both of an image together.
+struct ListRoom {
+  std::size_t streams = kStreamsMax;
+  std::size_t pieces = kStreamPiecesMax;
+};
+
+Result<std::vector<Row>> parse_rows(VarintReader& numbers, Side side, ListRoom& room) {
+  std::vector<Row> rows(static_cast<std::size_t>(TRY(bounded(numbers, room.streams, "streams"))));
+  room.streams -= rows.size();
   std::uint64_t end = 0;
   for (Row& row : rows) row.first.offset = TRY(bounded(numbers, kImageBytesMax, "a gap of"));
   for (Row& row : rows) {
@@ -76,21 +84,21 @@ Result<std::vector<Row>> parse_rows(VarintReader& numbers, Side side) {
     for (Row& row : rows)
       row.stream.recipe =
           static_cast<std::uint32_t>(TRY(bounded(numbers, ~std::uint32_t{0}, "a recipe")));
-  std::uint64_t pieces = rows.size();
+  if (rows.size() > room.pieces)
+    return fail(ErrorCode::kBadPayload, "stream table: too many pieces");
+  room.pieces -= rows.size();
   for (Row& row : rows) {
-    const std::uint64_t further = TRY(bounded(numbers, kStreamPiecesMax - pieces, "more pieces"));
+    const std::uint64_t further = TRY(bounded(numbers, room.pieces, "more pieces"));
     row.stream.pieces_count = static_cast<std::uint32_t>(1 + further);
-    pieces += further;
-    if (pieces > kStreamPiecesMax)
-      return fail(ErrorCode::kBadPayload, "stream table: too many pieces");
+    room.pieces -= further;
   }
   return rows;
 }
 
-Result<StreamList> parse_list(VarintReader& numbers, Side side) {
+Result<StreamList> parse_list(VarintReader& numbers, Side side, ListRoom& room) {
   StreamList list;
   std::vector<StreamPiece> pieces;
-  for (const Row& row : TRY(parse_rows(numbers, side))) {
+  for (const Row& row : TRY(parse_rows(numbers, side, room))) {
     pieces.assign(1, row.first);
     std::uint64_t bytes = row.first.bytes;
     while (pieces.size() < row.stream.pieces_count) {
@@ -118,10 +126,40 @@ Result<Bytes> unpack(ByteSpan bytes) {
   return out;
 }
 
-bool has_zstd(const StreamList& list) {
-  for (std::size_t i = 0; i < list.size(); ++i)
-    if (list[i].form == StreamForm::kZstd) return true;
+bool has_form(const StreamTable& table, StreamForm form) {
+  for (const StreamList* list : {&table.target, &table.inner_target})
+    for (std::size_t i = 0; i < list->size(); ++i)
+      if ((*list)[i].form == form) return true;
   return false;
+}
+
+// Of target streams: the car must have the memory.
+Result<void> check_remakable(const StreamList& list) {
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (list[i].form == StreamForm::kZstd &&
+        list[i].text_bytes > zstd_text_bytes_max(list[i].recipe))
+      return fail(ErrorCode::kBadPayload, "stream table: a zstd stream of {} bytes of text",
+                  list[i].text_bytes);
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (list[i].form == StreamForm::kXz) TRY_VOID(XzRecipe::from_number(list[i].recipe));
+  return {};
+}
+
+// Of both sides: all of it is held while it is expanded.
+Result<void> check_xz_texts(const StreamList& list) {
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (list[i].form == StreamForm::kXz && list[i].text_bytes > kXzTextBytesMax)
+      return fail(ErrorCode::kBadPayload, "stream table: an xz stream of {} bytes of text",
+                  list[i].text_bytes);
+  return {};
+}
+
+Result<void> check_inner(const StreamList& list) {
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (list[i].bytes > kInnerStreamBytesMax)
+      return fail(ErrorCode::kBadPayload, "stream table: an inner stream of {} bytes",
+                  list[i].bytes);
+  return {};
 }
 
 }  // namespace
@@ -133,6 +171,12 @@ Bytes serialise_stream_table(const StreamTable& table) {
   append_varint(raw, table.zstd_version);
   append_list(raw, table.base, Side::kBase);
   append_list(raw, table.target, Side::kTarget);
+  const bool has_xz = has_form(table, StreamForm::kXz);
+  if (table.has_inner() || has_xz) {
+    append_list(raw, table.inner_base, Side::kBase);
+    append_list(raw, table.inner_target, Side::kTarget);
+  }
+  if (has_xz) append_varint(raw, table.xz_version);
   append_varint(packed, raw.size());
   const Bytes frame = zstd_pack(raw, {}, kPackLevel);
   packed.insert(packed.end(), frame.begin(), frame.end());
@@ -146,16 +190,31 @@ Result<StreamTable> parse_stream_table(ByteSpan bytes) {
   VarintReader numbers(raw);
   table.zstd_version =
       static_cast<std::uint32_t>(TRY(bounded(numbers, ~std::uint32_t{0}, "a version")));
-  table.base = TRY(parse_list(numbers, Side::kBase));
-  table.target = TRY(parse_list(numbers, Side::kTarget));
+  ListRoom base_room;
+  ListRoom target_room;
+  table.base = TRY(parse_list(numbers, Side::kBase, base_room));
+  table.target = TRY(parse_list(numbers, Side::kTarget, target_room));
+  if (!numbers.at_end()) {
+    table.inner_base = TRY(parse_list(numbers, Side::kBase, base_room));
+    table.inner_target = TRY(parse_list(numbers, Side::kTarget, target_room));
+    const bool has_xz = has_form(table, StreamForm::kXz);
+    if (!table.has_inner() && !has_xz)
+      return fail(ErrorCode::kBadPayload, "stream table: it lists no inner stream");
+    if (has_xz)
+      table.xz_version =
+          static_cast<std::uint32_t>(TRY(bounded(numbers, ~std::uint32_t{0}, "a version")));
+  }
   if (!numbers.at_end()) return fail(ErrorCode::kBadPayload, "stream table: bytes left over");
   if (table.empty()) return fail(ErrorCode::kBadPayload, "stream table: it lists no stream");
-  for (std::size_t i = 0; i < table.target.size(); ++i)
-    if (table.target[i].form == StreamForm::kZstd &&
-        table.target[i].text_bytes > zstd_text_bytes_max(table.target[i].recipe))
-      return fail(ErrorCode::kBadPayload, "stream table: a zstd stream of {} bytes of text",
-                  table.target[i].text_bytes);
-  if (has_zstd(table.target) != (table.zstd_version != 0))
+  for (const StreamList* list : {&table.inner_base, &table.inner_target})
+    TRY_VOID(check_inner(*list));
+  for (const StreamList* list : {&table.target, &table.inner_target})
+    TRY_VOID(check_remakable(*list));
+  for (const StreamList* list :
+       {&table.base, &table.target, &table.inner_base, &table.inner_target})
+    TRY_VOID(check_xz_texts(*list));
+  if (has_form(table, StreamForm::kZstd) != (table.zstd_version != 0) ||
+      has_form(table, StreamForm::kXz) != (table.xz_version != 0))
     return fail(ErrorCode::kBadPayload, "stream table: streams and re-encoders do not fit");
   return table;
 }

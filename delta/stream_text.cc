@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 
 namespace layby::delta {
@@ -84,6 +85,7 @@ std::size_t header_bytes(StreamForm form) {
     case StreamForm::kGzip: return 0;
     case StreamForm::kZlib: return 2;
     case StreamForm::kZstd: return 0;
+    case StreamForm::kXz: return 0;
   }
   return 0;
 }
@@ -94,16 +96,17 @@ std::size_t trailer_bytes(StreamForm form) {
     case StreamForm::kGzip: return 8;
     case StreamForm::kZlib: return 4;
     case StreamForm::kZstd: return 0;
+    case StreamForm::kXz: return 0;
   }
   return 0;
 }
 
 Result<void> expand_stream(StreamForm form, std::uint64_t stream_bytes, const StreamSource& source,
                            MutableByteSpan text) {
-  if (form == StreamForm::kZstd) {
+  if (form == StreamForm::kZstd || form == StreamForm::kXz) {
     Bytes frame(static_cast<std::size_t>(stream_bytes));
     TRY_VOID(read(source, frame));
-    return zstd_expand(frame, text);
+    return form == StreamForm::kZstd ? zstd_expand(frame, text) : xz_expand(frame, text);
   }
   const std::size_t header = header_bytes(form);
   const std::size_t trailer = trailer_bytes(form);
@@ -144,6 +147,7 @@ std::optional<Bytes> text_of_stream(StreamForm form, ByteSpan stream, std::size_
     if (!zstd_expand(stream, text)) return std::nullopt;
     return text;
   }
+  if (form == StreamForm::kXz) return xz_text(stream, text_bytes_max);
   const std::size_t header = header_bytes(form);
   const std::size_t trailer = trailer_bytes(form);
   if (stream.size() <= header + trailer) return std::nullopt;

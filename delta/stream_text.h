@@ -21,7 +21,7 @@ using StreamSource = std::function<Result<ByteSpan>(std::size_t most)>;
 
 // Fills all of `text` from a stream of `stream_bytes` bytes. kBadPayload unless it is exactly one
 // stream of that text; what a form has around deflate is not looked at. Works in 64 KiB for
-// deflate; a zstd stream is held whole.
+// deflate; a stream of zstd or xz is held whole.
 Result<void> expand_stream(StreamForm form, std::uint64_t stream_bytes, const StreamSource& source,
                            MutableByteSpan text);
 

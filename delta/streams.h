@@ -18,11 +18,12 @@ enum class StreamForm : std::uint8_t {
   kGzip = 2,     // RFC 1952 from behind the header on: deflate, CRC-32, length
   kZlib = 3,     // RFC 1950
   kZstd = 4,     // RFC 8878: one frame
+  kXz = 5,       // one .xz stream as SquashFS has it (xz_stream.h)
 };
-constexpr std::uint8_t kStreamFormMax = 4;
+constexpr std::uint8_t kStreamFormMax = 5;
 
 // Limits of one payload. Texts are held in memory whole, by the car too.
-constexpr std::size_t kStreamsMax = 8192;        // of base and target each
+constexpr std::size_t kStreamsMax = 8192;        // of base and target each, inner ones included
 constexpr std::size_t kStreamPiecesMax = 16384;  // of all streams of an image
 constexpr std::uint32_t kStreamTextBytesMax = 1 * kMiB;
 // Of a target stream of zstd: its compressor takes 2.5 MiB for 1 MiB at level 4, for 256 KiB at
@@ -34,8 +35,14 @@ constexpr std::uint32_t zstd_text_bytes_max(std::uint32_t level) {
 // both.
 constexpr std::uint32_t kStreamChunkBytesMax = 2 * kMiB;
 constexpr std::uint32_t kStreamBytesMax = kStreamTextBytesMax + 64 * kKiB;
+// Of a stream within texts: the car holds it whole while texts that it stands in are expanded.
+constexpr std::uint32_t kInnerStreamBytesMax = 512 * kKiB;
 constexpr std::size_t kStreamTableBytesMax =
     192 * kKiB;  // packed; unpacked at most four times that
+
+// Streams may stand within streams: a gzip member in a block of a file system that is compressed
+// itself. Outer ones stand in the image, inner ones in the view that the outer ones make of it.
+enum class Layer { kOuter, kInner };
 
 // Bytes of an image. A file system may store a file, and so a stream, in several.
 struct StreamPiece {

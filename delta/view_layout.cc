@@ -59,4 +59,11 @@ std::uint64_t ViewLayout::view_offset(std::uint64_t image_offset) const {
   return before.view_end() + (image_offset - before.image_end());
 }
 
+Result<ViewLayers> ViewLayers::create(std::uint64_t image_bytes, const StreamList& streams,
+                                      const StreamList& inner_streams) {
+  ViewLayers layers(TRY(ViewLayout::create(image_bytes, streams)));
+  layers.inner = TRY(ViewLayout::create(layers.outer.view_bytes(), inner_streams));
+  return layers;
+}
+
 }  // namespace layby::delta

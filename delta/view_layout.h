@@ -58,4 +58,24 @@ class ViewLayout {
   std::vector<Cut> cuts_;
 };
 
+// The views of an image with streams within streams: the outer ones make a view of the image, and
+// the inner ones another of that. "The view" is the last one.
+struct ViewLayers {
+  ViewLayout outer;
+  ViewLayout inner;
+
+  // Without inner streams.
+  ViewLayers(ViewLayout layout = ViewLayout())
+      : outer(std::move(layout)), inner(outer.view_bytes()) {}
+  // kBadPayload where ViewLayout::create() says so.
+  static Result<ViewLayers> create(std::uint64_t image_bytes, const StreamList& streams,
+                                   const StreamList& inner_streams);
+
+  std::uint64_t view_bytes() const { return inner.view_bytes(); }
+  bool has_streams() const { return outer.has_streams() || inner.has_streams(); }
+  std::uint64_t view_offset(std::uint64_t image_offset) const {
+    return inner.view_offset(outer.view_offset(image_offset));
+  }
+};
+
 }  // namespace layby::delta

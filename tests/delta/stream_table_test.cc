@@ -8,6 +8,7 @@
 #include "delta/payload.h"
 #include "delta/read_cost.h"
 #include "delta/varint.h"
+#include "delta/xz_stream.h"
 #include "delta/zstd_frame.h"
 #include "tests/delta/gzip_members.h"
 
@@ -41,6 +42,15 @@ Bytes packed(std::initializer_list<std::uint64_t> values) {
   const Bytes frame = zstd_pack(raw, {}, 19);
   out.insert(out.end(), frame.begin(), frame.end());
   return out;
+}
+
+// A stream within the text of the first one, and one across the end of a text.
+StreamTable nested_sample() {
+  StreamTable table = sample();
+  table.inner_base.add(stream_of(300), std::vector<StreamPiece>{{150, 40}});
+  table.inner_target.add(stream_of(900, 8), std::vector<StreamPiece>{{20, 30}, {60, 10}});
+  table.inner_target.add(stream_of(30, 8), std::vector<StreamPiece>{{490, 20}});
+  return table;
 }
 
 void check_refused(const Bytes& bytes) {
@@ -77,6 +87,51 @@ TEST_CASE("a stream table is what it was once it is read again") {
   CHECK(parse_stream_table({}).value().empty());
 }
 
+TEST_CASE("a table of streams within streams is what it was once it is read again") {
+  const StreamTable table = nested_sample();
+  const Bytes bytes = serialise_stream_table(table);
+  const StreamTable read = parse_stream_table(bytes).value();
+  CHECK(serialise_stream_table(read) == bytes);
+  REQUIRE(read.inner_target.size() == 2);
+  CHECK(read.inner_base[0].text_bytes == 300);
+  CHECK(read.inner_target.pieces(read.inner_target[0])[1].offset == 60);
+  for (std::size_t size = 1; size < bytes.size(); ++size)
+    check_refused(Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)));
+}
+
+TEST_CASE("a table names the library that makes xz streams, and bounds their texts") {
+  const auto with_xz = [](std::uint64_t text, std::uint64_t recipe, std::uint64_t version) {
+    return packed({0, 0, 1, 5, 64, text, 5, recipe, 0, 0, 0, version});
+  };
+  const Bytes bytes = with_xz(kXzTextBytesMax, XzRecipe{6, 10}.number(), 50'040'012);
+  const StreamTable table = parse_stream_table(bytes).value();
+  CHECK(table.xz_version == 50'040'012);
+  CHECK(serialise_stream_table(table) == bytes);
+  check_refused(with_xz(kXzTextBytesMax + 1, XzRecipe{6, 10}.number(), 50'040'012));
+  check_refused(with_xz(100, XzRecipe{6, 10}.number(), 0));
+  check_refused(with_xz(100, XzRecipe{6, 13}.number(), 50'040'012));  // too long a dictionary
+  check_refused(with_xz(100, XzRecipe{7, 10}.number(), 50'040'012));
+  check_refused(packed({0, 0, 1, 5, 64, 100, 5, 166, 0}));  // no version
+  check_refused(packed({0, 1, 5, 64, kXzTextBytesMax + 1, 5, 0, 1, 5, 64, 100, 2, 8, 0}));
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0, 0, 50'040'012}));  // needless
+  PayloadHead head = head_with(table, {300}).value();
+  CHECK(head.re_encoders() == std::vector<ReEncoder>{{"liblzma", "5.4.1"}});
+}
+
+TEST_CASE("inner streams are refused where a car could not hold them") {
+  // An outer and an inner stream of the target.
+  const auto with_inner = [](std::uint64_t bytes, std::uint64_t further) {
+    return packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0, 1, 5, bytes, 100, 2, 8, further});
+  };
+  CHECK(parse_stream_table(with_inner(60, 0)));
+  CHECK(parse_stream_table(with_inner(kInnerStreamBytesMax, 0)));
+  check_refused(with_inner(kInnerStreamBytesMax + 1, 0));
+  check_refused(with_inner(60, kStreamPiecesMax - 1));  // more pieces than both lists may have
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0, 0}));            // none
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0, kStreamsMax}));  // too many of both
+  check_refused(packed({0, 0, 1, 5, 64, 100, 2, 8, 0, 0, 1, 5, 60, 100, 4, 8, 0}));  // zstd
+}
+
 TEST_CASE("a stream table that nobody writes is refused") {
   // version; base: count, gaps, bytes, texts, forms, further pieces; target the same with recipes
   CHECK(parse_stream_table(packed({0, 0, 1, 5, 64, 100, 2, 8, 0})));
@@ -90,7 +145,7 @@ TEST_CASE("a stream table that nobody writes is refused") {
   check_refused(packed({0, 0, 1, 5, kStreamBytesMax + 1, 100, 2, 8, 0}));
   check_refused(packed({0, 0, 1, kImageBytesMax + 1, 64, 100, 2, 8, 0}));
   check_refused(packed({0, 0, 1, 5, 64, 100, 0, 8, 0}));      // no such form
-  check_refused(packed({0, 0, 1, 5, 64, 100, 5, 8, 0}));      // no such form
+  check_refused(packed({0, 0, 1, 5, 64, 100, 6, 8, 0}));      // no such form
   check_refused(packed({0, 0, 1, 5, 64, 100, 4, 15, 0}));     // zstd without its version
   check_refused(packed({10504, 0, 1, 5, 64, 100, 2, 8, 0}));  // and the other way round
   // Texts that zstd's compressor would take too much memory for.
@@ -176,6 +231,80 @@ TEST_CASE("a view has texts in the place of streams, and any part of it can be r
   }
   Bytes beyond(8);
   CHECK_FALSE(view.read_at(expected.size() - 7, beyond));
+}
+
+TEST_CASE("a head refuses inner streams in two chunks, and chunks with too much in a view") {
+  // The first chunk's view ends at 500, or with the second stream at 507.
+  CHECK(head_with(nested_sample(), {300, 200}));
+  CHECK(head_with(nested_sample(), {181, 200}));
+  CHECK(head_with(nested_sample(), {100, 200}).error().code() == ErrorCode::kBadPayload);
+  StreamTable outside = nested_sample();
+  outside.inner_base.add(stream_of(5), std::vector<StreamPiece>{{3000, 2}});
+  CHECK(head_with(outside, {300}).error().code() == ErrorCode::kBadPayload);
+  StreamTable overlapping = nested_sample();
+  overlapping.inner_target.add(stream_of(5), std::vector<StreamPiece>{{509, 2}});
+  CHECK(head_with(overlapping, {300}).error().code() == ErrorCode::kBadPayload);
+  StreamTable long_view = sample();
+  for (std::uint64_t i = 0; i < 3; ++i)
+    long_view.inner_target.add(stream_of(kStreamTextBytesMax),
+                               std::vector<StreamPiece>{{i * 50, 40}});
+  CHECK(head_with(long_view, {300}).error().code() == ErrorCode::kTooLarge);
+}
+
+TEST_CASE("a view shows texts within texts, and counts what reading them takes") {
+  Random random(3);
+  const Bytes text = prose(random, 3000);
+  const Bytes inner = compress(text, 9, -15);
+  // The inner stream begins in the text of one stream, goes on in the image and ends in another
+  // text.
+  const ByteSpan parts[] = {ByteSpan(inner).first(200), ByteSpan(inner).subspan(200, 100),
+                            ByteSpan(inner).subspan(300)};
+  const Bytes noise_before = noise(random, 50);
+  Bytes first = noise_before;
+  first.insert(first.end(), parts[0].begin(), parts[0].end());
+  Bytes second(parts[2].begin(), parts[2].end());
+  second.insert(second.end(), noise_before.begin(), noise_before.end());
+  const Bytes streams[] = {compress(first, 9, -15), compress(second, 9, -15)};
+  Bytes image = streams[0];
+  image.insert(image.end(), parts[1].begin(), parts[1].end());
+  image.insert(image.end(), streams[1].begin(), streams[1].end());
+  const auto length = [](const auto& bytes) { return static_cast<std::uint32_t>(bytes.size()); };
+  StreamTable table;
+  table.base.add(stream_of(length(first)), std::vector<StreamPiece>{{0, length(streams[0])}});
+  table.base.add(stream_of(length(second)),
+                 std::vector<StreamPiece>{{streams[0].size() + 100, length(streams[1])}});
+  table.inner_base.add(stream_of(3000), std::vector<StreamPiece>{{50, length(inner)}});
+  Bytes expected = noise_before;
+  expected.insert(expected.end(), text.begin(), text.end());
+  expected.insert(expected.end(), noise_before.begin(), noise_before.end());
+
+  const auto layers = ViewLayers::create(image.size(), table.base, table.inner_base).value();
+  REQUIRE(layers.view_bytes() == expected.size());
+  TextCache cache;
+  cache.begin_chunk(kMiB);
+  const MemoryFile file(image);
+  const ImageView outer(file, table.base, layers.outer, cache);
+  const ImageView view(outer, table.inner_base, layers.inner, cache, Layer::kInner);
+  Bytes out(10);
+  REQUIRE(view.read_at(1000, out));
+  const auto cost = [&](const Stream& stream) {
+    return kTouchedCost + kExpandedCost + kPieceCost + stream.bytes + stream.text_bytes;
+  };
+  const std::uint64_t first_read =
+      cost(table.base[0]) + cost(table.base[1]) + cost(table.inner_base[0]);
+  CHECK(cache.cost() == first_read);
+  REQUIRE(view.read_at(2000, out));
+  CHECK(cache.cost() == first_read + kTouchedCost);
+  for (int i = 0; i < 500; ++i) {
+    const std::size_t from = random() % (expected.size() + 1);
+    out.resize(std::min<std::size_t>(random() % 600, expected.size() - from));
+    REQUIRE(view.read_at(from, out));
+    CHECK(std::equal(out.begin(), out.end(), expected.begin() + static_cast<std::ptrdiff_t>(from)));
+  }
+  // The encoder reckons the same.
+  const ViewLayers target(ViewLayout(100));
+  CopyList copies{{0, 1000, 10}};
+  CHECK(keep_within_read_cost({table, layers, target}, {0, 100, 0, 100}, copies) == 0);
 }
 
 TEST_CASE("a text of another length than listed, and too much work, are refused") {
@@ -284,8 +413,10 @@ TEST_CASE("chunks end between streams, and what no chunk can hold is left out") 
   add({{1150, 10}, {9000, 10}}, 20);  // pieces too far apart
   add({{1900, 200}}, 300);            // across an even end
   add({{3000, 10}, {3020, 10}}, 100);
-  const auto ends = plan_chunks(10'000, 2000, streams);
-  REQUIRE(streams.size() == 3);
+  const auto [ends, is_dropped] = plan_chunks(10'000, 2000, streams);
+  CHECK(is_dropped == std::vector<bool>{true, false, true, false, false});
+  streams.erase(streams.begin() + 2);
+  streams.erase(streams.begin());
   CHECK(ends.back() == 10'000);
   std::uint64_t begin = 0;
   for (const std::uint64_t end : ends) {
@@ -300,5 +431,5 @@ TEST_CASE("chunks end between streams, and what no chunk can hold is left out") 
     CHECK(view <= 2000 + 320);  // less the streams' own bytes
     begin = end;
   }
-  CHECK(plan_chunks(0, 2000, streams).empty());
+  CHECK(plan_chunks(0, 2000, streams).ends.empty());
 }

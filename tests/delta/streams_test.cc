@@ -97,6 +97,38 @@ TEST_CASE("members of a zip are seen through too") {
   CHECK(payload.size() < 2000);
 }
 
+TEST_CASE("members of an archive that is compressed itself are seen through too") {
+  // Archives of compressed members, compressed: what changed in those is all that counts.
+  for (const std::uint32_t chunk_bytes : {64u * 1024u, 1024u * 1024u}) {
+    Pair outer;
+    std::vector<Bytes> before;
+    std::vector<Bytes> after;
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      const Pair pair = archives(50 + i, 6, 8000);
+      before.push_back(gzip(pair.base));
+      after.push_back(gzip(pair.target, 6));
+    }
+    outer = {archive(before), archive(after)};
+    EncodeOptions options;
+    options.chunk_target_bytes = chunk_bytes;
+    const Bytes payload = payload_of(outer, options);
+    const PayloadHead head = head_of(payload);
+    CHECK(head.streams().target.size() == 5);
+    CHECK(head.streams().inner_target.size() == 30);
+    CHECK(payload.size() < 5000);
+    const MemoryFile base(outer.base);
+    MemoryFile target;
+    for (std::uint32_t i = 0; i < head.chunk_count(); ++i) {
+      const ChunkEntry& chunk = head.chunk(i);
+      CHECK(head.chunk_view(i).bytes <= chunk_bytes);
+      Applier applier = Applier::open(head, &base).value();
+      REQUIRE(applier.apply_chunk(
+          i, ByteSpan(payload).subspan(chunk.payload_offset, chunk.payload_bytes), target));
+    }
+    CHECK(target.bytes == outer.target);
+  }
+}
+
 TEST_CASE("members that did not change are copied as they are") {
   Pair pair = archives(2, 6, 20'000);
   const Bytes same = pair.base;

@@ -37,6 +37,7 @@ LIBRARIES = {
     "archive": "archive",
     "zlib": "zlib",
     "zstd": "zstd",
+    "lzma": "lzma",
     "divsufsort": "divsufsort",
     "rocksdb/": "rocksdb",
     "boost/": "boost",
