@@ -47,7 +47,7 @@ layby_deb(dev liblayby-dev libdevel "over-the-air agent of a car: headers and st
 "What programs are built with that embed the agent, in C or C++, with
 files for CMake and pkg-config.")
 
-set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "liblayby0 (= ${PROJECT_VERSION}-1), libarchive-dev, libcurl4-openssl-dev | libcurl4-gnutls-dev, libdivsufsort-dev, libexpected-dev, libfmt-dev, libp11-kit-dev, libsodium-dev, libssl-dev, libzstd-dev, nlohmann-json3-dev, zlib1g-dev")
+set(CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "liblayby0 (= ${PROJECT_VERSION}-1), libarchive-dev, libcurl4-openssl-dev | libcurl4-gnutls-dev, libdivsufsort-dev, libexpected-dev, libfmt-dev, liblzma-dev, libp11-kit-dev, libsodium-dev, libssl-dev, libzstd-dev, nlohmann-json3-dev, zlib1g-dev")
 set(CPACK_DEBIAN_AGENT_PACKAGE_DEPENDS "adduser")
 set(CPACK_DEBIAN_SERVER_PACKAGE_DEPENDS "adduser")
 set(CPACK_DEBIAN_SERVER_PACKAGE_SUGGESTS "layby-tools")

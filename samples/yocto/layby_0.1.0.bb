@@ -6,7 +6,7 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 SRC_URI = "file://layby-${PV}.tar.xz"
 S = "${WORKDIR}/layby-${PV}"
 
-DEPENDS = "cli11 curl fmt libarchive libdivsufsort libsodium nlohmann-json openssl p11-kit systemd tl-expected zlib zstd"
+DEPENDS = "cli11 curl fmt libarchive libdivsufsort libsodium nlohmann-json openssl p11-kit systemd tl-expected xz zlib zstd"
 
 inherit cmake pkgconfig systemd useradd
 
