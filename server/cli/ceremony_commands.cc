@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "base/clock.h"
 #include "base/time_text.h"
 #include "crypto/key_file.h"
 #include "crypto/open_signer.h"
+#include "manifest/envelope.h"
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "server/cli/output.h"
@@ -64,6 +66,33 @@ Result<manifest::PublicKey> read_public_key(Disk& disk, const std::string& file)
   return TRY_CONTEXT(manifest::PublicKey::from_json(json), file + " is no public key");
 }
 
+// What there is at an output; empty where there is nothing that could be lost.
+Result<Bytes> read_output(Disk& disk, const std::string& out) {
+  auto present = read_file(disk, out, kTargetsBytesMax);
+  if (present) return present;
+  if (present.error().code() == ErrorCode::kNotFound) return Bytes{};
+  return fail(present.error());
+}
+
+// A slip of the fingers must not cost the only copy of a key: a public part replaces nothing but a
+// public part.
+Result<void> check_public_out(Disk& disk, const std::string& out) {
+  if (out.empty() || TRY(read_output(disk, out)).empty()) return {};
+  if (read_public_key(disk, out)) return {};
+  return fail(ErrorCode::kAlreadyExists,
+              "{} is there already and is no public key: name another file", out);
+}
+
+// As paths lead, also where nothing is there yet.
+bool is_same_place(const std::string& one, const std::string& other) {
+  std::error_code ignored;  // then as they are written
+  const auto place = [&](const std::string& path) {
+    const auto whole = std::filesystem::weakly_canonical(std::filesystem::absolute(path), ignored);
+    return ignored ? std::filesystem::path(path) : whole;
+  };
+  return place(one) == place(other);
+}
+
 Result<void> write_public_key(Disk& disk, const crypto::Signer& key, const std::string& out) {
   const auto part = manifest::PublicKey::of(key);
   const std::string text = TRY(manifest::to_wire(part.to_json())) + "\n";
@@ -71,6 +100,7 @@ Result<void> write_public_key(Disk& disk, const crypto::Signer& key, const std::
     fmt::print("{}", text);
     return {};
   }
+  TRY_VOID(check_public_out(disk, out));
   TRY_VOID(replace_file(disk, out, as_bytes(text)));
   fmt::print("{}: public key {}\n", out, part.id());
   return {};
@@ -92,7 +122,30 @@ void print_state(const std::string& file, const manifest::DocumentState& state) 
                count.good < count.needed ? ", not enough" : "");
 }
 
+bool is_same_kind(const manifest::Envelope& one, const manifest::Envelope& other) {
+  const auto type = manifest::text_field(one.signed_part(), "_type");
+  const auto its = manifest::text_field(other.signed_part(), "_type");
+  return type && its && *type == *its;
+}
+
+// A draft replaces a draft of the same kind, and nothing else. The signed document that it was made
+// of is what every keeper needs to sign it (`--previous`), and there may be no other copy.
+Result<void> check_draft_out(Disk& disk, const std::string& out, const Bytes& draft) {
+  const Bytes present = TRY(read_output(disk, out));
+  if (present.empty()) return {};
+  const auto made = TRY(manifest::Envelope::parse(draft, kTargetsBytesMax));
+  const auto old = manifest::Envelope::parse(present, kTargetsBytesMax);
+  if (!old || !is_same_kind(*old, made))
+    return fail(ErrorCode::kAlreadyExists,
+                "{} is there already and is no such draft: name another file", out);
+  if (!old->signatures().empty())
+    return fail(ErrorCode::kAlreadyExists,
+                "{} bears signatures and would be lost: write the draft to another file", out);
+  return {};
+}
+
 Result<void> keep_draft(Disk& disk, const std::string& out, const Bytes& draft) {
+  TRY_VOID(check_draft_out(disk, out, draft));
   TRY_VOID(replace_file(disk, out, draft));
   fmt::print("{}: a draft, to be signed\n", out);
   return {};
@@ -105,6 +158,9 @@ Result<void> create_key(const NewKey& wanted) {
   const auto status = disk.status(wanted.out);
   if (status) return fail(ErrorCode::kAlreadyExists, "{} is there already", wanted.out);
   if (status.error().code() != ErrorCode::kNotFound) return fail(status.error());
+  if (!wanted.public_out.empty() && is_same_place(wanted.out, wanted.public_out))
+    return fail(ErrorCode::kInvalidArgument, "the key and its public part need a file each");
+  TRY_VOID(check_public_out(disk, wanted.public_out));
   const std::string passphrase =
       TRY(passphrase_for(disk, wanted.passphrase_file, "the new key " + wanted.out));
   if (wanted.passphrase_file.empty() && TRY(ask_passphrase("The same once more")) != passphrase)
@@ -118,6 +174,7 @@ Result<void> create_key(const NewKey& wanted) {
 
 Result<void> show_public_key(const KeyReference& reference, const std::string& out) {
   RealDisk disk;
+  TRY_VOID(check_public_out(disk, out));
   const auto key = TRY(open_key(disk, reference));
   return write_public_key(disk, *key, out);
 }

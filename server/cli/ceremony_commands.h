@@ -1,6 +1,8 @@
 // The offline ceremony: keys, roots and targets as files, with no server. Results go into files
-// that are replaced whole or not at all; a secret is never printed. Each function prints what it
-// did in a few lines, and the caller makes the exit status of its error.
+// that are replaced whole or not at all; a secret is never printed. What may have no second copy is
+// never written over: a public part replaces only a public part, a draft only a draft of the same
+// kind without signatures, or an empty file; anything else there is kAlreadyExists. Each function
+// prints what it did in a few lines, and the caller makes the exit status of its error.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +40,7 @@ struct NewRoot {
 Result<void> init_root(const NewRoot& wanted);
 
 struct RootChange {
-  std::string in, out;  // may be the same
+  std::string in, out;  // may be the same draft; a signed `in` stays as it is
   manifest::Role role = manifest::Role::kRoot;
   std::string old_key;          // a file, or the beginning of a key id; empty: none goes
   std::string new_key;          // a file; empty: none comes

@@ -70,7 +70,8 @@ void add_changes(CLI::App* parent, const CeremonyChoices& choices, Role usual) {
     auto change = std::make_shared<RootChange>();
     change->role = usual;
     sub->add_option("ROOT", change->in, "the present root, or a draft of the next")->required();
-    sub->add_option("-o,--out", change->out, "the draft; may be the same file")->required();
+    sub->add_option("-o,--out", change->out, "the draft; ROOT itself only where it is one")
+        ->required();
     if (usual == Role::kRoot)
       sub->add_option_function<std::string>(
              "--role", [change](const std::string& text) { change->role = kRoleNames.at(text); },
