@@ -1,6 +1,7 @@
 #include "agent/curl_transport.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
 
 #include <algorithm>
 #include <cctype>
@@ -89,6 +90,12 @@ int look_for_interruption(void* user, curl_off_t, curl_off_t, curl_off_t, curl_o
   return 1;
 }
 
+// libcurl's sockets are inherited by programs that the process starts; ours are not.
+int close_on_exec(void*, curl_socket_t socket, curlsocktype) {
+  ::fcntl(socket, F_SETFD, FD_CLOEXEC);
+  return CURL_SOCKOPT_OK;
+}
+
 ErrorCode code_of(CURLcode result) {
   switch (static_cast<int>(result)) {
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -132,6 +139,7 @@ struct CurlTransport::State {
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, close_on_exec);
     if (options.bytes_per_second_max != 0)
       curl_easy_setopt(easy, CURLOPT_MAX_RECV_SPEED_LARGE,
                        static_cast<curl_off_t>(options.bytes_per_second_max));

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kOutputBytesMax = 1024;  // the end of what it says
 constexpr int kLookMs = 20;
+constexpr int kReadsMax = 128;  // of a pipe, at a time: one that talks without end is not obeyed
 constexpr std::string_view kPath = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 
 constexpr std::array<std::pair<Hook, std::string_view>, 6> kHooks = {{
@@ -46,7 +47,51 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
-// A program in a process group of its own, its output in a pipe.
+// Whether it was this machine that was short of something just now, or the program's file that is
+// being written: nothing was asked of the car, and a later try may well succeed.
+bool is_passing(int error) {
+  return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+         error == ETXTBSY;
+}
+
+// How a program is started: its output in a pipe, in a process group of its own, with every signal
+// as a shell would leave it, in "/", and with none of our descriptors. Those of libraries that set
+// no FD_CLOEXEC would else stay open in it.
+class SpawnOptions {
+ public:
+  explicit SpawnOptions(int output) {
+    ::posix_spawn_file_actions_init(&files_);
+    ::posix_spawn_file_actions_addopen(&files_, 0, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_adddup2(&files_, output, 1);
+    ::posix_spawn_file_actions_adddup2(&files_, output, 2);
+    ::posix_spawn_file_actions_addclosefrom_np(&files_, 3);
+    ::posix_spawn_file_actions_addchdir_np(&files_, "/");
+    ::posix_spawnattr_init(&attributes_);
+    ::posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    ::posix_spawnattr_setpgroup(&attributes_, 0);
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::posix_spawnattr_setsigmask(&attributes_, &signals);
+    ::sigfillset(&signals);
+    ::posix_spawnattr_setsigdefault(&attributes_, &signals);
+  }
+  ~SpawnOptions() {
+    ::posix_spawnattr_destroy(&attributes_);
+    ::posix_spawn_file_actions_destroy(&files_);
+  }
+  SpawnOptions(const SpawnOptions&) = delete;
+  SpawnOptions& operator=(const SpawnOptions&) = delete;
+
+  const posix_spawn_file_actions_t* files() const { return &files_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t files_;
+  posix_spawnattr_t attributes_;
+};
+
+// A program that runs. One that did not end is killed with its process group.
 class Child {
  public:
   ~Child() {
@@ -57,46 +102,33 @@ class Child {
     if (output_ >= 0) ::close(output_);
   }
 
-  Result<void> start(std::vector<std::string> arguments, std::vector<std::string> environment) {
+  // On failure errno's value, otherwise 0.
+  int start(std::vector<std::string> arguments, std::vector<std::string> environment) {
     int pipe[2];
-    if (::pipe2(pipe, O_CLOEXEC) != 0) return fail(ErrorCode::kIo, "no pipe for a hook program");
+    if (::pipe2(pipe, O_CLOEXEC) != 0) return errno;
     output_ = pipe[0];
     ::fcntl(output_, F_SETFL, O_NONBLOCK);
-    posix_spawn_file_actions_t files;
-    posix_spawnattr_t attributes;
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_adddup2(&files, pipe[1], 1);
-    ::posix_spawn_file_actions_adddup2(&files, pipe[1], 2);
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-    ::posix_spawnattr_setpgroup(&attributes, 0);
-    const int error = ::posix_spawn(&pid_, arguments.front().c_str(), &files, &attributes,
-                                    pointers(arguments).data(), pointers(environment).data());
-    ::posix_spawnattr_destroy(&attributes);
-    ::posix_spawn_file_actions_destroy(&files);
+    const SpawnOptions options(pipe[1]);
+    const int error =
+        ::posix_spawn(&pid_, arguments.front().c_str(), options.files(), options.attributes(),
+                      pointers(arguments).data(), pointers(environment).data());
     ::close(pipe[1]);
-    if (error == 0) return {};
-    pid_ = -1;
-    return fail(ErrorCode::kActivationFailed, "starting {}: {}", arguments.front(),
-                std::generic_category().message(error));
+    if (error != 0) pid_ = -1;
+    return error;
   }
 
-  // Reads what it says for a moment; its wait status once it has ended.
+  // Reads what it says for a moment; its wait status once it has ended, kLost if nobody knows it.
   std::optional<int> look() {
     pollfd entry{output_, POLLIN, 0};
     ::poll(&entry, 1, kLookMs);
-    char bytes[1024];
-    for (ssize_t n; (n = ::read(output_, bytes, sizeof bytes)) > 0;) {
-      said_.append(bytes, static_cast<std::size_t>(n));
-      if (said_.size() > kOutputBytesMax) said_.erase(0, said_.size() - kOutputBytesMax);
-    }
+    read_output();
     if ((entry.revents & POLLIN) == 0 && (entry.revents & POLLHUP) != 0) ::usleep(1000 * kLookMs);
     int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
-    ::kill(-pid_, SIGKILL);  // what it left behind
+    const pid_t ended = ::waitpid(pid_, &status, WNOHANG);
+    if (ended == 0 || (ended < 0 && errno == EINTR)) return std::nullopt;
     pid_ = -1;
-    return status;
+    read_output();  // its last words
+    return ended < 0 ? kLost : status;
   }
 
   std::string said() const {
@@ -105,7 +137,19 @@ class Child {
     return text;
   }
 
+  static constexpr int kLost = -1;  // no wait status: SIGCHLD is ignored in this process
+
  private:
+  void read_output() {
+    char bytes[1024];
+    for (int i = 0; i < kReadsMax; ++i) {
+      const ssize_t n = ::read(output_, bytes, sizeof bytes);
+      if (n <= 0) return;
+      said_.append(bytes, static_cast<std::size_t>(n));
+      if (said_.size() > kOutputBytesMax) said_.erase(0, said_.size() - kOutputBytesMax);
+    }
+  }
+
   pid_t pid_ = -1;
   int output_ = -1;
   std::string said_;
@@ -135,13 +179,18 @@ Result<void> HookVehicle::run(Hook hook, const std::map<std::string, std::string
                                         "LAYBY_COMMAND=" + std::string(to_string(hook))};
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   Child child;
-  TRY_VOID(child.start(std::move(all), std::move(variables)));
+  if (const int error = child.start(std::move(all), std::move(variables)); error != 0)
+    return fail(is_passing(error) ? ErrorCode::kUnavailable : on_refusal, "starting {}: {}",
+                program, std::generic_category().message(error));
   const std::int64_t until_ms = clock_.monotonic_ms() + 1000 * options_.seconds_max;
   std::optional<int> status;
   while (!(status = child.look()))
     if (clock_.monotonic_ms() >= until_ms)
       return fail(ErrorCode::kUnavailable, "{} {} took more than {} s", program, to_string(hook),
                   options_.seconds_max);
+  if (*status == Child::kLost)
+    return fail(ErrorCode::kUnavailable, "{} {}: how it ended is not known: SIGCHLD is ignored",
+                program, to_string(hook));
   if (WIFEXITED(*status) && WEXITSTATUS(*status) == 0) return {};
   const bool is_busy = WIFEXITED(*status) && WEXITSTATUS(*status) == kHookTryAgain;
   const std::string how = WIFEXITED(*status) ? fmt::format("exit status {}", WEXITSTATUS(*status))

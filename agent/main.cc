@@ -543,6 +543,8 @@ int main(int argc, char** argv) {
   ::sigaction(SIGINT, &action, nullptr);
   action.sa_handler = SIG_IGN;  // a reader of our output that goes away does not end an update
   ::sigaction(SIGPIPE, &action, nullptr);
+  action.sa_handler = SIG_DFL;  // who starts us may ignore it: then nobody learns how a hook ended
+  ::sigaction(SIGCHLD, &action, nullptr);
 
   // 3. The command.
   if (*provision_command) return run_provision(options);

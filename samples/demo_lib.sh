@@ -470,7 +470,7 @@ stay_with_car() {
   drive "$name"
   map_order=$(order "$owner" map "$vin" DE NL)
   start_agent "$name" --rate-bytes-max 100000
-  curl -fsS "$page" | grep -q "<title>Layby" || die "the head unit's page is not there"
+  grep -q "<title>Layby" <<<"$(curl -fsS --noproxy '*' "$page")" || die "the head unit's page is not there"
   printf '\n%sThe head unit of %s: %s%s\n' "$bold" "$vin" "$page" "$plain"
   say "map order $map_order is on its way; park the car, get out and lock it, and it installs"
   say "more orders: $bin/layby --server $server --ca $data/provision/ca.pem --token-file $state/$owner.token order --help"

@@ -1,6 +1,7 @@
 // The transport against servers that mean no good, over real TLS on the loopback.
 #include "agent/curl_transport.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -140,6 +141,33 @@ struct Bench {
 const std::string kOk = "HTTP/1.1 200 OK\r\n";
 
 }  // namespace
+
+TEST_CASE("programs that the agent starts do not inherit its connection") {
+  Bench bench;
+  const auto count = [](int flag) {  // the network's sockets that have it, or have it not
+    int sockets = 0;
+    for (int descriptor = 3; descriptor < 1000; ++descriptor) {
+      sockaddr_storage name{};
+      socklen_t size = sizeof name;
+      if (::getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &size) != 0) continue;
+      if (name.ss_family != AF_INET && name.ss_family != AF_INET6) continue;
+      if ((::fcntl(descriptor, F_GETFD) & FD_CLOEXEC) == flag) ++sockets;
+    }
+    return sockets;
+  };
+  const int inherited_before = count(0), closed_before = count(FD_CLOEXEC);
+  int inherited = 0, closed = 0;
+  const BodySink look = [&](auto) -> Result<void> {
+    inherited = count(0);
+    closed = count(FD_CLOEXEC);
+    return {};
+  };
+  const auto response =
+      bench.get({.opening = kOk + "Content-Length: 3\r\n\r\nabc"}, {.path = "/x"}, look);
+  REQUIRE(response.has_value());
+  CHECK(inherited == inherited_before);
+  CHECK(closed >= closed_before + 2);  // the listener and ours
+}
 
 TEST_CASE("an answer comes through, with its headers") {
   Bench bench;

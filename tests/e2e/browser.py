@@ -114,7 +114,7 @@ class Browser:
         return self.js(f"[...document.querySelectorAll({json.dumps(selector)})].map(e => e.innerText).join('\\n')")
 
     def wait_for_text(self, text, selector="body", seconds=30):
-        rig.wait_until(f"{selector} says {text!r}; it says {self.text(selector)!r}",
+        rig.wait_until(lambda: f"{selector} says {text!r}; it says {self.text(selector)!r}",
                        lambda: text in self.text(selector), seconds)
 
     def click(self, selector):

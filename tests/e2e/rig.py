@@ -65,14 +65,14 @@ class step:
 
 
 def wait_until(what, test, seconds=30, pause=0.05):
-    """The first true value of `test()`."""
+    """The first true value of `test()`; `what`, a text or what makes one at the end, is in the failure's."""
     limit = time.monotonic() + seconds * PATIENCE
     while True:
         value = test()
         if value:
             return value
         if time.monotonic() > limit:
-            raise Failed(f"not true after {seconds * PATIENCE:.0f} s: {what}")
+            raise Failed(f"not true after {seconds * PATIENCE:.0f} s: {what() if callable(what) else what}")
         time.sleep(pause)
 
 

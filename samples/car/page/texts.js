@@ -1,5 +1,5 @@
 "use strict";
-// What the page says by itself; what stands on the updates comes from the agent. tests/samples compares the languages.
+// What the page says by itself; what stands on the updates comes from the agent. tests/e2e/head_unit_test.py compares the languages.
 const TEXTS = {
   de: {
     updates: "Updates", nothing: "Alles ist auf dem neuesten Stand.", notes: "Das ist neu", duration: "Dauer: etwa {}",
