@@ -99,6 +99,7 @@ struct Agent::State {
 
   const std::int64_t started_ms = clock.monotonic_ms();
   bool has_spoken = false;  // the car, since the start
+  std::string vin_said;     // the last that it said; empty: none yet
   // As this step began; a chunk later it may be another one, and everything counts anew.
   Connection network;
 
@@ -116,9 +117,11 @@ struct Agent::State {
   bool can_talk() const { return may_talk_yet() && !bar_to_news(network, options.network); }
   Result<void> note_connection(const Facts& facts);
 
-  // A state directory that was carried into another car does nothing there (P1.3).
-  bool is_our_car(const Facts& facts) const {
-    return said_vin(facts).value_or(identity.vin.text()) == identity.vin.text();
+  // A state directory that was carried into another car does nothing there (P1.3). A car that has
+  // lost its VIN is the one that it was.
+  bool is_our_car(const Facts& facts) {
+    if (const auto said = said_vin(facts)) vin_said = *said;
+    return vin_said.empty() || vin_said == identity.vin.text();
   }
   Result<void> look_for_changes(const Facts& facts);
   void try_everything_now();
@@ -206,8 +209,10 @@ Result<void> Agent::State::note_connection(const Facts& facts) {
     *kept = value;
   }
   if (was_private && !is_private_now) try_everything_now();
-  // Privacy is a promise; a bearer wavers at the edge of its net.
-  if (was_private != is_private_now) return journal.save();
+  const auto had_owner_time = record.owner_time;
+  record.owner_time = kept_owner_time(facts, record.owner_time);
+  // Privacy is a promise, and so is the owner's time; a bearer wavers at the edge of its net.
+  if (was_private != is_private_now || had_owner_time != record.owner_time) return journal.save();
   return changed ? work.keep_soon() : Result<void>{};
 }
 

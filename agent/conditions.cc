@@ -9,15 +9,6 @@ namespace {
 
 using manifest::Truth;
 
-Why why_of(Doubt doubt) {
-  switch (doubt) {
-    case Doubt::kMissing: return Why::kMissing;
-    case Doubt::kStale: return Why::kStale;
-    case Doubt::kImplausible: return Why::kImplausible;
-  }
-  LAYBY_ASSERT(false);
-}
-
 using Answer = std::optional<Why>;  // empty: fulfilled
 
 Answer must_be(const Reading<bool>& reading, bool wanted) {
@@ -168,6 +159,15 @@ bool is_of_standing(Condition condition) {
 bool is_plausible_gear(std::int64_t value) {
   constexpr ConditionRow row = kConditionTable[static_cast<std::size_t>(Condition::kGear)];
   return value >= row.plausible_min / 1000 && value <= row.plausible_max / 1000;
+}
+
+Why why_of(Doubt doubt) {
+  switch (doubt) {
+    case Doubt::kMissing: return Why::kMissing;
+    case Doubt::kStale: return Why::kStale;
+    case Doubt::kImplausible: return Why::kImplausible;
+  }
+  LAYBY_ASSERT(false);
 }
 
 std::string_view to_string(Why why) {

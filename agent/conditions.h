@@ -43,6 +43,7 @@ bool is_of_standing(Condition condition);
 
 enum class Why : std::uint8_t { kNotFulfilled, kMissing, kStale, kImplausible };
 std::string_view to_string(Why why);
+Why why_of(Doubt doubt);
 
 // ---- what an order asks for ---------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 #include <charconv>
 #include <set>
 
-#include "base/time_text.h"
+#include "agent/viss_message.h"
 
 namespace layby::agent {
 namespace {
@@ -16,14 +16,16 @@ bool parse_whole(std::string_view text, T& out) {
   return error == std::errc() && at == end;
 }
 
-// Digits with at most three after the point; no exponent, no spaces.
+constexpr std::size_t kDecimalsMax = 60;  // no machine prints more of a number
+
+// Digits, of which three after the point count; no exponent, no spaces.
 std::optional<std::int64_t> parse_thousandths(std::string_view text) {
   const std::size_t point = text.find('.');
   const std::string_view whole = text.substr(0, point);
   std::string_view fraction;
   if (point != std::string_view::npos) fraction = text.substr(point + 1);
   if (whole.empty() || whole.size() > 9) return std::nullopt;
-  if (point != std::string_view::npos && (fraction.empty() || fraction.size() > 9))
+  if (point != std::string_view::npos && (fraction.empty() || fraction.size() > kDecimalsMax))
     return std::nullopt;
   std::int64_t value = 0;
   if (!parse_whole(whole, value)) return std::nullopt;
@@ -91,6 +93,10 @@ Reading<std::int64_t> Facts::thousandths(std::string_view name, std::int64_t now
 
 Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms) {
   std::int64_t count = 4;
+  const auto is_of_doors = [](const std::string& name) {
+    return name == vss::kDoorCount || is_of_door(name);
+  };
+  if (std::ranges::any_of(facts.lost(), is_of_doors)) return Doubt::kMissing;
   if (facts.signals().contains(std::string(vss::kDoorCount))) {
     const auto said = facts.integer(vss::kDoorCount, now_ms);
     if (const Doubt* doubt = std::get_if<Doubt>(&said)) return *doubt;
@@ -122,7 +128,8 @@ bool has_changed(const Facts& before, const Facts& now, std::int64_t now_ms) {
         a.second.at_ms != b.second.at_ms && now_ms - a.second.at_ms > kSignalAgeMsMax;
     return a.first == b.first && a.second.value == b.second.value && !is_revived;
   };
-  return !std::equal(before.signals().begin(), before.signals().end(), now.signals().begin(),
+  return before.lost() != now.lost() ||
+         !std::equal(before.signals().begin(), before.signals().end(), now.signals().begin(),
                      now.signals().end(), is_same);
 }
 
@@ -168,12 +175,25 @@ std::optional<std::int64_t> utc_offset(const Facts& facts) {
   return minutes * 60;
 }
 
-std::optional<UnixSeconds> owner_time(const Facts& facts) {
+OwnerTime owner_time(const Facts& facts, std::optional<UnixSeconds> said_before) {
   const auto found = facts.signals().find(std::string(vss::kActivateAt));
-  if (found == facts.signals().end()) return std::nullopt;
-  const auto time = parse_utc(found->second.value);
-  if (!time) return std::nullopt;
-  return *time;
+  if (found == facts.signals().end()) {
+    const bool is_lost = facts.lost().contains(std::string(vss::kActivateAt));
+    if (is_lost && !said_before) return Doubt::kMissing;
+    return said_before;
+  }
+  if (found->second.value.empty()) return std::optional<UnixSeconds>{};
+  const auto at_ms = parse_viss_time(found->second.value);
+  if (!at_ms) return Doubt::kImplausible;
+  return std::optional<UnixSeconds>((*at_ms + 999) / 1000);  // not before it
+}
+
+std::optional<UnixSeconds> kept_owner_time(const Facts& facts,
+                                           std::optional<UnixSeconds> previous) {
+  const OwnerTime said = owner_time(facts, previous);
+  const auto* known = std::get_if<std::optional<UnixSeconds>>(&said);
+  if (known == nullptr) return previous;
+  return *known ? std::max<UnixSeconds>(0, **known) : *known;
 }
 
 }  // namespace layby::agent

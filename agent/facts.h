@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -40,8 +41,9 @@ constexpr std::string_view kRegion = "Vehicle.Layby.Region";  // map region the 
 constexpr std::string_view kRoaming = "Vehicle.Layby.IsRoaming";
 constexpr std::string_view kPrivateMode = "Vehicle.Layby.IsPrivateMode";
 constexpr std::string_view kLanguage = "Vehicle.Cabin.Infotainment.HMI.CurrentLanguage";
-constexpr std::string_view kUtcOffset = "Vehicle.Layby.UtcOffset";    // of local time, minutes
-constexpr std::string_view kActivateAt = "Vehicle.Layby.ActivateAt";  // UTC, or empty
+constexpr std::string_view kUtcOffset = "Vehicle.Layby.UtcOffset";  // of local time, minutes
+// UTC, parts of a second allowed; empty: as soon as it may be
+constexpr std::string_view kActivateAt = "Vehicle.Layby.ActivateAt";
 }  // namespace vss
 
 constexpr int kGearPark = 126;
@@ -67,10 +69,25 @@ class Facts {
   // A time stamp that no clock has is taken for the nearest one that differences can be made of.
   void set(std::string_view name, Signal signal) {
     signal.at_ms = std::clamp(signal.at_ms, -kSignalAtMsMax, kSignalAtMsMax);
+    lost_.erase(std::string(name));
     signals_[std::string(name)] = std::move(signal);
   }
-  void erase(std::string_view name) { signals_.erase(std::string(name)); }
-  void clear() { signals_.clear(); }
+  // The car has no such signal, or is not asked for it any more.
+  void erase(std::string_view name) {
+    lost_.erase(std::string(name));
+    signals_.erase(std::string(name));
+  }
+  // The car has it, or may have it, and does not say it now: where a signal that no car needs to
+  // have would stand against something, its absence proves nothing then.
+  void lose(std::string_view name) {
+    signals_.erase(std::string(name));
+    lost_.emplace(name);
+  }
+  void clear() {
+    lost_.clear();
+    signals_.clear();
+  }
+  const std::set<std::string>& lost() const { return lost_; }
   const std::map<std::string, Signal>& signals() const { return signals_; }
 
   Reading<std::string> text(std::string_view name, std::int64_t now_ms,
@@ -85,11 +102,12 @@ class Facts {
 
  private:
   std::map<std::string, Signal> signals_;
+  std::set<std::string> lost_;  // none of them is in `signals_`
 };
 
 enum class DoorState { kClosedAndLocked, kClosedNotLocked, kOpen };
 // All doors together: the worst of them. As many must be known as the car says it has (four unless
-// it says otherwise), each with both of its signals.
+// it says otherwise), each with both of its signals; a door or a count that is lost is a doubt.
 Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms);
 
 // Something that a decision was made with is another one now: a value, or one that was stale and is
@@ -113,7 +131,13 @@ bool is_private(const Facts& facts);
 // The VIN that the car says it has; nothing if it says none.
 std::optional<std::string> said_vin(const Facts& facts);
 
-std::optional<UnixSeconds> owner_time(const Facts& facts);
+// The time before which the owner wants nothing to begin; none: as soon as it may be. In doubt
+// where the car says something that is no time, or has lost the signal. `said_before` is what it
+// said last (kept_owner_time): it counts until the car says another one, or an empty one.
+using OwnerTime = Reading<std::optional<UnixSeconds>>;
+OwnerTime owner_time(const Facts& facts, std::optional<UnixSeconds> said_before);
+// What the car says now, nothing where it says none; `previous` where it says nothing or nonsense.
+std::optional<UnixSeconds> kept_owner_time(const Facts& facts, std::optional<UnixSeconds> previous);
 
 // What local time is ahead of UTC, in seconds; nothing if the car does not say, or says nonsense.
 std::optional<std::int64_t> utc_offset(const Facts& facts);

@@ -72,7 +72,7 @@ class Lines {
     if (reason.condition == Condition::kTractionBattery) {
       add(which, std::to_string(needs.battery_percent_min));
     } else if (reason.condition == Condition::kOwnerTime) {
-      add(which, moment(owner_time(view_.facts).value_or(0)));
+      add(which, owner_time_text());
     } else if (reason.condition == Condition::kPackage) {
       add(which, package_text(needs.package[reason.demand].as_signed.texts));
     } else {
@@ -123,7 +123,7 @@ class Lines {
     duration(order);
     const Requirements needs = requirements_of(order, view_.record);
     const Verdict verdict =
-        evaluate(view_.facts, needs, owner_time(view_.facts), view_.now_ms, order.latch);
+        evaluate(view_.facts, needs, owner_time_now(), view_.now_ms, order.latch);
     for (const Reason& reason : verdict.reasons) condition(reason, needs);
   }
 
@@ -187,6 +187,12 @@ class Lines {
   }
 
  private:
+  OwnerTime owner_time_now() const { return owner_time(view_.facts, view_.record.owner_time); }
+  std::string owner_time_text() const {
+    const OwnerTime time = owner_time_now();
+    const auto* known = std::get_if<std::optional<UnixSeconds>>(&time);
+    return known != nullptr && *known ? moment(**known) : "?";
+  }
   std::string moment(UnixSeconds time) const {
     return moment_text(time, language_, utc_offset(view_.facts));
   }

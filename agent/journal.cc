@@ -103,11 +103,11 @@ Result<Found> newest(const Search& search, const std::string& directory) {
 // that the copy is written seldom: time by the day, data by 16 MiB, reports by 64 (a counter that
 // is behind leaps, outbox.cc).
 crypto::Digest256 what_asks_for_a_copy(const Record& record) {
-  std::string text =
-      fmt::format("{} {} {} {} {} {} {} {} {}", record.map_set, record.private_mode, record.bearer,
-                  record.roaming, std::max(record.time_signed, record.time_counted) / kDaySeconds,
-                  to_hex(record.time_keys), record.data_month, record.data_bytes / kDataStepBytes,
-                  record.report_counter / kReportStep);
+  std::string text = fmt::format(
+      "{} {} {} {} {} {} {} {} {} {}", record.map_set, record.private_mode, record.bearer,
+      record.roaming, std::max(record.time_signed, record.time_counted) / kDaySeconds,
+      to_hex(record.time_keys), record.data_month, record.data_bytes / kDataStepBytes,
+      record.report_counter / kReportStep, record.owner_time.value_or(0));
   for (const OrderRecord& order : record.orders)
     text += fmt::format("\n{} {} {}", order.id.text(), to_string(order.state), order.attempts);
   for (const auto& [slot, held] : record.slots)

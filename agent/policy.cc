@@ -2,8 +2,8 @@
 
 namespace layby::agent {
 
-Verdict evaluate(const Facts& facts, const Requirements& requirements,
-                 std::optional<UnixSeconds> owner_time, std::int64_t now_ms, Latch latch) {
+Verdict evaluate(const Facts& facts, const Requirements& requirements, const OwnerTime& owner_time,
+                 std::int64_t now_ms, Latch latch) {
   Verdict verdict;
   for (const ConditionRow& row : kConditionTable) {
     const auto why = check(row, facts, requirements, latch, now_ms);
@@ -13,7 +13,10 @@ Verdict evaluate(const Facts& facts, const Requirements& requirements,
   for (std::size_t i = 0; i < requirements.package.size(); ++i)
     if (const auto why = check(requirements.package[i], facts, now_ms))
       verdict.reasons.push_back({Condition::kPackage, *why, i});
-  const bool too_early = owner_time && *owner_time * 1000 > now_ms;
+  if (const Doubt* doubt = std::get_if<Doubt>(&owner_time))
+    verdict.reasons.push_back({Condition::kOwnerTime, why_of(*doubt)});
+  const auto* wanted = std::get_if<std::optional<UnixSeconds>>(&owner_time);
+  const bool too_early = wanted != nullptr && *wanted && **wanted * 1000 > now_ms;
   if (verdict.reasons.empty() && !too_early) {
     verdict.answer = Verdict::Answer::kYes;
     return verdict;
@@ -21,7 +24,7 @@ Verdict evaluate(const Facts& facts, const Requirements& requirements,
   verdict.answer = verdict.reasons.empty() ? Verdict::Answer::kAskAgain : Verdict::Answer::kNo;
   if (too_early) {
     verdict.reasons.push_back({Condition::kOwnerTime, Why::kNotFulfilled});
-    verdict.ask_again_at = *owner_time;
+    verdict.ask_again_at = **wanted;
   }
   return verdict;
 }

@@ -23,8 +23,9 @@ struct Verdict {
   Latch latch;                   // for the next time that the same armed order is asked about
 };
 
+// An owner's time that is in doubt stands against it like any condition.
 // `latch` is that of the last verdict on the order while it was armed, else empty.
-Verdict evaluate(const Facts& facts, const Requirements& requirements,
-                 std::optional<UnixSeconds> owner_time, std::int64_t now_ms, Latch latch = {});
+Verdict evaluate(const Facts& facts, const Requirements& requirements, const OwnerTime& owner_time,
+                 std::int64_t now_ms, Latch latch = {});
 
 }  // namespace layby::agent

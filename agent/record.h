@@ -185,6 +185,8 @@ struct Record {
   bool private_mode = false;  // as the car said it last, and so the next two; empty: it never did
   std::string bearer;
   std::string roaming;
+  // The owner's time as the car said it last; none: it never did, or has taken it back.
+  std::optional<UnixSeconds> owner_time{};
 
   std::string data_month;        // "2026-11", UTC, by trusted time; empty: none yet
   std::uint64_t data_bytes = 0;  // of payloads over metered bearers in it

@@ -375,6 +375,8 @@ Result<void> decode_network_part(const Json& json, Record& record) {
   if (manifest::find_field(json, "mapsAnnounced") == nullptr) return {};
   record.bearer = TRY(manifest::text_field(json, "bearer"));
   record.roaming = TRY(manifest::text_field(json, "roaming"));
+  if (manifest::find_field(json, "ownerTime") != nullptr)
+    record.owner_time = TRY(seconds(json, "ownerTime"));
   record.maps_announced = TRY(region_list_field(json, "mapsAnnounced", kWishedRegionsMax));
   return {};
 }
@@ -434,6 +436,7 @@ Result<Bytes> encode_record(const Record& record) {
   for (const auto& [id, function] : record.functions)
     json["functions"][id.text()] = encode(function);
   if (record.poll_error) json["pollError"] = encode(*record.poll_error);
+  if (record.owner_time) json["ownerTime"] = *record.owner_time;
   if (record.factory_slot) json["factorySlot"] = to_string(*record.factory_slot);
   if (record.boot_error) json["bootError"] = encode(*record.boot_error);
   return to_bytes(TRY(manifest::to_wire(json)));

@@ -13,7 +13,9 @@ namespace {
 constexpr std::uint64_t kConfigBytesMax = 256 * kKiB;
 constexpr std::uint64_t kTokenBytesMax = 16 * kKiB;
 constexpr std::int64_t kPeriodMsMin = 100, kPeriodMsMax = 5'000;
-constexpr std::int64_t kHookSecondsMax = 540;  // less than the ten minutes of an activation (P4.6)
+// Of a hook or a command: less than the ten minutes of an activation (P4.6).
+constexpr std::int64_t kHookSecondsMax = 540;
+constexpr std::size_t kPathBytesMax = 512;
 
 Result<void> check_keys(const toml::table& table, const std::string& where,
                         std::initializer_list<std::string_view> known) {
@@ -55,10 +57,37 @@ Result<std::vector<std::string>> texts_of(const toml::node& node, std::string_vi
   return texts;
 }
 
+// A leaf: names with dots between them. Nothing that a server would take for several.
+Result<void> check_path(const std::string& path) {
+  const bool is_shaped = path.size() <= kPathBytesMax && path.find('.') != std::string::npos &&
+                         path.find("..") == std::string::npos && path.front() != '.' &&
+                         path.back() != '.';
+  const bool is_plain = std::ranges::all_of(path, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '.' ||
+           c == '_' || c == '-';
+  });
+  if (is_shaped && is_plain) return {};
+  return fail(ErrorCode::kInvalidArgument, "{}: a path like Vehicle.Speed is wanted", path);
+}
+
+// Where bytes are not protected nobody is who he says he is: no secret is told, none is asked for.
+Result<void> check_secrets(const VissOptions& viss) {
+  const bool is_tls = viss.socket.url.starts_with("wss://") && viss.socket.unix_path.empty();
+  const bool has_tls_files = !viss.socket.ca_path.empty() || !viss.socket.certificate_path.empty();
+  if (has_tls_files && !is_tls)
+    return fail(ErrorCode::kInvalidArgument, "viss.ca, certificate and key are for wss:// only");
+  if (!viss.authorization.empty() && !is_tls && viss.socket.unix_path.empty())
+    return fail(ErrorCode::kInvalidArgument, "viss.token_file is for wss:// and unix: only");
+  const auto is_token = [](char c) { return c > 0x20 && c < 0x7f; };
+  if (!std::ranges::all_of(viss.authorization, is_token))
+    return fail(ErrorCode::kInvalidArgument, "viss.token_file: printable ASCII is wanted");
+  return {};
+}
+
 Result<void> read_viss(Disk& disk, const toml::table& table, VissOptions& viss) {
   TRY_VOID(check_keys(table, "viss.",
-                      {"url", "ca", "certificate", "key", "token_file", "period_ms", "request_path",
-                       "answer_path", "screen_path"}));
+                      {"url", "ca", "certificate", "key", "token_file", "period_ms",
+                       "command_seconds_max", "request_path", "answer_path", "screen_path"}));
   viss = TRY(vehicle_at(TRY(text_of(table, "url")))).viss;
   viss.socket.ca_path = TRY(text_of(table, "ca"));
   viss.socket.certificate_path = TRY(text_of(table, "certificate"));
@@ -71,11 +100,16 @@ Result<void> read_viss(Disk& disk, const toml::table& table, VissOptions& viss) 
   }
   viss.period_ms = static_cast<std::uint32_t>(
       TRY(number_of(table, "period_ms", viss.period_ms, kPeriodMsMin, kPeriodMsMax)));
+  viss.command_seconds_max = static_cast<std::uint32_t>(
+      TRY(number_of(table, "command_seconds_max", viss.command_seconds_max, 1, kHookSecondsMax)));
   for (auto [key, path] :
        {std::pair{"request_path", &viss.request_path}, std::pair{"answer_path", &viss.answer_path},
         std::pair{"screen_path", &viss.screen_path}})
-    if (std::string text = TRY(text_of(table, key)); !text.empty()) *path = std::move(text);
-  return {};
+    if (std::string text = TRY(text_of(table, key)); !text.empty()) {
+      TRY_VOID(check_path(text));
+      *path = std::move(text);
+    }
+  return check_secrets(viss);
 }
 
 Result<void> read_signal(const std::string& name, const toml::table& table,
@@ -88,6 +122,7 @@ Result<void> read_signal(const std::string& name, const toml::table& table,
       return fail(ErrorCode::kInvalidArgument, "absent = true, and no path beside it, is wanted");
     signal.paths.clear();
   }
+  for (const std::string& path : signal.paths) TRY_VOID(check_path(path));
   if (const std::string unit = TRY(text_of(table, "unit")); !unit.empty())
     signal.factor = TRY(unit_factor(unit));
   const toml::node* values = table.get("values");

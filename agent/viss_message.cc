@@ -9,6 +9,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/time_text.h"
+#include "manifest/json_numbers.h"
 #include "manifest/json_value.h"
 
 namespace layby::agent {
@@ -19,6 +20,7 @@ using manifest::Json;
 constexpr std::size_t kPathBytesMax = 512;
 constexpr std::size_t kPathsMax = 256;
 constexpr std::size_t kPointsMax = 4096;
+constexpr std::size_t kFractionMax = 30;  // digits, and the Z
 constexpr std::uint32_t kPeriodMsMax = 86'400'000;
 constexpr std::uint32_t kCurvePointsMax = 10'000;
 
@@ -199,30 +201,35 @@ Result<void> read_filters(const Json& json, VissRequest& request) {
 std::optional<std::string> value_text(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
-  if (value.is_number_unsigned()) return std::to_string(value.get<std::uint64_t>());
-  if (value.is_number_integer()) return std::to_string(value.get<std::int64_t>());
   return std::nullopt;
 }
 
+std::optional<std::int64_t> time_of(const Json& json) {
+  const auto text = manifest::text_field(json, "ts");
+  if (!text) return std::nullopt;
+  const auto at_ms = parse_viss_time(*text);
+  return at_ms ? std::optional(*at_ms) : std::nullopt;
+}
+
 Result<void> read_point(const std::string& path, const Json& dp, VissAnswer& answer) {
+  if (answer.points.size() >= kPointsMax)
+    return fail(ErrorCode::kBadFormat, "VISS: more than {} data points", kPointsMax);
   const Json* value = manifest::find_field(dp, "value");
-  if (value == nullptr || answer.points.size() >= kPointsMax)
-    return fail(ErrorCode::kBadFormat, "VISS: a data point without value, or too many");
-  const std::int64_t at_ms = TRY(parse_viss_time(TRY(manifest::text_field(dp, "ts"))));
-  if (auto text = value_text(*value)) answer.points.push_back({path, std::move(*text), at_ms});
+  const auto at_ms = time_of(dp);
+  auto text = value != nullptr ? value_text(*value) : std::nullopt;
+  if (text && at_ms) answer.points.push_back({path, std::move(*text), *at_ms});
   return {};
 }
 
 // CORE, "Response syntax": one path or several, for each one data point or several.
 Result<void> read_data(const Json& data, VissAnswer& answer) {
   const auto read_path = [&answer](const Json& object) -> Result<void> {
-    const std::string path = TRY(manifest::text_field(object, "path"));
-    if (path.size() > kPathBytesMax)
-      return fail(ErrorCode::kBadFormat, "VISS: a path of {} bytes", path.size());
+    auto path = manifest::text_field(object, "path");
     const Json* dp = manifest::find_field(object, "dp");
-    if (dp == nullptr) return fail(ErrorCode::kBadFormat, "VISS: no data point of {}", path);
-    if (!dp->is_array()) return read_point(path, *dp, answer);
-    for (const Json& point : *dp) TRY_VOID(read_point(path, point, answer));
+    if (!path || path->size() > kPathBytesMax || dp == nullptr) return {};
+    std::replace(path->begin(), path->end(), '/', '.');  // both are allowed
+    if (!dp->is_array()) return read_point(*path, *dp, answer);
+    for (const Json& point : *dp) TRY_VOID(read_point(*path, point, answer));
     return {};
   };
   if (!data.is_array()) return read_path(data);
@@ -230,11 +237,15 @@ Result<void> read_data(const Json& data, VissAnswer& answer) {
   return {};
 }
 
-Result<VissError> read_error(const Json& json) {
+VissError read_error(const Json& json) {
   VissError error;
-  error.number = static_cast<int>(TRY(number(json, "number", 999)));
-  error.reason = TRY(optional_text(json, "reason"));
-  error.message = TRY(optional_text(json, "message"));
+  const auto number_text = manifest::text_field(json, "number").value_or("");
+  const char* end = number_text.data() + number_text.size();
+  int value = 0;
+  const auto [at, wrong] = std::from_chars(number_text.data(), end, value);
+  if (wrong == std::errc() && at == end && value > 0 && value <= 999) error.number = value;
+  error.reason = manifest::text_field(json, "reason").value_or("");
+  error.message = manifest::text_field(json, "message").value_or("");
   return error;
 }
 
@@ -337,16 +348,15 @@ std::string encode(const VissAnswer& answer) {
 }
 
 Result<VissAnswer> read_viss_answer(std::string_view text) {
-  const Json json = TRY(parse_object(text));
+  const Json json = TRY(manifest::parse_with_numbers_as_text(
+      as_bytes(text), {.bytes_max = kWebSocketMessageBytesMax}));
   VissAnswer answer;
   const std::string action = TRY(manifest::text_field(json, "action"));
   answer.action = TRY(value_of(kActions, action));
   answer.request_id = TRY(optional_text(json, "requestId"));
   answer.subscription_id = TRY(optional_text(json, "subscriptionId"));
-  if (manifest::find_field(json, "ts") != nullptr)
-    answer.at_ms = TRY(parse_viss_time(TRY(manifest::text_field(json, "ts"))));
-  if (const Json* error = manifest::find_field(json, "error"))
-    answer.error = TRY(read_error(*error));
+  answer.at_ms = time_of(json);
+  if (const Json* error = manifest::find_field(json, "error")) answer.error = read_error(*error);
   if (const Json* data = manifest::find_field(json, "data")) TRY_VOID(read_data(*data, answer));
   return answer;
 }
@@ -358,7 +368,8 @@ Result<std::int64_t> parse_viss_time(std::string_view text) {
   if (point != std::string_view::npos) {
     const std::string_view fraction = text.substr(point + 1);
     const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-    const bool shaped = fraction.size() >= 2 && fraction.size() <= 10 && fraction.back() == 'Z' &&
+    const bool shaped = fraction.size() >= 2 && fraction.size() <= kFractionMax &&
+                        fraction.back() == 'Z' &&
                         std::all_of(fraction.begin(), fraction.end() - 1, is_digit);
     if (!shaped) return fail(ErrorCode::kBadFormat, "VISS: no time: '{}'", text.substr(0, 40));
     for (std::size_t i = 0; i < 3; ++i)

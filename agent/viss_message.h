@@ -3,8 +3,8 @@
 //
 // By VISSv2 TRANSPORT, "Secure WebSocket" (messages) and "Status Codes" (errors), and VISSv2 CORE,
 // "Filter Request", "Multiple Signals Request" and "Timestamps". Values are texts there; booleans
-// and whole numbers, which some servers send, are read too. The metadata and history filters are
-// not here: nobody asks for them.
+// and numbers, which some servers send, are read too. The metadata and history filters are not
+// here: nobody asks for them.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +97,10 @@ struct VissAnswer {
   bool operator==(const VissAnswer&) const = default;
 };
 std::string encode(const VissAnswer& answer);
-// kBadJson and kBadFormat: who sends such a thing does not speak VISS. A point whose value is no
-// text (an array, a structure) is left out.
+// kBadJson and kBadFormat: who sends such a thing does not speak VISS. A point of which the value
+// is no text (null, an array, a structure) or the time is none is left out, as one signal that is
+// not ready says nothing about the others; a time of the message that is none, too. An error
+// without a number has number 0. A path's `/` are `.` here.
 Result<VissAnswer> read_viss_answer(std::string_view text);
 
 // CORE, "Timestamps": YYYY-MM-DDTHH:MM:SS[.s…]Z, in milliseconds since 1970.

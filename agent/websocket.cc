@@ -104,6 +104,9 @@ Result<std::optional<WebSocketMessage>> WebSocketReader::take(Frame frame) {
   }
   if ((frame.opcode == kText) == fragments_.has_value())
     return fail(ErrorCode::kBadFormat, "WebSocket: fragments in disorder");
+  // A fragment brings something, or ends the message: others may come for ever.
+  if (frame.opcode == kContinuation && frame.payload.empty() && !frame.final)
+    return fail(ErrorCode::kBadFormat, "WebSocket: a fragment of nothing");
   std::string text = std::move(fragments_).value_or("") + frame.payload;
   fragments_.reset();
   if (text.size() > kWebSocketMessageBytesMax)

@@ -2,8 +2,11 @@
 
 #include <curl/curl.h>
 #include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 
 #include "crypto/random.h"
@@ -15,6 +18,9 @@ namespace {
 constexpr long kConnectMsMax = 3'000;
 constexpr std::int64_t kHandshakeMsMax = 3'000;
 constexpr std::int64_t kSendMsMax = 5'000;
+// What comes without a pause is looked at for this long beyond what the caller waits.
+constexpr std::int64_t kPassMs = 20;
+constexpr int kControlsMax = 1'000;
 constexpr std::size_t kHeaderBytesMax = 16 * 1024;
 constexpr std::size_t kReadBytes = 16 * 1024;
 
@@ -139,7 +145,18 @@ struct WebSocketClient::Connection {
                   "{}: {}", options.unix_path.empty() ? options.url : options.unix_path,
                   text[0] != '\0' ? text : curl_easy_strerror(result));
     curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
-    return {};
+    return options.unix_path.empty() ? Result<void>{} : check_owner(options.unix_path);
+  }
+
+  // Who may put a socket into its place is for the directory to say; who answers, for this.
+  Result<void> check_owner(const std::string& path) const {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
+      return fail(ErrorCode::kUnauthenticated, "{}: nobody knows who answers", path);
+    if (peer.uid == 0 || peer.uid == ::geteuid()) return {};
+    return fail(ErrorCode::kUnauthenticated, "{}: user {} answers, not root or our own", path,
+                peer.uid);
   }
 
   Result<void> send(std::string_view bytes) {
@@ -181,7 +198,16 @@ struct WebSocketClient::Connection {
 
 WebSocketClient::WebSocketClient(std::unique_ptr<Connection> connection)
     : connection_(std::move(connection)) {}
-WebSocketClient::~WebSocketClient() = default;
+
+WebSocketClient::~WebSocketClient() {
+  std::array<std::uint8_t, 4> mask;
+  crypto::fill_random(mask);
+  const std::string normal = {'\x03', '\xe8'};  // 1000 (RFC 6455, 7.4.1)
+  const std::string frame =
+      websocket_frame({WebSocketMessage::Kind::kClose, normal}, WebSocketEnd::kClient, mask);
+  std::size_t sent = 0;
+  (void)curl_easy_send(connection_->easy, frame.data(), frame.size(), &sent);
+}
 
 Result<std::unique_ptr<WebSocketClient>> WebSocketClient::connect(const WebSocketOptions& options) {
   const Address address = TRY(parse_url(options.url));
@@ -231,7 +257,9 @@ Result<void> WebSocketClient::send(std::string_view text) {
 Result<std::optional<std::string>> WebSocketClient::receive(std::int64_t wait_ms) {
   using Kind = WebSocketMessage::Kind;
   const std::int64_t until_ms = now_ms() + wait_ms;
-  for (;;) {
+  for (bool is_first = true;; is_first = false) {
+    // Bytes that keep coming, and are no text, must not hold us.
+    if (!is_first && now_ms() > until_ms + kPassMs) return std::optional<std::string>{};
     auto message = TRY(reader_.next());
     if (!message) {
       const std::string bytes = TRY(connection_->receive());
@@ -242,8 +270,12 @@ Result<std::optional<std::string>> WebSocketClient::receive(std::int64_t wait_ms
       connection_->wait(left_ms);
       continue;
     }
+    if (message->kind != Kind::kText && ++controls_ > kControlsMax)
+      return fail(ErrorCode::kBadFormat, "WebSocket: {} control frames and no text", controls_);
     switch (message->kind) {
-      case Kind::kText: return std::optional<std::string>(std::move(message->payload));
+      case Kind::kText:
+        controls_ = 0;
+        return std::optional<std::string>(std::move(message->payload));
       case Kind::kPing: TRY_VOID(send_frame({Kind::kPong, std::move(message->payload)})); break;
       case Kind::kPong: break;
       case Kind::kClose:

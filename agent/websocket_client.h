@@ -25,7 +25,7 @@ class WebSocketClient {
   // Connects and shakes hands; waits for a few seconds at most. kUnavailable where nobody answers,
   // kUnauthenticated where TLS fails, kBadFormat where something answers that is no such server.
   static Result<std::unique_ptr<WebSocketClient>> connect(const WebSocketOptions& options);
-  ~WebSocketClient();
+  ~WebSocketClient();  // says good-bye, if that does not have to wait
 
   // Readable when `receive` may have something. What one read left over is not seen by poll():
   // receive until there is nothing.
@@ -33,8 +33,9 @@ class WebSocketClient {
 
   // Waits while the peer is slow, up to a few seconds. kUnavailable when it is gone.
   Result<void> send(std::string_view text);
-  // The next text message; nothing if none came within `wait_ms` (0: what is there). Answers pings.
-  // kUnavailable when the peer is gone or has said good-bye.
+  // The next text message; nothing if none came within `wait_ms` (0: what is there), or none was
+  // whole some milliseconds after that, whatever else came. Answers pings. kUnavailable when the
+  // peer is gone or has said good-bye, kBadFormat when it sends nothing but control frames.
   Result<std::optional<std::string>> receive(std::int64_t wait_ms);
 
  private:
@@ -44,6 +45,7 @@ class WebSocketClient {
 
   std::unique_ptr<Connection> connection_;
   WebSocketReader reader_{WebSocketEnd::kServer};
+  int controls_ = 0;  // frames since the last text
 };
 
 }  // namespace layby::agent

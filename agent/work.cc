@@ -349,8 +349,8 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
     return Did::kNothing;
   }
   const Requirements needs = requirements_of(order, journal_.record());
-  const Verdict verdict =
-      evaluate(facts, needs, owner_time(facts), clock_.now() * 1000, order.latch);
+  const Verdict verdict = evaluate(facts, needs, owner_time(facts, journal_.record().owner_time),
+                                   clock_.now() * 1000, order.latch);
   order.latch = verdict.latch;
   if (verdict.answer == Verdict::Answer::kYes) return begin(order);
   if (verdict.ask_again_at != 0) due_at(verdict.ask_again_at);
@@ -383,7 +383,8 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   // The last moment: the car may have changed while the rest was looked at.
   const Facts& now = vehicle_.facts();
   const Requirements needs = requirements_of(order, journal_.record());
-  const Verdict verdict = evaluate(now, needs, owner_time(now), clock_.now() * 1000, order.latch);
+  const Verdict verdict = evaluate(now, needs, owner_time(now, journal_.record().owner_time),
+                                   clock_.now() * 1000, order.latch);
   if (verdict.answer != Verdict::Answer::kYes) return Did::kNothing;
   ++order.attempts;
   order.resumptions = order.trial_starts = 0;

@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/time_text.h"
 #include "base/utf8.h"
+#include "manifest/json_numbers.h"
 #include "manifest/json_value.h"
 
 namespace layby::manifest {
@@ -13,22 +14,27 @@ namespace {
 // Builds the value while the library's lexer, which keeps no stack of ours, reports what it sees.
 class StrictBuilder final : public nlohmann::json_sax<Json> {
  public:
-  explicit StrictBuilder(std::size_t depth_max) : depth_max_(depth_max) {}
+  enum class Numbers { kWhole, kAsText };
+  explicit StrictBuilder(std::size_t depth_max, Numbers numbers = Numbers::kWhole)
+      : depth_max_(depth_max), numbers_(numbers) {}
 
   bool null() override { return put(nullptr); }
   bool boolean(bool value) override { return put(value); }
   // The library reports what begins with a minus here; zero among them is "-0".
   bool number_integer(number_integer_t value) override {
+    if (numbers_ == Numbers::kAsText) return put(std::to_string(value));
     if (value == 0) return refuse("-0 is not an integer");
     if (value < -static_cast<number_integer_t>(kJsonIntegerMax))
       return refuse("an integer is below -(2^53-1)");
     return put(value);
   }
   bool number_unsigned(number_unsigned_t value) override {
+    if (numbers_ == Numbers::kAsText) return put(std::to_string(value));
     if (value > kJsonIntegerMax) return refuse("an integer is above 2^53-1");
     return put(value);
   }
   bool number_float(number_float_t, const string_t& text) override {
+    if (numbers_ == Numbers::kAsText) return put(text);
     return refuse(fmt::format("{} is not an integer within +-(2^53-1)", text.substr(0, 40)));
   }
   bool string(string_t& value) override { return put(std::move(value)); }
@@ -94,6 +100,7 @@ class StrictBuilder final : public nlohmann::json_sax<Json> {
   }
 
   std::size_t depth_max_;
+  Numbers numbers_;
   Json root_;
   std::vector<Json*> open_;
   Json* place_ = nullptr;  // where the value of the key just read goes
@@ -207,7 +214,9 @@ Result<const Json*> require(const Json& object, std::string_view key) {
 
 }  // namespace
 
-Result<Json> parse_strict(ByteSpan bytes, JsonLimits limits) {
+namespace {
+
+Result<Json> parse(ByteSpan bytes, JsonLimits limits, StrictBuilder::Numbers numbers) {
   if (bytes.size() > limits.bytes_max)
     return fail(ErrorCode::kEndlessData, "a document of {} bytes, at most {} are allowed",
                 bytes.size(), limits.bytes_max);
@@ -217,11 +226,21 @@ Result<Json> parse_strict(ByteSpan bytes, JsonLimits limits) {
   // The library takes a zero byte for the end, and would not see what follows.
   if (std::ranges::find(bytes, std::uint8_t{0}) != bytes.end())
     return fail(ErrorCode::kBadJson, "holds a zero byte");
-  StrictBuilder builder(limits.depth_max);
+  StrictBuilder builder(limits.depth_max, numbers);
   const std::string_view text = as_text(bytes);
   if (!Json::sax_parse(text.begin(), text.end(), &builder))
     return fail(ErrorCode::kBadJson, "{}", builder.error());
   return builder.take();
+}
+
+}  // namespace
+
+Result<Json> parse_strict(ByteSpan bytes, JsonLimits limits) {
+  return parse(bytes, limits, StrictBuilder::Numbers::kWhole);
+}
+
+Result<Json> parse_with_numbers_as_text(ByteSpan bytes, JsonLimits limits) {
+  return parse(bytes, limits, StrictBuilder::Numbers::kAsText);
 }
 
 Result<std::string> to_canonical(const Json& value) {

@@ -76,3 +76,53 @@ TEST_CASE("private mode needs no fresh proof (P2.2)") {
   facts.set(vss::kPrivateMode, {"false", kNow});
   CHECK(!is_private(facts));
 }
+
+TEST_CASE("a number is cut after the third decimal, however many a machine prints") {
+  Facts facts;
+  facts.set("x", {"12.600000381469727", kNow});
+  CHECK(std::get<std::int64_t>(facts.thousandths("x", kNow)) == 12'600);
+  facts.set("x", {"12.6000003814697x", kNow});
+  CHECK(doubt(facts.thousandths("x", kNow)) == Doubt::kImplausible);
+}
+
+TEST_CASE("the owner's time that is lost or no time is a doubt, not \"at once\" (P4.2)") {
+  const auto is = [](const OwnerTime& time, std::optional<UnixSeconds> wanted) {
+    const auto* known = std::get_if<std::optional<UnixSeconds>>(&time);
+    return known != nullptr && *known == wanted;
+  };
+  Facts facts;
+  CHECK(is(owner_time(facts, {}), std::nullopt));  // a car without this signal
+  CHECK(is(owner_time(facts, 7), 7));              // one that had it
+  facts.lose(vss::kActivateAt);
+  CHECK(std::get<Doubt>(owner_time(facts, {})) == Doubt::kMissing);
+  CHECK(is(owner_time(facts, 7), 7));
+  facts.set(vss::kActivateAt, {"", kNow});
+  CHECK(is(owner_time(facts, 7), std::nullopt));
+  CHECK(kept_owner_time(facts, 7) == std::nullopt);
+  facts.set(vss::kActivateAt, {"1970-01-01T00:01:00.001Z", kNow});  // as JavaScript writes it
+  CHECK(is(owner_time(facts, 7), 61));
+  CHECK(kept_owner_time(facts, 7) == 61);
+  for (const char* nonsense : {"soon", "1970-01-01T00:01:00+01:00", "60"}) {
+    facts.set(vss::kActivateAt, {nonsense, kNow});
+    CHECK(std::get<Doubt>(owner_time(facts, 7)) == Doubt::kImplausible);
+    CHECK(kept_owner_time(facts, 7) == 7);
+  }
+}
+
+TEST_CASE("a door, or the count of doors, that is lost is a doubt") {
+  Facts facts;
+  for (const char* door :
+       {"Row1.DriverSide", "Row1.PassengerSide", "Row2.DriverSide", "Row2.PassengerSide"}) {
+    facts.set("Vehicle.Cabin.Door." + std::string(door) + ".IsOpen", {"false", kNow});
+    facts.set("Vehicle.Cabin.Door." + std::string(door) + ".IsLocked", {"true", kNow});
+  }
+  CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedAndLocked);
+  Facts without_count = facts;
+  without_count.lose(vss::kDoorCount);
+  CHECK(std::get<Doubt>(doors(without_count, kNow)) == Doubt::kMissing);
+  CHECK(has_changed(facts, without_count, kNow));
+  facts.lose("Vehicle.Cabin.Door.Row3.DriverSide.IsLocked");
+  CHECK(std::get<Doubt>(doors(facts, kNow)) == Doubt::kMissing);
+  facts.erase("Vehicle.Cabin.Door.Row3.DriverSide.IsLocked");
+  CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedAndLocked);
+}

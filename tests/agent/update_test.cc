@@ -376,6 +376,28 @@ TEST_CASE("the owner's time is waited for (P4.2)") {
   CHECK(world.clock.now() <= wanted + 60);
 }
 
+TEST_CASE("the owner's time counts on when its signal is lost, also after a start (P4.2)") {
+  World world;
+  const auto id = place(world, Kind::kMaps);
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  const std::string name(vss::kActivateAt);
+  world.vehicle.signals[name] = format_utc(world.clock.now() + 7200).substr(0, 19) + ".000Z";
+  world.exit_and_lock();
+  world.run(600);
+  CHECK(world.state(id) == State::kWaiting);
+  world.vehicle.signals.erase(name);  // the head unit's part that says it has died
+  world.run(600);
+  CHECK(world.state(id) == State::kWaiting);
+  world.start();
+  world.run(600);
+  CHECK(world.state(id) == State::kWaiting);
+  world.vehicle.signals[name] = "tomorrow";
+  world.run(600);
+  CHECK(world.state(id) == State::kWaiting);
+  world.vehicle.signals[name] = "";  // the owner has taken it back
+  CHECK(world.run_until_state(id, State::kActive, 600));
+}
+
 TEST_CASE("three regions become live at one instant: no reader sees a mixture (P3.3)") {
   World world;
   std::set<std::string> seen;

@@ -59,15 +59,42 @@ TEST_CASE("a value that is an array or a structure is no value of ours") {
 }
 
 TEST_CASE("what is no VISS is refused") {
-  for (const std::string_view text :
-       {"", "[]", "{}", "null", R"({"action":"dance"})", R"({"action":"get","data":{}})",
-        R"({"action":"get","data":{"path":"A","dp":{"value":"1"}}})",
-        R"({"action":"get","data":{"path":"A","dp":{"value":"1","ts":"yesterday"}}})",
-        R"({"action":"get","error":{"reason":"no number"}})",
-        R"({"action":"get","error":{"number":"4o4"}})", R"({"action":"get","ts":7})"}) {
+  for (const std::string_view text : {"", "[]", "{}", "null", R"({"action":"dance"})",
+                                      R"({"action":"get")", R"({"action":"get","action":"get"})"}) {
     INFO(text);
     CHECK(!read_viss_answer(text));
   }
+}
+
+TEST_CASE("one odd data point says nothing about the others") {
+  const auto values = [](const std::string& dp) {
+    const auto answer =
+        read_viss_answer(R"({"action":"get","requestId":"1","data":[{"path":"A/B","dp":)" + dp +
+                         R"(},{"path":"C","dp":{"value":"2","ts":"1970-01-01T00:00:01Z"}}]})");
+    REQUIRE(answer.has_value());
+    REQUIRE(!answer->points.empty());
+    CHECK(answer->points.back() == VissPoint{"C", "2", 1000});
+    return answer->points.size() == 1 ? "-"
+                                      : answer->points[0].path + "=" + answer->points[0].value;
+  };
+  const std::string at = R"(,"ts":"1970-01-01T00:00:01Z"})";
+  CHECK(values(R"({"value":12.6)" + at) == "A.B=12.6");
+  CHECK(values(R"({"value":12.600000381469727)" + at) == "A.B=12.600000381469727");
+  CHECK(values(R"({"value":-5)" + at) == "A.B=-5");
+  CHECK(values(R"({"value":true)" + at) == "A.B=true");
+  CHECK(values(R"({"value":"1","ts":"1970-01-01T00:00:01.123456789012Z"})") == "A.B=1");
+  for (const std::string& odd :
+       {R"({"value":null)" + at, R"({"value":[1])" + at, std::string("{}"), std::string("7"),
+        std::string(R"({"value":"1"})"), std::string(R"({"value":"1","ts":null})"),
+        std::string(R"({"value":"1","ts":"0000-00-00T00:00:00Z"})"),
+        std::string(R"({"value":"1","ts":"1970-01-01T00:00:01+01:00"})")}) {
+    INFO(odd);
+    CHECK(values(odd) == "-");
+  }
+  const auto error = read_viss_answer(R"({"action":"get","ts":7,"error":{"reason":"no number"}})");
+  REQUIRE(error.has_value());
+  CHECK(error->error->number == 0);
+  CHECK(!error->at_ms);
 }
 
 TEST_CASE("requests are spelled as the specification has them") {

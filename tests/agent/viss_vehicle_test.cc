@@ -290,6 +290,18 @@ TEST_CASE("a configuration that makes no sense is refused with its key") {
   CHECK(refusal("[viss]\nurl = \"ws://127.0.0.1.example\"").find("wss://") != std::string::npos);
   CHECK(refusal(viss + "colour = \"red\"").find("viss.colour") != std::string::npos);
   CHECK(refusal(viss + "key = \"k\"").find("go together") != std::string::npos);
+  CHECK(refusal(viss + "ca = \"/ca.pem\"").find("wss://") != std::string::npos);
+  CHECK(refusal(viss + "command_seconds_max = 600").find("command_seconds_max") !=
+        std::string::npos);
+  for (const char* path : {"Vehicle", "Vehicle.*", "Vehicle..A", ".A", "Vehicle.A b"})
+    CHECK(refusal(viss + "[signals]\n\"Vehicle.Speed\" = { path = \"" + path + "\" }")
+              .find("a path like") != std::string::npos);
+  write_text(dir / "token", "abc\xff");
+  const std::string token = "token_file = \"" + (dir / "token") + "\"\n";
+  CHECK(refusal(viss + token).find("token_file") != std::string::npos);
+  write_text(dir / "token", "abc\n");
+  CHECK(refusal("[viss]\nurl = \"ws://127.0.0.1:1\"\n" + token).find("wss://") !=
+        std::string::npos);
   CHECK(refusal(viss + "period_ms = 60000").find("period_ms") != std::string::npos);
   CHECK(refusal(viss + "[signals]\n\"Vehicle.No\" = {}").find("Vehicle.No") != std::string::npos);
   CHECK(refusal(viss + "[signals]\n\"Vehicle.Speed\" = { unit = \"furlong\" }").find("furlong") !=

@@ -65,6 +65,7 @@ TEST_CASE("lengths of all three sizes travel there and back") {
 }
 
 TEST_CASE("what RFC 6455 forbids ends the connection") {
+  CHECK(refusal(bytes({0x01, 0x00, 0x00, 0x00})) == ErrorCode::kBadFormat);  // fragment of nothing
   CHECK(refusal(bytes({0xc1, 0x00})) == ErrorCode::kBadFormat);              // reserved bit
   CHECK(refusal(bytes({0x81, 0x80, 0, 0, 0, 0})) == ErrorCode::kBadFormat);  // masked by a server
   CHECK(refusal(bytes({0x81, 0x00}), WebSocketEnd::kClient) == ErrorCode::kBadFormat);
