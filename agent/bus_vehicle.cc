@@ -39,6 +39,7 @@ struct BusVehicle::State {
   int epoll = -1;  // readable when the bus or the car is
   Screen screen{};
   std::string language{}, activate_at{};  // as the owner has said; empty: nothing
+  bool takes_time_back = false;  // the owner has; until the car has heard it, or has its own
   bool check_wanted = false;
 
   // Without a bus, or where it breaks, nothing is sent.
@@ -119,6 +120,7 @@ struct BusInterface {
       return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
                               "a time is wanted: 2026-11-22T03:00:00Z, or nothing");
     of(user).activate_at = text;
+    of(user).takes_time_back = *text == '\0';
     const int replied = sd_bus_reply_method_return(call, "");
     of(user).tell_changed("ActivateAt");
     return replied;
@@ -245,8 +247,12 @@ const Facts& BusVehicle::facts() {
   const std::int64_t now_ms = state_->clock.now() * 1000;
   if (!state_->language.empty())
     facts_.set(std::string(vss::kLanguage), {state_->language, now_ms});
-  if (!state_->activate_at.empty())
-    facts_.set(std::string(vss::kActivateAt), {state_->activate_at, now_ms});
+  // A time that is not said any more counts on (facts.h): one that is taken back is said so, where
+  // the car itself says none.
+  const bool is_said = facts_.signals().contains(std::string(vss::kActivateAt));
+  state_->takes_time_back = state_->takes_time_back && !is_said;
+  if (!state_->activate_at.empty() || state_->takes_time_back)
+    facts_.set(vss::kActivateAt, {state_->activate_at, now_ms});
   return facts_;
 }
 
