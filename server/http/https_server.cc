@@ -526,6 +526,7 @@ asio::awaitable<void> accept_connections(StatePtr server) {
       static_cast<void>(ignored);
       continue;
     }
+    if (server->stopping) co_return;  // came before the port was closed, and nobody will serve it
     try {
       begin_connection(server, std::move(socket));
     } catch (const std::exception&) {
