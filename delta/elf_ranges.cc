@@ -10,6 +10,7 @@
 #include "delta/elf_reader.h"
 #include "delta/residence.h"
 #include "delta/seeds.h"
+#include "delta/stopping.h"
 
 namespace layby::delta {
 namespace {
@@ -23,9 +24,11 @@ constexpr std::size_t kVotesMax = 4096;
 
 std::vector<ElfFile> find_in_file_system(ByteSpan image, std::vector<ImageFile> stored) {
   std::vector<ElfFile> files;
-  for (ImageFile& file : stored)
+  for (ImageFile& file : stored) {
+    check_stop();
     if (std::optional<ElfFile> elf = read_elf(image, std::move(file)); elf && !elf->ranges.empty())
       files.push_back(std::move(*elf));
+  }
   return files;
 }
 
@@ -41,6 +44,7 @@ std::vector<ElfFile> find_anywhere(ByteSpan image) {
   std::size_t others = 0;
   while (others < kOthersMax &&
          (at = find_in_windows(text, kIdentity, at)) != std::string_view::npos) {
+    check_stop();
     const std::uint64_t left = image.size() - at;
     std::optional<ElfFile> elf = read_elf(image, {left, {{at, 0, left}}});
     if (elf && !elf->ranges.empty()) {
@@ -201,6 +205,7 @@ class Pairing {
     for (const auto& [content, i] : known) sizes.insert(content.bytes);
     for (std::size_t i = 0; i < target_.size(); ++i) {
       if (!sizes.contains(target_[i].file.bytes)) continue;
+      check_stop();
       const auto [from, to] = known.equal_range(content_of(target_[i], target_image_));
       is_settled_[i] = from != to;
       for (auto same = from; same != to; ++same) is_taken_[same->second] = true;
@@ -213,6 +218,7 @@ class Pairing {
     const Resemblance resemblance(base_image_, base_, table_bytes_max_);
     for (std::size_t i = 0; i < target_.size(); ++i) {
       if (is_settled_[i]) continue;
+      check_stop();
       for (const auto& [of, common] : resemblance.common_bytes(target_[i], target_image_)) {
         if (base_[of].machine != target_[i].machine) continue;
         const std::uint64_t size = std::max(base_[of].file.bytes, target_[i].file.bytes);

@@ -16,6 +16,7 @@
 #include "delta/repeats.h"
 #include "delta/seeds.h"
 #include "delta/share_out.h"
+#include "delta/stopping.h"
 
 namespace layby::delta {
 namespace {
@@ -242,7 +243,8 @@ Result<EncodeReport> make_payload(const ReadAt* base, const ReadAt& target, Stre
   report.head_sha256 = crypto::sha256(head);
   TRY_VOID(output.write_at(0, head));
   TRY_VOID(prove(output, base, target, *material, options));
-  const auto digests = TRY(crypto::hash_all(output, crypto::Hasher::With::kSha256));
+  const auto digests =
+      TRY(crypto::hash_all(StoppableSource(output), crypto::Hasher::With::kSha256));
   report.payload_bytes = digests.length;
   report.payload_sha256 = digests.sha256;
   return report;
@@ -269,8 +271,11 @@ Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const Enco
   if (!options.chunk_target_bytes)
     options.chunk_target_bytes = base != nullptr ? kChunkTargetBytesMax : kChunkTargetBytesMax / 2;
   TRY_VOID(check_options(base, target, options, output));
+  const StopScope scope(options.stop);
   try {
     return make_smallest(base, target, options, output);
+  } catch (const Stopped&) {
+    return fail(ErrorCode::kCancelled, "making the payload was stopped");
   } catch (const std::bad_alloc&) {
     return fail(ErrorCode::kTooLarge,
                 "making the payload needs more memory than there is: {} bytes are allowed, choose "

@@ -39,8 +39,9 @@ struct EncodeOptions {
   // For temporary files without names, where the images need them: up to seven times the size of an
   // image, streams seen through counted with their texts.
   std::string temporary_directory = "/var/tmp";
-  // When stopped, the result is kCancelled. Looked at many times a second, except while
-  // suffixes of the base are sorted: about 12 s for each 100 MB of them.
+  // When stopped, the result is kCancelled. Looked at many times a second, except while a chunk is
+  // coded or proved (about a second), and while suffixes of the base are sorted: about 12 s for
+  // each 100 MB of them.
   std::stop_token stop;
 };
 

@@ -6,6 +6,7 @@
 #include "delta/image_files.h"
 #include "delta/residence.h"
 #include "delta/squashfs_reader.h"
+#include "delta/stopping.h"
 #include "delta/stream_text.h"
 
 namespace layby::delta {
@@ -15,7 +16,7 @@ namespace {
 constexpr std::size_t kStreamBytesMin = 64;
 // Of an image: several times what a payload holds. Hostile ones have any number.
 constexpr std::size_t kFoundMax = std::size_t{1} << 18;
-// A longer file that stands in pieces is looked at piece by piece.
+// A longer file that stands in pieces, or has holes, is looked at piece by piece.
 constexpr std::uint64_t kJoinedBytesMax = 64 * kMiB;
 // What an attempt that shows at once costs: memory for its text is cleared.
 constexpr std::uint64_t kAttemptCost = 512;
@@ -55,6 +56,7 @@ class ContentScanner {
     std::size_t zip = find_in_windows(text, kZipBegin, 0);
     while ((gzip != std::string_view::npos || zip != std::string_view::npos) &&
            found_.size() < kFoundMax) {
+      check_stop();
       const std::size_t at = std::min(gzip, zip);
       const std::size_t end = std::max(at + 1, at == gzip ? try_gzip(at) : try_zip(at));
       if (gzip < end) gzip = find_in_windows(text, kGzipBegin, end);
@@ -165,14 +167,16 @@ class ImageScanner {
 
  private:
   void scan_file(const ImageFile& file) {
-    if (file.extents.size() > 1 && file.bytes > kJoinedBytesMax) {
+    check_stop();
+    const bool is_whole = file.extents.size() == 1 && file.extents[0].bytes == file.bytes;
+    if (!is_whole && file.bytes > kJoinedBytesMax) {
       for (const FileExtent& extent : file.extents)
         scan_file({extent.bytes, {{extent.image_offset, 0, extent.bytes}}});
       return;
     }
     ByteSpan content;
     Bytes joined;
-    if (file.extents.size() == 1 && file.extents[0].bytes == file.bytes) {
+    if (is_whole) {
       content = image_.subspan(file.extents[0].image_offset, file.bytes);
     } else {
       std::uint64_t stored = 0;

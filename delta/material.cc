@@ -211,11 +211,8 @@ Result<void> Material::make_alike_image(ByteSpan image, const std::vector<Addres
   Expanse bare = TRY(Expanse::create(image.size(), place()));
   alike = TRY(Expanse::create(image.size(), place()));
   keep(alike);
-  const std::size_t kept = mapped_.size();
-  keep(bare);
+  const LookedAfter bare_is(bare.is_file() ? residence_.get() : nullptr, bare.bytes());
   make_alike(image, addresses.modules, ranges, plan.threads, bare.bytes(), alike.bytes());
-  if (residence_) residence_->forget(bare.bytes());
-  mapped_.resize(kept);
   return {};
 }
 

@@ -10,6 +10,7 @@
 #include "delta/residence.h"
 #include "delta/share_out.h"
 #include "delta/span_source.h"
+#include "delta/stopping.h"
 
 namespace layby::delta {
 namespace {
@@ -22,6 +23,7 @@ class ProofFile final : public File {
 
   std::uint64_t size() const override { return size_; }
   Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
+    check_stop();
     if (offset > size_ || out.size() > size_ - offset)
       return fail(ErrorCode::kIo, "the applier reads target bytes that it has not written");
     return SpanSource(target_).read_at(offset, out);
@@ -49,7 +51,8 @@ class Proof {
       : output_(output),
         head_(std::move(head)),
         base_source_(base.source),
-        base_(base.bytes),
+        base_bytes_(base.bytes),
+        base_(base_bytes_),
         target_source_(*target.source),
         target_(target.bytes) {}
 
@@ -68,8 +71,9 @@ class Proof {
  private:
   Result<void> prove(std::size_t part) {
     if (part == 0)
-      return base_source_ != nullptr ? check_base(head_, *base_source_) : Result<void>();
-    if (part == 1) return check_target(head_, target_source_);
+      return base_source_ != nullptr ? check_base(head_, StoppableSource(*base_source_))
+                                     : Result<void>();
+    if (part == 1) return check_target(head_, StoppableSource(target_source_));
     const auto index = static_cast<std::uint32_t>(part - 2);
     const ChunkEntry& chunk = head_.chunk(index);
     std::unique_ptr<Applier> applier = TRY(take_applier());
@@ -111,7 +115,8 @@ class Proof {
   const File& output_;
   const PayloadHead head_;
   const ReadAt* const base_source_;
-  const SpanSource base_;
+  const SpanSource base_bytes_;
+  const StoppableSource base_;
   const ReadAt& target_source_;
   const ByteSpan target_;
   std::mutex mutex_;  // guards the file, and what follows

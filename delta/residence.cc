@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "base/deleter.h"
+#include "delta/stopping.h"
 
 namespace layby::delta {
 namespace {
@@ -33,9 +34,10 @@ std::atomic<std::size_t> all_count{0};
 
 }  // namespace
 
-Residence::Residence(std::uint64_t bytes_max)
-    : bytes_max_(bytes_max), thread_([this] { watch(); }) {
+Residence::Residence(std::uint64_t bytes_max) : bytes_max_(bytes_max) {
   const std::lock_guard lock(all_mutex);
+  all.reserve(all.size() + 1);
+  thread_ = std::thread([this] { watch(); });  // from here on nothing throws
   all.push_back(this);
   all_count = all.size();
 }
@@ -85,6 +87,7 @@ void Residence::watch() {
 }
 
 void let_pages_go() {
+  check_stop();
   if (all_count.load(std::memory_order_relaxed) == 0) return;
   const std::lock_guard lock(all_mutex);
   for (Residence* const of : all) of->relieve();

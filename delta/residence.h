@@ -38,8 +38,27 @@ class Residence {
   std::thread thread_;
 };
 
+// Looks after `mapped` as long as it lives, whatever is thrown meanwhile: once that is unmapped,
+// somebody else's memory may stand there. `residence` may be null.
+class LookedAfter {
+ public:
+  LookedAfter(Residence* residence, ByteSpan mapped) : residence_(residence), mapped_(mapped) {
+    if (residence_ != nullptr) residence_->look_after(mapped_);
+  }
+  ~LookedAfter() {
+    if (residence_ != nullptr) residence_->forget(mapped_);
+  }
+  LookedAfter(const LookedAfter&) = delete;
+  LookedAfter& operator=(const LookedAfter&) = delete;
+
+ private:
+  Residence* const residence_;
+  const ByteSpan mapped_;
+};
+
 // To be called about every kPageWindowBytes by whoever goes through an image quickly, on any
-// thread: sees to all there are. Next to nothing where there is none.
+// thread: sees to all there are. Next to nothing where there is none. Throws where work is to stop
+// (stopping.h).
 void let_pages_go();
 constexpr std::size_t kPageWindowBytes = std::size_t{4} << 20;
 

@@ -10,11 +10,13 @@
 #include <thread>
 #include <vector>
 
+#include "delta/stopping.h"
+
 namespace layby::delta {
 
 // Runs `work` on this thread and on up to `threads` - 1 others; fewer where the system has no more.
 // Returns once all have ended. What one of them throws ends up here; the others must end for
-// themselves: `failed` is called, from any thread.
+// themselves: `failed` is called, from any thread. All are stopped with this one (stopping.h).
 template <typename Work, typename Failed>
 void run_on_threads(unsigned threads, Work work, Failed failed) {
   std::mutex mutex;  // guards the exception
@@ -28,11 +30,16 @@ void run_on_threads(unsigned threads, Work work, Failed failed) {
       failed();
     }
   };
+  const std::stop_token stop = current_stop();
+  const auto beside = [&] {
+    const StopScope scope(stop);
+    guarded();
+  };
   {
     std::vector<std::jthread> others;
     others.reserve(threads);
     try {
-      for (unsigned i = 1; i < threads; ++i) others.emplace_back(guarded);
+      for (unsigned i = 1; i < threads; ++i) others.emplace_back(beside);
     } catch (const std::system_error&) {
     }
     guarded();

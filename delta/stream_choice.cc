@@ -11,6 +11,7 @@
 #include "delta/chunk_plan.h"
 #include "delta/residence.h"
 #include "delta/share_out.h"
+#include "delta/stopping.h"
 #include "delta/stream_remaker.h"
 #include "delta/stream_text.h"
 #include "delta/xz_stream.h"
@@ -35,6 +36,7 @@ struct Candidate {
 std::vector<Candidate> candidates_of(ByteSpan image, std::vector<FoundStream> streams) {
   std::vector<Candidate> candidates;
   for (FoundStream& found : streams) {
+    check_stop();
     Candidate candidate{std::move(found)};
     candidate.digest = crypto::blake2b_256(join_pieces(image, candidate.found.pieces));
     candidates.push_back(std::move(candidate));
@@ -379,6 +381,7 @@ void make_view(ByteSpan image, const StreamList& streams, const ViewLayout& layo
     const std::uint64_t to = i == 0 ? 0 : cuts[i - 1].view_end();
     const std::uint64_t until = i == cuts.size() ? image.size() : cuts[i].image_offset;
     copy_in_windows(image.subspan(from, until - from), view.subspan(to, until - from));
+    check_stop();
     if (i == cuts.size() || cuts[i].text_bytes == 0) return true;
     const ViewLayout::Cut& cut = cuts[i];
     const Stream& stream = streams[cut.stream];

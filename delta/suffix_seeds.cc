@@ -9,6 +9,7 @@
 #include "delta/residence.h"
 #include "delta/seeds.h"
 #include "delta/share_out.h"
+#include "delta/stopping.h"
 
 namespace layby::delta {
 namespace {
@@ -53,9 +54,11 @@ class SuffixPiece {
       at += region.bytes();
     }
     if (text.empty()) return;
+    check_stop();
     const int failed = divsufsort(text.data(), order_.data(), static_cast<saidx_t>(text.size()));
     if (failed == -2) throw std::bad_alloc();
     LAYBY_ASSERT(failed == 0);
+    check_stop();
     count_buckets();
   }
 

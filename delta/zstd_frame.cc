@@ -42,6 +42,12 @@ bool is_one_frame(ByteSpan packed) {
   return false;
 }
 
+// Want of memory says nothing about the bytes, and is no bug.
+std::size_t or_bad_alloc(std::size_t size) {
+  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  return size;
+}
+
 void set(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
   LAYBY_ASSERT(!ZSTD_isError(ZSTD_CCtx_setParameter(context, parameter, value)));
 }
@@ -57,12 +63,12 @@ Bytes zstd_pack(ByteSpan bytes, ByteSpan history, int level) {
   if (!history.empty()) {
     const int bits = static_cast<int>(std::bit_width(bytes.size() + history.size()));
     set(context.get(), ZSTD_c_windowLog, std::max(bits, ZSTD_WINDOWLOG_MIN));
-    LAYBY_ASSERT(!ZSTD_isError(ZSTD_CCtx_refPrefix(context.get(), history.data(), history.size())));
+    LAYBY_ASSERT(!ZSTD_isError(
+        or_bad_alloc(ZSTD_CCtx_refPrefix(context.get(), history.data(), history.size()))));
   }
   Bytes packed(ZSTD_compressBound(bytes.size()));
-  const std::size_t size =
-      ZSTD_compress2(context.get(), packed.data(), packed.size(), bytes.data(), bytes.size());
-  if (ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation) throw std::bad_alloc();
+  const std::size_t size = or_bad_alloc(
+      ZSTD_compress2(context.get(), packed.data(), packed.size(), bytes.data(), bytes.size()));
   LAYBY_ASSERT(!ZSTD_isError(size));
   packed.resize(size);
   return packed;
@@ -70,7 +76,7 @@ Bytes zstd_pack(ByteSpan bytes, ByteSpan history, int level) {
 
 struct ZstdUnpacker::State {
   State() : context(ZSTD_createDCtx()) {
-    LAYBY_ASSERT(context != nullptr);
+    if (context == nullptr) throw std::bad_alloc();
     LAYBY_ASSERT(
         !ZSTD_isError(ZSTD_DCtx_setParameter(context, ZSTD_d_format, ZSTD_f_zstd1_magicless)));
   }
@@ -88,10 +94,11 @@ Result<void> ZstdUnpacker::unpack(ByteSpan packed, ByteSpan history, MutableByte
   if (!is_one_frame(packed))
     return fail(ErrorCode::kBadPayload, "a column of the chunk is not exactly one zstd frame");
   LAYBY_ASSERT(!ZSTD_isError(ZSTD_DCtx_reset(state_->context, ZSTD_reset_session_only)) &&
-               !ZSTD_isError(ZSTD_DCtx_refPrefix(state_->context, history.data(), history.size())));
+               !ZSTD_isError(or_bad_alloc(
+                   ZSTD_DCtx_refPrefix(state_->context, history.data(), history.size()))));
   // In one call zstd decodes straight into `out` and needs no window of its own.
-  const std::size_t size =
-      ZSTD_decompressDCtx(state_->context, out.data(), out.size(), packed.data(), packed.size());
+  const std::size_t size = or_bad_alloc(
+      ZSTD_decompressDCtx(state_->context, out.data(), out.size(), packed.data(), packed.size()));
   if (ZSTD_isError(size))
     return fail(ErrorCode::kBadPayload, "a column of the chunk does not unpack: {}",
                 ZSTD_getErrorName(size));
@@ -113,9 +120,9 @@ Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text) {
       ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
     return fail(ErrorCode::kBadPayload, "not exactly one zstd frame");
   const std::unique_ptr<ZSTD_DCtx, DecompressorFree> context(ZSTD_createDCtx());
-  LAYBY_ASSERT(context);
-  const std::size_t size =
-      ZSTD_decompressDCtx(context.get(), text.data(), text.size(), frame.data(), frame.size());
+  if (!context) throw std::bad_alloc();
+  const std::size_t size = or_bad_alloc(
+      ZSTD_decompressDCtx(context.get(), text.data(), text.size(), frame.data(), frame.size()));
   if (ZSTD_isError(size) || size != text.size())
     return fail(ErrorCode::kBadPayload, "a zstd frame does not expand to {} bytes", text.size());
   return {};
@@ -124,7 +131,7 @@ Result<void> zstd_expand(ByteSpan frame, MutableByteSpan text) {
 // A fresh context for each text: from 1.5.5 on what a context made before changes what it makes.
 Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame) {
   const std::unique_ptr<ZSTD_CCtx, CompressorFree> context(ZSTD_createCCtx());
-  LAYBY_ASSERT(context);
+  if (!context) throw std::bad_alloc();
   set(context.get(), ZSTD_c_compressionLevel, level);
   // Left to itself a library without SIMD searches texts of 16 to 128 KiB in another way, and makes
   // other bytes. This is what one with SIMD chooses, and works everywhere.
@@ -134,8 +141,8 @@ Result<void> zstd_compress(ByteSpan text, int level, MutableByteSpan frame) {
       window_log >= kRowsFromWindowLog ? ZSTD_ps_enable : ZSTD_ps_disable);
   // Short of room at its end the library would give up, or choose otherwise.
   Bytes made(ZSTD_compressBound(text.size()));
-  const std::size_t size =
-      ZSTD_compress2(context.get(), made.data(), made.size(), text.data(), text.size());
+  const std::size_t size = or_bad_alloc(
+      ZSTD_compress2(context.get(), made.data(), made.size(), text.data(), text.size()));
   if (ZSTD_isError(size) || size != frame.size())
     return fail(ErrorCode::kBadPayload, "zstd {} does not make {} bytes of a text", zstd_version(),
                 frame.size());

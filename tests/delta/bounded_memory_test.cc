@@ -1,16 +1,21 @@
-// The parts that keep the encoder within its memory.
-#include <catch2/catch.hpp>
+// The parts that keep the encoder within its memory, and let it be stopped.
+#include <sys/mman.h>
 
 #include <atomic>
+#include <catch2/catch.hpp>
 #include <new>
 
 #include "delta/base_survey.h"
 #include "delta/chunk_line.h"
+#include "delta/elf_ranges.h"
 #include "delta/encoder.h"
+#include "delta/find_streams.h"
 #include "delta/matcher.h"
 #include "delta/memory_plan.h"
+#include "delta/residence.h"
 #include "delta/seeds.h"
 #include "delta/share_out.h"
+#include "delta/stopping.h"
 #include "tests/delta/memory_file.h"
 #include "tests/temp_dir.h"
 
@@ -30,6 +35,27 @@ class HungryFile final : public ReadAt {
 
  private:
   std::uint64_t size_;
+};
+
+// Requests a stop when it is read from the beginning for the second time: for the proof.
+class StoppingFile final : public ReadAt {
+ public:
+  explicit StoppingFile(const Bytes& bytes) : bytes_(bytes) {}
+  std::uint64_t size() const override { return bytes_.size(); }
+  Result<void> read_at(std::uint64_t offset, MutableByteSpan out) const override {
+    if (offset == 0 && ++begun_ == 2) stop.request_stop();
+    if (stop.stop_requested()) bytes_read_then += out.size();
+    return MemoryFile(Bytes(bytes_.begin() + static_cast<std::ptrdiff_t>(offset),
+                            bytes_.begin() + static_cast<std::ptrdiff_t>(offset + out.size())))
+        .read_at(0, out);
+  }
+
+  mutable std::stop_source stop;
+  mutable std::uint64_t bytes_read_then = 0;
+
+ private:
+  const Bytes& bytes_;
+  mutable int begun_ = 0;
 };
 
 MemoryPlan plan_of(std::uint64_t base, std::uint64_t target, std::uint64_t memory,
@@ -236,4 +262,73 @@ TEST_CASE("temporary files that there is no place for are an error that says whe
   REQUIRE(encode(&base, MemoryFile(changed), options, payload));
   RealDisk disk;
   CHECK(disk.list(dir.path()).value().empty());
+}
+
+TEST_CASE("the proof of a payload is stopped, and not only between its parts") {
+  Random random(7);
+  const Bytes bytes = noise(random, 16 * kMiB);
+  const StoppingFile base(bytes);
+  Bytes changed = bytes;
+  changed[kMiB] ^= 1;
+  EncodeOptions options;
+  options.effort = Effort::kQuick;
+  options.threads = 1;
+  options.stop = base.stop.get_token();
+  MemoryFile output;
+  const auto made = encode(&base, MemoryFile(changed), options, output);
+  REQUIRE_FALSE(made);
+  CHECK(made.error().code() == ErrorCode::kCancelled);
+  CHECK(base.bytes_read_then > 0);
+  CHECK(base.bytes_read_then <= 2 * kMiB);
+}
+
+TEST_CASE("whatever goes through an image is stopped on the way, on every thread") {
+  Random random(8);
+  const Bytes image = noise(random, 2 * kPageWindowBytes);
+  Bytes room(image.size());
+  BaseSurvey survey(image.size());
+  std::stop_source source;
+  const StopScope scope(source.get_token());
+  const auto all = [&](auto expect) {
+    expect([&] { find_streams(image); });
+    expect([&] { make_block_seeds(image, block_seeds_bytes(image.size())); });
+    expect([&] { make_suffix_seeds(ByteSpan(image).first(kMiB), 1); });
+    expect([&] { make_suffix_seeds(image, {{0, kMiB}}, 1); });
+    expect([&] { survey.choose(image, kMiB); });
+    expect([&] { copy_in_windows(image, room); });
+    expect([&] { find_addresses(image, image); });
+    expect([&] {
+      share_out(100, 3, [](std::size_t) {
+        check_stop();
+        return true;
+      });
+    });
+  };
+  all([](auto work) { CHECK_NOTHROW(work()); });
+  source.request_stop();
+  all([](auto work) { CHECK_THROWS_AS(work(), Stopped); });
+  {
+    const StopScope inner{std::stop_token()};
+    CHECK_NOTHROW(check_stop());
+  }
+  CHECK_THROWS_AS(check_stop(), Stopped);
+}
+
+TEST_CASE("what is unmapped because something was thrown is looked after no longer") {
+  constexpr std::size_t kBytes = 1 * kMiB;
+  void* const at =
+      ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  REQUIRE(at != MAP_FAILED);
+  const MutableByteSpan mapped(static_cast<std::uint8_t*>(at), kBytes);
+  Residence residence(0);
+  try {
+    const LookedAfter is(&residence, mapped);
+    throw std::bad_alloc();
+  } catch (const std::bad_alloc&) {
+  }
+  // As if it were somebody else's now. What is let go of such memory comes back as zeros.
+  std::fill(mapped.begin(), mapped.end(), std::uint8_t{1});
+  residence.relieve();
+  CHECK(std::count(mapped.begin(), mapped.end(), std::uint8_t{1}) == kBytes);
+  ::munmap(at, kBytes);
 }

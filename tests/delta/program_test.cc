@@ -427,6 +427,28 @@ TEST_CASE("making a payload keeps to its bound, whatever the sizes of the images
   check_large_pair(80 * kMiB, 144 * kMiB, "regions");
 }
 
+TEST_CASE("a file with nothing but a hole behind its first block takes no memory") {
+  const TempDir dir;
+  RealDisk disk;
+  REQUIRE(disk.make_dirs(dir / "root"));
+  {
+    Random random(72);
+    const auto file = disk.open_write(dir / "root/sparse").value();
+    REQUIRE(file->write_at(0, delta::tests::noise(random, 4096)));
+    REQUIRE(file->truncate(170 * kMiB));
+  }
+  put(dir / "old", Bytes(5000, 'x'));
+  const std::string make = "PATH=$PATH:/usr/sbin:/sbin mke2fs -q -F -t ext4 -d " + (dir / "root") +
+                           " " + (dir / "new") + " 176M";
+  REQUIRE(std::system(make.c_str()) == 0);
+  const std::uint64_t bound = 144 * kMiB;
+  const Outcome made = run({"diff", dir / "old", dir / "new", "-o", dir / "out", "--memory-bytes",
+                            std::to_string(bound), "--threads", "1"});
+  INFO(made.text);
+  REQUIRE(made.status == 0);
+  if (kResidentBytesMax != ~std::uint64_t{0}) CHECK(made.resident_bytes_max < bound);
+}
+
 TEST_CASE("a payload of images of more than 4 GiB is made within the usual bound") {
   const char* const is_long = std::getenv("LAYBY_LONG");
   if (is_long == nullptr || std::string(is_long) != "1") return;
