@@ -72,7 +72,8 @@ Result<void> Material::plan_for(std::uint64_t base_view, std::uint64_t target_vi
   std::uint64_t all = base_view + target_view;
   if (coder == CoderId::kMixed) all *= 2;
   if (has_views) all += base_image.size() + target_image.size();
-  plan = TRY(plan_memory({base_view, target_view, all}, coder, options_));
+  const std::uint64_t passing = coder == CoderId::kMixed ? std::max(base_view, target_view) : 0;
+  plan = TRY(plan_memory({base_view, target_view, all, passing}, coder, options_));
   switch (plan.where) {
     case Expanse::Where::kHeap: break;
     case Expanse::Where::kFile:

@@ -102,7 +102,7 @@ class Planner {
 
   // On the heap if they fit there, unless that leaves no room for a second thread.
   void place() {
-    const bool fits = seeds_ + tables() + sizes_.all <= available_;
+    const bool fits = std::max(seeds_ + tables(), sizes_.passing) + sizes_.all <= available_;
     const unsigned beside_files = threads_with(pages_least());
     plan_.threads = threads_with(sizes_.all);
     if (fits && (plan_.threads > 1 || beside_files == 1)) return;

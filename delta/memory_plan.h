@@ -11,6 +11,9 @@ struct ImageSizes {
   std::uint64_t base = 0;    // of what matches are looked for in: the view
   std::uint64_t target = 0;  // likewise
   std::uint64_t all = 0;     // of all that stands as it is: images, views, images made alike
+  // Besides, before there are seeds and tables: an image without addresses, while others are made
+  // alike.
+  std::uint64_t passing = 0;
 };
 
 struct MemoryPlan {

@@ -100,6 +100,12 @@ TEST_CASE("what a plan shares out is never more than it may, and the search not 
           CHECK(other.border_table_bytes == plan.border_table_bytes);
         }
       }
+  // An image without addresses has to fit as well, at a time when seeds and tables do not.
+  EncodeOptions usual;
+  const ImageSizes padded{kMiB, 550 * kMiB, 2 * 551 * kMiB, 550 * kMiB};
+  CHECK(plan_memory(padded, CoderId::kMixed, usual)->where == Expanse::Where::kFile);
+  const ImageSizes equal{100 * kMiB, 100 * kMiB, 400 * kMiB, 100 * kMiB};
+  CHECK(plan_memory(equal, CoderId::kMixed, usual)->where == Expanse::Where::kHeap);
   // What an executable of 140 MB needs is there with the usual bound, and an image's is not.
   CHECK(plan_of(140'000'000, 140'000'000, kEncoderMemoryBytes).search ==
         EncodeReport::Search::kSuffixes);
