@@ -302,6 +302,7 @@ Result<manifest::Version> publish_image_root(const Services& services, ByteSpan 
     if (std::ranges::equal(present.root, root)) return state.root;
     auto client = TRY(manifest::TrustedRepository::load(present));
     TRY_VOID(client.accept_root(root));
+    TRY_VOID(check_serves_cars(services, Repository::kImage, *client.root()));
     state.root = client.root()->version;
     const manifest::OnlineRoles roles =
         TRY(put_online_roles(change, services.keys, *client.root(), state, *present.targets, now));

@@ -57,8 +57,9 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
                                     delta::Profile profile = delta::Profile::kSmall);
 
 // Publishes the next root: signed by the thresholds of the present one's keys and its own, exactly
-// the next version, not expired (errors of the engine); the server has the keys that it names for
-// snapshot and timestamp, and both are signed anew with them (kConflict otherwise); the present
+// the next version, not expired (errors of the engine), with numbered files (kBadFormat otherwise);
+// of the keys that it names for snapshot and timestamp the server has as many as the thresholds
+// say, and both are signed anew with them (kConflict otherwise); the present
 // targets are signed by a key that it names, so that no client loses them (kBadSignature). The very
 // bytes that are current change nothing. The version that is published then. Any thread.
 Result<manifest::Version> publish_image_root(const Services& services, ByteSpan root);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "manifest/repository.h"
 #include "server/fleet/json_answer.h"
@@ -40,7 +41,9 @@ Result<std::vector<const crypto::Signer*>> role_signers(const OnlineKeys& keys,
   std::vector<const crypto::Signer*> signers;
   if (names_key(root, role, *(keys.*present))) signers.push_back((keys.*present).get());
   const auto next = keys.next.find(name);
-  if (next != keys.next.end() && names_key(root, role, *next->second))
+  // A copy of the present key signs nothing more: cars count a key once.
+  if (next != keys.next.end() && names_key(root, role, *next->second) &&
+      manifest::PublicKey::of(*next->second) != manifest::PublicKey::of(*(keys.*present)))
     signers.push_back(next->second.get());
   const std::uint64_t threshold = root.roles.at(role).threshold;
   if (signers.size() >= threshold) return signers;
@@ -49,6 +52,21 @@ Result<std::vector<const crypto::Signer*>> role_signers(const OnlineKeys& keys,
               "has {}: `laybyd make-key {}` makes one that a root can name",
               root.version, to_string(repository), threshold, manifest::to_string(role),
               signers.size(), name);
+}
+
+Result<void> check_serves_cars(const Services& services, Repository repository,
+                               const manifest::Root& root) {
+  constexpr UnixSeconds kWarnSeconds = 30 * kDaySeconds;
+  if (!root.consistent_snapshot)
+    return fail(ErrorCode::kBadFormat,
+                "root {} of the {} repository has no consistent_snapshot: cars would ask for files "
+                "without a version, which this server does not have",
+                root.version, to_string(repository));
+  if (root.expires - services.clock.now() < kWarnSeconds)
+    services.log(LogLevel::kWarning, "the root that is given expires soon",
+                 {{"repository", std::string(to_string(repository))},
+                  {"expires", format_utc(root.expires)}});
+  return {};
 }
 
 Result<manifest::Root> read_root(std::string_view document) {

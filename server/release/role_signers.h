@@ -19,11 +19,16 @@ std::string role_key_name(Repository repository, manifest::Role role);  // "imag
 // Whether the root lets this key sign the role.
 bool names_key(const manifest::Root& root, manifest::Role role, const crypto::Signer& signer);
 
-// Present and waiting keys of the role that the root names; as many as its threshold, or
+// Present and waiting keys of the role that the root names, a copy once; its threshold of them, or
 // kConflict, which says what to do.
 Result<std::vector<const crypto::Signer*>> role_signers(const OnlineKeys& keys,
                                                         Repository repository, manifest::Role role,
                                                         const manifest::Root& root);
+
+// kBadFormat for a root under which cars would ask for what this server does not have; one that
+// lasts less than 30 days is logged.
+Result<void> check_serves_cars(const Services& services, Repository repository,
+                               const manifest::Root& root);
 
 // The Director's root as the store has it; that there is no newer one becomes an expectation of the
 // change. (The Image repository's stands in its state: image_repository.h.)

@@ -29,6 +29,7 @@ Result<std::shared_ptr<const manifest::Root>> publish_director_root(const Servic
     if (!std::ranges::equal(as_bytes(*present), root)) {
       TRY_VOID(client.accept_root(root));
       TRY_VOID(client.check_root_expiry(services.clock.now()));
+      TRY_VOID(check_serves_cars(services, Repository::kDirector, *client.root()));
       TRY_VOID(check_signers(services.keys, *client.root()));
       change.put(director_root_key(client.root()->version), as_text(root));
       save_director_root_version(change, client.root()->version);

@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
 
 #include "manifest/ceremony.h"
+#include "manifest/envelope.h"
+#include "manifest/json_value.h"
 #include "tests/server/openapi/api_world.h"
 
 namespace layby::tests {
@@ -31,6 +33,12 @@ struct Keeper {
     return value_of(manifest::sign_root(draft, present, by));
   }
   Bytes next(const RootEdit& edit = {}) const { return next(edit, key); }
+  // Cars would ask for files without a version, which this server does not have.
+  Bytes unnumbered() const {
+    manifest::Json part = value_of(manifest::Envelope::parse(next(), kRootBytesMax)).signed_part();
+    part["consistent_snapshot"] = false;
+    return value_of(manifest::sign_envelope(part, key));
+  }
 
   Call sending(ByteSpan root) const {
     Call made = call(path, api.operator_token);
@@ -59,6 +67,14 @@ void provoke(Keeper keeper) {
   keeper.refused({422, "freeze"}, keeper.next({}, keeper.key, -1));
   const Bytes beyond_us = keeper.next({.role = Role::kTimestamp, .add = theirs, .threshold = 2});
   keeper.refused({409, "conflict"}, beyond_us);
+  // A copy of the present key that waits is no second key.
+  const std::string role = keeper.path.substr(17, keeper.path.size() - 22) + "-timestamp";
+  auto& keys = keeper.api.base.keys;
+  const auto& present = dynamic_cast<crypto::MemorySigner&>(*(keys.*server::role_key(role)));
+  keys.next[role] = crypto::MemorySigner::from_seed(present.seed());
+  keeper.refused({409, "conflict"}, beyond_us);
+  keys.next.clear();
+  keeper.refused({400, "bad-format"}, keeper.unnumbered());
   const Bytes second = keeper.next();
   keeper.taken(second);
   keeper.taken(second);  // an answer that got lost can be asked again
