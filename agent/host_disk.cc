@@ -18,13 +18,18 @@ Result<void> result_of(int result, const std::string& path, std::string_view wha
 
 class HostFile final : public File {
  public:
-  HostFile(const layby_disk& host, void* file, std::string path)
-      : host_(host), file_(file), path_(std::move(path)) {}
-  ~HostFile() override { host_.close(host_.context, file_); }
+  HostFile(const layby_disk& host, std::string path) : host_(host), path_(std::move(path)) {}
+  ~HostFile() override {
+    if (is_open_) host_.close(host_.context, file_);
+  }
   HostFile(const HostFile&) = delete;
   HostFile& operator=(const HostFile&) = delete;
 
-  Result<void> learn_size() {
+  // Once, first of all: when the host gives the handle, the object that closes it is there, path
+  // and all, and want of memory cannot come between the two.
+  Result<void> open(layby_open_mode mode) {
+    TRY_VOID(result_of(host_.open(host_.context, path_.c_str(), mode, &file_), path_, "open"));
+    is_open_ = true;
     return result_of(host_.size(host_.context, file_, &size_), path_, "measure");
   }
   std::uint64_t size() const override { return size_; }
@@ -57,7 +62,8 @@ class HostFile final : public File {
 
  private:
   const layby_disk& host_;  // the disk outlives its files
-  void* file_;
+  void* file_ = nullptr;    // whatever the host gave, NULL too
+  bool is_open_ = false;
   std::string path_;
   std::uint64_t size_ = 0;
 };
@@ -97,10 +103,8 @@ Result<FileStatus::Kind> kind_of(layby_file_kind kind, const std::string& path) 
 }  // namespace
 
 Result<std::unique_ptr<File>> HostDisk::open(const std::string& path, layby_open_mode mode) {
-  void* handle = nullptr;
-  TRY_VOID(result_of(host_.open(host_.context, path.c_str(), mode, &handle), path, "open"));
-  auto file = std::make_unique<HostFile>(host_, handle, path);
-  TRY_VOID(file->learn_size());
+  auto file = std::make_unique<HostFile>(host_, path);
+  TRY_VOID(file->open(mode));
   return file;
 }
 
