@@ -1,6 +1,7 @@
 // The agent's VISS client against the simulated car's VISS server, over real sockets.
 #include "agent/viss_vehicle.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -345,6 +346,21 @@ TEST_CASE("a server that goes away is no car; it is found again, after pauses th
   CHECK(refused.error().code() == ErrorCode::kUnavailable);
   simulated.start();
   CHECK(becomes_true([&] { return value(car, vss::kGear) == "126"; }));
+}
+
+TEST_CASE("programs that the agent starts do not inherit its connection to the car") {
+  const TempDir dir;
+  SimulatedCar simulated(dir);
+  const std::string subprotocol(kVissSubprotocol);
+  const WebSocketOptions unix_socket{
+      .url = "ws://localhost/", .unix_path = simulated.socket_path(), .subprotocol = subprotocol};
+  const WebSocketOptions tcp{.url = "ws://127.0.0.1:" + simulated.port() + "/",
+                             .subprotocol = subprotocol};
+  for (const WebSocketOptions& options : {unix_socket, tcp}) {
+    const auto client = WebSocketClient::connect(options);
+    REQUIRE(client.has_value());
+    CHECK(::fcntl((*client)->descriptor(), F_GETFD) == FD_CLOEXEC);
+  }
 }
 
 TEST_CASE("TLS with a certificate of the client's") {
