@@ -12,30 +12,10 @@
 #include <limits>
 #include <system_error>
 
+#include "base/posix_file.h"
+
 namespace layby {
 namespace {
-
-tl::unexpected<Error> fail_errno(const char* doing, const std::string& path, int error) {
-  const ErrorCode code = error == ENOENT                      ? ErrorCode::kNotFound
-                         : error == EEXIST                    ? ErrorCode::kAlreadyExists
-                         : error == ENOSPC || error == EDQUOT ? ErrorCode::kDiskFull
-                                                              : ErrorCode::kIo;
-  return fail(code, "{} {}: {}", doing, path, std::generic_category().message(error));
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 class RealFile final : public File {
  public:

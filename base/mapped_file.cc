@@ -3,38 +3,19 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <new>
-#include <system_error>
 #include <utility>
+
+#include "base/posix_file.h"
 
 namespace layby {
 namespace {
-
-tl::unexpected<Error> fail_errno(const char* doing, const std::string& path, int error) {
-  const ErrorCode code = error == ENOENT                      ? ErrorCode::kNotFound
-                         : error == ENOSPC || error == EDQUOT ? ErrorCode::kDiskFull
-                                                              : ErrorCode::kIo;
-  return fail(code, "{} {}: {}", doing, path, std::generic_category().message(error));
-}
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // A file without a name; where the file system knows none, one that loses it at once.
 int open_nameless(const std::string& directory) {
@@ -44,6 +25,18 @@ int open_nameless(const std::string& directory) {
   const int named = ::mkostemp(name.data(), O_CLOEXEC);
   if (named >= 0) ::unlink(name.c_str());
   return named;
+}
+
+// What the file takes must leave others that store on this file system their room.
+Result<void> check_room(int fd, std::uint64_t bytes, const Expanse::Place& place) {
+  struct statvfs st {};
+  if (::fstatvfs(fd, &st) != 0)
+    return fail_errno("measuring free space at", place.directory, errno);
+  const std::uint64_t free = std::uint64_t{st.f_bavail} * st.f_frsize;
+  if (bytes <= free && place.free_bytes_min <= free - bytes) return {};
+  return fail(ErrorCode::kDiskFull,
+              "a temporary file of {} bytes in {}, where {} are free and {} must stay so", bytes,
+              place.directory, free, place.free_bytes_min);
 }
 
 }  // namespace
@@ -96,6 +89,7 @@ Result<Expanse> Expanse::create(std::uint64_t bytes, const Place& place) {
   const std::string& directory = place.directory;
   const Descriptor fd(open_nameless(directory));
   if (fd.get() < 0) return fail_errno("making a temporary file in", directory, errno);
+  TRY_VOID(check_room(fd.get(), bytes, place));
   const int error = ::posix_fallocate(fd.get(), 0, static_cast<off_t>(size));
   if (error != 0)
     return fail_errno("making a temporary file in", fmt::format("{} of {} bytes", directory, bytes),

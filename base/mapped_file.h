@@ -44,12 +44,13 @@ class Expanse {
   enum class Where { kHeap, kFile };
   struct Place {
     Where where = Where::kHeap;
-    std::string directory;  // of the file
+    std::string directory;             // of the file
+    std::uint64_t free_bytes_min = 0;  // what the file must leave free there
   };
 
   Expanse() = default;  // none
-  // The disk must have the room, which is taken at once: kDiskFull. What memory there is not for
-  // kHeap throws std::bad_alloc.
+  // The disk must have the room, which is taken at once: kDiskFull, and nothing of it is. What
+  // memory there is not for kHeap throws std::bad_alloc.
   static Result<Expanse> create(std::uint64_t bytes, const Place& place);
   Expanse(Expanse&& other) noexcept;
   Expanse& operator=(Expanse&& other) noexcept;

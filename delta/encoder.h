@@ -39,6 +39,8 @@ struct EncodeOptions {
   // For temporary files without names, where the images need them: up to seven times the size of an
   // image, streams seen through counted with their texts.
   std::string temporary_directory = "/var/tmp";
+  // What they must leave free on their file system: kDiskFull, before any of the room is taken.
+  std::uint64_t free_bytes_min = 0;
   // When stopped, the result is kCancelled. Looked at many times a second, except while a chunk is
   // coded or proved (about a second), and while suffixes of the base are sorted: about 12 s for
   // each 100 MB of them.

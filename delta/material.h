@@ -61,7 +61,9 @@ class Material {
                                 Expanse& alike);
   Result<void> move_to_place(Expanse& copy, ByteSpan& bytes);
   Result<void> plan_for(std::uint64_t base_view, std::uint64_t target_view);
-  Expanse::Place place() const { return {plan.where, options_.temporary_directory}; }
+  Expanse::Place place() const {
+    return {plan.where, options_.temporary_directory, options_.free_bytes_min};
+  }
   void keep(const Expanse& expanse);
   void let_go(Expanse& expanse);
   void find_addresses_that_fit();

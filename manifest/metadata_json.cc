@@ -90,7 +90,7 @@ Result<Hashes> read_hashes(const Json& entry) {
 // Of a target: what cannot be read is as no hash at all, with which nothing can be downloaded. One
 // entry must not spoil the others.
 Result<Hashes> read_target_hashes(const Json& entry) {
-  TRY(object_field(entry, "hashes"));
+  TRY_VOID(object_field(entry, "hashes"));
   auto hashes = read_hashes(entry);
   return hashes ? std::move(*hashes) : Hashes{};
 }

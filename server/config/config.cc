@@ -330,7 +330,7 @@ threads = 16                # requests that are handled at once
 connections_max = 4096
 
 [uploads]
-free_bytes_min = 268435456  # what an upload must leave free on the disk
+free_bytes_min = 268435456  # what uploads and payload jobs must leave free on the disk
 abandoned_days = 7
 
 [payload_jobs]

@@ -28,6 +28,9 @@ class BackgroundTask {
   // Calls `step` soon, also if it is running now. Before `start` it is remembered. Any thread.
   void wake();
 
+  // Returns at once: the step that runs now is the last. Any thread.
+  void ask_to_stop() { thread_.request_stop(); }
+
   // Returns when the thread has ended. Again, or without a start: nothing happens.
   void stop();
 

@@ -165,10 +165,10 @@ std::chrono::microseconds since(std::chrono::steady_clock::time_point begun) {
                                                                begun);
 }
 
-milliseconds work_off_job(const Services& services, std::uint64_t memory_bytes_max,
-                          Metrics& metrics, const std::stop_token& stop) {
+milliseconds work_off_job(const Services& services, const PayloadLimits& limits, Metrics& metrics,
+                          const std::stop_token& stop) {
   const auto begun = std::chrono::steady_clock::now();
-  const Result<JobRun> run = run_one_job(services, stop, memory_bytes_max);
+  const Result<JobRun> run = run_one_job(services, stop, limits);
   if (!run) {
     services.log(LogLevel::kError, "payload worker", {{"error", run.error().message()}});
     return kSleepAfterFailure;
@@ -463,7 +463,10 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   delivery->start();
   tasks.payload_worker.start(
       "payload-worker", config.payload_jobs.nice, [&](const std::stop_token& stop) {
-        return work_off_job(services, config.payload_jobs.memory_bytes_max, metrics, stop);
+        return work_off_job(services,
+                            {.memory_bytes_max = config.payload_jobs.memory_bytes_max,
+                             .free_bytes_min = config.uploads.free_bytes_min},
+                            metrics, stop);
       });
   Sweeper sweeps(services, uploads, metrics);
   tasks.sweeper.start("sweeper", 0, [&](const std::stop_token& stop) { return sweeps.step(stop); });
@@ -481,9 +484,11 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
                 {"url", services.public_base_url},
                 {"data", services.data_dir}});
 
-  // Until somebody says stop. Requests in flight first: they may still need the rest.
+  // Until somebody says stop. Requests in flight first: they may still need the rest, but not the
+  // payload that is being made, which takes the processors from them.
   const int signal = wait_for_stop(stop_signals);
   accepting = false;
+  tasks.payload_worker.ask_to_stop();
   services.log(LogLevel::kInfo, "stopping", {{"signal", std::to_string(signal)}});
   https->stop(milliseconds(1000 * config.http.shutdown_seconds));
   services.log(LogLevel::kInfo, "requests finished", {});

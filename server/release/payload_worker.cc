@@ -114,15 +114,10 @@ std::optional<crypto::Digest256> base_digest(const PayloadJob& job) {
   return job.base->sha256;
 }
 
-// Of the work on one job.
-struct Limits {
-  std::uint64_t memory_bytes_max;
-  std::stop_token stop;
-};
-
 // Encodes into `path` and moves the result into the payload store.
 Result<manifest::Payload> make_payload(const Services& services, const PayloadJob& job,
-                                       const std::string& path, const Limits& limits) {
+                                       const std::string& path, const PayloadLimits& limits,
+                                       std::stop_token stop) {
   const std::unique_ptr<ReadAt> target =
       TRY_CONTEXT(services.payloads.open(job.image_sha256), job.image);
   std::unique_ptr<ReadAt> base;
@@ -133,7 +128,8 @@ Result<manifest::Payload> make_payload(const Services& services, const PayloadJo
   options.profile = job.profile;
   options.memory_bytes_max = limits.memory_bytes_max;
   options.temporary_directory = services.payloads.incoming_dir();
-  options.stop = limits.stop;
+  options.free_bytes_min = limits.free_bytes_min;
+  options.stop = std::move(stop);
   const delta::EncodeReport report = TRY(delta::encode(base.get(), *target, options, *output));
   if (report.target_sha256 != job.image_sha256)
     return fail(ErrorCode::kWrongImage, "the bytes of {} in the payload store are damaged",
@@ -152,7 +148,8 @@ Result<manifest::Payload> make_payload(const Services& services, const PayloadJo
 }
 
 // The payload's facts, once: what is there already stays.
-Result<void> ensure_payload(const Services& services, PayloadJob& job, const Limits& limits) {
+Result<void> ensure_payload(const Services& services, PayloadJob& job, const PayloadLimits& limits,
+                            const std::stop_token& stop) {
   const std::string key = payload_key(job.image_sha256, base_digest(job));
   if (const auto record = TRY(services.store.get(key))) {
     job.payload_bytes = TRY(decode_payload(*record)).length;
@@ -161,7 +158,7 @@ Result<void> ensure_payload(const Services& services, PayloadJob& job, const Lim
   const std::string path = fmt::format("{}/job-{}", services.payloads.incoming_dir(), job.id);
   const std::uint64_t cpu_before = process_cpu_ms();
   const auto before = std::chrono::steady_clock::now();  // a measurement, not domain time
-  const Result<manifest::Payload> payload = make_payload(services, job, path, limits);
+  const Result<manifest::Payload> payload = make_payload(services, job, path, limits, stop);
   job.wall_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                std::chrono::steady_clock::now() - before)
                                                .count());
@@ -177,15 +174,16 @@ Result<void> ensure_payload(const Services& services, PayloadJob& job, const Lim
   });
 }
 
-Result<void> work_on(const Services& services, PayloadJob& job, const Limits& limits) {
+Result<void> work_on(const Services& services, PayloadJob& job, const PayloadLimits& limits,
+                     const std::stop_token& stop) {
   switch (job.kind) {
     case JobKind::kDelta:
-      TRY_VOID(ensure_payload(services, job, limits));
+      TRY_VOID(ensure_payload(services, job, limits, stop));
       // Made after the whole image, by hand: what was signed meanwhile does not name it.
       if (!TRY(services.store.get(payload_key(job.image_sha256, std::nullopt)))) return {};
       return outdate_metadata(services.store, job.image);
     case JobKind::kFull:
-      TRY_VOID(ensure_payload(services, job, limits));
+      TRY_VOID(ensure_payload(services, job, limits, stop));
       TRY_VOID(outdate_metadata(services.store, job.image));
       services.image_available(job.image);
       return {};
@@ -231,11 +229,11 @@ Result<void> requeue_interrupted_jobs(const Services& services) {
 }
 
 Result<JobRun> run_one_job(const Services& services, std::stop_token stop,
-                           std::uint64_t memory_bytes_max) {
+                           const PayloadLimits& limits) {
   NextJob next = TRY(next_job(services));
   if (!next.due) return JobRun{.job = std::nullopt, .again = next.again};
   PayloadJob job = TRY(claim(services, next.due->id));
-  const Result<void> worked = work_on(services, job, {memory_bytes_max, stop});
+  const Result<void> worked = work_on(services, job, limits, stop);
   TRY_VOID(finish(services, job, worked, stop));
   return JobRun{.job = std::move(job), .again = std::nullopt};
 }

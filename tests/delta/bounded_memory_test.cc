@@ -262,8 +262,14 @@ TEST_CASE("temporary files that there is no place for are an error that says whe
   REQUIRE_FALSE(made);
   CHECK(made.error().code() == ErrorCode::kNotFound);
   CHECK(made.error().message().find(dir / "none") != std::string::npos);
-  // With a place the images are copied there, and nothing stays.
+  // With a place the images are copied there, unless that leaves others too little, and nothing
+  // stays.
   options.temporary_directory = dir.path();
+  options.free_bytes_min = std::uint64_t{1} << 62;
+  const auto without_room = encode(&base, MemoryFile(changed), options, output);
+  REQUIRE_FALSE(without_room);
+  CHECK(without_room.error().code() == ErrorCode::kDiskFull);
+  options.free_bytes_min = 1;
   MemoryFile payload;
   REQUIRE(encode(&base, MemoryFile(changed), options, payload));
   RealDisk disk;

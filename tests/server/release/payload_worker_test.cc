@@ -333,12 +333,12 @@ TEST_CASE("a job keeps to the memory it is given, and says so where that is too 
   TestRepository repository(test.services);
   repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
   REQUIRE(repository.publish());
-  const JobRun run = run_one_job(test.services, {}, 100 * kMiB).value();
+  const JobRun run = run_one_job(test.services, {}, {100 * kMiB}).value();
   REQUIRE(run.job);
   CHECK(run.job->state == JobState::kQueued);
   CHECK(run.job->error.find("memory") != std::string::npos);
   test.clock.advance(kDaySeconds);
-  CHECK(run_one_job(test.services, {}, 256 * kMiB)->job->state == JobState::kDone);
+  CHECK(run_one_job(test.services, {}, {256 * kMiB})->job->state == JobState::kDone);
 }
 
 TEST_CASE("the whole image waits while a delta of it is to be tried again; other images do not") {
