@@ -211,6 +211,7 @@ Result<manifest::VerifiedPlan> News::look(UnixSeconds now, Record& record) {
         {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
         now, Until::kTargets));
   manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
+  car.primary = identity_->ecu;
   car.ecus.emplace(identity_->ecu, identity_->hardware);
   for (const auto& [slot, held] : record.slots)
     car.release_counters.emplace(slot, held.release_counter);

@@ -135,6 +135,12 @@ Result<void> check_agreement(const std::string& name, const Target& director, co
   return {};
 }
 
+// The primary's software is for the primary alone, and the other ECUs' not for the primary.
+bool is_slot_of(const Slot& slot, const EcuSerial& ecu, const CarFacts& car) {
+  if (slot.kind() != ImageKind::kSoftware || !car.primary) return true;
+  return slot.is_secondary() == (ecu != *car.primary);
+}
+
 Result<void> check_ecus(const std::string& name, const ImageClaim& claim, const ImageEntry& entry,
                         const CarFacts& car) {
   for (const auto& [serial, hardware] : claim.ecus) {
@@ -146,6 +152,9 @@ Result<void> check_ecus(const std::string& name, const ImageClaim& claim, const 
                   ecu->second.text(), hardware.text());
     if (std::ranges::find(entry.hardware_ids, hardware) == entry.hardware_ids.end())
       return fail(ErrorCode::kWrongEcu, "{}: not made for the hardware {}", name, hardware.text());
+    if (!is_slot_of(entry.facts.slot, serial, car))
+      return fail(ErrorCode::kWrongEcu, "{}: {} is no slot of the ECU {}", name,
+                  entry.facts.slot.text(), serial.text());
   }
   return {};
 }

@@ -76,6 +76,9 @@ struct CarFacts {
   Vin vin;
   std::map<EcuSerial, HardwareId> ecus;
   std::map<Slot, std::uint64_t> release_counters;  // of what is installed
+  // Who has the slot `software`, and none of the slots `software.HARDWARE_ID`. Without it nobody is
+  // held to that: every primary names it.
+  std::optional<EcuSerial> primary = std::nullopt;
 };
 
 struct PlannedImage {
@@ -113,7 +116,8 @@ class VerifiedPlan {
 // at all:
 //   kWrongVehicle          another VIN
 //   kWrongEcu              an ECU that the car does not have, with other hardware, or given two
-//                          images for one slot; an image that does not fit the hardware
+//                          images for one slot; an image that does not fit the hardware, or whose
+//                          slot is not the ECU's
 //   kRepositoriesDisagree  an image that the Image repository does not have just so
 //   kImageRollback         a release counter below the installed one
 //   kBadFormat             delegations, an image without order, an order without its images

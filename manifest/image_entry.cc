@@ -96,7 +96,7 @@ Result<std::vector<HardwareId>> read_hardware_ids(const Json& custom) {
 
 Result<void> check_consistent(const ImageEntry& entry) {
   const ImageFacts& facts = entry.facts;
-  if (facts.kind != entry.name.kind() || facts.slot != entry.name.slot())
+  if (facts.kind != entry.name.kind() || !entry.name.may_go_to(facts.slot))
     return fail(ErrorCode::kBadFormat, "kind {} and slot {} do not fit the name",
                 to_string(facts.kind), facts.slot.text());
   if (facts.licence_key.has_value() != (facts.kind == ImageKind::kFunction))
@@ -107,6 +107,8 @@ Result<void> check_consistent(const ImageEntry& entry) {
                   [&](const HardwareId& id) { return id.text() == entry.name.owner(); });
   if (!names_hardware)
     return fail(ErrorCode::kBadFormat, "\"hardwareIds\" lacks the hardware of the name");
+  if (facts.slot.is_secondary() && entry.hardware_ids.size() != 1)
+    return fail(ErrorCode::kBadFormat, "the slot {} is that of one hardware", facts.slot.text());
   return {};
 }
 

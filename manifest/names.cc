@@ -63,9 +63,11 @@ Result<ImageKind> parse_image_kind(std::string_view text) {
 
 Result<Slot> Slot::parse(std::string_view text) {
   if (text == "software") return software();
+  if (text.starts_with("software.")) return software(TRY(HardwareId::parse(text.substr(9))));
   if (text.starts_with("map.")) return map(TRY(RegionId::parse(text.substr(4))));
   if (text.starts_with("function.")) return function(TRY(FunctionId::parse(text.substr(9))));
-  return fail(ErrorCode::kInvalidArgument, "slot: map.REGION, function.ID or software");
+  return fail(ErrorCode::kInvalidArgument,
+              "slot: map.REGION, function.ID, software or software.HARDWARE_ID");
 }
 
 Slot Slot::map(const RegionId& region) {
@@ -78,6 +80,10 @@ Slot Slot::function(const FunctionId& id) {
 
 Slot Slot::software() {
   return Slot(ImageKind::kSoftware, "software");
+}
+
+Slot Slot::software(const HardwareId& hardware) {
+  return Slot(ImageKind::kSoftware, "software." + hardware.text());
 }
 
 std::string_view Slot::id() const {
@@ -123,6 +129,11 @@ Slot ImageName::slot() const {
     case ImageKind::kSoftware: return Slot::software();
   }
   LAYBY_ASSERT(false);
+}
+
+bool ImageName::may_go_to(const Slot& slot) const {
+  return slot == this->slot() ||
+         (slot.is_secondary() && kind_ == ImageKind::kSoftware && slot.id() == owner());
 }
 
 Result<OrderId> OrderId::parse(std::string_view text) {

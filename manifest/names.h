@@ -52,18 +52,22 @@ enum class ImageKind { kMap, kFunction, kSoftware };
 std::string_view to_string(ImageKind kind);  // "map", "function", "software"
 Result<ImageKind> parse_image_kind(std::string_view text);
 
-// Where an image goes in a car: `map.REGION`, `function.ID`, `software`.
+// Where an image goes in a car: `map.REGION`, `function.ID`, `software`, which is the primary's
+// own, or `software.HARDWARE_ID`, which is that of every other ECU with that hardware.
 class Slot {
  public:
   static Result<Slot> parse(std::string_view text);
   static Slot map(const RegionId& region);
   static Slot function(const FunctionId& id);
   static Slot software();
+  static Slot software(const HardwareId& hardware);
 
   ImageKind kind() const { return kind_; }
   const std::string& text() const { return text_; }
-  // The region or function; empty for software.
+  // The region, function or hardware; empty for the primary's own software.
   std::string_view id() const;
+  // Software of an ECU that is not the primary.
+  bool is_secondary() const { return kind_ == ImageKind::kSoftware && !id().empty(); }
   auto operator<=>(const Slot&) const = default;
 
  private:
@@ -82,7 +86,10 @@ class ImageName {
   const std::string& text() const { return text_; }
   std::string_view owner() const;    // the region, function or hardware id
   std::string_view version() const;  // what stands before the extension
-  Slot slot() const;                 // where it goes
+  // Where it goes; of software that may also be `software.HARDWARE_ID`, as the image's signed facts
+  // say.
+  Slot slot() const;
+  bool may_go_to(const Slot& slot) const;
   auto operator<=>(const ImageName&) const = default;
 
  private:

@@ -144,7 +144,7 @@ Result<InstalledImage> read_installed(const Json& object, const Slot& slot) {
   installed.sha256 = TRY(digest_field(object, "sha256"));
   installed.length = TRY(uint_field(object, "length"));
   installed.release_counter = TRY(uint_field(object, "releaseCounter"));
-  if (installed.image.slot() != slot)
+  if (!installed.image.may_go_to(slot))
     return fail(ErrorCode::kBadFormat, "{} does not go there", installed.image.text());
   return installed;
 }

@@ -189,6 +189,7 @@ Result<Contents> choose(const Services& services, const manifest::Vin& vin,
 
 manifest::CarFacts facts_of(const Car& car, const VehicleState* state) {
   manifest::CarFacts facts{.vin = car.vin, .ecus = {}, .release_counters = {}};
+  if (car.pairing) facts.primary = car.pairing->primary;
   for (const CarEcu& ecu : car.ecus) facts.ecus.emplace(ecu.serial, ecu.hardware_id);
   if (state == nullptr) return facts;
   for (const auto& [slot, installed] : state->installed)

@@ -163,6 +163,102 @@ TEST_CASE("wrong ECU: two images for one slot of one ECU") {
   CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
 }
 
+// A car with a primary, two cameras of one kind and a radar; a set that is ordered at once.
+struct Secondaries : Fleet {
+  const EcuSerial left = *EcuSerial::parse("CAM-1");
+  const EcuSerial right = *EcuSerial::parse("CAM-2");
+  const EcuSerial radar = *EcuSerial::parse("RAD-1");
+  const HardwareId camera_hardware = *HardwareId::parse("cam-2");
+  const HardwareId radar_hardware = *HardwareId::parse("rad-1");
+
+  Secondaries() : Fleet(std::vector<ImageEntry>{}) {
+    car.primary = kEcu;
+    car.ecus = {{kEcu, kHardware},
+                {left, camera_hardware},
+                {right, camera_hardware},
+                {radar, radar_hardware}};
+    add(secondary_entry("software/cam-2/5.img", 5));
+    add(secondary_entry("software/rad-1/7.img", 7));
+    content.images[0].ecus = {{left, camera_hardware}, {right, camera_hardware}};
+    content.images[1].ecus = {{radar, radar_hardware}};
+    content.orders[0].images.push_back(content.orders[1].images.front());
+    content.orders.pop_back();
+  }
+
+  static ImageEntry secondary_entry(std::string_view name, std::uint64_t counter) {
+    ImageEntry entry = entry_of(name, counter);
+    const HardwareId hardware = *HardwareId::parse(entry.name.owner());
+    entry.hardware_ids = {hardware};
+    entry.facts.slot = Slot::software(hardware);
+    return entry;
+  }
+};
+
+TEST_CASE("a set of images for several ECUs is one order") {
+  Secondaries fleet;
+  fleet.car.release_counters = {{Slot::software(), 99},
+                                {Slot::software(fleet.camera_hardware), 5},
+                                {Slot::software(fleet.radar_hardware), 6}};
+  fleet.director_targets();
+  const VerifiedPlan plan = must(fleet.verify());
+  REQUIRE(plan.orders().size() == 1);
+  const PlannedOrder& set = plan.orders()[0];
+  REQUIRE(set.images.size() == 2);
+  CHECK(set.images[0].entry.facts.slot == Slot::software(fleet.camera_hardware));
+  CHECK(set.images[0].ecus == std::vector<EcuSerial>{fleet.left, fleet.right});
+  CHECK(set.images[1].entry.facts.slot == Slot::software(fleet.radar_hardware));
+  CHECK(set.images[1].ecus == std::vector<EcuSerial>{fleet.radar});
+}
+
+TEST_CASE("image rollback: each ECU's software has a release counter of its own") {
+  Secondaries fleet;
+  fleet.car.release_counters[Slot::software(fleet.camera_hardware)] = 6;
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kImageRollback);
+}
+
+TEST_CASE("wrong ECU: software in a slot that is not the ECU's") {
+  Secondaries fleet;
+  SECTION("the camera's image for the radar") {
+    fleet.content.images[0].ecus = {{fleet.radar, fleet.radar_hardware}};
+    fleet.content.images[1].ecus = {{fleet.left, fleet.camera_hardware}};
+  }
+  SECTION("the radar said to be a camera") {
+    fleet.content.images[0].ecus.emplace(fleet.radar, fleet.camera_hardware);
+  }
+  SECTION("a secondary's slot for the primary, though its hardware is the same") {
+    fleet.car.ecus.insert_or_assign(kEcu, fleet.camera_hardware);
+    fleet.content.images[0].ecus = {{kEcu, fleet.camera_hardware}};
+  }
+  SECTION("the primary's slot for a secondary, though its hardware is the same") {
+    fleet.car.ecus.insert_or_assign(fleet.left, kHardware);
+    fleet.add(entry_of("software/hu-4/9.img", 9));
+    fleet.content.images[0].ecus.erase(fleet.left);
+    fleet.content.images[2].ecus = {{fleet.left, kHardware}};
+  }
+  SECTION("another car's camera") {
+    fleet.content.images[0].ecus = {{*EcuSerial::parse("CAM-9"), fleet.camera_hardware}};
+  }
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+}
+
+TEST_CASE("a secondary's slot is that of the hardware in the name, and of no other") {
+  const ImageEntry entry = Secondaries::secondary_entry("software/cam-2/5.img", 5);
+  const Target good = make_image_target(entry);
+  CHECK(must(read_image_entry("software/cam-2/5.img", good)).facts.slot == entry.facts.slot);
+  const auto changed = [&](auto change) {
+    Target target = good;
+    change_custom(target, change);
+    return code_of(read_image_entry("software/cam-2/5.img", target));
+  };
+  CHECK(changed([](Json& c) { c["mustMatch"]["slot"] = "software"; }) == std::nullopt);
+  CHECK(changed([](Json& c) { c["mustMatch"]["slot"] = "software.rad-1"; }) ==
+        ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["hardwareIds"] = {"cam-2", "rad-1"}; }) == ErrorCode::kBadFormat);
+  CHECK(changed([](Json& c) { c["hardwareIds"] = {"rad-1"}; }) == ErrorCode::kBadFormat);
+}
+
 TEST_CASE("two ECUs may have one image each for the same slot") {
   Fleet fleet;
   const EcuSerial second = *EcuSerial::parse("HU-2");

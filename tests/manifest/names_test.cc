@@ -46,7 +46,14 @@ TEST_CASE("slots") {
   CHECK(must(Slot::parse("map.DE")).id() == "DE");
   CHECK(must(Slot::parse("function.a.b")).id() == "a.b");
   CHECK(must(Slot::parse("software")).id().empty());
-  for (const char* bad : {"", "map", "map.", "map./", "functions.x", "software.x", "MAP.DE"})
+  CHECK_FALSE(must(Slot::parse("software")).is_secondary());
+  const Slot camera = must(Slot::parse("software.cam-2"));
+  CHECK(camera == Slot::software(*HardwareId::parse("cam-2")));
+  CHECK(camera.id() == "cam-2");
+  CHECK(camera.is_secondary());
+  CHECK(camera != Slot::software());
+  for (const char* bad : {"", "map", "map.", "map./", "functions.x", "software.", "software./",
+                          "softwares", "MAP.DE"})
     CHECK_FALSE(Slot::parse(bad));
 }
 
@@ -60,6 +67,12 @@ TEST_CASE("images") {
   CHECK(software.owner() == "hu-4");
   CHECK(software.slot() == Slot::software());
   CHECK(must(ImageName::parse("functions/f/1.pkg")).slot().text() == "function.f");
+  CHECK(software.may_go_to(Slot::software()));
+  CHECK(software.may_go_to(must(Slot::parse("software.hu-4"))));
+  for (const char* other : {"software.hu-5", "map.hu-4", "function.hu-4"})
+    CHECK_FALSE(software.may_go_to(must(Slot::parse(other))));
+  CHECK(map.may_go_to(must(Slot::parse("map.DE"))));
+  CHECK_FALSE(map.may_go_to(must(Slot::parse("software.DE"))));
   for (const std::string& bad :
        {std::string("maps/DE/1.img"), std::string("maps/DE/.tar"), std::string("maps//1.tar"),
         std::string("maps/../1.tar"), std::string("maps/DE/../1.tar"),
