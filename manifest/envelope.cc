@@ -104,6 +104,8 @@ Result<Bytes> add_signature(const Envelope& envelope, const crypto::Signer& by) 
     if (signature.key_id != id)
       signatures.push_back(Json{{"keyid", signature.key_id}, {"sig", to_hex(signature.bytes)}});
   signatures.push_back(std::move(added));
+  if (signatures.size() > kSignaturesMax)
+    return fail(ErrorCode::kTooLarge, "a document has at most {} signatures", kSignaturesMax);
   return join(signatures, envelope.canonical());
 }
 

@@ -3,6 +3,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <array>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 
@@ -25,23 +27,59 @@ UnixSeconds expiry_in(std::uint64_t days) {
   return SystemClock().now() + static_cast<UnixSeconds>(days) * kDaySeconds;
 }
 
+// A terminal that does not show what is typed, as long as the object lives. Ctrl-C then ends what
+// reads from it, not the process: the terminal is to show again what is typed.
+class HiddenTerminal {
+ public:
+  static Result<std::unique_ptr<HiddenTerminal>> open() {
+    auto terminal = std::unique_ptr<HiddenTerminal>(new HiddenTerminal);
+    if (::tcgetattr(STDIN_FILENO, &terminal->shown_) != 0)
+      return fail(ErrorCode::kInvalidArgument,
+                  "no terminal to ask for the passphrase: give --passphrase-file");
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+      struct sigaction interrupt {};
+      interrupt.sa_handler = [](int) {};
+      ::sigaction(kSignals[i], &interrupt, &terminal->before_[i]);
+    }
+    terminal->is_caught_ = true;
+    termios hidden = terminal->shown_;
+    hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) != 0)
+      return fail(ErrorCode::kIo, "the terminal would show the passphrase: give --passphrase-file");
+    return terminal;
+  }
+  ~HiddenTerminal() {
+    if (!is_caught_) return;
+    ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown_);
+    for (std::size_t i = 0; i < kSignals.size(); ++i)
+      ::sigaction(kSignals[i], &before_[i], nullptr);
+  }
+  HiddenTerminal(const HiddenTerminal&) = delete;
+  HiddenTerminal& operator=(const HiddenTerminal&) = delete;
+
+ private:
+  static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+  HiddenTerminal() = default;
+  termios shown_{};
+  std::array<struct sigaction, kSignals.size()> before_{};
+  bool is_caught_ = false;
+};
+
 // One line from the terminal, which does not show it.
 Result<std::string> ask_passphrase(const std::string& question) {
-  if (::isatty(STDIN_FILENO) == 0)
-    return fail(ErrorCode::kInvalidArgument,
-                "no terminal to ask for the passphrase: give --passphrase-file");
-  termios shown{};
-  ::tcgetattr(STDIN_FILENO, &shown);
-  termios hidden = shown;
-  hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
-  fmt::print(stderr, "{}: ", question);
   std::string line;
-  for (int c = std::getchar(); c != EOF && c != '\n' && line.size() < kPassphraseBytesMax;
-       c = std::getchar())
-    line += static_cast<char>(c);
-  ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+  int last = EOF;
+  {
+    const auto hidden = TRY(HiddenTerminal::open());
+    fmt::print(stderr, "{}: ", question);
+    while ((last = std::getchar()) != EOF && last != '\n' && line.size() <= kPassphraseBytesMax)
+      line += static_cast<char>(last);
+  }
   fmt::print(stderr, "\n");
+  if (line.size() > kPassphraseBytesMax)
+    return fail(ErrorCode::kTooLarge, "a passphrase has at most {} characters",
+                kPassphraseBytesMax);
+  if (last == EOF) return fail(ErrorCode::kCancelled, "no passphrase was given");
   if (line.empty()) return fail(ErrorCode::kInvalidArgument, "no passphrase was given");
   return line;
 }

@@ -461,13 +461,11 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   if (base.simulated) warn_of_simulation(services);
   https->serve();
   delivery->start();
+  const PayloadLimits limits{.memory_bytes_max = config.payload_jobs.memory_bytes_max,
+                             .free_bytes_min = config.uploads.free_bytes_min};
   tasks.payload_worker.start(
-      "payload-worker", config.payload_jobs.nice, [&](const std::stop_token& stop) {
-        return work_off_job(services,
-                            {.memory_bytes_max = config.payload_jobs.memory_bytes_max,
-                             .free_bytes_min = config.uploads.free_bytes_min},
-                            metrics, stop);
-      });
+      "payload-worker", config.payload_jobs.nice,
+      [&](const std::stop_token& stop) { return work_off_job(services, limits, metrics, stop); });
   Sweeper sweeps(services, uploads, metrics);
   tasks.sweeper.start("sweeper", 0, [&](const std::stop_token& stop) { return sweeps.step(stop); });
   tasks.eraser.start("eraser", 10,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "manifest/director.h"
+#include "manifest/metadata_json.h"
 #include "manifest/repository.h"
 #include "server/release/image_repository.h"
 #include "server/release/release_keys.h"
@@ -12,10 +14,28 @@ namespace {
 
 using manifest::Role;
 
-Result<void> check_signers(const OnlineKeys& keys, const manifest::Root& root) {
-  for (const Role role : {Role::kTargets, Role::kSnapshot, Role::kTimestamp})
-    TRY(role_signers(keys, Repository::kDirector, role, root));
-  return {};
+// What the server would sign under this root for a car without orders is what the car would take:
+// `client` has the root and nothing else.
+Result<void> check_as_car(const Services& services, manifest::TrustedRepository client) {
+  const manifest::Root root = *client.root();
+  const auto signers = [&](Role role) {
+    return role_signers(services.keys, Repository::kDirector, role, root);
+  };
+  const UnixSeconds now = services.clock.now();
+  const UnixSeconds expires = now + kTimestampLifeSeconds;
+  const auto anybody = TRY(manifest::Vin::parse("LAYBY000000000000"));
+  const manifest::DirectorContent content{
+      .version = 1, .expires = expires, .vin = anybody, .orders = {}, .images = {}};
+  const Bytes targets = TRY(manifest::make_targets(manifest::make_director_targets(content),
+                                                   TRY(signers(Role::kTargets))));
+  const auto online = TRY(manifest::make_online_roles(1, targets, {1, 1, expires, expires},
+                                                      TRY(signers(Role::kSnapshot)),
+                                                      TRY(signers(Role::kTimestamp))));
+  manifest::Refresh refresh(client, now);
+  TRY_VOID(refresh.give_absent());
+  TRY_VOID(refresh.give(online.timestamp));
+  TRY_VOID(refresh.give(online.snapshot));
+  return refresh.give(targets);
 }
 
 Result<std::shared_ptr<const manifest::Root>> publish_director_root(const Services& services,
@@ -30,7 +50,7 @@ Result<std::shared_ptr<const manifest::Root>> publish_director_root(const Servic
       TRY_VOID(client.accept_root(root));
       TRY_VOID(client.check_root_expiry(services.clock.now()));
       TRY_VOID(check_serves_cars(services, Repository::kDirector, *client.root()));
-      TRY_VOID(check_signers(services.keys, *client.root()));
+      TRY_VOID(check_as_car(services, client));
       change.put(director_root_key(client.root()->version), as_text(root));
       save_director_root_version(change, client.root()->version);
     }

@@ -3,8 +3,10 @@
 that follow, also after three roots that they have missed."""
 import json
 import os
+import pty
 import subprocess
 import sys
+import termios
 
 import rig
 from rig import check, check_equal, step, wait_until
@@ -194,6 +196,23 @@ def refusals(r, offline):
         r.operator.refused("bad-signature", "root", "publish", "image", lost)
 
 
+def asked_at_a_terminal(offline):
+    with step("a passphrase is asked for at a terminal that does not show it, and that shows again what is typed after Ctrl-C"):
+        key = offline.path("asked.key")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(os.path.join(rig.BIN, "layby"), ["layby", "key", "create", key])
+        shows = lambda: bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+        wait_until("the terminal shows nothing", lambda: not shows())
+        os.write(terminal, b"half a passphr")
+        os.write(terminal, b"\x03")
+        check_equal(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 5, "exit status after Ctrl-C")
+        check(shows(), "the terminal hides what is typed")
+        check(b"half" not in os.read(terminal, 4096), "the passphrase was shown")
+        check(not os.path.exists(key), "a key without a passphrase")
+        os.close(terminal)
+
+
 def online_roles(r, offline, car):
     with step("the keys of all five online roles are replaced while a car follows"):
         names = [f"{repository}-{role}" for repository, roles in ONLINE.items() for role in roles]
@@ -299,6 +318,7 @@ def expired_roots(r, offline, car, order, targets_key_file):
 def test(r):
     offline = Offline(r)
     from_nothing(offline)
+    asked_at_a_terminal(offline)
     car, away = rig.Car(r, VIN, 17), rig.Car(r, AWAY_VIN, 25)
     with step("two cars with an order each; one of them drives away"):
         r.publish_releases()
