@@ -22,10 +22,15 @@ constexpr std::string_view kIdentity(
 constexpr std::uint64_t kVoteStepBytes = 64;
 constexpr std::size_t kVotesMax = 4096;
 
+// Executables of an image that are looked at: more than a payload could ever name, and no more
+// memory than a few of the encoder's MiB, however many there are.
+constexpr std::size_t kFilesMax = 4 * kModulesMax;
+
 std::vector<ElfFile> find_in_file_system(ByteSpan image, std::vector<ImageFile> stored) {
   std::vector<ElfFile> files;
   for (ImageFile& file : stored) {
     check_stop();
+    if (files.size() == kFilesMax) break;
     if (std::optional<ElfFile> elf = read_elf(image, std::move(file)); elf && !elf->ranges.empty())
       files.push_back(std::move(*elf));
   }
@@ -42,7 +47,7 @@ std::vector<ElfFile> find_anywhere(ByteSpan image) {
   std::vector<ElfFile> files;
   std::size_t at = 0;
   std::size_t others = 0;
-  while (others < kOthersMax &&
+  while (others < kOthersMax && files.size() < kFilesMax &&
          (at = find_in_windows(text, kIdentity, at)) != std::string_view::npos) {
     check_stop();
     const std::uint64_t left = image.size() - at;
