@@ -9,6 +9,23 @@ using namespace layby::tests;
 
 namespace {
 
+// The C header has the numbers once more.
+constexpr bool is_same(int number, ErrorCode code) {
+  return number == static_cast<int>(code);
+}
+static_assert(is_same(LAYBY_INVALID_ARGUMENT, ErrorCode::kInvalidArgument) &&
+              is_same(LAYBY_NOT_FOUND, ErrorCode::kNotFound) && is_same(LAYBY_IO, ErrorCode::kIo) &&
+              is_same(LAYBY_DISK_FULL, ErrorCode::kDiskFull) &&
+              is_same(LAYBY_CONFLICT, ErrorCode::kConflict) &&
+              is_same(LAYBY_UNAVAILABLE, ErrorCode::kUnavailable) &&
+              is_same(LAYBY_TIMEOUT, ErrorCode::kTimeout) &&
+              is_same(LAYBY_UNAUTHENTICATED, ErrorCode::kUnauthenticated) &&
+              is_same(LAYBY_UNSUPPORTED, ErrorCode::kUnsupported) &&
+              is_same(LAYBY_CANCELLED, ErrorCode::kCancelled) &&
+              is_same(LAYBY_INTERNAL, ErrorCode::kInternal) &&
+              is_same(LAYBY_ENDLESS_DATA, ErrorCode::kEndlessData) &&
+              is_same(LAYBY_SLOW_RETRIEVAL, ErrorCode::kSlowRetrieval));
+
 void opened(CHost& host) {
   const int result = host.open();
   INFO(host.error);
