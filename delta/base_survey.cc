@@ -25,7 +25,7 @@ std::uint64_t granule_for(std::uint64_t base_bytes) {
   return std::max(kGranuleBytesMin, std::bit_ceil((base_bytes + kGranulesMax - 1) / kGranulesMax));
 }
 
-bool is_blank(ByteSpan bytes) {
+bool is_one_byte_only(ByteSpan bytes) {
   return bytes.size() < 2 ||
          (bytes[0] == bytes[1] &&
           common_prefix(bytes.subspan(1), bytes.first(bytes.size() - 1)) == bytes.size() - 1);
@@ -37,7 +37,8 @@ BaseSurvey::BaseSurvey(std::uint64_t base_bytes)
     : base_bytes_(base_bytes),
       granule_bytes_(granule_for(base_bytes)),
       settled_((base_bytes + granule_bytes_ - 1) / granule_bytes_),
-      wanted_(settled_.size()) {}
+      wanted_(settled_.size()),
+      content_(settled_.size(), Content::kUnknown) {}
 
 // Granules that lie in it whole.
 void BaseSurvey::settle(std::uint64_t begin, std::uint64_t end) {
@@ -95,8 +96,20 @@ std::uint64_t BaseSurvey::unsettled_bytes() const {
   return static_cast<std::uint64_t>(granules) * granule_bytes_;
 }
 
+// A page that is looked at may have to come from the disk, and there are as many surveys as groups
+// of chunks.
+bool BaseSurvey::is_blank(ByteSpan base, std::size_t granule) {
+  if (content_[granule] == Content::kUnknown) {
+    const std::uint64_t begin = granule * granule_bytes_;
+    const std::uint64_t bytes = std::min(granule_bytes_, base_bytes_ - begin);
+    content_[granule] =
+        is_one_byte_only(base.subspan(begin, bytes)) ? Content::kBlank : Content::kSomething;
+  }
+  return content_[granule] == Content::kBlank;
+}
+
 // For each granule how far it is from a wanted one; kNever for what can be of no use.
-std::vector<std::uint32_t> BaseSurvey::ranks(ByteSpan base) const {
+std::vector<std::uint32_t> BaseSurvey::ranks(ByteSpan base) {
   std::vector<std::uint32_t> ranks(wanted_.size(), kNever - 1);
   std::uint32_t distance = kNever - 1;
   for (std::size_t i = 0; i < ranks.size(); ++i) {
@@ -107,18 +120,16 @@ std::vector<std::uint32_t> BaseSurvey::ranks(ByteSpan base) const {
   for (std::size_t i = ranks.size(); i-- > 0;) {
     distance = wanted_[i].load() != 0 ? 0 : std::min(distance + 1, kNever - 1);
     ranks[i] = std::min(ranks[i], distance);
-    const std::uint64_t begin = i * granule_bytes_;
-    if (begin % kPageWindowBytes == 0) let_pages_go();
-    const std::uint64_t bytes = std::min(granule_bytes_, base_bytes_ - begin);
+    if (i * granule_bytes_ % kPageWindowBytes == 0) let_pages_go();
     if (settled_[i].load() != 0 && ranks[i] > 0)
       ranks[i] = ranks[i] < kNever / kSettledDistance ? ranks[i] * kSettledDistance : kNever;
-    else if (is_blank(base.subspan(begin, bytes)))
+    else if (is_blank(base, i))
       ranks[i] = kNever;
   }
   return ranks;
 }
 
-std::vector<Region> BaseSurvey::choose(ByteSpan base, std::uint64_t bytes_max) const {
+std::vector<Region> BaseSurvey::choose(ByteSpan base, std::uint64_t bytes_max) {
   const std::vector<std::uint32_t> ranks = this->ranks(base);
   const std::uint64_t most = bytes_max / granule_bytes_;
   std::vector<std::uint32_t> sorted;

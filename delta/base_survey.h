@@ -28,7 +28,8 @@ class BaseSurvey {
 
   // At most so many bytes: what is nearest to the wanted places; what something in the target is
   // equal to already counts as farther away. In order, without overlap.
-  std::vector<Region> choose(ByteSpan base, std::uint64_t bytes_max) const;
+  // Each granule of the base is read once at most, however often this is asked. One thread.
+  std::vector<Region> choose(ByteSpan base, std::uint64_t bytes_max);
 
   // What is equal to nothing in the target, as far as was looked.
   std::uint64_t unsettled_bytes() const;
@@ -38,12 +39,15 @@ class BaseSurvey {
 
   void settle(std::uint64_t begin, std::uint64_t end);
   void want(std::uint64_t begin, std::uint64_t end);
-  std::vector<std::uint32_t> ranks(ByteSpan base) const;
+  std::vector<std::uint32_t> ranks(ByteSpan base);
+  bool is_blank(ByteSpan base, std::size_t granule);
 
   std::uint64_t base_bytes_;
   std::uint64_t granule_bytes_;
   Flags settled_;
   Flags wanted_;
+  enum class Content : std::uint8_t { kUnknown, kBlank, kSomething };
+  std::vector<Content> content_;  // of granules
 };
 
 }  // namespace layby::delta
