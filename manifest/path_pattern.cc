@@ -115,8 +115,9 @@ std::optional<std::size_t> after_one(std::string_view pattern, std::size_t p, Ch
 bool path_matches(std::string_view pattern, std::string_view text) {
   std::size_t p = 0;
   std::size_t t = 0;
-  std::optional<std::size_t> star;  // the last one of this segment
-  std::size_t resume = 0;           // what follows it was tried from here
+  constexpr std::size_t kNone = std::string_view::npos;
+  std::size_t star = kNone;  // the last one of this segment
+  std::size_t resume = 0;    // what follows it was tried from here
   while (t < text.size()) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
@@ -127,13 +128,13 @@ bool path_matches(std::string_view pattern, std::string_view text) {
     const auto next = after_one(pattern, p, character, text.substr(t, character.bytes));
     if (next) {
       // Both are in their next segment: what a star took before it cannot change that.
-      if (text[t] == '/') star.reset();
+      if (text[t] == '/') star = kNone;
       p = *next;
       t += character.bytes;
-    } else if (star && text[resume] != '/') {
+    } else if (star != kNone && text[resume] != '/') {
       resume += character_at(text, resume).bytes;
       t = resume;
-      p = *star + 1;
+      p = star + 1;
     } else {
       return false;
     }

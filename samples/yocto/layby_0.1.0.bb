@@ -6,15 +6,20 @@ LIC_FILES_CHKSUM = "file://LICENSE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 SRC_URI = "file://layby-${PV}.tar.xz"
 S = "${WORKDIR}/layby-${PV}"
 
-DEPENDS = "cli11 curl fmt libarchive libdivsufsort libsodium nlohmann-json openssl p11-kit systemd tl-expected xz zlib zstd"
+DEPENDS = "cli11 curl fmt libarchive libdivsufsort libsodium nlohmann-json openssl p11-kit tl-expected tomlplusplus xz zlib zstd"
 
-inherit cmake pkgconfig systemd useradd
+inherit bash-completion cmake pkgconfig systemd useradd
 
-# The car's side alone: no server, no tests.
+PACKAGECONFIG ??= "dbus"
+PACKAGECONFIG[dbus] = "-DLAYBY_DBUS=ON,-DLAYBY_DBUS=OFF,systemd"
+
+# The car's side alone: no server, no tests. At -Os compilers see values unset that are set.
+CXXFLAGS:append = " -Wno-maybe-uninitialized"
 EXTRA_OECMAKE = "-DCMAKE_BUILD_TYPE=MinSizeRel -DLAYBY_SERVER=OFF -DLAYBY_TESTS=OFF"
 
 PACKAGES =+ "${PN}-agent ${PN}-tools lib${PN}"
-FILES:${PN}-agent = "${bindir}/layby-agent ${nonarch_libdir}/systemd/system/layby-agent.service"
+FILES:${PN}-agent = "${bindir}/layby-agent ${nonarch_libdir}/systemd/system/layby-agent.service \
+    ${datadir}/dbus-1/system.d/org.layby.Agent1.conf"
 FILES:${PN}-tools = "${bindir}/layby-delta ${bindir}/layby-tuf"
 FILES:lib${PN} = "${libdir}/liblayby.so.*"
 FILES:${PN}-dev += "${libdir}/cmake"
