@@ -8,8 +8,8 @@
 # A DIRECTORY that is complete for the same packages is left as it is.
 set -euo pipefail
 packages=(catch2 libarchive-dev libc6-dev libcli11-dev libcurl4-openssl-dev libdivsufsort-dev libexpected-dev
-  libfmt-dev liblzma-dev libp11-kit-dev librapidcheck-dev libsodium-dev libsqlite3-dev libssl-dev libstdc++-12-dev libsystemd-dev
-  libzstd-dev nlohmann-json3-dev zlib1g-dev)
+  libfmt-dev liblzma-dev libp11-kit-dev librapidcheck-dev libsodium-dev libsqlite3-dev libssl-dev libstdc++-12-dev
+  libsystemd-dev libtomlplusplus-dev libzstd-dev nlohmann-json3-dev zlib1g-dev)
 [ $# -eq 1 ] || { echo "usage: $0 DIRECTORY" >&2; exit 2; }
 mkdir -p "$1"
 root=$(cd -- "$1" && pwd)
