@@ -37,6 +37,7 @@ if [ "$long" = --long ]; then
   bash build.sh aarch64 -j"$jobs"
   ctest --preset aarch64 -j"$jobs"
 else
+  export RC_PARAMS=max_success=20  # of each property
   bash build.sh aarch64 -j"$jobs" --target layby-delta test_base test_crypto test_manifest test_delta layby_c test_agent_c
   ctest --preset aarch64 -R '^(base|crypto|manifest|agent_c|agent_c_symbols)$' -j"$jobs" &
   others=$!
