@@ -198,11 +198,13 @@ TEST_CASE("what this machine is short of says nothing about the car (P4.5)") {
   }
   REQUIRE(!checked);
   CHECK(checked.error().code() == ErrorCode::kUnavailable);
+#ifndef LAYBY_EMULATED
   const int written = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);  // it is just being replaced
   REQUIRE(written >= 0);
   checked = bench.check(path);
   ::close(written);
   REQUIRE(!checked);
   CHECK(checked.error().code() == ErrorCode::kUnavailable);
+#endif
   CHECK(bench.check(path));
 }
