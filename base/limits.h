@@ -38,10 +38,10 @@ constexpr std::uint32_t kChunkTargetBytesMax =
     4 * kMiB;  // a chunk of target bytes; bounds the applier's memory
 constexpr std::uint32_t kChunkPayloadBytesMax =
     kChunkTargetBytesMax + 64 * kKiB;  // what does not compress is stored, with a little around it
-constexpr std::uint32_t kPayloadChunksMax = 64 * 1024;  // an image of 64 GiB in chunks of 1 MiB
-constexpr std::uint64_t kPayloadHeadBytesMax = 5 * kMiB;  // that many chunks' index
+constexpr std::uint32_t kPayloadChunksMax = 16 * 1024;    // an image of 64 GiB in chunks of 4 MiB
+constexpr std::uint64_t kPayloadHeadBytesMax = 2 * kMiB;  // that many chunks' index, and tables
 constexpr std::uint64_t kApplierBytesMax =
-    24 * kMiB;  // what applying may hold at once, the caller's chunk included
+    20 * kMiB;  // what applying may hold at once, the caller's chunk included
 
 // Entries of a region image: files and directories; bounds the index that the view holds.
 constexpr std::size_t kRegionEntriesMax = 16 * 1024;

@@ -207,7 +207,7 @@ Result<void> check_options(const ReadAt* base, const ReadAt& target, const Encod
                 *options.chunk_target_bytes, kChunkTargetBytesMin, kChunkTargetBytesMax);
   if (target.size() > kImageBytesMax || (base != nullptr && base->size() > kImageBytesMax))
     return fail(ErrorCode::kTooLarge, "an image of more than {} bytes", kImageBytesMax);
-  if (target.size() / *options.chunk_target_bytes >= kPayloadChunksMax)
+  if (target.size() > std::uint64_t{kPayloadChunksMax} * *options.chunk_target_bytes)
     return fail(ErrorCode::kTooLarge, "more than {} chunks: choose larger ones", kPayloadChunksMax);
   if (output.size() != 0)
     return fail(ErrorCode::kInvalidArgument, "the output is not empty: it has {} bytes",
@@ -250,6 +250,13 @@ Result<EncodeReport> make_payload(const ReadAt* base, const ReadAt& target, Stre
   return report;
 }
 
+// A full image has smaller ones, as its history makes up for them; the largest need all there is.
+std::uint32_t chunk_bytes_usual(const ReadAt* base, const ReadAt& target) {
+  constexpr std::uint32_t kOfFullImage = kChunkTargetBytesMax / 2;
+  const bool fits = target.size() <= std::uint64_t{kPayloadChunksMax} * kOfFullImage;
+  return base == nullptr && fits ? kOfFullImage : kChunkTargetBytesMax;
+}
+
 Result<EncodeReport> make_smallest(const ReadAt* base, const ReadAt& target,
                                    const EncodeOptions& options, File& output) {
   bool has_streams = false;
@@ -268,8 +275,7 @@ Result<EncodeReport> make_smallest(const ReadAt* base, const ReadAt& target,
 Result<EncodeReport> encode(const ReadAt* base, const ReadAt& target, const EncodeOptions& wishes,
                             File& output) {
   EncodeOptions options = wishes;
-  if (!options.chunk_target_bytes)
-    options.chunk_target_bytes = base != nullptr ? kChunkTargetBytesMax : kChunkTargetBytesMax / 2;
+  if (!options.chunk_target_bytes) options.chunk_target_bytes = chunk_bytes_usual(base, target);
   TRY_VOID(check_options(base, target, options, output));
   const StopScope scope(options.stop);
   try {

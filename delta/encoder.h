@@ -26,7 +26,7 @@ struct EncodeOptions {
   Effort effort = Effort::kThorough;
   // Target bytes of a chunk: 1 KiB to kChunkTargetBytesMax. With a base, fewer cost payload bytes;
   // more cost the car memory. Not said: kChunkTargetBytesMax with a base, half of it for a full
-  // image, which its history makes as small.
+  // image up to 32 GiB, which its history makes as small.
   std::optional<std::uint32_t> chunk_target_bytes{};
   // Threads that code chunks; 0: as many as there are cores, up to 8. Fewer where the memory does
   // not allow so many. The payload is the same, byte for byte, however many there are.

@@ -59,8 +59,11 @@ class RepeatFinder {
   static constexpr std::uint64_t kCopiedBytes = 1024;
 
   static std::size_t row(ByteSpan made) {
-    std::uint64_t bytes = 0;
-    for (std::size_t i = 1; i <= kBytes; ++i) bytes = bytes << 8 | made[made.size() - i];
+    std::uint64_t bytes = 0;  // the last one highest
+    if (made.size() >= sizeof bytes)
+      bytes = load_u64(&made[made.size() - sizeof bytes]) >> (8 * (sizeof bytes - kBytes));
+    else
+      for (std::size_t i = 1; i <= kBytes; ++i) bytes = bytes << 8 | made[made.size() - i];
     return hash_context(0, bytes) >> (32 - kTableBits);
   }
 
@@ -119,8 +122,8 @@ struct MixedState {
   NumberModel copy_counts;
   NumberModel jumps;
   NumberModel field_units;
-  FlagModel<4> misses{17, 64};
-  NibbleTable lines{16};  // of all bytes: a chunk has many of one kind or the other
+  FlagModel<4> misses{16, 64};
+  NibbleTable lines{14};  // of all bytes; half a MiB, as the cache of a small core holds it
   ByteModel<4> differences{lines, 0, 2};
   FlagModel<4> field_misses{14, 64};
   ByteModel<2> other_fields{lines, 10, 1};

@@ -211,7 +211,7 @@ Result<PayloadHead> parse_head(ByteSpan bytes) {
     if (chunk.payload_bytes == 0 || chunk.payload_bytes > kChunkPayloadBytesMax)
       return fail(ErrorCode::kBadPayload, "payload index: chunk {} has {} bytes",
                   head.chunks_.size(), chunk.payload_bytes);
-    target_end += chunk.target_bytes;  // cannot overflow: 2^16 chunks of 2^22 bytes
+    target_end += chunk.target_bytes;  // cannot overflow: 2^14 chunks of 2^22 bytes
     payload_end += chunk.payload_bytes;
     head.chunks_.push_back(chunk);
   }
@@ -325,7 +325,7 @@ std::uint64_t PayloadHeadBuilder::add_chunk(std::uint32_t target_bytes, std::uin
                                             const crypto::Digest256& target_digest) {
   const std::uint64_t at = payload_end_;
   head_.chunks_.push_back(
-      {target_end_, target_bytes, at, payload_bytes, payload_digest, target_digest});
+      {target_end_, at, target_bytes, payload_bytes, payload_digest, target_digest});
   target_end_ += target_bytes;
   payload_end_ += payload_bytes;
   return at;

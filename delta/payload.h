@@ -46,8 +46,8 @@ std::vector<ReEncoder> available_re_encoders();
 // One chunk: which bytes of the target it makes, from which bytes of the payload.
 struct ChunkEntry {
   std::uint64_t target_offset = 0;
-  std::uint32_t target_bytes = 0;
   std::uint64_t payload_offset = 0;  // from the first byte of the payload file
+  std::uint32_t target_bytes = 0;
   std::uint32_t payload_bytes = 0;
   crypto::Digest256 payload_digest{};  // BLAKE2b-256 of the chunk's bytes in the payload
   crypto::Digest256 target_digest{};   // BLAKE2b-256 of the target bytes that it makes

@@ -1,6 +1,7 @@
 #include "delta/read_cost.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 #include <vector>
 
@@ -12,6 +13,12 @@ namespace {
 
 constexpr std::uint64_t kWindowBytes = 32 * kKiB;
 constexpr std::uint64_t kMirrorWindowBytes = 1024;
+// A text that is expanded for copies of so few bytes, and fewer than one in so many of what it
+// costs, is not worth it: as many new bytes are decoded in less time, and cost few bytes more.
+constexpr std::uint64_t kDearBytesMax = 64;
+constexpr std::uint64_t kDearCostPerByte = 128;
+// Without the dear copies other texts are kept, and others are dear.
+constexpr int kDearRounds = 3;
 
 class ReadCost {
  public:
@@ -20,8 +27,22 @@ class ReadCost {
     texts_.begin_chunk(std::uint64_t{1} << 48);
   }
 
+  // A text from when it is expanded until it gives way to others.
+  struct Stay {
+    std::uint64_t cost = 0;
+    std::uint64_t copied_bytes = 0;  // by copies that read it
+
+    bool is_dear() const {
+      return copied_bytes <= kDearBytesMax && cost > kDearCostPerByte * copied_bytes;
+    }
+  };
+  const std::vector<Stay>& stays() const { return stays_; }
+  // Those that the last copy read.
+  const std::vector<std::size_t>& stays_read() const { return stays_read_; }
+
   std::uint64_t of_next(const Copy& copy) {
     const std::uint64_t before = texts_.cost();
+    stays_read_.clear();
     if (copy.source == Copy::Source::kMirror) {
       const std::uint64_t reach = copy.bytes + kMirrorWindowBytes;
       const std::uint64_t begin = copy.source_offset - std::min(copy.source_offset, reach);
@@ -42,6 +63,9 @@ class ReadCost {
           read(of_base_, from, std::min(end, views_.base.view_bytes()));
       }
     }
+    std::sort(stays_read_.begin(), stays_read_.end());
+    stays_read_.erase(std::unique(stays_read_.begin(), stays_read_.end()), stays_read_.end());
+    for (const std::size_t stay : stays_read_) stays_[stay].copied_bytes += copy.bytes;
     return texts_.cost() - before;
   }
 
@@ -84,7 +108,15 @@ class ReadCost {
 
   // The budget is beyond reach.
   void touch(const StreamList& streams, std::uint32_t index) {
+    const bool is_new = !texts_.holds(streams, index);
+    const std::uint64_t before = texts_.cost();
     static_cast<void>(texts_.touch(streams, index));
+    std::size_t& stay = latest_stay_[{&streams, index}];
+    if (is_new) {
+      stay = stays_.size();
+      stays_.push_back({texts_.cost() - before, 0});
+    }
+    stays_read_.push_back(stay);
   }
 
   const SeenViews& views_;
@@ -92,7 +124,26 @@ class ReadCost {
   const Seen of_target_{views_.target, views_.streams.target, views_.streams.inner_target};
   const ChunkSpan& chunk_;
   TextCache texts_;
+  std::vector<Stay> stays_;
+  std::vector<std::size_t> stays_read_;
+  std::map<std::pair<const StreamList*, std::uint32_t>, std::size_t> latest_stay_;
 };
+
+// Takes away copies from texts that hardly anything is copied from. Whether any went.
+bool drop_dear(const SeenViews& views, const ChunkSpan& chunk, CopyList& copies) {
+  ReadCost cost(views, chunk);
+  std::vector<std::vector<std::size_t>> read;
+  for (const Copy& copy : copies) {
+    cost.of_next(copy);
+    read.push_back(cost.stays_read());
+  }
+  std::size_t at = 0;
+  return std::erase_if(copies, [&](const Copy&) {
+           const std::vector<std::size_t>& stays = read[at++];
+           return std::any_of(stays.begin(), stays.end(),
+                              [&](std::size_t stay) { return cost.stays()[stay].is_dear(); });
+         }) > 0;
+}
 
 }  // namespace
 
@@ -100,6 +151,8 @@ std::size_t keep_within_read_cost(const SeenViews& views, const ChunkSpan& chunk
                                   CopyList& copies) {
   const std::uint64_t most = (kReadCostBesides + chunk.view_bytes() * kReadCostPerByte) / 8 * 7;
   const std::size_t before = copies.size();
+  for (int i = 0; i < kDearRounds && drop_dear(views, chunk, copies); ++i) {
+  }
   while (true) {
     ReadCost cost(views, chunk);
     std::vector<std::uint64_t> costs;

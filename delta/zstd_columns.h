@@ -21,6 +21,10 @@ constexpr std::uint64_t kHistoryBytesMax = 4 * kMiB;
 // All columns but the new data, uncoded, have at most the chunk's target bytes and this many more.
 constexpr std::uint64_t kColumnBytesSlack = 1024;
 
+// What decoding holds at once: the chunk's target bytes, its payload bytes, and the larger of the
+// history and of what the packed columns but the new data unpack to.
+constexpr std::uint64_t kDecodingBytesMax = 8 * kMiB + 256 * kKiB;
+
 // How wide a difference is. Values are part of the format.
 enum class DifferenceWidth : std::uint8_t { kByte = 1, kWord = 4 };
 

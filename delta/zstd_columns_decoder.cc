@@ -39,19 +39,27 @@ Result<Layout> parse_layout(ByteSpan chunk, std::uint64_t target_offset, std::si
     return fail(ErrorCode::kBadPayload, "the chunk refers to {} bytes before it",
                 layout.history_bytes);
   std::uint64_t small_bytes = 0;
+  std::uint64_t unpacked_bytes = 0;
   std::array<std::uint64_t, kColumns> coded_bytes;
   for (std::size_t i = 0; i < kColumns; ++i) {
     const std::uint64_t raw = TRY(numbers.next());
     const std::uint64_t packed = TRY(numbers.next());
     if (raw > out_bytes + kColumnBytesSlack || packed >= std::max<std::uint64_t>(raw, 1))
       return fail(ErrorCode::kBadPayload, "column {} has {} bytes, {} packed", i, raw, packed);
-    if (i != static_cast<std::size_t>(Column::kNewData)) small_bytes += raw;
+    if (i != static_cast<std::size_t>(Column::kNewData)) {
+      small_bytes += raw;
+      if (packed > 0) unpacked_bytes += raw;
+    }
     layout.columns[i] = {static_cast<std::size_t>(raw), {}, packed == 0};
     coded_bytes[i] = packed == 0 ? raw : packed;
   }
   if (small_bytes > out_bytes + kColumnBytesSlack)
     return fail(ErrorCode::kBadPayload, "columns of {} bytes for a chunk of {}", small_bytes,
                 out_bytes);
+  if (out_bytes + chunk.size() + std::max(layout.history_bytes, unpacked_bytes) > kDecodingBytesMax)
+    return fail(ErrorCode::kBadPayload,
+                "a chunk of {} bytes that holds {} more besides its target bytes", chunk.size(),
+                std::max(layout.history_bytes, unpacked_bytes));
   if (layout[Column::kNewData].raw_bytes > out_bytes)
     return fail(ErrorCode::kBadPayload, "more new bytes than the chunk has");
   ByteSpan rest = numbers.rest();

@@ -128,7 +128,10 @@ class ChunkWriter {
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < kColumns; ++i)
       if (i != static_cast<std::size_t>(Column::kNewData)) bytes += raw_[i].size();
-    return bytes <= source_.end - source_.begin + kColumnBytesSlack;
+    const std::uint64_t made = source_.end - source_.begin;
+    const std::uint64_t coded = coded_bytes_of_all();
+    return bytes <= made + kColumnBytesSlack &&
+           made + coded + std::max<std::uint64_t>(bytes, history_bytes_) <= kDecodingBytesMade;
   }
 
   Bytes serialise() const {
@@ -145,6 +148,12 @@ class ChunkWriter {
   }
 
  private:
+  std::size_t coded_bytes_of_all() const {
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < kColumns; ++i) bytes += coded_bytes(raw_[i], packed_[i]);
+    return bytes;
+  }
+
   // Addresses in code move as words, most other things as bytes: both are tried.
   void pack_differences() {
     Columns words;
@@ -176,7 +185,8 @@ class ChunkWriter {
     if (!all_new || history_bytes == 0) packed = pack(data, {}, level_);
     if (data.size() < kHistoryWorthBytes || history_bytes == 0) return;
     Bytes with_history = pack(data, history(history_bytes), level_);
-    const std::size_t held = source_.end - source_.begin + with_history.size();
+    const std::size_t others = coded_bytes_of_all() - coded_bytes(data, packed);
+    const std::size_t held = source_.end - source_.begin + others + with_history.size();
     if (held + history_bytes > kDecodingBytesMade) {
       history_bytes = kDecodingBytesMade - std::min<std::size_t>(kDecodingBytesMade, held);
       with_history = pack(data, history(history_bytes), level_);

@@ -194,6 +194,25 @@ TEST_CASE("a column that claims to unpack to gigabytes is refused before memory 
   CHECK(decode(chunk, nullptr, 10).error().code() == ErrorCode::kBadPayload);
 }
 
+TEST_CASE("a chunk that holds more while it is decoded than a car gives is refused before that") {
+  constexpr std::size_t kTargetBytes = 4 * kMiB;
+  const auto chunk_with = [](std::size_t unpacked, std::size_t stored) {
+    Bytes chunk{1, 0};
+    for (std::size_t i = 0; i < kColumns; ++i) {
+      append_varint(chunk, i == 3 ? unpacked : i == 5 ? stored : 0);
+      append_varint(chunk, i == 3 ? 8 : 0);
+    }
+    chunk.resize(chunk.size() + 8 + stored);
+    return chunk;
+  };
+  const auto why = [&](const Bytes& chunk) {
+    return decode(chunk, nullptr, kTargetBytes).error().message();
+  };
+  const std::size_t fits = kDecodingBytesMax - kTargetBytes - 4 * kMiB - 64;
+  CHECK_THAT(why(chunk_with(4 * kMiB, fits)), !Catch::Contains("besides its target bytes"));
+  CHECK_THAT(why(chunk_with(4 * kMiB, fits + 64)), Catch::Contains("besides its target bytes"));
+}
+
 TEST_CASE("a packed column is one frame as the encoder writes it, and nothing beside it") {
   const Bytes text(1000, 'a');
   const Bytes frame = zstd_pack(text, {}, 3);

@@ -303,7 +303,7 @@ TEST_CASE("a view shows texts within texts, and counts what reading them takes")
   }
   // The encoder reckons the same.
   const ViewLayers target(ViewLayout(100));
-  CopyList copies{{0, 1000, 10}};
+  CopyList copies{{0, 1000, 100}};
   CHECK(keep_within_read_cost({table, layers, target}, {0, 100, 0, 100}, copies) == 0);
 }
 
@@ -387,7 +387,7 @@ TEST_CASE("copies that jump among more texts than are kept are left out, the dea
   const ChunkSpan chunk{0, 2 * kMiB, 0, 2 * kMiB};
   CopyList copies;
   for (std::uint64_t i = 0; i < 20'000; ++i)
-    copies.push_back({i * 100, (i * 7 % 40) * 128 * kKiB + 5000, i % 100 == 0 ? 99u : 20u});
+    copies.push_back({i * 100, (i * 7 % 40) * 128 * kKiB + 5000, i % 100 == 0 ? 99u : 70u});
   const CopyList all = copies;
   const std::size_t gone = keep_within_read_cost({table, base, target}, chunk, copies);
   CHECK(gone + copies.size() == all.size());
@@ -401,6 +401,21 @@ TEST_CASE("copies that jump among more texts than are kept are left out, the dea
     REQUIRE(cache.touch(table.base, static_cast<std::uint32_t>(copy.source_offset / (128 * kKiB))));
   CopyList few(all.begin(), all.begin() + 500);
   CHECK(keep_within_read_cost({table, base, target}, chunk, few) == 0);
+}
+
+TEST_CASE("a text is not expanded for a few bytes that would be as well new") {
+  StreamTable table;
+  for (std::uint64_t i = 0; i < 40; ++i)
+    table.base.add(stream_of(128 * kKiB), std::vector<StreamPiece>{{i * 50'000, 50'000}});
+  const ViewLayout base = ViewLayout::create(2'000'000, table.base).value();
+  const ViewLayout target(2 * kMiB);
+  CopyList copies;
+  for (std::uint64_t i = 0; i < 10; ++i) copies.push_back({i * 100, i * 1000, 20});
+  const CopyList kept = copies;  // one text for all of them
+  copies.push_back({1000, 5 * 128 * kKiB, 20});
+  CHECK(keep_within_read_cost({table, base, target}, {0, 2 * kMiB, 0, 2 * kMiB}, copies) == 1);
+  REQUIRE(copies.size() == kept.size());
+  CHECK(copies.back().target_offset == kept.back().target_offset);
 }
 
 TEST_CASE("chunks end between streams, and what no chunk can hold is left out") {
