@@ -194,15 +194,46 @@ Result<EcuReport> read_report(const Json& object) {
   return report;
 }
 
+// An exchanged part has a key of its own, and nobody has let it in.
+Result<void> check_key(const Envelope& envelope, const KnownEcu& known) {
+  const bool is_known = std::ranges::any_of(envelope.signatures(), [&](const Signature& signature) {
+    return signature.key_id == known.key.id();
+  });
+  if (is_known) return {};
+  return fail(ErrorCode::kWrongEcu, "signed with a key that is not this ECU's");
+}
+
+enum class EcuRank { kPrimary, kSecondary };
+
+Result<void> check_about_itself(const EcuReport& report, const KnownEcu& known, EcuRank rank) {
+  if (!known.hardware) return {};
+  const auto fits = [&](const Slot& slot) {
+    switch (rank) {
+      case EcuRank::kPrimary: return !slot.is_secondary();
+      case EcuRank::kSecondary: return slot == Slot::software(*known.hardware);
+    }
+    LAYBY_ASSERT(false);
+  };
+  for (const auto& [slot, image] : report.installed)
+    if (!fits(slot))
+      return fail(ErrorCode::kWrongEcu, "{} is not for this ECU to report", slot.text());
+  const bool is_secondary = rank == EcuRank::kSecondary;
+  if (is_secondary && (!report.orders.empty() || !report.functions.empty()))
+    return fail(ErrorCode::kWrongEcu, "orders and functions are for the primary to report");
+  return {};
+}
+
 // The signature first; then who says it; then whether it is news.
 Result<EcuReport> verify_report(const std::string& serial, const Json& document,
-                                const KnownEcu& known) {
+                                const KnownEcu& known, EcuRank rank) {
   const Envelope envelope = TRY(Envelope::from_json(document));
+  TRY_VOID(check_key(envelope, known));
   TRY_VOID(verify_signature(envelope, known.key, "ECU report"));
   auto report = read_report(envelope.signed_part());
   if (!report) return fail(ErrorCode::kBadFormat, "{}", report.error().message());
   if (report->ecu.text() != serial)
     return fail(ErrorCode::kWrongEcu, "a report of {} in its place", report->ecu.text());
+  TRY_VOID(check_about_itself(*report, known, rank));
   return report;
 }
 
@@ -283,7 +314,8 @@ Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar&
     const auto known = name ? car.ecus.find(*name) : car.ecus.end();
     if (known == car.ecus.end())
       return fail(ErrorCode::kWrongEcu, "the car has no ECU {}", printable(serial));
-    EcuReport report = TRY_CONTEXT(verify_report(serial, document, known->second), serial);
+    const EcuRank rank = *name == car.primary ? EcuRank::kPrimary : EcuRank::kSecondary;
+    EcuReport report = TRY_CONTEXT(verify_report(serial, document, known->second, rank), serial);
     if (!repeated && report.counter <= known->second.counter)
       return fail(ErrorCode::kReplay, "{}: counter {}, {} was taken already", serial,
                   report.counter, known->second.counter);

@@ -45,6 +45,7 @@ struct InstalledImage {
   crypto::Digest256 sha256{};
   std::uint64_t length = 0;
   std::uint64_t release_counter = 0;
+  bool operator==(const InstalledImage&) const = default;
 };
 
 struct FunctionReport {
@@ -105,6 +106,9 @@ Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
 struct KnownEcu {
   PublicKey key;
   std::uint64_t counter = 0;  // of the last report taken; 0 for none
+  // Where it is known, an ECU is believed only about itself: the primary about everything but the
+  // slots `software.HARDWARE_ID`, another one about the slot of its own hardware alone.
+  std::optional<HardwareId> hardware = std::nullopt;
 };
 struct KnownCar {
   Vin vin;
@@ -133,8 +137,9 @@ class VerifiedManifest {
 };
 
 // kWrongVehicle for another VIN; kWrongEcu for an unknown, missing or twice named ECU or another
-// primary; kBadSignature unless the primary signed the whole and each ECU its own report; kReplay
-// for a counter that is not above the last one; kBadFormat for what does not keep to
+// primary, for a report under another key than the ECU's, and for one that speaks of what is
+// another ECU's; kBadSignature unless the primary signed the whole and each ECU its own report;
+// kReplay for a counter that is not above the last one; kBadFormat for what does not keep to
 // docs/formats.md, also for an order that stands twice, an image in another's slot or unprintable
 // text. The very bytes of the last one are not an error but kRepeated: acknowledge them and change
 // nothing.

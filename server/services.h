@@ -17,6 +17,7 @@
 namespace layby::server {
 
 class CarAffairs;     // fleet/car_affairs.h
+class CheckIns;       // fleet/check_in.h: when cars were heard of last
 class EventSequence;  // fleet/event_sequence.h: ids of outgoing events
 class OidcVerifier;   // oidc/verifier.h
 struct OnlineKeys;    // director/online_keys.h
@@ -49,6 +50,7 @@ struct Services {
   UnixSeconds vehicle_certificate_seconds = 5 * 365 * kDaySeconds;
 
   EventSequence* events = nullptr;  // set before the first request
+  CheckIns* check_ins = nullptr;    // null: nobody notices when a car falls silent
   OidcVerifier* oidc = nullptr;     // null: no identity provider is configured
   Log log = [](LogLevel, std::string_view, std::initializer_list<LogField>) {};
 

@@ -142,6 +142,14 @@ Result<void> list_dead_letters(Session& session, const std::string& id, const Pa
 Result<void> retry_dead_letters(Session& session, const std::string& id, const std::string& event);
 
 // fleet_commands.cc
+struct NewEcu {
+  std::string vin, ecu;     // the old one
+  std::string serial;       // the new one; for withdrawing: unused
+  std::string hardware_id;  // empty: the old one's
+};
+Result<void> replace_ecu(Session& session, const NewEcu& wanted);
+Result<void> keep_ecu(Session& session, const NewEcu& wanted);
+Result<void> list_silent_cars(Session& session, const Page& page);
 Result<void> list_transfers(Session& session, const std::string& vin);
 
 struct JobsOptions {
@@ -152,7 +160,8 @@ struct JobsOptions {
 Result<void> list_jobs(Session& session, const JobsOptions& options);
 
 struct Rollout {
-  std::string id, image;
+  std::string id;
+  std::vector<std::string> images;
 };
 Result<void> start_rollout(Session& session, const Rollout& rollout);
 Result<void> pause_rollout(Session& session, const Rollout& rollout);

@@ -18,7 +18,7 @@ std::string rollout_path(const std::string& id) {
 }
 
 Result<void> put_rollout(Session& session, const Rollout& rollout, std::string_view state) {
-  const Json body{{"image", rollout.image}, {"state", state}};
+  const Json body{{"images", rollout.images}, {"state", state}};
   print_thing(session, TRY(session.call("PUT", rollout_path(rollout.id), body)));
   return {};
 }
@@ -85,19 +85,46 @@ Result<void> start_rollout(Session& session, const Rollout& rollout) {
 }
 
 Result<void> pause_rollout(Session& session, const Rollout& rollout) {
-  if (!rollout.image.empty()) return put_rollout(session, rollout, "paused");
+  if (!rollout.images.empty()) return put_rollout(session, rollout, "paused");
   const Json list = TRY(session.get("/v1/rollouts"));
   for (const Json& known : rows_of(list))
     if (manifest::text_field(known, "id").value_or("") == rollout.id) {
-      std::string image = TRY(manifest::text_field(known, "image"));
-      return put_rollout(session, {.id = rollout.id, .image = std::move(image)}, "paused");
+      Rollout paused{.id = rollout.id, .images = {}};
+      for (const Json& image : *TRY(manifest::array_field(known, "images")))
+        paused.images.push_back(image.get<std::string>());
+      return put_rollout(session, paused, "paused");
     }
   return fail(ErrorCode::kNotFound, "no rollout {}", rollout.id);
 }
 
 Result<void> list_rollouts(Session& session) {
   print_list(session, TRY(session.get("/v1/rollouts")),
-             {{"ID", "id"}, {"STATE", "state"}, {"IMAGE", "image"}, {"SINCE", "since"}});
+             {{"ID", "id"}, {"STATE", "state"}, {"IMAGES", "images"}, {"SINCE", "since"}});
+  return {};
+}
+
+namespace {
+std::string replacement_path(const NewEcu& wanted) {
+  return "/v1/cars/" + encode_segment(wanted.vin) + "/ecus/" + encode_segment(wanted.ecu) +
+         "/replacement";
+}
+}  // namespace
+
+Result<void> replace_ecu(Session& session, const NewEcu& wanted) {
+  Json body{{"serial", wanted.serial}};
+  if (!wanted.hardware_id.empty()) body["hardware_id"] = wanted.hardware_id;
+  print_thing(session, TRY(session.call("POST", replacement_path(wanted), body)));
+  return {};
+}
+
+Result<void> keep_ecu(Session& session, const NewEcu& wanted) {
+  TRY_VOID(session.call("DELETE", replacement_path(wanted), Json()));
+  return {};
+}
+
+Result<void> list_silent_cars(Session& session, const Page& page) {
+  print_list(session, TRY(session.get(with_page("/v1/silent-cars", page))),
+             {{"VIN", "vin"}, {"LAST HEARD", "last_heard"}, {"SILENT SINCE", "silent_since"}});
   return {};
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kSpecBytesMax = kMiB;
 
-constexpr std::array<std::string_view, 12> kSpecFields = {"kind",
+constexpr std::array<std::string_view, 13> kSpecFields = {"kind",
                                                           "region",
                                                           "id",
                                                           "path",
@@ -23,7 +23,8 @@ constexpr std::array<std::string_view, 12> kSpecFields = {"kind",
                                                           "battery_percent_min",
                                                           "network",
                                                           "conditions",
-                                                          "notes"};
+                                                          "notes",
+                                                          "slot"};
 
 Result<std::string> optional_text(const Json& object, std::string_view key) {
   if (manifest::find_field(object, key) == nullptr) return std::string();
@@ -60,6 +61,7 @@ Result<ImageSpec> spec_from(const Json& object, const std::string& directory) {
   spec.duration_seconds = TRY(optional_uint(object, "duration_seconds"));
   spec.battery_percent_min = TRY(optional_uint(object, "battery_percent_min"));
   spec.network = TRY(optional_text(object, "network"));
+  spec.slot = TRY(optional_text(object, "slot"));
   if (const Json* notes = manifest::find_field(object, "notes"))
     spec.notes = TRY_CONTEXT(manifest::read_notes(*notes), "notes");
   if (manifest::find_field(object, "conditions") != nullptr)
@@ -139,8 +141,13 @@ Result<PreparedImage> prepare_image(Disk& disk, const ImageSpec& spec,
   for (const std::string& id : spec.hardware)
     hardware.push_back(TRY(manifest::HardwareId::parse(id)));
   auto conditions = TRY_CONTEXT(conditions_of(spec), name.text());
+  manifest::Slot slot = name.slot();
+  if (!spec.slot.empty()) slot = TRY(manifest::Slot::parse(spec.slot));
+  if (!name.may_go_to(slot))
+    return fail(ErrorCode::kInvalidArgument, "{} does not go to the slot {}", name.text(),
+                slot.text());
   manifest::ImageFacts facts{.kind = kind,
-                             .slot = name.slot(),
+                             .slot = std::move(slot),
                              .version = spec.version,
                              .release_counter = spec.release_counter,
                              .duration_seconds = spec.duration_seconds,

@@ -21,6 +21,7 @@ struct ImageSpec {
   std::string path;  // a directory for a map, else a file
   std::string version;
   std::vector<std::string> hardware;  // software: exactly one
+  std::string slot{};                 // empty: the one that the name says
   std::uint64_t release_counter = 0;
   std::map<std::string, std::string> notes;  // by language
   std::uint64_t duration_seconds = 0;
@@ -34,8 +35,8 @@ struct ImageSpec {
 
 // The file of `--images`: {"images":[{"kind","region"|"id","path","version","hardware":[…],
 // "release_counter","duration_seconds","battery_percent_min","network","conditions",
-// "notes"},…]}; relative
-// paths are from the file's directory. An unknown field is kBadFormat.
+// "notes","slot"},…]}; relative paths are from the file's directory. An unknown field is
+// kBadFormat.
 Result<std::vector<ImageSpec>> read_image_specs(Disk& disk, const std::string& file);
 
 // An image that is ready to be uploaded: its bytes, and what will be signed about them.

@@ -101,6 +101,23 @@ void add_token_commands(CLI::App& app, Program& program) {
   on_chosen(program, revoke, name, revoke_tokens);
 }
 
+void add_ecu_commands(CLI::App* cars, Program& program) {
+  CLI::App* replace = cars->add_subcommand(
+      "replace-ecu", "lets an exchanged ECU in, within a day (partner, operator)");
+  auto wanted = std::make_shared<NewEcu>();
+  replace->add_option("VIN", wanted->vin)->required();
+  replace->add_option("ECU", wanted->ecu, "serial of the old one")->required();
+  replace->add_option("SERIAL", wanted->serial, "of the new one; the same: it has a new key")
+      ->required();
+  replace->add_option("--hardware-id", wanted->hardware_id, "without it that of the old one");
+  on_chosen(program, replace, wanted, replace_ecu);
+  CLI::App* keep = cars->add_subcommand("keep-ecu", "withdraws that (partner, operator)");
+  auto kept = std::make_shared<NewEcu>();
+  keep->add_option("VIN", kept->vin)->required();
+  keep->add_option("ECU", kept->ecu, "serial of the old one")->required();
+  on_chosen(program, keep, kept, keep_ecu);
+}
+
 void add_car_commands(CLI::App& app, Program& program) {
   CLI::App* cars = group(app, "car", "cars");
   CLI::App* make = cars->add_subcommand("register", "a new one (operator)");
@@ -128,6 +145,12 @@ void add_car_commands(CLI::App& app, Program& program) {
   add("hand-over", "gives it up: all access ends, who pairs it next owns it (owner)", hand_over);
   add("revoke-certificate", "the car is shut out until it is paired again (operator)",
       revoke_certificate);
+  add_ecu_commands(cars, program);
+  CLI::App* silent =
+      cars->add_subcommand("silent", "those that have not called for long (operator)");
+  auto silent_page = std::make_shared<Page>();
+  add_page(silent, *silent_page);
+  on_chosen(program, silent, silent_page, list_silent_cars);
   CLI::App* own = cars->add_subcommand("list", "the cars that you own or use");
   auto page = std::make_shared<Page>();
   add_page(own, *page);
@@ -421,6 +444,8 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
   publish->add_option("--region,--id", single.id, "of a map or function")->needs(path);
   publish->add_option("--version", single.version)->needs(path);
   publish->add_option("--hardware", single.hardware, "hardware id; repeatable")->needs(path);
+  publish->add_option("--slot", single.slot, "software.HARDWARE_ID for ECUs but the primary")
+      ->needs(path);
   publish->add_option("--release-counter", single.release_counter)->needs(path);
   publish->add_option("--duration-seconds", single.duration_seconds)->needs(path);
   publish->add_option("--battery-percent-min", single.battery_percent_min)->needs(path);
@@ -479,7 +504,10 @@ void add_job_commands(CLI::App& app, Program& program) {
     CLI::App* sub = rollouts->add_subcommand(name, what);
     auto rollout = std::make_shared<Rollout>();
     sub->add_option("ID", rollout->id)->required();
-    sub->add_option("--image", rollout->image, "the name of the software image");
+    sub->add_option("--image", rollout->images,
+                    "the name of the software image; repeatable, for ECUs that get theirs together")
+        ->expected(1)
+        ->take_all();
     on_chosen(program, sub, rollout, function);
     return sub;
   };

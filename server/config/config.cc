@@ -172,6 +172,7 @@ void read_log(Table& table, Config::Log& log) {
 void read_fleet(Table& table, const Config::Listen& listen, Config::Fleet& fleet) {
   table.read("poll_seconds", fleet.poll_seconds, 1, 7 * 86'400);
   table.read("certificate_days", fleet.certificate_days, 1, 7300);
+  table.read("silent_hours", fleet.silent_hours, 0, 87'600);
   table.read("writes_per_minute", fleet.writes_per_minute, 0, 100'000);
   bool simulation = false;
   table.read("simulation", simulation);
@@ -344,6 +345,7 @@ level = "info"              # debug, info, warning, error
 [fleet]
 poll_seconds = 900          # how often cars ask for news
 certificate_days = 1825     # of cars' certificates; they renew them from half of it on
+silent_hours = 336          # without a call from a car until it counts as silent; 0: never
 writes_per_minute = 12      # of an owner's or a partner's account, after 60 at once; 0: no limit
 simulation = false          # a clock that can be moved forward; loopback only, never with real cars
 

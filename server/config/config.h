@@ -89,6 +89,7 @@ struct Config {
   struct Fleet {
     std::int64_t poll_seconds = 900;
     std::uint64_t certificate_days = 1825;
+    std::uint64_t silent_hours = 336;  // until a car that does not call counts as silent; 0: never
     std::uint64_t writes_per_minute = 12;      // of an owner's or partner's account; 0: without end
     Simulation simulation = Simulation::kOff;  // only on a loopback address
   } fleet;

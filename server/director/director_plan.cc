@@ -91,11 +91,11 @@ Result<Assignment> assign(Change& change, const Car& car, const std::string& nam
   manifest::AssignedImage assigned{
       .name = name, .image_target = image->target, .ecus = {}, .payloads = std::move(payloads)};
   const auto& hardware_ids = image->entry.hardware_ids;
-  for (const CarEcu& ecu : car.ecus) {
-    if (std::ranges::find(hardware_ids, ecu.hardware_id) == hardware_ids.end()) continue;
-    if (!taken.emplace(ecu.serial, image->entry.facts.slot).second)
+  for (const CarEcu* ecu : car.ecus_of(image->entry.facts.slot)) {
+    if (std::ranges::find(hardware_ids, ecu->hardware_id) == hardware_ids.end()) continue;
+    if (!taken.emplace(ecu->serial, image->entry.facts.slot).second)
       return held("waits for an earlier order for the same slot");
-    assigned.ecus.emplace(ecu.serial, ecu.hardware_id);
+    assigned.ecus.emplace(ecu->serial, ecu->hardware_id);
   }
   if (assigned.ecus.empty()) return held("fits no ECU of the car");
   return Assignment{.image = std::move(assigned), .reason = {}};

@@ -3,6 +3,7 @@
 #include "manifest/server_time.h"
 #include "server/director/director_metadata.h"
 #include "server/fleet/auth.h"
+#include "server/fleet/check_in.h"
 #include "server/http/problem.h"
 #include "server/release/metadata_file.h"
 #include "server/release/role_signers.h"
@@ -11,7 +12,8 @@ namespace layby::server {
 
 namespace {
 
-// The poll: nothing but one point read, also to know the caller. The document carries the
+// The poll: nothing but one point read, also to know the caller; that it has called is a look into
+// memory. The document carries the
 // fingerprint of the car's present certificate and is deleted in the commit that changes it.
 std::optional<Response> poll_from_cache(const Services& services, const Request& request) {
   if (!request.peer || !request.header("authorization").empty()) return std::nullopt;
@@ -20,6 +22,7 @@ std::optional<Response> poll_from_cache(const Services& services, const Request&
   Result<std::optional<CachedDocument>> cached = cached_director_timestamp(services, *vin);
   if (!cached || !*cached || (*cached)->certificate != request.peer->fingerprint)
     return std::nullopt;
+  if (services.check_ins != nullptr) services.check_ins->heard(services, *vin);
   return document_response(request, std::move((*cached)->bytes), Caching::kPrivate);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/assert.h"
 #include "manifest/json_value.h"
+#include "server/fleet/check_in.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/vehicle_certificate.h"
 #include "server/oidc/verifier.h"
@@ -135,6 +136,7 @@ Result<manifest::Vin> require_vehicle(const Services& services, const Request& r
     return fail(ErrorCode::kUnauthenticated, "a car's client certificate is needed");
   if (caller.kind != Caller::Kind::kVehicle)
     return fail(ErrorCode::kForbidden, "only for vehicles");
+  if (services.check_ins != nullptr) services.check_ins->heard(services, *caller.vin);
   return *caller.vin;
 }
 

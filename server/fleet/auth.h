@@ -37,6 +37,7 @@ Result<Caller> authenticate(const Services& services, const Request& request);
 // The same, and kUnauthenticated for anyone, kForbidden for the wrong one.
 Result<Caller> require_account(const Services& services, const Request& request);
 Result<Caller> require_role(const Services& services, const Request& request, Role role);
+// The car has been heard of by it (check_in.h).
 Result<manifest::Vin> require_vehicle(const Services& services, const Request& request);
 
 // The car that a path names, for those who may look at it: its owner, its secondary users, partners

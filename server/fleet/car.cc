@@ -76,6 +76,18 @@ bool Car::has_hardware_id(const manifest::HardwareId& id) const {
                      [&](const CarEcu& ecu) { return ecu.hardware_id == id; });
 }
 
+std::vector<const CarEcu*> Car::ecus_of(const manifest::Slot& slot) const {
+  std::vector<const CarEcu*> found;
+  for (const CarEcu& ecu : ecus) {
+    const bool is_primary = pairing && pairing->primary == ecu.serial;
+    const bool fits = slot.is_secondary()
+                          ? !is_primary && ecu.hardware_id.text() == slot.id()
+                          : slot.kind() != manifest::ImageKind::kSoftware || !pairing || is_primary;
+    if (fits) found.push_back(&ecu);
+  }
+  return found;
+}
+
 std::string car_prefix(const manifest::Vin& vin) {
   return "v/" + vin.text() + "/";
 }
@@ -103,14 +115,10 @@ std::string encode_car(const Car& car) {
     if (ecu.public_key) entry["public_key"] = to_hex(*ecu.public_key);
     ecus.push_back(std::move(entry));
   }
-  Json json{{"vin", car.vin.text()},
-            {"model", car.model},
-            {"model_year", car.model_year},
-            {"country", car.country},
-            {"time_zone", car.time_zone},
-            {"hardware", car.hardware},
-            {"ecus", std::move(ecus)},
-            {"registered_at", format_utc(car.registered_at)}};
+  Json json{{"vin", car.vin.text()},        {"model", car.model},
+            {"model_year", car.model_year}, {"country", car.country},
+            {"time_zone", car.time_zone},   {"hardware", car.hardware},
+            {"ecus", std::move(ecus)},      {"registered_at", format_utc(car.registered_at)}};
   if (car.pairing) json["pairing"] = encode_pairing(*car.pairing);
   return to_stored(json);
 }

@@ -16,6 +16,7 @@ std::string_view to_string(EventType type) {
     case EventType::kBilling: return "billing";
     case EventType::kRefund: return "refund";
     case EventType::kMessage: return "message";
+    case EventType::kCheckIn: return "check-in";
   }
   LAYBY_ASSERT(false);
 }
@@ -43,6 +44,7 @@ std::string_view to_string(Message message) {
     case Message::kRenewed: return "renewed";
     case Message::kReportedStolen: return "reported-stolen";
     case Message::kReportLifted: return "report-lifted";
+    case Message::kEcuReplaced: return "ecu-replaced";
     case Message::kTokenMade: return "token-made";
   }
   LAYBY_ASSERT(false);
@@ -78,7 +80,7 @@ void CarAffairs::emit(EventType type, std::string_view order, const Json& data,
              {"vin", car_.vin.text()},
              {"data", data}};
   if (!order.empty()) event["order"] = std::string(order);
-  event["account"] = account;
+  if (!account.empty()) event["account"] = account;
   const std::string text = to_stored(event);
   change_->put(event_key(id), text);
   if (type == EventType::kMessage) change_->put(message_key(account, id), text);

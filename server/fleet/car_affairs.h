@@ -14,7 +14,13 @@
 
 namespace layby::server {
 
-enum class EventType { kAuthorisation, kBilling, kRefund, kMessage };
+enum class EventType {
+  kAuthorisation,
+  kBilling,
+  kRefund,
+  kMessage,
+  kCheckIn,  // a car has fallen silent, or is heard of again: for the operator, of no account
+};
 std::string_view to_string(EventType type);
 
 // What the owner is told (P1.11).
@@ -40,6 +46,7 @@ enum class Message {
   kRenewed,
   kReportedStolen,
   kReportLifted,
+  kEcuReplaced,
   kTokenMade,  // for the account, by somebody else; of no car
 };
 std::string_view to_string(Message message);
@@ -65,7 +72,7 @@ class CarAffairs {
 
   // `order` may be empty.
   void record(std::string_view what, std::string_view order, const manifest::Json& data);
-  // `account`: whose money or message it is. Not always the owner's of now.
+  // `account`: whose money or message it is. Not always the owner's of now; empty: nobody's.
   void emit(EventType type, std::string_view order, const manifest::Json& data,
             const std::string& account);
   // Nobody is told where the car has no owner.

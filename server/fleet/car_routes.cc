@@ -6,7 +6,9 @@
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/car_affairs.h"
+#include "server/fleet/check_in.h"
 #include "server/fleet/consent.h"
+#include "server/fleet/ecu_replacement.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/refusal.h"
 #include "server/fleet/stolen.h"
@@ -92,10 +94,57 @@ Result<Car> read_car(const Request& request, UnixSeconds now) {
   return car;
 }
 
-Json car_json(const Car& car, Standing standing) {
+// What the ECU says of itself; the primary's part is all that no other ECU says.
+void add_report(Json& json, const Car& car, const CarEcu& ecu, const VehicleState& state) {
+  std::map<manifest::Slot, manifest::InstalledImage> installed;
+  if (car.pairing && car.pairing->primary == ecu.serial) {
+    installed = state.installed;
+    std::erase_if(installed, [](const auto& entry) { return entry.first.is_secondary(); });
+    json["report"] = {{"time", format_utc(state.time)}, {"agent", state.agent}};
+  } else if (const auto said = state.secondaries.find(ecu.serial);
+             said != state.secondaries.end()) {
+    if (said->second.installed)
+      installed.emplace(manifest::Slot::software(ecu.hardware_id), *said->second.installed);
+    json["report"] = {{"time", format_utc(said->second.time)},
+                      {"agent", said->second.agent},
+                      {"attack", said->second.attack}};
+  } else {
+    return;
+  }
+  json["installed"] = installed_json(installed);
+}
+
+Json ecus_json(const Car& car, const VehicleState* state,
+               const std::vector<EcuReplacement>& replacements) {
   Json ecus = Json::array();
-  for (const CarEcu& ecu : car.ecus)
-    ecus.push_back({{"serial", ecu.serial.text()}, {"hardware_id", ecu.hardware_id.text()}});
+  for (const CarEcu& ecu : car.ecus) {
+    Json json{{"serial", ecu.serial.text()}, {"hardware_id", ecu.hardware_id.text()}};
+    if (state != nullptr) add_report(json, car, ecu, *state);
+    for (const EcuReplacement& each : replacements)
+      if (each.old_serial == ecu.serial)
+        json["replacement"] = {{"serial", each.serial.text()},
+                               {"hardware_id", each.hardware_id.text()},
+                               {"expires", format_utc(each.expires)}};
+    ecus.push_back(std::move(json));
+  }
+  return ecus;
+}
+
+// For those who answer for the car: whether it comes in, and what it said that was not believed.
+Result<void> add_watch(const Services& services, const manifest::Vin& vin, Json& json) {
+  if (services.check_ins != nullptr) {
+    if (const auto seen = TRY(services.check_ins->load(services.store, vin))) {
+      json["check_in"] = {{"last_heard", format_utc(seen->last_heard)}};
+      if (seen->silent_since) json["check_in"]["silent_since"] = format_utc(*seen->silent_since);
+    }
+  }
+  if (Json refused = TRY(refused_json(services.store, vin)); !refused.is_null())
+    json["refused"] = std::move(refused);
+  return {};
+}
+
+Json car_json(const Car& car, Standing standing) {
+  Json ecus = ecus_json(car, nullptr, {});
   Json json{{"vin", car.vin.text()},
             {"model", car.model},
             {"model_year", car.model_year},
@@ -141,6 +190,9 @@ Response get_car(const Services& services, const Request& request) {
     Json json = car_json(access.car, access.standing);
     const std::optional<VehicleState> state =
         TRY(load_vehicle_state(services.store, access.car.vin));
+    const auto replacements =
+        TRY(load_replacements(services.store, access.car.vin, services.clock.now()));
+    json["ecus"] = ecus_json(access.car, state ? &*state : nullptr, replacements);
     json["installed"] = state ? installed_json(*state) : Json::object();
     json["functions"] = state ? functions_json(*state) : Json::object();
     if (state) {
@@ -152,6 +204,7 @@ Response get_car(const Services& services, const Request& request) {
     }
     json["stolen"] = TRY(load_stolen(services.store, access.car.vin)).has_value();
     if (access.standing != Standing::kSecondary) {
+      TRY_VOID(add_watch(services, access.car.vin, json));
       const std::optional<Consent> consent =
           TRY(load_software_consent(services.store, access.car.vin));
       json["consents"] = {{"software-updates", consent_json(consent)}};

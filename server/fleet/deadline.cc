@@ -11,6 +11,7 @@ std::string_view to_string(DeadlineKind kind) {
   switch (kind) {
     case DeadlineKind::kOrder: return "order";
     case DeadlineKind::kForget: return "forget";
+    case DeadlineKind::kSilence: return "silence";
   }
   LAYBY_ASSERT(false);
 }
@@ -37,7 +38,8 @@ Result<Deadline> parse_deadline(std::string_view key) {
                     .kind = DeadlineKind::kOrder,
                     .subject = std::string(parts[2]),
                     .id = std::string(parts[3])};
-  for (const DeadlineKind kind : {DeadlineKind::kOrder, DeadlineKind::kForget}) {
+  for (const DeadlineKind kind :
+       {DeadlineKind::kOrder, DeadlineKind::kForget, DeadlineKind::kSilence}) {
     deadline.kind = kind;
     if (parts[4] == to_string(kind)) return deadline;
   }

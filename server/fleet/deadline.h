@@ -12,8 +12,9 @@
 namespace layby::server {
 
 enum class DeadlineKind {
-  kOrder,   // what is due next for an order; subject: VIN, id: order; the value is empty
-  kForget,  // a record that has had its time; the value is its key
+  kOrder,    // what is due next for an order; subject: VIN, id: order; the value is empty
+  kForget,   // a record that has had its time; the value is its key
+  kSilence,  // a car was to be heard of by then; subject: VIN, no id; the value is empty
 };
 
 struct Deadline {

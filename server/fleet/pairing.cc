@@ -1,13 +1,14 @@
 #include "server/fleet/pairing.h"
 
-#include <algorithm>
-
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/car_affairs.h"
+#include "server/fleet/check_in.h"
 #include "server/fleet/deadline.h"
+#include "server/fleet/ecu_replacement.h"
 #include "server/fleet/json_answer.h"
+#include "server/fleet/named_ecus.h"
 #include "server/fleet/ownership.h"
 #include "server/fleet/vehicle_certificate.h"
 #include "server/fleet/vehicle_state.h"
@@ -32,31 +33,12 @@ std::string tries_key(const manifest::Vin& vin) {
   return car_prefix(vin) + "pairing";
 }
 
-Result<CarEcu> read_ecu(const Json& json) {
-  TRY_VOID(check_fields(json, {"serial", "hardware_id", "public_key"}));
-  auto serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse));
-  auto hardware_id =
-      TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse));
-  auto public_key = TRY(manifest::text_field(json, "public_key").and_then(array_from_hex<32>));
-  return CarEcu{.serial = std::move(serial),
-                .hardware_id = std::move(hardware_id),
-                .public_key = std::move(public_key)};
-}
-
 Result<PairRequest> read_pair_request(const Request& request) {
   const Json body = TRY(json_body(request));
   TRY_VOID(
       check_fields(body, {"vin", "code", "certificate_request", "seal_key", "ecus", "primary"}));
   const std::string code = TRY(manifest::text_field(body, "code"));
-  std::vector<CarEcu> ecus;
-  const Json& named = *TRY(manifest::array_field(body, "ecus"));
-  if (named.size() > kPairedEcusMax)
-    return fail(ErrorCode::kTooLarge, "\"ecus\": at most {}", kPairedEcusMax);
-  for (const Json& ecu : named) {
-    if (!ecu.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
-    ecus.push_back(TRY(read_ecu(ecu)));
-  }
-  if (ecus.empty()) return fail(ErrorCode::kBadFormat, "\"ecus\": at least one");
+  std::vector<CarEcu> ecus = TRY(read_named_ecus(body));
   manifest::EcuSerial primary = ecus.front().serial;
   if (manifest::find_field(body, "primary"))
     primary = TRY(manifest::text_field(body, "primary").and_then(manifest::EcuSerial::parse));
@@ -85,30 +67,10 @@ Refusal wrong_code() {
   return {RefusalCode::kWrongCode, "the code is wrong, used up or older than an hour"};
 }
 
-// The serials and hardware ids must be those that the car was registered with: an exchanged part
-// is never taken in silence. Which of them is wrong is for a partner: with any code of one's own
-// and somebody else's VIN, the serials of the car could be asked for here.
+// Which of them is wrong is for a partner: with any code of one's own and somebody else's VIN, the
+// serials of the car could be asked for here.
 Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
-  std::vector<Reason> reasons;
-  const auto find = [](const std::vector<CarEcu>& ecus, const manifest::EcuSerial& serial) {
-    return std::find_if(ecus.begin(), ecus.end(),
-                        [&](const CarEcu& ecu) { return ecu.serial == serial; });
-  };
-  for (const CarEcu& ecu : car.ecus) {
-    const auto found = find(pair.ecus, ecu.serial);
-    if (found == pair.ecus.end())
-      reasons.push_back({"missing", "an ECU of the car is missing"});
-    else if (found->hardware_id != ecu.hardware_id)
-      reasons.push_back({"hardware-id", fmt::format("ECU {} is not a {} in this car",
-                                                    ecu.serial.text(), found->hardware_id.text())});
-  }
-  for (const CarEcu& ecu : pair.ecus) {
-    if (find(car.ecus, ecu.serial) == car.ecus.end())
-      reasons.push_back(
-          {"unknown", fmt::format("the car was built without {}", ecu.serial.text())});
-  }
-  if (find(pair.ecus, pair.primary) == pair.ecus.end() || pair.ecus.size() != car.ecus.size())
-    reasons.push_back({"primary", "the primary must be one of the ECUs, each named once"});
+  std::vector<Reason> reasons = compare_ecus(car, pair.ecus, pair.primary);
   if (reasons.empty()) return {};
   return refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons));
 }
@@ -140,11 +102,7 @@ Answer<void> change_owner(CarAffairs& affairs, const std::string& owner, const P
 
 void put_keys(Car& car, const PairRequest& pair, const crypto::Digest256& certificate,
               UnixSeconds now) {
-  for (CarEcu& ecu : car.ecus) {
-    ecu.public_key = std::find_if(pair.ecus.begin(), pair.ecus.end(), [&](const CarEcu& other) {
-                       return other.serial == ecu.serial;
-                     })->public_key;
-  }
+  for (CarEcu& ecu : car.ecus) ecu.public_key = find_ecu(pair.ecus, ecu.serial)->public_key;
   Pairing paired{.owner = {},
                  .owned_since = now,
                  .owned_from = 0,
@@ -164,13 +122,17 @@ void put_keys(Car& car, const PairRequest& pair, const crypto::Digest256& certif
 Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std::string& owner,
                         const PairedBy& by) {
   Car& car = affairs.car();
-  if (Answer<void> fits = check_ecus(car, pair); !fits)
+  const auto replaced = TRY(done_replacements(affairs.change(), car, pair.ecus, affairs.now()));
+  const Car next = with_replacements(car, replaced);
+  if (Answer<void> fits = check_ecus(next, pair); !fits)
     return tl::unexpected(std::move(fits.error()));
   if (Answer<void> changed = change_owner(affairs, owner, by); !changed)
     return tl::unexpected(std::move(changed.error()));
   IssuedCertificate issued =
       TRY(issue_vehicle_certificate(affairs.services(), car.vin, pair.certificate_request));
+  car.ecus = next.ecus;
   put_keys(car, pair, issued.facts.fingerprint, affairs.now());
+  TRY_VOID(conclude_replacements(affairs, replaced));
   if (car.pairing->owner.empty())
     begin_ownership(affairs, owner);
   else
@@ -179,6 +141,8 @@ Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std:
   affairs.change().erase(vehicle_state_key(car.vin));
   affairs.change().erase(renewal_key(car.vin));
   affairs.outdate_metadata();
+  if (affairs.services().check_ins != nullptr)
+    TRY_VOID(affairs.services().check_ins->begin(affairs));
   Json data{{"owner", owner}, {"certificate", to_hex(issued.facts.fingerprint)}};
   Json told = Json::object();
   if (by.partner) {

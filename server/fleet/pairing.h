@@ -9,7 +9,6 @@
 namespace layby::server {
 
 constexpr UnixSeconds kPairingCodeSeconds = 3600;
-constexpr std::size_t kPairedEcusMax = 64;  // in one request: far more than a car has
 
 // `pc/<digest>`: a code; `pa/<account>`: the digest of the one that an account has waiting.
 std::string pairing_code_key(std::string_view digest);
@@ -19,12 +18,13 @@ std::string account_pairing_code_key(std::string_view account);
 Response post_pairing_code(const Services& services, const Request& request);
 
 // POST /v1/pair. In the workshop with the partner's token, who then stands in the trail and in the
-// owner's message. ECUs that are not the car's use the code up and count as a wrong one; only a
-// partner is told which of them it is. A car that has been paired before goes to another account
-// only when it shows its present certificate or a partner vouches for it: whoever knows a VIN and
-// the ECUs' serials must not have somebody else's car. For the owner before, this is the same as
-// handing it over (P1.10). The very same request again gets the same answer while the code would
-// have lived, so that a car whose answer was lost is not stranded.
+// owner's message. ECUs that are not the car's, or were exchanged without leave
+// (ecu_replacement.h), use the code up and count as a wrong one; only a partner is told which of
+// them it is. A car that has been paired before goes to another account only when it shows its
+// present certificate or a partner vouches for it: whoever knows a VIN and the ECUs' serials must
+// not have somebody else's car. For the owner before, this is the same as handing it over (P1.10).
+// The very same request again gets the same answer while the code would have lived, so that a car
+// whose answer was lost is not stranded.
 Response post_pair(const Services& services, const Request& request);
 
 }  // namespace layby::server

@@ -3,6 +3,8 @@
 #include "server/fleet/account_routes.h"
 #include "server/fleet/audit_routes.h"
 #include "server/fleet/car_routes.h"
+#include "server/fleet/check_in.h"
+#include "server/fleet/ecu_replacement.h"
 #include "server/fleet/invitation.h"
 #include "server/fleet/ownership.h"
 #include "server/fleet/pairing.h"
@@ -30,6 +32,10 @@ void add_fleet_routes(Router& router, const Services& services) {
   add(Method::kPost, "/v1/cars", post_car);
   add(Method::kGet, "/v1/cars", get_own_cars);
   add(Method::kGet, "/v1/cars/{vin}", get_car);
+  add(Method::kGet, "/v1/silent-cars", get_silent_cars);
+  add(Method::kPost, "/v1/cars/{vin}/ecus/{serial}/replacement", post_ecu_replacement);
+  add(Method::kDelete, "/v1/cars/{vin}/ecus/{serial}/replacement", delete_ecu_replacement);
+  add(Method::kPost, "/v1/vehicle/ecus", post_vehicle_ecus);
   add(Method::kGet, "/v1/cars/{vin}/users", get_car_users);
   add(Method::kDelete, "/v1/cars/{vin}/users/{account}", delete_car_user);
   add(Method::kPost, "/v1/cars/{vin}/invitations", post_invitation);

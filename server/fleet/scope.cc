@@ -20,6 +20,7 @@ constexpr Coverage kCoverage[] = {
     {"/v1/cars/", "/offers", Scope::kOrders},
     {"/v1/cars/", "/events", Scope::kEvents},
     {"/v1/cars", "", Scope::kCars},
+    {"/v1/silent-cars", "", Scope::kCars},
     {"/v1/pairing-codes", "", Scope::kCars},
     {"/v1/pair", "", Scope::kCars},
     {"/v1/invitations/", "", Scope::kCars},

@@ -30,6 +30,30 @@ Result<manifest::FunctionReport> decode_function(const Json& json) {
   return report;
 }
 
+Result<SecondaryState> decode_secondary(const Json& json) {
+  SecondaryState state;
+  state.time = TRY(manifest::time_field(json, "time"));
+  state.agent = TRY(manifest::text_field(json, "agent"));
+  state.attack = TRY(manifest::text_field(json, "attack"));
+  if (const Json* image = manifest::find_field(json, "installed"))
+    state.installed = TRY(decode_installed(*image));
+  return state;
+}
+
+Json installed_json(const manifest::InstalledImage& image) {
+  return {{"image", image.image.text()},
+          {"sha256", to_hex(image.sha256)},
+          {"length", image.length},
+          {"releaseCounter", image.release_counter}};
+}
+
+// The slot is as far as the last of the ECUs that have it.
+void merge_installed(VehicleState& state, const manifest::Slot& slot,
+                     const manifest::InstalledImage& image) {
+  const auto [at, is_first] = state.installed.emplace(slot, image);
+  if (!is_first && image.release_counter < at->second.release_counter) at->second = image;
+}
+
 Result<std::optional<VehicleState>> decode(const std::optional<std::string>& text) {
   if (!text) return std::nullopt;
   const Json json = TRY(parse_stored("report", *text));
@@ -56,6 +80,10 @@ Result<std::optional<VehicleState>> decode(const std::optional<std::string>& tex
   }
   for (const auto& [slot, image] : TRY(manifest::object_field(json, "installed"))->items())
     state.installed.emplace(TRY(manifest::Slot::parse(slot)), TRY(decode_installed(image)));
+  if (manifest::find_field(json, "secondaries") != nullptr)
+    for (const auto& [serial, said] : TRY(manifest::object_field(json, "secondaries"))->items())
+      state.secondaries.emplace(TRY(manifest::EcuSerial::parse(serial)),
+                                TRY(decode_secondary(said)));
   for (const auto& [id, report] : TRY(manifest::object_field(json, "functions"))->items())
     state.functions.emplace(TRY(manifest::FunctionId::parse(id)), TRY(decode_function(report)));
   return state;
@@ -66,6 +94,33 @@ Result<std::optional<VehicleState>> decode(const std::optional<std::string>& tex
 bool VehicleState::has_active(const manifest::FunctionId& function) const {
   const auto found = functions.find(function);
   return found != functions.end() && found->second.state == manifest::FunctionState::kActive;
+}
+
+bool VehicleState::runs(const manifest::Slot& slot, const crypto::Digest256& image,
+                        const Car& car) const {
+  const auto found = installed.find(slot);
+  if (found == installed.end()) return false;
+  if (!slot.is_secondary()) return found->second.sha256 == image;
+  bool any = false;
+  for (const CarEcu* ecu : car.ecus_of(slot)) {
+    const auto said = secondaries.find(ecu->serial);
+    if (said == secondaries.end() || !said->second.installed ||
+        said->second.installed->sha256 != image)
+      return false;
+    any = true;
+  }
+  return any;
+}
+
+void VehicleState::forget(const manifest::EcuSerial& serial) {
+  counters.erase(serial);
+  if (secondaries.erase(serial) == 0) return;
+  std::erase_if(installed, [](const auto& entry) { return entry.first.is_secondary(); });
+  for (const auto& [other, said] : secondaries) {
+    if (!said.installed) continue;
+    const auto hardware = manifest::HardwareId::parse(said.installed->image.owner());
+    if (hardware) merge_installed(*this, manifest::Slot::software(*hardware), *said.installed);
+  }
 }
 
 std::string vehicle_state_key(const manifest::Vin& vin) {
@@ -82,14 +137,23 @@ Result<std::optional<VehicleState>> load_vehicle_state(Change& change, const man
 }
 
 Json installed_json(const VehicleState& state) {
-  Json installed = Json::object();
-  for (const auto& [slot, image] : state.installed) {
-    installed[slot.text()] = {{"image", image.image.text()},
-                              {"sha256", to_hex(image.sha256)},
-                              {"length", image.length},
-                              {"releaseCounter", image.release_counter}};
+  return installed_json(state.installed);
+}
+
+Json installed_json(const std::map<manifest::Slot, manifest::InstalledImage>& installed) {
+  Json json = Json::object();
+  for (const auto& [slot, image] : installed) json[slot.text()] = installed_json(image);
+  return json;
+}
+
+Json secondaries_json(const VehicleState& state) {
+  Json json = Json::object();
+  for (const auto& [serial, said] : state.secondaries) {
+    Json entry{{"time", format_utc(said.time)}, {"agent", said.agent}, {"attack", said.attack}};
+    if (said.installed) entry["installed"] = installed_json(*said.installed);
+    json[serial.text()] = std::move(entry);
   }
-  return installed;
+  return json;
 }
 
 Json functions_json(const VehicleState& state) {
@@ -105,16 +169,18 @@ Json functions_json(const VehicleState& state) {
 void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleState& state) {
   Json counters = Json::object();
   for (const auto& [serial, counter] : state.counters) counters[serial.text()] = counter;
-  change.put(vehicle_state_key(vin), to_stored({{"received", format_utc(state.received)},
-                                                {"time", format_utc(state.time)},
-                                                {"manifest", to_hex(state.manifest)},
-                                                {"acknowledged", state.acknowledged},
-                                                {"counters", std::move(counters)},
-                                                {"agent", state.agent},
-                                                {"attack", state.attack},
-                                                {"re_encoders", state.re_encoders},
-                                                {"installed", installed_json(state)},
-                                                {"functions", functions_json(state)}}));
+  Json json{{"received", format_utc(state.received)},
+            {"time", format_utc(state.time)},
+            {"manifest", to_hex(state.manifest)},
+            {"acknowledged", state.acknowledged},
+            {"counters", std::move(counters)},
+            {"agent", state.agent},
+            {"attack", state.attack},
+            {"re_encoders", state.re_encoders},
+            {"installed", installed_json(state)},
+            {"functions", functions_json(state)}};
+  if (!state.secondaries.empty()) json["secondaries"] = secondaries_json(state);
+  change.put(vehicle_state_key(vin), to_stored(json));
 }
 
 VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received) {
@@ -131,7 +197,13 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
   state.re_encoders = primary.re_encoders;
   for (const auto& [serial, report] : manifest.ecus()) {
     state.counters.emplace(serial, report.counter);
-    for (const auto& [slot, image] : report.installed) state.installed.emplace(slot, image);
+    if (serial != primary.ecu) {
+      SecondaryState& said = state.secondaries[serial];
+      said = {.time = report.time, .agent = report.agent, .attack = report.attack, .installed = {}};
+      // The one slot of which it is believed.
+      for (const auto& [slot, image] : report.installed) said.installed = image;
+    }
+    for (const auto& [slot, image] : report.installed) merge_installed(state, slot, image);
     for (const auto& [id, function] : report.functions) state.functions.emplace(id, function);
   }
   return state;
@@ -152,7 +224,8 @@ Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& ca
     }
     known.ecus.emplace(ecu.serial,
                        manifest::KnownEcu{.key = manifest::PublicKey::from_ed25519(*ecu.public_key),
-                                          .counter = counter});
+                                          .counter = counter,
+                                          .hardware = ecu.hardware_id});
   }
   manifest::VerifiedManifest manifest = TRY(manifest::verify_vehicle_manifest(bytes, known));
   if (manifest.freshness() == manifest::VerifiedManifest::Freshness::kRepeated) return manifest;

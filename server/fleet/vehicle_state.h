@@ -12,6 +12,16 @@
 
 namespace layby::server {
 
+// What an ECU that is not the primary said of itself.
+struct SecondaryState {
+  UnixSeconds time = 0;
+  std::string agent;
+  std::string attack;
+  std::optional<manifest::InstalledImage> installed;  // in the slot of its hardware
+
+  bool operator==(const SecondaryState&) const = default;
+};
+
 struct VehicleState {
   UnixSeconds received = 0;
   UnixSeconds time = 0;                                   // as the primary says
@@ -20,12 +30,21 @@ struct VehicleState {
   std::map<manifest::EcuSerial, std::uint64_t> counters;  // of each ECU's last report
   std::string agent;
   std::string attack;
-  manifest::ReEncoders re_encoders{};                                  // the primary's
-  std::map<manifest::Slot, manifest::InstalledImage> installed;        // over all ECUs
+  manifest::ReEncoders re_encoders{};  // the primary's
+  // Over all ECUs. Where several have one slot, the image with the lowest release counter: the slot
+  // is as far as the last of them.
+  std::map<manifest::Slot, manifest::InstalledImage> installed;
+  std::map<manifest::EcuSerial, SecondaryState> secondaries{};
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;  // over all ECUs
 
   // Whether the function's licence lets it run, as the car says.
   bool has_active(const manifest::FunctionId& function) const;
+
+  // Whether the car runs this image in this slot: every ECU that has the slot says so itself.
+  bool runs(const manifest::Slot& slot, const crypto::Digest256& image, const Car& car) const;
+
+  // What is known of an ECU no longer holds: it is another one now, or has another key.
+  void forget(const manifest::EcuSerial& serial);
 };
 
 std::string vehicle_state_key(const manifest::Vin& vin);
@@ -40,6 +59,9 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
 
 // For the car's page and the audit trail.
 manifest::Json installed_json(const VehicleState& state);
+manifest::Json installed_json(const std::map<manifest::Slot, manifest::InstalledImage>& installed);
+// Software of the ECUs that are not the primary, by serial; empty where there are none.
+manifest::Json secondaries_json(const VehicleState& state);
 manifest::Json functions_json(const VehicleState& state);
 
 // A car's time is the server's own, carried on by a clock of the car's: it may run ahead, not away.

@@ -1,5 +1,6 @@
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
+#include "server/fleet/ecu_replacement.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/refusal.h"
 #include "server/fleet/vehicle_state.h"
@@ -17,44 +18,70 @@ Response acknowledge(std::uint64_t counter) {
   return json_response(200, {{"acknowledged", counter}});
 }
 
+// What each ECU but the primary runs, by serial.
+Json secondary_images(const VehicleState& state) {
+  Json images = Json::object();
+  for (const auto& [serial, said] : state.secondaries)
+    if (said.installed)
+      images[serial.text()] = {{"image", said.installed->image.text()},
+                               {"sha256", to_hex(said.installed->sha256)},
+                               {"releaseCounter", said.installed->release_counter}};
+  return images;
+}
+
+Json software_json(const VehicleState& state) {
+  Json json{{"installed", installed_json(state)}, {"functions", functions_json(state)}};
+  Json secondaries = secondary_images(state);
+  if (!secondaries.empty()) json["ecus"] = std::move(secondaries);
+  return json;
+}
+
+void record_attacks(CarAffairs& affairs, const std::optional<VehicleState>& before,
+                    const VehicleState& after) {
+  if (!after.attack.empty() && (!before || before->attack != after.attack))
+    affairs.record("attack-reported", "", {{"attack", after.attack}});
+  for (const auto& [serial, said] : after.secondaries) {
+    if (said.attack.empty()) continue;
+    const auto known = before ? before->secondaries.find(serial) : after.secondaries.end();
+    if (before && known != before->secondaries.end() && known->second.attack == said.attack)
+      continue;
+    affairs.record("attack-reported", "", {{"attack", said.attack}, {"ecu", serial.text()}});
+  }
+}
+
 // What the car's software was before and after, and attacks that it has seen (P5.4).
 void record_changes(CarAffairs& affairs, const std::optional<VehicleState>& before,
                     const VehicleState& after) {
-  const Json installed_before = before ? installed_json(*before) : Json::object();
-  const Json installed_after = installed_json(after);
-  const Json functions_before = before ? functions_json(*before) : Json::object();
-  const Json functions_after = functions_json(after);
-  if (installed_before != installed_after || functions_before != functions_after) {
-    affairs.record("installed", "",
-                   {{"before", {{"installed", installed_before}, {"functions", functions_before}}},
-                    {"after", {{"installed", installed_after}, {"functions", functions_after}}},
-                    {"counter", after.acknowledged}});
-  }
-  if (!after.attack.empty() && (!before || before->attack != after.attack))
-    affairs.record("attack-reported", "", {{"attack", after.attack}});
+  const Json nothing{{"installed", Json::object()}, {"functions", Json::object()}};
+  const Json software_before = before ? software_json(*before) : nothing;
+  const Json software_after = software_json(after);
+  if (software_before != software_after)
+    affairs.record(
+        "installed", "",
+        {{"before", software_before}, {"after", software_after}, {"counter", after.acknowledged}});
+  record_attacks(affairs, before, after);
 }
 
-Answer<manifest::VerifiedManifest> verify(const Request& request, const Car& car,
-                                          const std::optional<VehicleState>& last,
-                                          const Services& services) {
-  Result<manifest::VerifiedManifest> manifest =
-      verify_from_car(as_bytes(request.body), car, services.clock.now(), last);
-  if (manifest) return std::move(*manifest);
-  const Error& error = manifest.error();
-  services.log(LogLevel::kWarning, "manifest refused",
-               {{"vin", car.vin.text()}, {"error", error.message()}});
+Refusal refusal_of(const Error& error) {
   const RefusalCode code =
       error.code() == ErrorCode::kReplay ? RefusalCode::kReplay : RefusalCode::kBadManifest;
-  return refuse(code, fmt::format("{}: {}", to_string(error.code()), error.message()));
+  return {code, fmt::format("{}: {}", to_string(error.code()), error.message())};
 }
 
 Answer<Response> take(const Services& services, Change& change, const manifest::Vin& vin,
                       const Request& request) {
   CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, vin.text()));
   const std::optional<VehicleState> last = TRY(load_vehicle_state(change, vin));
-  const Answer<manifest::VerifiedManifest> manifest =
-      verify(request, affairs.car(), last, services);
-  if (!manifest) return tl::unexpected(manifest.error());
+  const Result<manifest::VerifiedManifest> manifest =
+      verify_from_car(as_bytes(request.body), affairs.car(), affairs.now(), last);
+  if (!manifest) {
+    const Error& error = manifest.error();
+    services.log(LogLevel::kWarning, "manifest refused",
+                 {{"vin", vin.text()}, {"error", error.message()}});
+    TRY_VOID(note_refused(affairs, "manifest-refused", error));
+    // It is committed that it was refused.
+    return to_response(tl::unexpected(refusal_of(error)));
+  }
   switch (manifest->freshness()) {
     case manifest::VerifiedManifest::Freshness::kRepeated:
       return acknowledge(manifest->primary().counter);

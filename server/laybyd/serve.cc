@@ -10,6 +10,7 @@
 #include "manifest/keys.h"
 #include "server/director/online_keys.h"
 #include "server/fleet/account_erasure.h"
+#include "server/fleet/check_in.h"
 #include "server/fleet/event_sequence.h"
 #include "server/fleet/write_pace.h"
 #include "server/http/https_server.h"
@@ -251,6 +252,9 @@ struct Foundation {
     store = std::make_unique<ObservedStore>(*rocksdb, commit_observer(metrics));
     payloads = TRY(DirectoryPayloadStore::open(disk, data + "/" + kPayloadsDir));
     events = TRY(EventSequence::open(*store));
+    check_ins =
+        TRY(CheckIns::open(*store, static_cast<UnixSeconds>(config.fleet.silent_hours) * 3600,
+                           [&metrics](std::size_t count) { metrics.silent_cars(count); }));
     simulated_clock.advance(TRY(stored_clock_shift(*store, config.fleet.simulation)));
     return {};
   }
@@ -267,6 +271,7 @@ struct Foundation {
   std::unique_ptr<ObservedStore> store;
   std::unique_ptr<DirectoryPayloadStore> payloads;
   std::unique_ptr<EventSequence> events;
+  std::unique_ptr<CheckIns> check_ins;
 };
 
 struct BackgroundTasks {
@@ -290,10 +295,12 @@ Services make_services(const Config& config, Foundation& base, BackgroundTasks& 
           .vehicle_certificate_seconds =
               static_cast<UnixSeconds>(config.fleet.certificate_days) * kDaySeconds,
           .events = base.events.get(),
+          .check_ins = base.check_ins.get(),
           .log = base.log,
           .wake_payload_worker = [&tasks] { tasks.payload_worker.wake(); },
           .wake_sweeper = [&tasks] { tasks.sweeper.wake(); },
-          .wake_eraser = [&tasks] { tasks.eraser.wake(); }};
+          .wake_eraser = [&tasks] { tasks.eraser.wake(); },
+          .owner_leaves = owner_leaves};
 }
 
 // What the last process may have left half done.
@@ -432,7 +439,6 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
   Services services = make_services(config, base, tasks);
   const std::unique_ptr<OidcVerifier> oidc = TRY(open_oidc(config.oidc, base));
   services.oidc = oidc.get();
-  services.owner_leaves = owner_leaves;
   services.image_available = [&services](std::string_view image) {
     const Result<void> staged = stage_waiting_orders(services, image);
     if (!staged)

@@ -68,6 +68,11 @@ struct Metrics::State {
       counters(registry, "layby_sweeps_total", "Looks for deadlines that are over, by result.");
   Family<Counter>& webhooks =
       counters(registry, "layby_webhook_deliveries_total", "Attempts at webhooks, by result.");
+  prometheus::Gauge& silent_cars = BuildGauge()
+                                       .Name("layby_silent_cars")
+                                       .Help("Cars that have not called for fleet.silent_hours.")
+                                       .Register(registry)
+                                       .Add({});
   Counter& sweep_seconds =
       counters(registry, "layby_sweep_seconds_total", "Time spent on sweeps.").Add({});
 };
@@ -137,6 +142,10 @@ void Metrics::webhook(WebhookResult result) {
     case WebhookResult::kFailed: state_->webhooks.Add({{"result", "failed"}}).Increment(); break;
     case WebhookResult::kDead: state_->webhooks.Add({{"result", "dead"}}).Increment(); break;
   }
+}
+
+void Metrics::silent_cars(std::size_t count) {
+  state_->silent_cars.Set(static_cast<double>(count));
 }
 
 std::string Metrics::text() const {

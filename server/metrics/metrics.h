@@ -34,6 +34,7 @@ class Metrics {
   void sweep(RunResult result, std::chrono::microseconds duration);
 
   void webhook(WebhookResult result);
+  void silent_cars(std::size_t count);
 
   // All of it, as text/plain; version=0.0.4.
   std::string text() const;

@@ -24,8 +24,8 @@ constexpr std::size_t kSecretRandomBytes = 32;
 constexpr std::size_t kRetriesAtOnce = 1000;
 
 Result<void> check_type(const std::string& type) {
-  for (const EventType known :
-       {EventType::kAuthorisation, EventType::kBilling, EventType::kRefund, EventType::kMessage})
+  for (const EventType known : {EventType::kAuthorisation, EventType::kBilling, EventType::kRefund,
+                                EventType::kMessage, EventType::kCheckIn})
     if (type == to_string(known)) return {};
   if (type == "account-erased") return {};
   return fail(ErrorCode::kInvalidArgument, "types: there are no events of type \"{}\"", type);

@@ -15,20 +15,23 @@ namespace layby::server {
 struct Rollout {
   enum class State { kRunning, kPaused };
   std::string id;
-  std::string image;
+  std::vector<std::string> images;  // of one car: together or not at all
   State state = State::kPaused;
   UnixSeconds since = 0;
 };
 
 constexpr std::size_t kRolloutsMax = 1000;
+constexpr std::size_t kRolloutImagesMax = 16;  // more ECUs than are updated at once
 
 // In the order of their ids.
 Result<std::vector<Rollout>> load_rollouts(Change& change);
 
-// Places a software order if a running rollout has an image that fits: made for a control unit of
-// the car, newer than what the car reports to have, the consent is given (P2.1), no software order
-// is under way, and the same image has not failed in this car or been declined by its owner. The
-// newest of several. Pausing takes effect at once: the rollouts are read in the same change.
+// Places a software order for each running rollout that fits: every image of it is listed and made
+// for a control unit of the car, none is older than what the car reports to have in its slot and
+// one is newer, the consent is given (P2.1), no order for any of the slots is under way, and no
+// image of it has failed in this car or been declined by its owner. What the car runs already is
+// left out of the order. Of several for one slot the one with the newest image. Pausing takes
+// effect at once: the rollouts are read in the same change.
 Result<void> offer_software(CarAffairs& affairs, const VehicleState& state);
 
 // PUT /v1/rollouts/{id}, GET /v1/rollouts

@@ -38,10 +38,10 @@ const manifest::FunctionReport* find_function(const VehicleState& state, const O
   return found == state.functions.end() ? nullptr : &found->second;
 }
 
-Result<void> check_active(const Order& order, const VehicleState& state) {
+// The primary's word is not enough: each ECU says itself what it runs (Uptane 5.4.2.1).
+Result<void> check_active(const Order& order, const VehicleState& state, const Car& car) {
   for (const OrderedImage& image : order.images) {
-    const auto found = state.installed.find(image.name.slot());
-    if (found == state.installed.end() || found->second.sha256 != image.sha256)
+    if (!state.runs(image.slot, image.sha256, car))
       return fail(ErrorCode::kWrongImage, "reported active, but {} is not installed",
                   image.name.text());
   }
@@ -77,7 +77,8 @@ std::optional<OrderCause> cause_of(const Order& order, const manifest::OrderRepo
 }
 
 // Whether the rest of the report bears out what it says of the order.
-Result<void> check_borne_out(const Order& order, OrderCause cause, const VehicleState& state) {
+Result<void> check_borne_out(const Order& order, OrderCause cause, const VehicleState& state,
+                             const Car& car) {
   if (cause == OrderCause::kReportedDeactivated && is_leaving(order.phase) && runs(order, state))
     return fail(ErrorCode::kLicenceRefused, "reported deactivated, but the function runs");
   if (!is_coming(order.phase)) return {};  // nothing else that it says moves it
@@ -85,7 +86,7 @@ Result<void> check_borne_out(const Order& order, OrderCause cause, const Vehicle
       cause == OrderCause::kReportedActivating || cause == OrderCause::kReportedActive;
   if (installs && order.function && order.licence_counter == 0)
     return fail(ErrorCode::kLicenceRefused, "a function cannot be activated without a licence");
-  if (cause == OrderCause::kReportedActive) return check_active(order, state);
+  if (cause == OrderCause::kReportedActive) return check_active(order, state, car);
   return {};
 }
 
@@ -173,7 +174,7 @@ Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
                                 const manifest::OrderReport& report, const VehicleState& state) {
   const std::optional<OrderCause> cause = cause_of(order, report, state);
   if (!cause) return note_error(affairs, order, report, report.error);
-  if (const Result<void> fine = check_borne_out(order, *cause, state); !fine)
+  if (const Result<void> fine = check_borne_out(order, *cause, state, affairs.car()); !fine)
     return note_error(affairs, order, report, manifest::describe_error(fine.error()));
   const Recorded error = note_error(affairs, order, report, report.error);
   const OrderStep::Kind step =

@@ -72,6 +72,10 @@ Json inner_json(const Order& order) {
              {"noted", format_utc(order.noted)},
              {"held", order.held},
              {"revoked", order.revoked}};
+  Json secondaries = Json::array();
+  for (const OrderedImage& image : order.images)
+    if (image.slot.is_secondary()) secondaries.push_back(image.slot.text());
+  if (!secondaries.empty()) inner["secondary_slots"] = std::move(secondaries);
   Json licences = Json::array();
   for (const Period& period : order.periods) licences.push_back(period.licence);
   inner["period_licences"] = std::move(licences);
@@ -79,6 +83,16 @@ Json inner_json(const Order& order) {
   if (order.function) inner["function"] = order.function->text();
   if (!order.conditions.empty()) inner["conditions"] = order.conditions;
   return inner;
+}
+
+// One image of an order for each slot: the slot finds its image.
+Result<void> decode_secondary_slots(const Json& json, Order& order) {
+  for (const std::string& text : TRY(texts_field(json, "secondary_slots", 1000))) {
+    const manifest::Slot slot = TRY(manifest::Slot::parse(text));
+    for (OrderedImage& image : order.images)
+      if (image.name.may_go_to(slot)) image.slot = slot;
+  }
+  return {};
 }
 
 Result<void> decode_inner(const Json& json, Order& order) {
@@ -110,7 +124,7 @@ Result<void> decode_inner(const Json& json, Order& order) {
     return fail(ErrorCode::kCorrupt, "order {}: digests", order.id.text());
   for (std::size_t i = 0; i < digests.size(); ++i)
     order.images[i].sha256 = TRY(array_from_hex<32>(digests[i]));
-  return {};
+  return decode_secondary_slots(json, order);
 }
 
 Result<void> decode_history(const Json& json, Order& order) {

@@ -48,7 +48,8 @@ struct Period {
 
 struct OrderedImage {
   manifest::ImageName name;
-  crypto::Digest256 sha256;  // what the car must report as installed
+  crypto::Digest256 sha256;           // what the car must report as installed
+  manifest::Slot slot = name.slot();  // as the image's signed facts say
 };
 
 struct OrderHistory {

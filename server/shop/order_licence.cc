@@ -127,7 +127,7 @@ namespace {
 // A control unit that was wiped or exchanged comes back without what was installed in it.
 bool has_lost_package(const Order& order, const VehicleState& state) {
   return std::any_of(order.images.begin(), order.images.end(), [&](const OrderedImage& image) {
-    return !state.installed.contains(image.name.slot());
+    return !state.installed.contains(image.slot);
   });
 }
 

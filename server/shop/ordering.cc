@@ -182,7 +182,7 @@ Answer<Order> order_map(CarAffairs& affairs, const OrderRequest& wanted,
   if (!images) return tl::unexpected(std::move(images.error()));
   const std::vector<Order> orders = TRY(load_orders(affairs.change(), wanted.vin));
   for (const OrderedImage& image : *images) {
-    if (Answer<void> fine = check_not_under_way(orders, image.name.slot()); !fine)
+    if (Answer<void> fine = check_not_under_way(orders, image.slot); !fine)
       return tl::unexpected(std::move(fine.error()));
   }
   Order order = make_order(affairs, wanted.kind, account);
@@ -284,7 +284,7 @@ Answer<void> check_not_under_way(const std::vector<Order>& orders, const manifes
   for (const Order& order : orders) {
     if (!is_under_way(order.phase)) continue;
     for (const OrderedImage& image : order.images) {
-      if (image.name.slot() == slot)
+      if (image.slot == slot)
         return refuse(RefusalCode::kAlreadyOrdered,
                       fmt::format("order {} for {} is under way", order.id.text(), slot.text()));
     }

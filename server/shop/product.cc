@@ -109,7 +109,7 @@ bool is_bought(const SlotRule& rule, const std::vector<Order>& orders) {
   return std::any_of(orders.begin(), orders.end(), [&](const Order& order) {
     if (!is_coming(order.phase) && order.phase != OrderPhase::kActive) return false;
     return std::any_of(order.images.begin(), order.images.end(), [&](const OrderedImage& image) {
-      return order.function && image.name.slot() == rule.slot;
+      return order.function && image.slot == rule.slot;
     });
   });
 }

@@ -1,5 +1,6 @@
 #include "server/shop/sweep.h"
 
+#include "server/fleet/check_in.h"
 #include "server/fleet/deadline.h"
 #include "server/release/release_keys.h"
 #include "server/shop/order_change.h"
@@ -43,11 +44,19 @@ Result<void> forget(const Services& services, const std::string& key) {
   });
 }
 
+// An entry that nobody looks at would be met again by each sweep.
+Result<void> settle_silence(const Services& services, const Deadline& deadline,
+                            const std::string& key) {
+  if (services.check_ins != nullptr) return services.check_ins->settle(services, deadline, key);
+  return services.store.commit({.expectations = {}, .writes = {{key, std::nullopt}}});
+}
+
 Result<void> do_due(const Services& services, const std::string& key) {
   const Deadline deadline = TRY(parse_deadline(key));
   switch (deadline.kind) {
     case DeadlineKind::kOrder: return settle_order(services, deadline, key);
     case DeadlineKind::kForget: return forget(services, key);
+    case DeadlineKind::kSilence: return settle_silence(services, deadline, key);
   }
   return {};
 }

@@ -1,5 +1,6 @@
 // What time brings about: orders whose 28 days are over (P1.6), orders whose payload has come,
-// records that have had their time. Plain functions: a thread of `laybyd` calls them, tests do too.
+// records that have had their time, cars that have
+// fallen silent. Plain functions: a thread of `laybyd` calls them, tests do too.
 #pragma once
 
 #include <cstdint>

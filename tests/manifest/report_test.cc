@@ -118,16 +118,55 @@ TEST_CASE("a manifest of another vehicle is refused") {
 
 TEST_CASE("ECU impersonation: each report needs its own ECU's key, the whole the primary's") {
   World world;
+  ErrorCode expected = ErrorCode::kWrongEcu;
   SECTION("the primary signs for the secondary") {
     world.secondary_key = world.primary_key;
   }
-  SECTION("a stranger signs the whole") {
-    world.primary_key = new_key();
+  SECTION("an exchanged part that nobody has let in signs for itself") {
+    world.secondary_key = new_key();
   }
   SECTION("an all-zero key is no key") {
     world.known.ecus.at(kSecondary).key = PublicKey::from_ed25519({});
   }
-  CHECK(code_of(world.verify()) == ErrorCode::kBadSignature);
+  SECTION("a stranger signs the whole") {
+    world.primary_key = new_key();
+    expected = ErrorCode::kBadSignature;
+  }
+  CHECK(code_of(world.verify()) == expected);
+}
+
+TEST_CASE("an ECU is believed only about itself") {
+  World world;
+  world.known.ecus.at(kPrimary).hardware = *HardwareId::parse("hu-4");
+  world.known.ecus.at(kSecondary).hardware = *HardwareId::parse("cam-2");
+  const auto put = [](EcuReport& report, const char* slot, const char* image) {
+    report.installed.emplace(must(Slot::parse(slot)),
+                             InstalledImage{must(ImageName::parse(image)), {}, 9, 2});
+  };
+  put(world.primary, "software", "software/hu-4/1.img");
+  put(world.primary, "map.DE", "maps/DE/1.tar");
+  put(world.secondary, "software.cam-2", "software/cam-2/1.img");
+  CHECK(code_of(world.verify()) == std::nullopt);
+  SECTION("the primary of a secondary's software") {
+    put(world.primary, "software.cam-2", "software/cam-2/2.img");
+  }
+  SECTION("a secondary of the primary's software") {
+    put(world.secondary, "software", "software/cam-2/2.img");
+  }
+  SECTION("a secondary of another one's software") {
+    put(world.secondary, "software.rad-1", "software/rad-1/2.img");
+  }
+  SECTION("a secondary of a map") {
+    put(world.secondary, "map.FR", "maps/FR/1.tar");
+  }
+  SECTION("a secondary of a function") {
+    world.secondary.functions.emplace(*FunctionId::parse("f"), FunctionReport{});
+  }
+  SECTION("a secondary of an order") {
+    world.secondary.orders.push_back(
+        {.id = OrderId::generate(kNow), .error = std::nullopt, .conditions = {}});
+  }
+  CHECK(code_of(world.verify()) == ErrorCode::kWrongEcu);
 }
 
 TEST_CASE("wrong ECUs in a manifest") {
@@ -217,8 +256,9 @@ TEST_CASE("signed, but not a report") {
   CHECK(attempt([&](Json& r) { r["installed"]["map.DE"] = image; }) == std::nullopt);
   CHECK(attempt([&](Json& r) { r["installed"]["map.FR"] = image; }) == ErrorCode::kBadFormat);
   CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", "1.5.4"}}; }) == std::nullopt);
-  CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", "1.5\n"}}; }) ==
-        ErrorCode::kBadFormat);
+  CHECK(attempt([](Json& r) {
+          r["reEncoders"] = Json{{"zstd", "1.5\n"}};
+        }) == ErrorCode::kBadFormat);
   CHECK(attempt([](Json& r) { r["reEncoders"] = Json{{"zstd", 15}}; }) == ErrorCode::kBadFormat);
   CHECK(attempt([](Json& r) {
           for (int i = 0; i < 17; ++i) r["reEncoders"][std::to_string(i)] = "1";

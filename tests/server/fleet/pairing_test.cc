@@ -1,4 +1,5 @@
 // Pairing (P2.6).
+#include "server/fleet/named_ecus.h"
 #include "server/fleet/pairing.h"
 
 #include <catch2/catch.hpp>

@@ -217,6 +217,18 @@ std::map<std::string, Prepare> good_trail_calls() {
        [](Api& api) { return call(kCar + "/stolen", api.owner_token); }},
       {"delete /v1/cars/{vin}/stolen",
        [](Api& api) { return call(kCar + "/stolen", api.owner_token); }},
+      {"get /v1/silent-cars", [](Api& api) { return call("/v1/silent-cars", api.operator_token); }},
+      {"post /v1/cars/{vin}/ecus/{serial}/replacement",
+       [](Api& api) {
+         return call(kCar + "/ecus/" + api.car.serial + "/replacement", api.partner_token,
+                     {{"serial", "HU-NEW"}});
+       }},
+      {"delete /v1/cars/{vin}/ecus/{serial}/replacement",
+       [](Api& api) {
+         const std::string path = kCar + "/ecus/" + api.car.serial + "/replacement";
+         REQUIRE(api.post(path, api.partner_token, {{"serial", "HU-NEW"}}).status == 201);
+         return call(path, api.partner_token);
+       }},
   };
 }
 
@@ -291,6 +303,10 @@ std::map<std::string, Prepare> good_order_calls() {
 
 std::map<std::string, Prepare> good_vehicle_calls() {
   return {
+      {"post /v1/vehicle/ecus",
+       [](Api& api) {
+         return by_car(api, "/v1/vehicle/ecus", {{"ecus", api.car.pair_request("")["ecus"]}});
+       }},
       {"put /v1/rollouts/{id}",
        [](Api& api) {
          api.publish("software/hu-4/2.0.img", 2);

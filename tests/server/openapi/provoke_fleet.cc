@@ -74,6 +74,22 @@ void provoke_cars(Record& record) {
     after.query["after"] = "100000";
     return after;
   }());
+  const std::string replace = "post /v1/cars/{vin}/ecus/{serial}/replacement";
+  const std::string path = "/v1/cars/WVWZZZ1JZXW000033/ecus/HU-9/replacement";
+  REQUIRE(api.send("post /v1/cars", with({{"vin", "WVWZZZ1JZXW000033"},
+                                          {"ecus",
+                                           {{{"serial", "HU-9"}, {"hardware_id", "hu-4"}},
+                                            {{"serial", "CAM-9"}, {"hardware_id", "cam-2"}}}}}))
+              .status == 201);
+  api.expect({409, "conflict"}, replace, call(path, api.partner_token, {{"serial", "CAM-9"}}));
+  api.expect({400, "invalid-argument"}, replace, call(path, api.partner_token, {{"serial", "/"}}));
+  Json ecus = api.car.pair_request("")["ecus"];
+  ecus[0]["serial"] = "/";
+  api.expect({400, "invalid-argument"}, "post /v1/vehicle/ecus",
+             by_car(api, "/v1/vehicle/ecus", {{"ecus", ecus}}));
+  ecus[0]["serial"] = "HU-STRANGE";
+  api.expect({422, "wrong-ecus"}, "post /v1/vehicle/ecus",
+             by_car(api, "/v1/vehicle/ecus", {{"ecus", ecus}}));
   api.accepting = false;
   api.expect({503, "not-ready"}, "get /readyz", call("/readyz"));
 }

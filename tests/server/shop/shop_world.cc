@@ -63,6 +63,22 @@ SimCar::SimCar(ShopWorld& in_world, std::string with_vin, const std::string& har
       key(crypto::MemorySigner::generate()),
       seal_keys(crypto::generate_seal_keys()) {}
 
+SimEcu::SimEcu(std::string with_serial, std::string with_hardware_id)
+    : serial(std::move(with_serial)),
+      hardware_id(std::move(with_hardware_id)),
+      key(crypto::MemorySigner::generate()) {}
+
+Json SimCar::named_ecus() const {
+  Json ecus = Json::array({{{"serial", serial},
+                            {"hardware_id", hardware_id},
+                            {"public_key", to_hex(key->public_key())}}});
+  for (const SimEcu& ecu : secondaries)
+    ecus.push_back({{"serial", ecu.serial},
+                    {"hardware_id", ecu.hardware_id},
+                    {"public_key", to_hex(ecu.key->public_key())}});
+  return ecus;
+}
+
 Json SimCar::pair_request(const std::string& code) const {
   const std::string tls_key = crypto::generate_tls_key();
   return {{"vin", vin},
@@ -70,10 +86,7 @@ Json SimCar::pair_request(const std::string& code) const {
           {"certificate_request", must(crypto::make_request(tls_key, vin))},
           {"seal_key", to_hex(seal_keys.public_key)},
           {"primary", serial},
-          {"ecus",
-           {{{"serial", serial},
-             {"hardware_id", hardware_id},
-             {"public_key", to_hex(key->public_key())}}}}};
+          {"ecus", named_ecus()}};
 }
 
 void SimCar::pair(const std::string& owner_token) {
@@ -100,9 +113,23 @@ Bytes SimCar::new_manifest() {
                              .attack = {},
                              .orders = {}};
   for (const auto& [id, order] : orders) report.orders.push_back(order);
-  const Bytes signed_report = must(manifest::make_ecu_report(report, *key));
-  return must(manifest::make_vehicle_manifest(must(manifest::Vin::parse(vin)), report.ecu,
-                                              {{report.ecu, signed_report}}, *key));
+  std::map<manifest::EcuSerial, Bytes> reports;
+  reports.emplace(report.ecu, must(manifest::make_ecu_report(report, *key)));
+  for (SimEcu& ecu : secondaries) {
+    manifest::EcuReport own{.ecu = must(manifest::EcuSerial::parse(ecu.serial)),
+                            .counter = ++ecu.counter,
+                            .time = report.time,
+                            .agent = "layby-ecu/test",
+                            .installed = {},
+                            .functions = {},
+                            .attack = ecu.attack,
+                            .orders = {}};
+    const auto slot = manifest::Slot::software(must(manifest::HardwareId::parse(ecu.hardware_id)));
+    if (ecu.installed) own.installed.emplace(slot, *ecu.installed);
+    reports.emplace(own.ecu, must(manifest::make_ecu_report(own, *ecu.key)));
+  }
+  return must(
+      manifest::make_vehicle_manifest(must(manifest::Vin::parse(vin)), report.ecu, reports, *key));
 }
 
 Answered SimCar::post(const Bytes& manifest) {
@@ -135,6 +162,16 @@ void SimCar::install(const std::string& image, std::uint64_t release_counter) {
                                                       .sha256 = ShopWorld::digest_of(image),
                                                       .length = 1000,
                                                       .release_counter = release_counter});
+}
+
+void SimCar::install_secondary(const std::string& image, std::uint64_t release_counter) {
+  const manifest::ImageName name = must(manifest::ImageName::parse(image));
+  for (SimEcu& ecu : secondaries)
+    if (ecu.hardware_id == name.owner())
+      ecu.installed = manifest::InstalledImage{.image = name,
+                                               .sha256 = ShopWorld::digest_of(image),
+                                               .length = 1000,
+                                               .release_counter = release_counter};
 }
 
 Json SimCar::desired() const {
@@ -245,14 +282,15 @@ Answered ShopWorld::call(Method method, const std::string& path, const std::stri
 }
 
 void ShopWorld::register_car(const SimCar& car) {
-  const Answered made =
-      post("/v1/cars", operator_token,
-           {{"vin", car.vin},
-            {"model", "aurora"},
-            {"model_year", 2026},
-            {"country", "DE"},
-            {"hardware", {"radar-front", "seat-heating"}},
-            {"ecus", {{{"serial", car.serial}, {"hardware_id", car.hardware_id}}}}});
+  Json ecus = car.named_ecus();
+  for (Json& ecu : ecus) ecu.erase("public_key");
+  const Answered made = post("/v1/cars", operator_token,
+                             {{"vin", car.vin},
+                              {"model", "aurora"},
+                              {"model_year", 2026},
+                              {"country", "DE"},
+                              {"hardware", {"radar-front", "seat-heating"}},
+                              {"ecus", std::move(ecus)}});
   INFO(made.text);
   REQUIRE(made.status == 201);
 }
@@ -271,6 +309,19 @@ crypto::Digest256 ShopWorld::digest_of(const std::string& image) {
 
 void ShopWorld::publish(const std::string& name, std::uint64_t counter, Payload payload,
                         const std::string& hardware_id) {
+  put_image(name, counter, hardware_id, must(manifest::ImageName::parse(name)).slot());
+  if (payload == Payload::kReady) publish_payload(name);
+}
+
+void ShopWorld::publish_for_secondary(const std::string& name, std::uint64_t counter) {
+  const auto hardware =
+      must(manifest::HardwareId::parse(must(manifest::ImageName::parse(name)).owner()));
+  put_image(name, counter, hardware.text(), manifest::Slot::software(hardware));
+  publish_payload(name);
+}
+
+void ShopWorld::put_image(const std::string& name, std::uint64_t counter,
+                          const std::string& hardware_id, const manifest::Slot& slot) {
   const manifest::ImageName image_name = must(manifest::ImageName::parse(name));
   manifest::ImageEntry entry{.name = image_name,
                              .length = 1000,
@@ -278,7 +329,7 @@ void ShopWorld::publish(const std::string& name, std::uint64_t counter, Payload 
                              .sha512 = std::nullopt,
                              .hardware_ids = {must(manifest::HardwareId::parse(hardware_id))},
                              .facts = {.kind = image_name.kind(),
-                                       .slot = image_name.slot(),
+                                       .slot = slot,
                                        .version = std::string(image_name.version()),
                                        .release_counter = counter,
                                        .duration_seconds = 120,
@@ -295,8 +346,7 @@ void ShopWorld::publish(const std::string& name, std::uint64_t counter, Payload 
   REQUIRE(services.store.commit(
       {.expectations = {},
        .writes = {{server::image_key(name), server::encode_image(image)},
-                  {server::release_key(image_name.slot().text(), hardware_id, counter), name}}}));
-  if (payload == Payload::kReady) publish_payload(name);
+                  {server::release_key(slot.text(), hardware_id, counter), name}}}));
 }
 
 void ShopWorld::publish_payload(const std::string& image) {

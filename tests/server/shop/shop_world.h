@@ -30,6 +30,18 @@ struct Answered {
 
 class ShopWorld;
 
+// An ECU of a car that is not its primary.
+struct SimEcu {
+  SimEcu(std::string with_serial, std::string with_hardware_id);
+
+  std::string serial;
+  std::string hardware_id;
+  std::shared_ptr<crypto::MemorySigner> key;
+  std::uint64_t counter = 0;
+  std::optional<manifest::InstalledImage> installed;
+  std::string attack;
+};
+
 // The car's side, honest unless a test makes it say something else.
 class SimCar {
  public:
@@ -46,6 +58,9 @@ class SimCar {
   // Says this of the order in all reports to come.
   void say(const std::string& order, manifest::OrderState state);
   void install(const std::string& image, std::uint64_t counter);
+  // The same of the secondaries that the image is for.
+  void install_secondary(const std::string& image, std::uint64_t counter);
+  manifest::Json named_ecus() const;
 
   // What the server wants of it: `custom.orders` to be.
   manifest::Json desired() const;
@@ -68,6 +83,7 @@ class SimCar {
   std::map<manifest::Slot, manifest::InstalledImage> installed;
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;
   std::map<std::string, manifest::OrderReport> orders;
+  std::vector<SimEcu> secondaries;
 };
 
 class ShopWorld {
@@ -99,6 +115,8 @@ class ShopWorld {
   enum class Payload { kReady, kMissing };
   void publish(const std::string& image, std::uint64_t counter, Payload payload = Payload::kReady,
                const std::string& hardware_id = "hu-4");
+  // Software of ECUs that are not the primary, of the hardware in its name.
+  void publish_for_secondary(const std::string& image, std::uint64_t counter);
   void publish_payload(const std::string& image);
   static crypto::Digest256 digest_of(const std::string& image);
 
@@ -119,6 +137,9 @@ class ShopWorld {
   void check_audit(const std::string& vin = kVin);
   void sweep();
   void go_to(const std::string& utc);  // and sweeps there; by base.clock
+
+  void put_image(const std::string& name, std::uint64_t counter, const std::string& hardware_id,
+                 const manifest::Slot& slot);
 
   TestServices base;
   std::unique_ptr<server::EventSequence> events_sequence;

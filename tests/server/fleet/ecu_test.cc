@@ -1,0 +1,334 @@
+// Cars of several ECUs: what each says of itself, sets of software, and exchanged parts.
+#include <catch2/catch.hpp>
+
+#include "server/director/director_plan.h"
+#include "server/fleet/ecu_replacement.h"
+#include "server/fleet/vehicle_state.h"
+#include "tests/server/shop/shop_world.h"
+
+using namespace layby;
+using namespace layby::tests;
+using manifest::Json;
+using server::Method;
+using State = manifest::OrderState;
+
+namespace {
+
+const std::string kCar = "/v1/cars/" + std::string(kVin);
+const std::string kCamera = "software/cam-2/2.img";
+const std::string kRadar = "software/rad-1/2.img";
+
+// A primary, two cameras of one kind and a radar; all of them run their first software.
+struct Fleet : ShopWorld {
+  Fleet() : car(*this, kVin) {
+    car.secondaries = {{"CAM-1", "cam-2"}, {"CAM-2", "cam-2"}, {"RAD-1", "rad-1"}};
+    register_car(car);
+    car.pair(owner_token);
+    car.install("software/hu-4/1.img", 1);
+    car.install_secondary("software/cam-2/1.img", 1);
+    car.install_secondary("software/rad-1/1.img", 1);
+    REQUIRE(car.report().status == 200);
+    REQUIRE(put(kCar + "/consents/software-updates", owner_token,
+                {{"language", "de"}, {"text_version", "2026-10"}})
+                .status == 200);
+    publish_for_secondary(kCamera, 2);
+    publish_for_secondary(kRadar, 2);
+  }
+  Answered roll_out(const Json& images) {
+    return put("/v1/rollouts/eyes", operator_token, {{"images", images}, {"state", "running"}});
+  }
+  std::vector<std::string> orders() {
+    std::vector<std::string> ids;
+    const Answered all = get(kCar + "/orders", owner_token);
+    for (const Json& order : all.body["orders"]) ids.push_back(order["id"]);
+    return ids;
+  }
+  Json ecu(const std::string& serial) {
+    const Answered shown = get(kCar, operator_token);
+    for (const Json& ecu : shown.body["ecus"])
+      if (ecu["serial"] == serial) return ecu;
+    return nullptr;
+  }
+  Answered authorise(const std::string& ecu, const Json& body) {
+    return post(kCar + "/ecus/" + ecu + "/replacement", partner_token, body);
+  }
+  Answered name_ecus() {
+    return call(Method::kPost, "/v1/vehicle/ecus", "", {{"ecus", car.named_ecus()}}, "",
+                &car.certificate);
+  }
+  std::size_t records(const std::string& what) {
+    std::size_t count = 0;
+    const Answered trail = get(kCar + "/audit?limit=1000", operator_token);
+    for (const Json& record : trail.body["records"]) count += record["what"] == what ? 1 : 0;
+    return count;
+  }
+  server::DirectorPlan plan() {
+    server::Change change(services.store);
+    const auto vin = manifest::Vin::parse(kVin);
+    const auto stored = server::load_car(services.store, *vin);
+    REQUIRE(stored);
+    auto made = server::plan_for(change, *stored);
+    REQUIRE(made);
+    return std::move(*made);
+  }
+  SimCar car;
+};
+
+}  // namespace
+
+TEST_CASE("a car shows what each of its ECUs runs, as that ECU says itself") {
+  Fleet fleet;
+  CHECK(fleet.ecu("HU-000017")["installed"].contains("software"));
+  CHECK_FALSE(fleet.ecu("HU-000017")["installed"].contains("software.cam-2"));
+  CHECK(fleet.ecu("CAM-1")["installed"]["software.cam-2"]["image"] == "software/cam-2/1.img");
+  CHECK(fleet.ecu("RAD-1")["installed"]["software.rad-1"]["releaseCounter"] == 1);
+  fleet.car.secondaries[0].attack = "rollback: director";
+  fleet.car.secondaries[1].installed->release_counter = 9;
+  REQUIRE(fleet.car.report().status == 200);
+  CHECK(fleet.ecu("CAM-1")["report"]["attack"] == "rollback: director");
+  CHECK(fleet.records("attack-reported") == 1);
+  // The slot is as far as the last of its ECUs.
+  const Json all = fleet.get(kCar, fleet.operator_token).body["installed"];
+  CHECK(all["software.cam-2"]["releaseCounter"] == 1);
+  fleet.check_audit();
+}
+
+TEST_CASE("a set of software is one order, for every ECU that it is for") {
+  Fleet fleet;
+  REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+  REQUIRE(fleet.car.report().status == 200);
+  REQUIRE(fleet.orders().size() == 1);
+  const server::DirectorPlan plan = fleet.plan();
+  REQUIRE(plan.orders.size() == 1);
+  CHECK(plan.orders[0].images == std::vector<std::string>{kCamera, kRadar});
+  REQUIRE(plan.images.size() == 2);
+  CHECK(plan.images[0].ecus.size() == 2);
+  CHECK(plan.images[1].ecus.size() == 1);
+  CHECK(plan.images[1].ecus.begin()->first.text() == "RAD-1");
+  CHECK(plan.held.empty());
+}
+
+TEST_CASE("a set is active when the primary says so and each of its ECUs says so itself") {
+  Fleet fleet;
+  REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+  REQUIRE(fleet.car.report().status == 200);
+  const std::string id = fleet.orders().at(0);
+  const auto say_active = [&] {
+    fleet.car.say(id, State::kActive);
+    REQUIRE(fleet.car.report().status == 200);
+    return fleet.order_state(id);
+  };
+  CHECK(say_active() == "staged");
+  CHECK(fleet.order(id)["error"]["name"] == "wrong-image");
+  fleet.car.install_secondary(kCamera, 2);
+  CHECK(say_active() == "staged");
+  fleet.car.install_secondary(kRadar, 2);
+  fleet.car.secondaries[1].installed->sha256.fill(7);  // one camera runs something else
+  CHECK(say_active() == "staged");
+  fleet.car.install_secondary(kCamera, 2);
+  CHECK(say_active() == "active");
+  REQUIRE(fleet.car.report().status == 200);
+  CHECK(fleet.orders().size() == 1);
+  CHECK(fleet.car.desired().empty());
+  fleet.check_audit();
+}
+
+TEST_CASE("a set fits a car as a whole, and leaves out what the car runs already") {
+  Fleet fleet;
+  fleet.publish_for_secondary("software/lid-1/2.img", 2);
+  SECTION("no ECU for one of its images") {
+    REQUIRE(fleet.roll_out({kCamera, "software/lid-1/2.img"}).status == 201);
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.orders().empty());
+  }
+  SECTION("one ECU is ahead of it") {
+    fleet.car.secondaries[1].installed->release_counter = 3;
+    REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.orders().empty());
+  }
+  SECTION("half of it is there") {
+    fleet.car.install_secondary(kCamera, 2);
+    REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.order(fleet.orders().at(0))["images"] == Json::array({kRadar}));
+  }
+  SECTION("only one of two like ECUs has it") {
+    fleet.car.install_secondary(kCamera, 2);
+    fleet.car.secondaries[0].installed->sha256.fill(7);
+    fleet.car.secondaries[0].installed->release_counter = 1;
+    REQUIRE(fleet.roll_out({kCamera}).status == 201);
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.orders().size() == 1);
+  }
+}
+
+TEST_CASE("a rollout names each slot once, and the primary's software by itself") {
+  Fleet fleet;
+  fleet.publish("software/hu-4/2.img", 2);
+  fleet.publish_for_secondary("software/cam-2/3.img", 3);
+  CHECK(fleet.roll_out({kCamera, "software/cam-2/3.img"}).code() == "invalid-argument");
+  CHECK(fleet.roll_out({kCamera, "software/hu-4/2.img"}).code() == "invalid-argument");
+  CHECK(fleet.roll_out({kCamera, "software/none/2.img"}).status == 404);
+  CHECK(fleet.roll_out(Json::array()).status == 400);
+  // The primary's and the others' go out beside each other.
+  REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+  REQUIRE(fleet
+              .put("/v1/rollouts/head", fleet.operator_token,
+                   {{"image", "software/hu-4/2.img"}, {"state", "running"}})
+              .status == 201);
+  REQUIRE(fleet.car.report().status == 200);
+  CHECK(fleet.orders().size() == 2);
+  const server::DirectorPlan plan = fleet.plan();
+  for (const auto& image : plan.images)
+    if (image.name == "software/hu-4/2.img") {
+      REQUIRE(image.ecus.size() == 1);
+      CHECK(image.ecus.begin()->first.text() == "HU-000017");
+    }
+}
+
+TEST_CASE("an exchanged ECU that nobody has let in is refused, and that is recorded") {
+  Fleet fleet;
+  SimEcu& radar = fleet.car.secondaries[2];
+  SECTION("another serial") {
+    radar = SimEcu("RAD-2", "rad-1");
+  }
+  SECTION("another key") {
+    radar = SimEcu("RAD-1", "rad-1");
+  }
+  SECTION("one too many") {
+    fleet.car.secondaries.emplace_back("RAD-2", "rad-1");
+  }
+  for (int i = 0; i < 3; ++i) {
+    const Answered refused = fleet.car.report();
+    CHECK(refused.code() == "bad-manifest");
+    CHECK(refused.body["detail"].get<std::string>().starts_with("wrong-ecu"));
+  }
+  // Once, however often the car says it again that day.
+  CHECK(fleet.records("manifest-refused") == 1);
+  const Json shown = fleet.get(kCar, fleet.operator_token).body;
+  CHECK(shown["refused"]["error"] == "wrong-ecu");
+  CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  CHECK(fleet.records("ecus-refused") == 1);
+  fleet.base.clock.advance(kDaySeconds);
+  CHECK(fleet.car.report().code() == "bad-manifest");
+  CHECK(fleet.records("manifest-refused") == 2);
+  // Nor by pairing: the owner's code is not enough.
+  const Answered pairing = fleet.post("/v1/pairing-codes", fleet.owner_token);
+  CHECK(fleet.post("/v1/pair", "", fleet.car.pair_request(pairing.body["code"])).code() ==
+        "wrong-ecus");
+  fleet.check_audit();
+}
+
+TEST_CASE("an authorised replacement is let in once, with an audit record and word to the owner") {
+  Fleet fleet;
+  const auto reject = [&](const std::string& token) {
+    return fleet.post(kCar + "/ecus/RAD-1/replacement", token, {{"serial", "RAD-2"}}).status;
+  };
+  CHECK(reject(fleet.owner_token) == 403);
+  CHECK(reject(fleet.second_token) == 404);
+  CHECK(fleet.authorise("RAD-9", {{"serial", "RAD-2"}}).status == 404);
+  CHECK(fleet.authorise("RAD-1", {{"serial", "CAM-1"}}).code() == "conflict");
+  const Answered allowed = fleet.authorise("RAD-1", {{"serial", "RAD-2"}});
+  REQUIRE(allowed.status == 201);
+  CHECK(allowed.body["hardware_id"] == "rad-1");
+  CHECK(fleet.authorise("CAM-1", {{"serial", "RAD-2"}}).code() == "conflict");
+  CHECK(fleet.ecu("RAD-1")["replacement"]["serial"] == "RAD-2");
+  CHECK(fleet.car.report().status == 200);  // the old one still is the car's
+  const Bytes old_word = fleet.car.new_manifest();
+
+  SimEcu& radar = fleet.car.secondaries[2];
+  SECTION("by the car itself") {
+    radar = SimEcu("RAD-2", "rad-1");
+    const Answered named = fleet.name_ecus();
+    REQUIRE(named.status == 200);
+    CHECK(named.body["replaced"][0]["serial"] == "RAD-2");
+    CHECK(fleet.name_ecus().body["replaced"].empty());  // said again
+  }
+  SECTION("by pairing") {
+    radar = SimEcu("RAD-2", "rad-1");
+    fleet.car.pair(fleet.owner_token);
+  }
+  radar.installed.reset();
+  CHECK(fleet.car.report().status == 200);
+  CHECK(fleet.ecu("RAD-1").is_null());
+  CHECK_FALSE(fleet.ecu("RAD-2").contains("replacement"));
+  CHECK(fleet.records("ecu-replacement-authorised") == 1);
+  CHECK(fleet.records("ecu-replaced") == 1);
+  const auto told = fleet.messages();
+  CHECK(std::count(told.begin(), told.end(), "ecu-replaced") == 1);
+  // What the old one signed counts no longer, and it does not come back by itself.
+  CHECK(fleet.car.post(old_word).code() == "bad-manifest");
+  radar = SimEcu("RAD-1", "rad-1");
+  CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  fleet.check_audit();
+}
+
+TEST_CASE("a replacement is good for one part, one key and one day") {
+  Fleet fleet;
+  SimEcu& radar = fleet.car.secondaries[2];
+  SECTION("a new key for the same part") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-1"}}).status == 201);
+    CHECK(fleet.name_ecus().body["replaced"].empty());  // the old key is no new one
+    radar = SimEcu("RAD-1", "rad-1");
+    REQUIRE(fleet.name_ecus().status == 200);
+    CHECK(fleet.car.report().status == 200);
+    radar = SimEcu("RAD-1", "rad-1");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  }
+  SECTION("another part than the one named") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    radar = SimEcu("RAD-3", "rad-1");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  }
+  SECTION("other hardware than was said") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    radar = SimEcu("RAD-2", "rad-5");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}, {"hardware_id", "rad-5"}}).status ==
+            201);
+    CHECK(fleet.name_ecus().status == 200);
+  }
+  SECTION("a day later") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    fleet.base.clock.advance(server::kReplacementSeconds);
+    radar = SimEcu("RAD-2", "rad-1");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+    fleet.sweep();
+    CHECK(fleet.all_stored().find("ecu-replacement/") == std::string::npos);
+  }
+  SECTION("authorised anew, it is not forgotten with the first one") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    fleet.base.clock.advance(server::kReplacementSeconds / 2);
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-3"}}).status == 201);
+    fleet.base.clock.advance(server::kReplacementSeconds / 2);
+    fleet.sweep();
+    radar = SimEcu("RAD-3", "rad-1");
+    CHECK(fleet.name_ecus().status == 200);
+  }
+  SECTION("withdrawn") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    const std::string path = kCar + "/ecus/RAD-1/replacement";
+    CHECK(fleet.call(Method::kDelete, path, fleet.partner_token).status == 204);
+    CHECK(fleet.call(Method::kDelete, path, fleet.partner_token).status == 404);
+    radar = SimEcu("RAD-2", "rad-1");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  }
+  fleet.check_audit();
+}
+
+TEST_CASE("the primary is replaced by pairing, and its key by nothing else") {
+  Fleet fleet;
+  const auto old_key = fleet.car.key;
+  fleet.car.key = crypto::MemorySigner::generate();
+  CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  fleet.car.key = old_key;
+  REQUIRE(fleet.authorise("HU-000017", {{"serial", "HU-2"}}).status == 201);
+  fleet.car.serial = "HU-2";
+  CHECK(fleet.name_ecus().code() == "wrong-ecus");
+  fleet.car.key = crypto::MemorySigner::generate();
+  fleet.car.pair(fleet.owner_token);
+  CHECK(fleet.car.report().status == 200);
+  CHECK(fleet.get(kCar, fleet.operator_token).body["primary"] == "HU-2");
+  CHECK(fleet.records("ecu-replaced") == 1);
+}
