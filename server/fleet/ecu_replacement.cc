@@ -258,20 +258,21 @@ Response post_ecu_replacement(const Services& services, const Request& request) 
 Response delete_ecu_replacement(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     const CarAccess access = TRY(access_as_workshop(services, request));
-    const std::string& old_serial = request.path_values.at("serial");
+    const auto old_serial = TRY(manifest::EcuSerial::parse(request.path_values.at("serial")));
     return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
       CarAffairs affairs =
           TRY(CarAffairs::begin(services, change, access.car.vin, access.caller.account));
+      if (find_ecu(affairs.car().ecus, old_serial) == nullptr)
+        return fail(ErrorCode::kNotFound, "the car has no ECU {}", old_serial.text());
       for (const EcuReplacement& each : TRY(load_from(change, access.car.vin, affairs.now()))) {
-        if (each.old_serial.text() != old_serial) continue;
+        if (each.old_serial != old_serial) continue;
         erase(change, access.car.vin, each);
         affairs.record("ecu-replacement-withdrawn", "",
-                       {{"ecu", old_serial}, {"serial", each.serial.text()}});
-        Response response;
-        response.status = 204;
-        return response;
+                       {{"ecu", old_serial.text()}, {"serial", each.serial.text()}});
       }
-      return fail(ErrorCode::kNotFound, "no replacement of {} is authorised", old_serial);
+      Response response;
+      response.status = 204;
+      return response;
     });
   }());
 }
