@@ -30,6 +30,8 @@ constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
 // So long after a start the server waits for the car's first word: it may be roaming, or private.
 constexpr std::int64_t kSilenceAfterStartMs = 60'000;
 constexpr std::size_t kSaidCharactersMax = 32;
+// A report waits for a secondary that does not answer; so often it is asked again.
+constexpr std::int64_t kEcusRetryMs = 60'000;
 
 // The server's interval, a tenth more or less, so that cars do not come all at once.
 UnixSeconds with_jitter(std::uint64_t seconds) {
@@ -48,7 +50,8 @@ bool is_attack(ErrorCode code) {
 
 struct Agent::State {
   State(Disk& disk_in, const Clock& clock_in, Transport& transport, Vehicle& vehicle_in,
-        AgentOptions options_in, CarIdentity identity_in, CarKeys keys_in, Journal journal_in)
+        AgentOptions options_in, CarIdentity identity_in, CarKeys keys_in, EcuList ecus,
+        Journal journal_in)
       : clock(clock_in),
         vehicle(vehicle_in),
         options(std::move(options_in)),
@@ -58,11 +61,12 @@ struct Agent::State {
         journal(std::move(journal_in)),
         time(clock, journal.record()),
         licences(disk_in, layout, identity, keys.seal.secret_key),
-        outbox(disk_in, transport, layout, identity, keys, licences),
+        secondaries(std::move(ecus), options.secondaries),
+        outbox(disk_in, transport, layout, identity, keys, licences, secondaries),
         budget(time, options.network.data_budget_bytes),
         downloads(disk_in, transport, clock, layout, journal, budget,
                   [this] { return wants_to_stop_talking(); }),
-        installer(disk_in, layout, vehicle, licences),
+        installer(disk_in, layout, vehicle, licences, secondaries),
         work(clock, layout, journal, time, vehicle, licences, downloads, installer, options.network,
              budget),
         map_wish(transport, clock, journal, options.maps),
@@ -79,6 +83,7 @@ struct Agent::State {
   Journal journal;
   TrustedTime time;
   Licences licences;
+  Secondaries secondaries;
   Outbox outbox;
   DataBudget budget;
   Downloads downloads;
@@ -95,6 +100,8 @@ struct Agent::State {
   std::uint32_t report_failures = 0;
   Screen shown;
   bool shown_once = false;
+  std::int64_t ecus_retry_ms = 0;  // monotonic
+  bool waits_for_ecus() const { return clock.monotonic_ms() < ecus_retry_ms; }
   UnixSeconds term_ends = 0;  // of a function, the first to come, in trusted time; 0: none
 
   const std::int64_t started_ms = clock.monotonic_ms();
@@ -145,10 +152,13 @@ Result<std::unique_ptr<Agent>> Agent::open(Disk& disk, const Clock& clock, Trans
     return fail(ErrorCode::kUnauthenticated, "the car is not paired yet: there is no {}",
                 layout.certificate());
   CarKeys keys = TRY(read_keys(disk, layout));
+  EcuList ecus = TRY(read_ecu_list(disk, layout));
   Journal journal = TRY(Journal::open(disk, layout.directory()));
   auto state = std::make_unique<State>(disk, clock, transport, vehicle, std::move(options),
-                                       std::move(identity), std::move(keys), std::move(journal));
-  state->news.emplace(TRY(News::open(disk, transport, state->layout, state->identity)));
+                                       std::move(identity), std::move(keys), std::move(ecus),
+                                       std::move(journal));
+  state->news.emplace(
+      TRY(News::open(disk, transport, state->layout, state->identity, state->secondaries)));
   state->news->stop_when([raw = state.get()] { return raw->wants_to_stop_talking(); });
   TRY_VOID(state->work.resume());
   return std::unique_ptr<Agent>(new Agent(std::move(state)));
@@ -241,7 +251,13 @@ Result<Work::Did> Agent::State::send_report() {
   Record& record = journal.record();
   if (!outbox.is_pending(record)) {
     if (!report_wanted && !TRY(outbox.has_changed(record, time.now()))) return Work::Did::kNothing;
-    TRY_VOID(outbox.make(journal, time.now()));
+    if (waits_for_ecus()) return Work::Did::kNothing;
+    if (const auto made = outbox.make(journal, time.now()); !made) {
+      if (made.error().code() != ErrorCode::kUnavailable) return fail(made.error());
+      ecus_retry_ms = clock.monotonic_ms() + kEcusRetryMs;
+      record.poll_error = recordable(made.error());
+      return Work::Did::kNothing;
+    }
     report_wanted = false;
   }
   const bool is_far = report_retry > clock.now() + kRetryAfterSecondsMax;  // the clock went back
@@ -283,7 +299,11 @@ Result<void> Agent::State::poll() {
   record.poll_error.reset();
   record.poll_next = clock.now() + with_jitter(identity.poll_seconds);
   if (!outbox.is_pending(record)) record.attack.clear();  // it has been told
-  return work.merge(*plan);
+  TRY_VOID(work.merge(*plan));
+  if (secondaries.is_empty()) return {};
+  news->hand_on(record, time.now());  // what they have refused is news for the server
+  secondaries.end_orphan_trials(record);
+  return journal.save();
 }
 
 Result<Work::Did> Agent::State::talk() {
@@ -365,6 +385,7 @@ Agent::Next Agent::State::wait(Work::Did did, const Facts& used) const {
   if (term_ends != 0)
     wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, (term_ends - time.now()) * 1000));
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
+  if (waits_for_ecus()) wait_ms = std::min(wait_ms, kEcusRetryMs);
   if (!may_talk_yet())
     wait_ms = std::min(wait_ms, started_ms + kSilenceAfterStartMs - clock.monotonic_ms());
   // What asks for the server is not due before there is a way to it.

@@ -21,6 +21,7 @@
 #include "agent/journal.h"
 #include "agent/map_wish.h"
 #include "agent/network.h"
+#include "agent/secondaries.h"
 #include "agent/texts.h"
 #include "agent/transport.h"
 #include "agent/vehicle.h"
@@ -34,6 +35,8 @@ struct AgentOptions {
   Language language = Language::kEnglish;  // where the car does not say which
   NetworkPolicy network{};                 // roaming, data budget, Wi-Fi for maps (P2.3)
   MapPolicy maps{};                        // whether the car asks for maps by itself (P3.2)
+  // The way to the car's other ECUs, where it was provisioned with such; must outlive the agent.
+  SecondaryLink* secondaries = nullptr;
   // Asked between two chunks of a download: true makes `step` return soon. May be empty.
   std::function<bool()> interrupted{};
   // Called before a chunk of a payload is unpacked, which takes some MiB for a moment: a host that

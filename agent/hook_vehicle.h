@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/hook_program.h"
 #include "agent/vehicle.h"
 #include "base/clock.h"
 
@@ -15,9 +16,6 @@ namespace layby::agent {
 enum class Hook : std::uint8_t { kActivate, kDeactivate, kBoot, kCheck, kReload, kRestart };
 std::string_view to_string(Hook hook);  // the program's first argument: "activate", …
 std::optional<Hook> hook_from(std::string_view name);
-
-// A program that says so could not be asked just now (EX_TEMPFAIL of sysexits.h).
-constexpr int kHookTryAgain = 75;
 
 struct HookOptions {
   std::map<Hook, std::vector<std::string>> programs;  // an absolute path and arguments of its own

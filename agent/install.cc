@@ -1,5 +1,6 @@
 #include "agent/install.h"
 
+#include <algorithm>
 #include <set>
 
 #include "agent/software_slot.h"
@@ -74,6 +75,9 @@ Result<void> Installer::check(const OrderRecord& order, const Record& record) co
   if (order.action == OrderAction::kInstall) {
     if (order.images.empty()) return fail(ErrorCode::kBadFormat, "the order names no images");
     const ImageKind first = kind(order);
+    if (std::ranges::any_of(order.images,
+                            [](const auto& image) { return image.slot.is_secondary(); }))
+      return check_ecu_images(order);
     for (const ImageProgress& image : order.images)
       if (image.slot.kind() != first)
         return fail(ErrorCode::kUnsupported, "the order mixes kinds of images");
@@ -121,6 +125,7 @@ std::optional<manifest::FunctionId> Installer::function_in(const OrderRecord& or
 
 Result<void> Installer::prepare(const OrderRecord& order, Record& record) {
   if (order.action != OrderAction::kInstall) return keep_licence(order, record);
+  if (is_for_secondaries(order)) return stage_ecu_images(order, record);
   switch (kind(order)) {
     case ImageKind::kMap:
       TRY_VOID(disk_.remove(layout_.room(order)));  // it was kept free for this
@@ -168,6 +173,7 @@ bool Installer::is_here(const OrderRecord& order, std::size_t index, const Recor
     const auto file = disk_.open_read(path);
     return file && check_image(**file, image, path);
   };
+  if (image.slot.is_secondary()) return holds(ecu_image_path(order, index, record));
   switch (image.slot.kind()) {
     case ImageKind::kSoftware: return holds(layout_.absolute(software_path(order, record)));
     case ImageKind::kFunction:
@@ -297,6 +303,7 @@ Result<void> Installer::switch_function(const OrderRecord& order, const Record& 
 
 Result<void> Installer::activate(const OrderRecord& order, const Record& record, UnixSeconds now) {
   if (order.action != OrderAction::kInstall) return switch_function(order, record, now);
+  if (is_for_secondaries(order)) return secondaries_.activate(order);
   switch (kind(order)) {
     case ImageKind::kMap: return switch_map_set(record.map_set + 1);
     case ImageKind::kSoftware:
@@ -316,6 +323,10 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
     if (on) function.proven_counter = function.newest.counter;
     function.told_until = opened.licence->until.value_or(0);
     return on ? Event::kConfirmedOn : Event::kConfirmedOff;
+  }
+  if (is_for_secondaries(order)) {
+    TRY_VOID(keep_ecu_images(order, record));
+    return Event::kConfirmedOn;
   }
   switch (kind(order)) {
     case ImageKind::kMap:
@@ -348,6 +359,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
 
 Result<void> Installer::roll_back(const OrderRecord& order, const Record& record, UnixSeconds now) {
   if (order.action != OrderAction::kInstall) return {};  // the car still does what it did
+  if (is_for_secondaries(order)) return secondaries_.revert(order);
   switch (kind(order)) {
     case ImageKind::kMap:
       TRY_VOID(switch_map_set(record.map_set));
@@ -371,6 +383,7 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
 
 bool Installer::is_undone(const OrderRecord& order, const Record& record) const {
   if (order.action != OrderAction::kInstall) return true;
+  if (is_for_secondaries(order)) return secondaries_.is_undone(order);
   switch (kind(order)) {
     case ImageKind::kMap: {
       const auto live = disk_.read_symlink(layout_.current_set());
@@ -421,9 +434,10 @@ Installer::Swept Installer::sweep(const Record& record) {
     for (const ImageProgress& image : order.images) {
       if (image.slot.kind() == ImageKind::kMap) needed.insert(Layout::region_path(image));
       if (image.slot.kind() == ImageKind::kFunction) needed.insert(Layout::package_path(image));
+      if (image.slot.is_secondary()) needed.insert(Layout::ecu_image_path(image));
     }
   }
-  for (const std::string folder : {"maps/regions", "maps/sets", "functions", "inbox"}) {
+  for (const std::string folder : {"maps/regions", "maps/sets", "functions", "ecus", "inbox"}) {
     const auto names = disk_.list(layout_.absolute(folder));
     if (!names) {
       if (names.error().code() != ErrorCode::kNotFound) swept = Swept::kSomeStayed;

@@ -7,6 +7,7 @@
 #include "agent/layout.h"
 #include "agent/licences.h"
 #include "agent/record.h"
+#include "agent/secondaries.h"
 #include "agent/vehicle.h"
 #include "base/disk.h"
 
@@ -15,8 +16,13 @@ namespace layby::agent {
 class Installer {
  public:
   // All must outlive it.
-  Installer(Disk& disk, const Layout& layout, Vehicle& vehicle, Licences& licences)
-      : disk_(disk), layout_(layout), vehicle_(vehicle), licences_(licences) {}
+  Installer(Disk& disk, const Layout& layout, Vehicle& vehicle, Licences& licences,
+            Secondaries& secondaries)
+      : disk_(disk),
+        layout_(layout),
+        vehicle_(vehicle),
+        licences_(licences),
+        secondaries_(secondaries) {}
 
   // What can be known before it begins: kinds that do not mix, a licence that does not open.
   // Changes nothing.
@@ -36,6 +42,9 @@ class Installer {
   // kActivating: the switch. Maps: one rename. Software: boots the slot on trial. Function: the
   // car is told.
   Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now);
+  // kConfirming, of software of secondaries: every one has proved itself, and can still go back.
+  // The caller writes down that now all of them keep it, before `confirm`.
+  Result<void> check_set(const OrderRecord& order);
   // kConfirming: the proof. On success the record says what is live; the caller saves it together
   // with the order's end.
   Result<Event> confirm(const OrderRecord& order, Record& record);
@@ -71,6 +80,12 @@ class Installer {
   Result<void> place_package(const OrderRecord& order, std::size_t index, const Record& record);
   Result<void> check_software(const OrderRecord& order, const Record& record);
   Result<void> keep_licence(const OrderRecord& order, Record& record);
+  // Software of secondaries; install_ecus.cc.
+  Result<void> check_ecu_images(const OrderRecord& order) const;
+  std::string ecu_image_path(const OrderRecord& order, std::size_t index,
+                             const Record& record) const;
+  Result<void> stage_ecu_images(const OrderRecord& order, const Record& record);
+  Result<void> keep_ecu_images(const OrderRecord& order, Record& record);
   Result<void> switch_map_set(std::uint64_t number);
   Result<void> switch_function(const OrderRecord& order, const Record& record, UnixSeconds now);
 
@@ -78,6 +93,7 @@ class Installer {
   const Layout& layout_;
   Vehicle& vehicle_;
   Licences& licences_;
+  Secondaries& secondaries_;
 };
 
 // kWrongImage unless the bytes have this digest and length.

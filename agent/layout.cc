@@ -19,7 +19,10 @@ std::string Layout::head(const OrderRecord& order, std::size_t image) const {
 
 std::string Layout::staging(const OrderRecord& order, std::size_t image,
                             const Record& record) const {
-  switch (order.images[image].slot.kind()) {
+  const manifest::Slot& slot = order.images[image].slot;
+  if (slot.is_secondary())
+    return absolute("inbox/" + order.id.text() + "." + std::to_string(image) + ".img");
+  switch (slot.kind()) {
     case manifest::ImageKind::kSoftware: return absolute(spare_software_path(record));
     case manifest::ImageKind::kMap:
     case manifest::ImageKind::kFunction:
@@ -34,6 +37,10 @@ std::string Layout::region_path(const ImageProgress& image) {
 
 std::string Layout::package_path(const ImageProgress& image) {
   return "functions/" + with_digest(image.slot.id(), image) + ".pkg";
+}
+
+std::string Layout::ecu_image_path(const ImageProgress& image) {
+  return "ecus/" + with_digest(image.slot.id(), image) + ".img";
 }
 
 std::string Layout::software_path(BootSlot slot) {

@@ -41,6 +41,9 @@ class Layout {
   }
   std::string current_set() const { return absolute("maps/current"); }
   std::string software() const { return absolute("software"); }
+  // Who the car's other ECUs are, and the images that they were given last, as bases of deltas.
+  std::string ecus() const { return absolute("ecus.json"); }
+  std::string ecu_images() const { return absolute("ecus"); }
   std::string inbox() const { return absolute("inbox"); }
 
   // The head of the payload of an order's image, and the image itself while it is made.
@@ -56,6 +59,7 @@ class Layout {
   // digest, so that old and new lie side by side.
   static std::string region_path(const ImageProgress& image);
   static std::string package_path(const ImageProgress& image);
+  static std::string ecu_image_path(const ImageProgress& image);
   static std::string software_path(BootSlot slot);
   // The software slot that is in use; where no image of it is known, the one that ran when the car
   // was made, slot A if nobody has said. And the other one, which is written.

@@ -19,6 +19,7 @@
 #include "agent/provision.h"
 #include "agent/record_lines.h"
 #include "agent/resident.h"
+#include "agent/secondary_link.h"
 #include "agent/state_lock.h"
 #include "agent/status.h"
 #include "agent/uboot_environment.h"
@@ -60,7 +61,7 @@ Exit exit_of(const Error& error) {
 struct Options {
   std::string state;
   std::string vin, ecu, hardware, director_root, image_root, ca, server, software;
-  std::vector<std::string> maps;
+  std::vector<std::string> maps, secondaries;
   std::string code, partner_token_file, proxy;
   std::string vehicle, vehicle_config, language = "en";
   std::uint64_t rate_bytes_max = 0;
@@ -93,6 +94,7 @@ Result<FactoryState> factory_of(const Options& options) {
       .software_slot_b = options.software_slot_b};
   if (!options.running_slot.empty())
     factory.running_slot = TRY_CONTEXT(parse_boot_slot(options.running_slot), "--running-slot");
+  factory.ecu_addresses = options.secondaries;
   for (const std::string& map : options.maps) {
     const std::size_t equals = map.find('=');
     if (equals == std::string::npos)
@@ -145,7 +147,8 @@ int run_pair(const Options& options) {
   }
   auto transport = CurlTransport::create(std::move(to_server));
   if (!transport) return report(transport.error());
-  const auto paired = pair(disk, layout, **transport, options.code, partner_token);
+  SocketLink secondaries;
+  const auto paired = pair(disk, layout, **transport, options.code, partner_token, &secondaries);
   if (!paired)
     return report(paired.error(),
                   paired.error().code() == ErrorCode::kForbidden ? kRefusedByServer : kFailed);
@@ -339,11 +342,13 @@ int run_daemon(const Options& options) {
     bus = std::move(*opened);
   }
   Vehicle& vehicle = bus ? static_cast<Vehicle&>(*bus) : without_bus;
+  SocketLink secondaries;
   auto agent = Agent::open(disk, clock, **transport, vehicle,
                            {.state_directory = options.state,
                             .language = *language,
                             .network = *network,
                             .maps = *maps,
+                            .secondaries = &secondaries,
                             .interrupted = [] { return stop_wanted != 0; },
                             .before_unpacking = [] { give_back_code(0); }});
   if (!agent) return report(agent.error(), exit_of(agent.error()));
@@ -505,6 +510,8 @@ int main(int argc, char** argv) {
   provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
   provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
   provision_command->add_option("--software", options.software, "image of the head unit");
+  provision_command->add_option("--secondary", options.secondaries,
+                                "socket of another ECU (layby-ecu)");
   CLI::Option* slot_a =
       provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
   CLI::Option* slot_b =

@@ -1,7 +1,6 @@
 #include "agent/news.h"
 
 #include <algorithm>
-#include <set>
 
 #include "agent/kept_file.h"
 #include "base/limits.h"
@@ -15,6 +14,8 @@ constexpr std::int64_t kMetadataDeadlineMs = 60'000;
 constexpr std::uint64_t kTimeBytesMax = 16 * kKiB;
 constexpr std::size_t kEtagMax = 256;
 constexpr int kReadsOfRole = 3;
+constexpr std::string_view kDirectorUrl = "/v1/vehicle/director/";
+constexpr std::string_view kImageRepositoryUrl = "/v1/repositories/image/metadata/";
 
 std::string file_of(manifest::Role role) {
   return std::string(manifest::to_string(role)) + ".json";
@@ -42,17 +43,6 @@ Result<manifest::TrustedRepository> load(Disk& disk, const std::string& director
   return manifest::TrustedRepository::load(stored);
 }
 
-// Who may sign time: changes with every key that comes or goes, and with the threshold.
-crypto::Digest256 time_keys(const manifest::Root& root) {
-  const manifest::RoleKeys& role = root.roles.at(manifest::Role::kTimestamp);
-  std::set<manifest::PublicKey> keys;
-  for (const manifest::KeyId& id : role.key_ids)
-    if (const auto key = root.keys.find(id); key != root.keys.end()) keys.insert(key->second);
-  std::string text = std::to_string(role.threshold);
-  for (const manifest::PublicKey& key : keys) text += "\n" + key.id();
-  return crypto::sha256(as_bytes(text));
-}
-
 // It goes into the journal and back to the server: nothing else than what RFC 9110 allows.
 std::string plain_etag(const std::string& text) {
   const bool is_plain =
@@ -64,10 +54,11 @@ std::string plain_etag(const std::string& text) {
 }  // namespace
 
 Result<News> News::open(Disk& disk, Transport& transport, const Layout& layout,
-                        const CarIdentity& identity) {
+                        const CarIdentity& identity, Secondaries& secondaries) {
   auto director = TRY_CONTEXT(load(disk, layout.director_trust()), layout.director_trust());
   auto image = TRY_CONTEXT(load(disk, layout.image_trust()), layout.image_trust());
-  return News(disk, transport, layout, identity, std::move(director), std::move(image));
+  return News(disk, transport, layout, identity, secondaries, std::move(director),
+              std::move(image));
 }
 
 Result<HttpResponse> News::get(HttpRequest request) {
@@ -80,21 +71,13 @@ Result<HttpResponse> News::get(HttpRequest request) {
   return response;
 }
 
-namespace {
-
-// A signed time can leap no further than its own witness is good for: past the expiry of the root
-// nobody's word counts, so a time from there is none, and moves no clock. A newer root may know of
-// a later one.
-Result<void> check_witness(UnixSeconds signed_time, const manifest::Root& root) {
-  if (signed_time < root.expires) return {};
-  return fail(ErrorCode::kFreeze, "the signed time {} is past the expiry of root {}, {}",
-              format_utc(signed_time), root.version, format_utc(root.expires));
-}
-
-}  // namespace
-
 Result<void> News::fetch_time(TrustedTime& time, Record& record) {
-  const manifest::TimeNonce nonce = manifest::make_time_nonce();
+  // One question for all: the ECUs that do not answer now have no time until the next look.
+  std::vector<manifest::TimeNonce> nonces = secondaries_->ask_for_nonces();
+  const manifest::TimeNonce own = manifest::make_time_nonce();
+  const bool is_alone = nonces.empty();
+  nonces.push_back(own);
+  const manifest::TimeNonce nonce = is_alone ? own : manifest::join_time_nonces(nonces);
   const HttpResponse response =
       TRY(get({.path = "/v1/vehicle/time?nonce=" + to_hex(nonce), .bytes_max = kTimeBytesMax}));
   if (response.status != 200)
@@ -102,8 +85,10 @@ Result<void> News::fetch_time(TrustedTime& time, Record& record) {
                 response.status);
   const UnixSeconds signed_time =
       TRY(manifest::verify_server_time(as_bytes(response.body), nonce, director_));
-  TRY_VOID(check_witness(signed_time, *director_.root()));
-  return time.accept(signed_time, time_keys(*director_.root()), record);
+  TRY_VOID(manifest::check_time_witness(signed_time, *director_.root()));
+  TRY_VOID(time.accept(signed_time, manifest::time_keys(*director_.root()), record));
+  time_ = {.nonces = std::move(nonces), .document = to_bytes(response.body)};
+  return {};
 }
 
 Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) {
@@ -111,8 +96,8 @@ Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) 
   if (response.status != 200) return fail(ErrorCode::kBadFormat, "the package has no time");
   const UnixSeconds made =
       TRY(manifest::verify_package_time(as_bytes(response.body), identity_->vin, director_));
-  TRY_VOID(check_witness(made, *director_.root()));
-  time.advance_to(made, time_keys(*director_.root()), record);
+  TRY_VOID(manifest::check_time_witness(made, *director_.root()));
+  time.advance_to(made, manifest::time_keys(*director_.root()), record);
   return made;
 }
 
@@ -120,9 +105,9 @@ Result<UnixSeconds> News::fetch_package_time(TrustedTime& time, Record& record) 
 // as always in TUF. It needs no time, since its expiry is checked by the refresh that follows.
 Result<void> News::with_newer_roots(Record& record, const std::function<Result<void>()>& attempt) {
   auto taken = attempt();
-  if (taken || (taken.error().code() != ErrorCode::kBadSignature &&
-                taken.error().code() != ErrorCode::kRollback &&
-                taken.error().code() != ErrorCode::kFreeze))
+  if (taken ||
+      (taken.error().code() != ErrorCode::kBadSignature &&
+       taken.error().code() != ErrorCode::kRollback && taken.error().code() != ErrorCode::kFreeze))
     return taken;
   const auto before = director_.root()->version;
   TRY_VOID(refresh(director(record), 0, Until::kRoots));
@@ -200,7 +185,7 @@ Result<void> News::reload(Record& record) {
 }
 
 News::Source News::director(Record& record) {
-  return {director_, "/v1/vehicle/director/", layout_->director_trust(), record.director_etag};
+  return {director_, std::string(kDirectorUrl), layout_->director_trust(), record.director_etag};
 }
 
 Result<manifest::VerifiedPlan> News::look(UnixSeconds now, Record& record) {
@@ -208,11 +193,12 @@ Result<manifest::VerifiedPlan> News::look(UnixSeconds now, Record& record) {
   const auto* targets = director_.targets();
   if (targets != nullptr && !(*targets)->targets.empty())
     TRY_VOID(refresh(
-        {image_, "/v1/repositories/image/metadata/", layout_->image_trust(), record.image_etag},
-        now, Until::kTargets));
+        {image_, std::string(kImageRepositoryUrl), layout_->image_trust(), record.image_etag}, now,
+        Until::kTargets));
   manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
   car.primary = identity_->ecu;
   car.ecus.emplace(identity_->ecu, identity_->hardware);
+  for (const PairedEcu& ecu : secondaries_->paired()) car.ecus.emplace(ecu.serial, ecu.hardware);
   for (const auto& [slot, held] : record.slots)
     car.release_counters.emplace(slot, held.release_counter);
   return manifest::verify_plan(director_, image_, car, now);
@@ -230,6 +216,51 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
   retry_after_seconds = retry_after_seconds_;
   return plan;
 }
+
+// ---- handing on ---------------------------------------------------------------------------------
+
+// The server keeps all roots; we only the newest. An ECU that asks for one was away for a while.
+Result<std::optional<Bytes>> News::old_root(const std::string& url, const std::string& file) {
+  const HttpResponse response = TRY(get({.path = url + file, .bytes_max = kRootBytesMax}));
+  if (response.status == 200) return std::optional<Bytes>(to_bytes(response.body));
+  if (response.status == 404 || response.status == 403) return std::optional<Bytes>{};
+  return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
+              response.status, url, file);
+}
+
+Result<std::optional<Bytes>> News::file_for_ecus(const secondary::WantBody& want) {
+  const bool is_director = want.repository == secondary::RepositoryName::kDirector;
+  const manifest::TrustedRepository& repository = is_director ? director_ : image_;
+  const std::string url =
+      is_director ? std::string(kDirectorUrl) : std::string(kImageRepositoryUrl);
+  const auto named = [&](const auto* verified, std::string_view role) -> std::optional<Bytes> {
+    if (verified == nullptr) return std::nullopt;
+    const std::string name = fmt::format("{}.{}.json", (*verified)->version, role);
+    return want.file == name ? std::optional(verified->bytes()) : std::nullopt;
+  };
+  if (want.file == "timestamp.json")
+    return repository.timestamp() ? std::optional(repository.timestamp()->bytes()) : std::nullopt;
+  if (want.file == "targets.json")
+    return repository.targets() ? std::optional(repository.targets()->bytes()) : std::nullopt;
+  if (auto file = named(repository.snapshot(), "snapshot")) return file;
+  if (auto file = named(repository.targets(), "targets")) return file;
+  if (auto file = named(&repository.root(), "root")) return file;
+  constexpr std::size_t kVersionDigitsMax = 9;
+  const std::string digits = want.file.substr(0, want.file.find('.'));
+  const bool is_root = want.file == digits + ".root.json" && !digits.empty() &&
+                       digits.size() <= kVersionDigitsMax &&
+                       std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  if (!is_root || std::stoull(digits) > repository.root()->version) return std::optional<Bytes>{};
+  return old_root(url, want.file);
+}
+
+void News::hand_on(Record& record, UnixSeconds now) {
+  if (time_.document.empty() || secondaries_->is_empty()) return;
+  secondaries_->hand_on(
+      time_, [this](const secondary::WantBody& want) { return file_for_ecus(want); }, record, now);
+}
+
+// ---- offline ------------------------------------------------------------------------------------
 
 Result<manifest::VerifiedPlan> News::take_package(
     TrustedTime& time, Record& record,

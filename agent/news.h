@@ -8,6 +8,7 @@
 #include "agent/car_identity.h"
 #include "agent/journal.h"
 #include "agent/layout.h"
+#include "agent/secondaries.h"
 #include "agent/transport.h"
 #include "agent/trusted_time.h"
 #include "base/disk.h"
@@ -20,7 +21,7 @@ class News {
  public:
   // Loads what is trusted. kNotFound without a root. All must outlive it.
   static Result<News> open(Disk& disk, Transport& transport, const Layout& layout,
-                           const CarIdentity& identity);
+                           const CarIdentity& identity, Secondaries& secondaries);
 
   // Asked between two requests of a look: true ends it with kCancelled.
   void stop_when(std::function<bool()> interrupted) { interrupted_ = std::move(interrupted); }
@@ -31,6 +32,10 @@ class News {
   Result<manifest::VerifiedPlan> poll(TrustedTime& time, Record& record,
                                       std::optional<std::int64_t>& retry_after_seconds);
 
+  // After a look that went well: hands time and metadata on to the secondaries, as they came. What
+  // they say is noted in `record.ecus`.
+  void hand_on(Record& record, UnixSeconds now);
+
   // The same look at an offline package, which the transport answers from. The package's time moves
   // ours forward or not at all. Whole or not at all: nothing is kept on the disk before everything
   // verifies and `check` agrees; on an error drop this object, `time` and `record`.
@@ -40,11 +45,13 @@ class News {
 
  private:
   News(Disk& disk, Transport& transport, const Layout& layout, const CarIdentity& identity,
-       manifest::TrustedRepository director, manifest::TrustedRepository image)
+       Secondaries& secondaries, manifest::TrustedRepository director,
+       manifest::TrustedRepository image)
       : disk_(&disk),
         transport_(&transport),
         layout_(&layout),
         identity_(&identity),
+        secondaries_(&secondaries),
         director_(std::move(director)),
         image_(std::move(image)) {}
 
@@ -65,6 +72,8 @@ class News {
   Result<void> fetch_one(const Source& source, manifest::Refresh& refresh,
                          const manifest::Refresh::Request& request);
   Result<HttpResponse> get(HttpRequest request);
+  Result<std::optional<Bytes>> file_for_ecus(const secondary::WantBody& want);
+  Result<std::optional<Bytes>> old_root(const std::string& url, const std::string& file);
   Result<void> persist(const Source& source, manifest::Refresh& refresh);
   Result<void> store(const std::string& directory, const manifest::StoredChange& change);
 
@@ -72,6 +81,7 @@ class News {
   Transport* transport_;
   const Layout* layout_;
   const CarIdentity* identity_;
+  Secondaries* secondaries_;
   manifest::TrustedRepository director_;
   manifest::TrustedRepository image_;
   std::function<bool()> interrupted_;
@@ -81,6 +91,7 @@ class News {
     manifest::StoredChange change;
   };
   std::optional<std::vector<Held>> held_;  // set: what is accepted waits here for the whole
+  secondary::TimeBody time_;               // the last signed one, and whom it answers
   bool is_ahead_of_disk_ = false;          // something was accepted that could not be kept
 };
 

@@ -11,6 +11,7 @@
 #include "agent/licences.h"
 #include "agent/news.h"
 #include "agent/offline_transport.h"
+#include "agent/secondaries.h"
 #include "agent/work.h"
 #include "manifest/offline_package.h"
 
@@ -103,7 +104,7 @@ void choose_from(const OfflinePackage& package, OrderRecord& order, const Record
 // All that a run needs, put together as in Agent, but without a server and a vehicle.
 struct Run {
   Run(Disk& disk, const Clock& clock, const OfflineOptions& options, const OfflinePackage& from,
-      Layout where, CarIdentity who, CarKeys with, Journal kept)
+      Layout where, CarIdentity who, CarKeys with, EcuList ecus, Journal kept)
       : package(from),
         layout(std::move(where)),
         identity(std::move(who)),
@@ -115,7 +116,8 @@ struct Run {
         licences(disk, layout, identity, keys.seal.secret_key),
         budget(time, 0),
         downloads(disk, transport, clock, layout, journal, budget, options.interrupted),
-        installer(disk, layout, vehicle, licences),
+        secondaries(std::move(ecus), nullptr),  // they are asked by the daemon
+        installer(disk, layout, vehicle, licences, secondaries),
         work(clock, layout, journal, time, vehicle, licences, downloads, installer, network,
              budget) {
     downloads.take_only(
@@ -136,6 +138,7 @@ struct Run {
   Licences licences;
   DataBudget budget;
   Downloads downloads;
+  Secondaries secondaries;
   Installer installer;
   Work work;
 };
@@ -193,9 +196,10 @@ Result<std::vector<OfflineOrder>> install_offline(Disk& disk, const Clock& clock
   const auto archive = TRY(disk.open_read(options.package_path));
   const OfflinePackage package = TRY(OfflinePackage::open(*archive));
   Journal journal = TRY(Journal::open(disk, layout.directory()));
+  EcuList ecus = TRY(read_ecu_list(disk, layout));
   Run run(disk, clock, options, package, std::move(layout), std::move(identity), std::move(keys),
-          std::move(journal));
-  News news = TRY(News::open(disk, run.transport, run.layout, run.identity));
+          std::move(ecus), std::move(journal));
+  News news = TRY(News::open(disk, run.transport, run.layout, run.identity, run.secondaries));
   // From here on bytes are compared with what is signed; nothing is kept before all of it holds.
   const auto plan = TRY(news.take_package(
       run.time, run.journal.record(), [&](const manifest::VerifiedPlan& verified) -> Result<void> {

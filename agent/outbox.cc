@@ -74,11 +74,12 @@ manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const
   report.agent = kAgentVersion;
   report.re_encoders = available_re_encoders();
   for (const auto& [slot, held] : record.slots)
-    report.installed.emplace(slot,
-                             manifest::InstalledImage{.image = held.image,
-                                                      .sha256 = held.sha256,
-                                                      .length = held.length,
-                                                      .release_counter = held.release_counter});
+    if (!slot.is_secondary())  // every ECU speaks for itself
+      report.installed.emplace(slot,
+                               manifest::InstalledImage{.image = held.image,
+                                                        .sha256 = held.sha256,
+                                                        .length = held.length,
+                                                        .release_counter = held.release_counter});
   add_functions(record, licences_, now, report);
   report.attack = record.attack;
   for (const OrderRecord& order : record.orders) report.orders.push_back(order_report(order));
@@ -88,7 +89,12 @@ manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const
 Result<crypto::Digest256> Outbox::content(const Record& record, UnixSeconds now) const {
   manifest::EcuReport report = picture(record, now);
   for (manifest::OrderReport& order : report.orders) order.bytes_done = 0;  // no news by itself
-  return manifest::ecu_report_digest(report);
+  const crypto::Digest256 own = TRY(manifest::ecu_report_digest(report));
+  if (record.ecus.empty()) return own;
+  std::string text = to_hex(own);
+  for (const auto& [serial, ecu] : record.ecus)
+    text += fmt::format("\n{} {} {}", serial.text(), to_hex(ecu.sha256), ecu.attack);
+  return crypto::sha256(as_bytes(text));
 }
 
 Result<bool> Outbox::has_changed(const Record& record, UnixSeconds now) const {
@@ -98,15 +104,17 @@ Result<bool> Outbox::has_changed(const Record& record, UnixSeconds now) const {
 Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   Record& record = journal.record();
   LAYBY_ASSERT(!is_pending(record));
+  secondaries_.look(record, now);
+  const auto others = TRY(reports_of_others());
   const crypto::Digest256 digest = TRY(content(record, now));
   manifest::EcuReport report = picture(record, now);
   report.counter = record.report_counter + 1;
   report.time = now;
-  auto bytes = sign(report);
+  auto bytes = sign(report, others);
   if (!bytes && bytes.error().code() == ErrorCode::kTooLarge) {
     // Many orders at once: how each of them ended matters more than what the car said then.
     for (manifest::OrderReport& order : report.orders) order.conditions.clear();
-    bytes = sign(report);
+    bytes = sign(report, others);
   }
   if (!bytes) return fail(bytes.error());
   TRY_VOID(disk_.make_dirs(layout_.outbox()));
@@ -117,10 +125,21 @@ Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   return journal.save();
 }
 
-Result<Bytes> Outbox::sign(const manifest::EcuReport& report) const {
-  const Bytes signed_report = TRY(manifest::make_ecu_report(report, *keys_.ecu));
-  return manifest::make_vehicle_manifest(identity_.vin, identity_.ecu,
-                                         {{identity_.ecu, signed_report}}, *keys_.ecu);
+// The server drops a manifest in which an ECU is missing, or says what it has said before (Uptane
+// 2.1.0, 5.3.2.1): it waits until all of them answer.
+Result<std::map<manifest::EcuSerial, Bytes>> Outbox::reports_of_others() {
+  auto reports = secondaries_.reports();
+  for (const PairedEcu& ecu : secondaries_.paired())
+    if (!reports.contains(ecu.serial))
+      return fail(ErrorCode::kUnavailable, "the report waits for the ECU {}", ecu.serial.text());
+  return reports;
+}
+
+Result<Bytes> Outbox::sign(const manifest::EcuReport& report,
+                           const std::map<manifest::EcuSerial, Bytes>& others) const {
+  std::map<manifest::EcuSerial, Bytes> reports = others;
+  reports.insert_or_assign(identity_.ecu, TRY(manifest::make_ecu_report(report, *keys_.ecu)));
+  return manifest::make_vehicle_manifest(identity_.vin, identity_.ecu, reports, *keys_.ecu);
 }
 
 Result<Bytes> Outbox::read_pending(const Record& record) const {

@@ -10,6 +10,7 @@
 #include "agent/journal.h"
 #include "agent/layout.h"
 #include "agent/licences.h"
+#include "agent/secondaries.h"
 #include "agent/transport.h"
 #include "base/disk.h"
 #include "manifest/report.h"
@@ -20,13 +21,14 @@ class Outbox {
  public:
   // All must outlive it.
   Outbox(Disk& disk, Transport& transport, const Layout& layout, const CarIdentity& identity,
-         const CarKeys& keys, const Licences& licences)
+         const CarKeys& keys, const Licences& licences, Secondaries& secondaries)
       : disk_(disk),
         transport_(transport),
         layout_(layout),
         identity_(identity),
         keys_(keys),
-        licences_(licences) {}
+        licences_(licences),
+        secondaries_(secondaries) {}
 
   // A report is made and not acknowledged yet.
   bool is_pending(const Record& record) const {
@@ -35,7 +37,7 @@ class Outbox {
   // The picture differs from the one in the last report.
   Result<bool> has_changed(const Record& record, UnixSeconds now) const;
 
-  // Makes the next report and saves the journal.
+  // Makes the next report and saves the journal. kUnavailable while a secondary does not answer.
   Result<void> make(Journal& journal, UnixSeconds now);
 
   // Sends what is pending. On success it is acknowledged, and the journal is saved. kUnavailable:
@@ -48,7 +50,9 @@ class Outbox {
  private:
   // Without counter, time and progress: what tells whether there is anything new to say.
   Result<crypto::Digest256> content(const Record& record, UnixSeconds now) const;
-  Result<Bytes> sign(const manifest::EcuReport& report) const;
+  Result<Bytes> sign(const manifest::EcuReport& report,
+                     const std::map<manifest::EcuSerial, Bytes>& others) const;
+  Result<std::map<manifest::EcuSerial, Bytes>> reports_of_others();
   Result<Bytes> read_pending(const Record& record) const;
   Result<void> give_up(Journal& journal);
   manifest::EcuReport picture(const Record& record, UnixSeconds now) const;
@@ -59,6 +63,7 @@ class Outbox {
   const CarIdentity& identity_;
   const CarKeys& keys_;
   const Licences& licences_;
+  Secondaries& secondaries_;
 };
 
 }  // namespace layby::agent

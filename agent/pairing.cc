@@ -12,7 +12,7 @@ constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
 constexpr std::uint64_t kTlsKeyBytesMax = 16 * kKiB;
 
 Result<std::string> request_body(Disk& disk, const Layout& layout, const CarIdentity& identity,
-                                 const std::string& code) {
+                                 const std::string& code, const std::vector<PairedEcu>& others) {
   const CarKeys keys = TRY(read_keys(disk, layout));
   const Bytes tls_key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
   const std::string request =
@@ -20,10 +20,15 @@ Result<std::string> request_body(Disk& disk, const Layout& layout, const CarIden
   const manifest::Json ecu = {{"serial", identity.ecu.text()},
                               {"hardware_id", identity.hardware.text()},
                               {"public_key", to_hex(keys.ecu->public_key())}};
+  manifest::Json ecus = manifest::Json::array({ecu});
+  for (const PairedEcu& other : others)
+    ecus.push_back({{"serial", other.serial.text()},
+                    {"hardware_id", other.hardware.text()},
+                    {"public_key", to_hex(other.key)}});
   const manifest::Json body = {
       {"vin", identity.vin.text()},     {"code", code},
       {"certificate_request", request}, {"seal_key", to_hex(keys.seal.public_key)},
-      {"primary", identity.ecu.text()}, {"ecus", manifest::Json::array({ecu})}};
+      {"primary", identity.ecu.text()}, {"ecus", std::move(ecus)}};
   return manifest::to_wire(body);
 }
 
@@ -52,11 +57,15 @@ Result<void> forget_where_it_was(Disk& disk, const Layout& layout) {
 }  // namespace
 
 Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code,
-                  const std::string& partner_token) {
+                  const std::string& partner_token, SecondaryLink* secondaries) {
   CarIdentity identity = TRY(read_identity(disk, layout));
   std::map<std::string, std::string> headers{{"Content-Type", "application/json"}};
   if (!partner_token.empty()) headers["Authorization"] = "Bearer " + partner_token;
-  std::string body = TRY(request_body(disk, layout, identity, code));
+  EcuList ecus = TRY(read_ecu_list(disk, layout));
+  if (!ecus.addresses.empty() && secondaries == nullptr)
+    return fail(ErrorCode::kUnavailable, "there is no way to the car's other ECUs");
+  if (!ecus.addresses.empty()) ecus.paired = TRY(meet_ecus(*secondaries, ecus));
+  std::string body = TRY(request_body(disk, layout, identity, code, ecus.paired));
   const HttpResponse response = TRY(transport.exchange({.method = HttpRequest::Method::kPost,
                                                         .path = "/v1/pair",
                                                         .headers = std::move(headers),
@@ -79,6 +88,7 @@ Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const 
   const std::string key_pem(as_text(key));
   TRY_VOID(crypto::check_key_of_certificate(certificate, key_pem));
   TRY_VOID(forget_where_it_was(disk, layout));
+  if (!ecus.addresses.empty()) TRY_VOID(write_ecu_list(disk, layout, ecus));
   TRY_VOID(disk.remove(layout.renewal()));
   // The mark: last. With its key, so that a renewed one changes both at once.
   return replace_file(disk, layout.certificate(), as_bytes(certificate + key_pem));

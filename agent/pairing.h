@@ -5,15 +5,17 @@
 #include <string>
 
 #include "agent/car_identity.h"
+#include "agent/secondaries.h"
 #include "agent/transport.h"
 
 namespace layby::agent {
 
 // `transport` shows the certificate of a car that was paired before: only so it can go to another
 // owner without a partner. `partner_token` is that of a partner in whose workshop it happens; empty
-// for none. kForbidden when the server refuses, with its words; the
-// certificate must carry this car's VIN and key, kBadFormat otherwise.
+// for none. A car that was provisioned with secondaries asks each who it is through `secondaries`,
+// and tells the server; all of them have to answer. kForbidden when the server refuses, with its
+// words; the certificate must carry this car's VIN and key, kBadFormat otherwise.
 Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const std::string& code,
-                  const std::string& partner_token = "");
+                  const std::string& partner_token = "", SecondaryLink* secondaries = nullptr);
 
 }  // namespace layby::agent

@@ -4,6 +4,7 @@
 
 #include "agent/journal.h"
 #include "agent/kept_file.h"
+#include "agent/secondaries.h"
 #include "agent/software_slot.h"
 #include "base/limits.h"
 #include "manifest/region_image.h"
@@ -151,6 +152,8 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
   TRY_VOID(install_root(disk, factory.director_root_path, layout.director_trust()));
   TRY_VOID(install_root(disk, factory.image_root_path, layout.image_trust()));
   TRY_VOID(make_keys(disk, layout));
+  if (!factory.ecu_addresses.empty())
+    TRY_VOID(write_ecu_list(disk, layout, {.addresses = factory.ecu_addresses}));
   TRY_VOID(replace_file(disk, layout.ca(), TRY(read_file(disk, factory.ca_path, kCaBytesMax))));
   for (const std::string& folder :
        {layout.inbox(), layout.outbox(), layout.licences(), layout.functions(), layout.software(),

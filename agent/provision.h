@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "agent/boot_control.h"
 #include "agent/car_identity.h"
@@ -24,6 +25,7 @@ struct FactoryState {
   // The slot that runs, which `software_path` is the image of; empty: slot A. The boot loader has
   // to keep the same one.
   std::optional<BootSlot> running_slot{};
+  std::vector<std::string> ecu_addresses{};  // of secondaries; who they are is learnt at pairing
 };
 
 // kAlreadyExists if the directory is provisioned. What a broken-off attempt left is overwritten.

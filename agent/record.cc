@@ -71,7 +71,12 @@ Error recordable(const Error& error) {
 
 bool is_software(const OrderRecord& order) {
   return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
-         order.images.front().slot.kind() == manifest::ImageKind::kSoftware;
+         order.images.front().slot == manifest::Slot::software();
+}
+
+bool is_for_secondaries(const OrderRecord& order) {
+  return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
+         order.images.front().slot.is_secondary();
 }
 
 OrderRecord* Record::order(const manifest::OrderId& id) {

@@ -58,6 +58,7 @@ struct ImageProgress {
   manifest::NetworkNeed network = manifest::NetworkNeed::kAny;
   std::map<std::string, std::string> notes{};  // release notes, by language
 
+  std::vector<manifest::EcuSerial> ecus{};    // it is for; of software of secondaries only
   std::vector<manifest::Payload> payloads{};  // as the Director offered them
   // Which of them is taken; empty while undecided, and for an image that the slot has already.
   std::optional<std::size_t> chosen{};
@@ -117,6 +118,9 @@ struct OrderRecord {
   std::vector<std::string> waiting_for{};           // names of Wait and Condition
   std::map<std::string, std::string> conditions{};  // the facts at the point of no return
   std::optional<Timing> timing{};
+  // Of software of secondaries: all have passed their checks, and all are to keep it. From here
+  // there is no way back.
+  bool committed = false;
   bool untried = false;  // software that nobody was asked to boot on trial, in this attempt
   std::uint32_t trial_starts = 0;  // of the agent, with a trial that was not booted
   Undo undo{};
@@ -129,6 +133,8 @@ struct OrderRecord {
 
 // Installs software of the head unit.
 bool is_software(const OrderRecord& order);
+// Installs software of other ECUs than the head unit: all of it, or none.
+bool is_for_secondaries(const OrderRecord& order);
 
 struct SlotRecord {
   manifest::ImageName image;
@@ -155,10 +161,23 @@ struct FunctionRecord {
   std::optional<UnixSeconds> told_until{};
 };
 
+// A secondary, as it was when it was asked last; for `status`, and to see what is news for the
+// server, which believes its own signed report only.
+struct EcuSeen {
+  manifest::HardwareId hardware;
+  std::string phase{};  // agent/secondary/ecu_state.h; empty: it has not answered yet
+  std::string image{};  // that it keeps; empty: none
+  crypto::Digest256 sha256{};
+  std::string attack{};
+  std::optional<Error> error{};  // why it could not be asked, or what it refused
+  UnixSeconds at = 0;            // when it answered, in trusted time
+};
+
 struct Record {
   std::vector<OrderRecord> orders;  // in the Director's order
   std::map<manifest::Slot, SlotRecord> slots;
   std::map<manifest::FunctionId, FunctionRecord> functions;
+  std::map<manifest::EcuSerial, EcuSeen> ecus;
   // That runs, where `slots` has no software; empty: nobody has said.
   std::optional<BootSlot> factory_slot{};
   // Why software may not be written: what boot control said last, or did not.

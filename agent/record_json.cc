@@ -76,6 +76,7 @@ Json encode(const ImageProgress& image) {
                {"complete", image.complete}};
   for (const manifest::Payload& payload : image.payloads)
     json["payloads"].push_back(encode(payload));
+  for (const manifest::EcuSerial& ecu : image.ecus) json["ecus"].push_back(ecu.text());
   if (!image.notes.empty()) json["notes"] = image.notes;
   if (!image.conditions.empty()) json["conditions"] = encode(image.conditions);
   if (image.chosen) json["chosen"] = *image.chosen;
@@ -109,9 +110,17 @@ Json encode(const OrderRecord& order) {
   if (order.error) json["error"] = encode(*order.error);
   if (order.timing) json["timing"] = encode(*order.timing);
   if (order.untried) json["untried"] = true;
+  if (order.committed) json["committed"] = true;
   if (order.trial_starts > 0) json["trialStarts"] = order.trial_starts;
   if (order.undo.failures > 0) json["undoFailures"] = order.undo.failures;
   if (order.undo.error) json["undoError"] = encode(*order.undo.error);
+  return json;
+}
+
+Json encode(const EcuSeen& ecu) {
+  Json json = {{"hardware", ecu.hardware.text()}, {"phase", ecu.phase},   {"image", ecu.image},
+               {"sha256", to_hex(ecu.sha256)},    {"attack", ecu.attack}, {"at", ecu.at}};
+  if (ecu.error) json["error"] = encode(*ecu.error);
   return json;
 }
 
@@ -228,6 +237,11 @@ Result<ImageProgress> decode_image(const Json& json) {
   image.licence_key = TRY(manifest::text_field(json, "licenceKey"));
   if (manifest::find_field(json, "network") != nullptr)  // journals of 0.1.0 have none
     image.network = TRY(manifest::parse_network_need(TRY(manifest::text_field(json, "network"))));
+  if (manifest::find_field(json, "ecus") != nullptr)
+    for (const Json& ecu : *TRY(manifest::array_field(json, "ecus"))) {
+      if (!ecu.is_string()) return fail(ErrorCode::kBadFormat, "ecus: a text each");
+      image.ecus.push_back(TRY(manifest::EcuSerial::parse(ecu.get_ref<const std::string&>())));
+    }
   image.conditions = TRY(decode_conditions(json));
   if (manifest::find_field(json, "notes") != nullptr)
     image.notes = TRY(manifest::read_notes(*TRY(manifest::object_field(json, "notes"))));
@@ -274,6 +288,8 @@ Result<void> decode_lists(const Json& json, OrderRecord& order) {
 Result<void> decode_switch(const Json& json, OrderRecord& order) {
   if (manifest::find_field(json, "untried") != nullptr)
     order.untried = TRY(manifest::bool_field(json, "untried"));
+  if (manifest::find_field(json, "committed") != nullptr)
+    order.committed = TRY(manifest::bool_field(json, "committed"));
   if (manifest::find_field(json, "trialStarts") != nullptr)
     order.trial_starts = TRY(number<std::uint32_t>(json, "trialStarts"));
   if (manifest::find_field(json, "undoFailures") != nullptr)
@@ -399,6 +415,27 @@ Result<void> decode_boot_part(const Json& json, Record& record) {
   return {};
 }
 
+Result<EcuSeen> decode_ecu(const Json& json) {
+  auto hardware = TRY(manifest::HardwareId::parse(TRY(manifest::text_field(json, "hardware"))));
+  EcuSeen ecu{.hardware = std::move(hardware)};
+  ecu.phase = TRY(manifest::text_field(json, "phase"));
+  ecu.image = TRY(manifest::text_field(json, "image"));
+  ecu.sha256 = TRY(manifest::digest_field(json, "sha256"));
+  ecu.attack = TRY(manifest::text_field(json, "attack"));
+  ecu.at = TRY(seconds(json, "at"));
+  ecu.error = TRY(optional_error(json, "error"));
+  return ecu;
+}
+
+// Cars without secondaries have none of this.
+Result<void> decode_ecus(const Json& json, Record& record) {
+  if (manifest::find_field(json, "ecus") == nullptr) return {};
+  const Json& ecus = *TRY(manifest::object_field(json, "ecus"));
+  for (auto at = ecus.begin(); at != ecus.end(); ++at)
+    record.ecus.emplace(TRY(manifest::EcuSerial::parse(at.key())), TRY(decode_ecu(at.value())));
+  return {};
+}
+
 }  // namespace
 
 Result<Bytes> encode_record(const Record& record) {
@@ -435,6 +472,7 @@ Result<Bytes> encode_record(const Record& record) {
   for (const auto& [slot, held] : record.slots) json["slots"][slot.text()] = encode(held);
   for (const auto& [id, function] : record.functions)
     json["functions"][id.text()] = encode(function);
+  for (const auto& [serial, ecu] : record.ecus) json["ecus"][serial.text()] = encode(ecu);
   if (record.poll_error) json["pollError"] = encode(*record.poll_error);
   if (record.owner_time) json["ownerTime"] = *record.owner_time;
   if (record.factory_slot) json["factorySlot"] = to_string(*record.factory_slot);
@@ -462,6 +500,7 @@ Result<Record> decode_record(ByteSpan bytes) {
   TRY_VOID(decode_server_part(json, record));
   TRY_VOID(decode_network_part(json, record));
   TRY_VOID(decode_boot_part(json, record));
+  TRY_VOID(decode_ecus(json, record));
   return record;
 }
 

@@ -78,6 +78,17 @@ Json slot_json(const SlotRecord& held, const Layout& layout) {
           {"path", layout.absolute(held.path)}};
 }
 
+Json ecu_json(const EcuSeen& ecu) {
+  Json json = {{"hardware", ecu.hardware.text()}};
+  if (!ecu.phase.empty()) json["phase"] = ecu.phase;
+  if (!ecu.image.empty()) json["image"] = ecu.image;
+  if (!ecu.image.empty()) json["sha256"] = to_hex(ecu.sha256);
+  if (!ecu.attack.empty()) json["attack"] = ecu.attack;
+  if (ecu.error) json["error"] = error_json(*ecu.error);
+  if (ecu.at != 0) json["at"] = format_utc(ecu.at);
+  return json;
+}
+
 struct Sources {
   CarIdentity identity;
   Record record;
@@ -124,6 +135,7 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
     json["orders"].push_back(order_json(order, record));
   for (const auto& [id, verdict] : sources.licences)
     json["functions"].push_back(function_json(id, verdict));
+  for (const auto& [serial, ecu] : record.ecus) json["ecus"][serial.text()] = ecu_json(ecu);
   for (const auto& [slot, held] : record.slots)
     json["slots"][slot.text()] = slot_json(held, layout);
   return json;
@@ -196,6 +208,11 @@ std::string to_text(const Sources& sources, Daemon daemon) {
     out += fmt::format("function {}: {}{}{}\n", id.text(), to_string(verdict.state),
                        verdict.until ? " until " + format_utc(*verdict.until) : "",
                        verdict.reason.empty() ? "" : ": " + verdict.reason);
+  for (const auto& [serial, ecu] : record.ecus)
+    out += fmt::format("ECU {} ({}): {}{}{}\n", serial.text(), ecu.hardware.text(),
+                       ecu.image.empty() ? "no software known" : ecu.image,
+                       ecu.phase.empty() || ecu.phase == "idle" ? "" : ", " + ecu.phase,
+                       ecu.error ? ", " + ecu.error->message() : "");
   for (const auto& [slot, held] : record.slots)
     out += fmt::format("slot {}: {} {}\n", slot.text(), held.image.text(),
                        to_hex(held.sha256).substr(0, 16));

@@ -185,7 +185,7 @@ Result<void> Work::resume() {
   for (OrderRecord& order : journal_.record().orders) {
     if (!is_past_no_return(order.state)) continue;
     ++order.resumptions;
-    const bool too_many = order.resumptions > kResumptionsMax;
+    const bool too_many = order.resumptions > kResumptionsMax && !order.committed;
     if (too_many && next_state(order.state, Event::kStepFailed)) {
       order.error = Error(ErrorCode::kInstallFailed, "the installation never came to its end");
       apply(order, Event::kStepFailed);
@@ -233,17 +233,7 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
       return Did::kSomething;
     }
     case State::kActivating: return activate(order, facts);
-    case State::kConfirming: {
-      const auto event = installer_.confirm(order, record);
-      if (!event) return step_failed(order, event.error());
-      order.error.reset();
-      const bool is_whole = order.resumptions == 0 && order.timing && !order.timing->had_to_wait;
-      note_end(order, record, time_.now(), is_whole ? Measure::kWhole : Measure::kInterrupted);
-      TRY_VOID(move(order, *event));
-      downloads_.discard(order);
-      sweep();
-      return Did::kSomething;
-    }
+    case State::kConfirming: return confirm(order);
     case State::kRollingBack: return roll_back(order);
     case State::kIdle:
     case State::kOffered:
@@ -256,6 +246,27 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
     case State::kRefused: break;
   }
   LAYBY_ASSERT(false);
+}
+
+Result<Work::Did> Work::confirm(OrderRecord& order) {
+  if (is_for_secondaries(order) && !order.committed) {
+    if (const auto well = installer_.check_set(order); !well)
+      return step_failed(order, well.error());
+    // The one moment that decides for all of them; what follows is only carried out.
+    order.committed = true;
+    TRY_VOID(journal_.save());
+  }
+  Record& record = journal_.record();
+  const auto event = installer_.confirm(order, record);
+  if (!event)
+    return order.committed ? keep_failed(order, event.error()) : step_failed(order, event.error());
+  order.error.reset();
+  const bool is_whole = order.resumptions == 0 && order.timing && !order.timing->had_to_wait;
+  note_end(order, record, time_.now(), is_whole ? Measure::kWhole : Measure::kInterrupted);
+  TRY_VOID(move(order, *event));
+  downloads_.discard(order);
+  sweep();
+  return Did::kSomething;
 }
 
 // Whoever drives it comes first. A car whose signals are gone may be driven, too, but what has
@@ -389,6 +400,7 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   ++order.attempts;
   order.resumptions = order.trial_starts = 0;
   order.untried = is_software(order);
+  order.committed = false;
   order.conditions = reported(now, needs);
   note_begin(order, journal_.record(), locked_since_, time_.now());
   began_ms_ = clock_.monotonic_ms();

@@ -105,6 +105,9 @@ class Work {
   bool pauses(const OrderRecord& order);
   // What cannot be taken back yet, and what comes of it; work_undo.cc.
   Result<Did> retry_stuck(const Facts& facts);
+  Result<Did> confirm(OrderRecord& order);
+  Result<Did> retry_keep(OrderRecord& order);
+  Result<Did> keep_failed(OrderRecord& order, const Error& error);
   Result<Did> roll_back(OrderRecord& order);
   Result<Did> undo_failed(OrderRecord& order, const Error& error);
   Result<Did> undone(OrderRecord& order);

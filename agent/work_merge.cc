@@ -27,6 +27,7 @@ ImageProgress progress_of(const manifest::PlannedImage& planned) {
     image.licence_key = *key;
   }
   image.payloads = planned.payloads;
+  if (facts.slot.is_secondary()) image.ecus = planned.ecus;
   return image;
 }
 
@@ -48,7 +49,8 @@ bool same_images(const OrderRecord& order, const manifest::PlannedOrder& planned
   return order.action == planned.action &&
          std::equal(order.images.begin(), order.images.end(), planned.images.begin(),
                     planned.images.end(), [](const ImageProgress& a, const auto& b) {
-                      return a.name == b.entry.name && a.sha256 == b.entry.sha256;
+                      return a.name == b.entry.name && a.sha256 == b.entry.sha256 &&
+                             (!a.slot.is_secondary() || a.ecus == b.ecus);
                     });
 }
 

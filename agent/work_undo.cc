@@ -20,7 +20,8 @@ constexpr UnixSeconds pause_seconds(std::uint32_t attempts) {
 }
 
 bool is_order_stuck(const OrderRecord& order) {
-  return order.state == State::kRollingBack && order.undo.error && !order.images.empty();
+  return (order.state == State::kRollingBack || order.committed) && order.undo.error &&
+         is_past_no_return(order.state) && !order.images.empty();
 }
 
 }  // namespace
@@ -43,6 +44,11 @@ bool Work::is_stuck(manifest::ImageKind kind) const {
 Result<Work::Did> Work::retry_stuck(const Facts& facts) {
   for (OrderRecord& order : journal_.record().orders) {
     if (!is_order_stuck(order)) continue;
+    if (order.committed) {
+      const Did did = TRY(retry_keep(order));
+      if (did == Did::kSomething) return did;
+      continue;
+    }
     if (clock_.monotonic_ms() >= order.undo.at_ms && must_stand_still(order, facts)) {
       due_at(clock_.now() + kStandRetrySeconds);
       continue;
@@ -50,6 +56,25 @@ Result<Work::Did> Work::retry_stuck(const Facts& facts) {
     const Did did = TRY(roll_back(order));
     if (did == Did::kSomething) return did;
   }
+  return Did::kNothing;
+}
+
+// A set that all are to keep, and one does not answer: it is asked until it does. Nothing of the
+// kind begins meanwhile; everything else goes on.
+Result<Work::Did> Work::keep_failed(OrderRecord& order, const Error& error) {
+  const bool silent = error.code() == ErrorCode::kUnavailable;
+  if (silent && !order.undo.error &&
+      clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
+  return undo_failed(order, error);
+}
+
+Result<Work::Did> Work::retry_keep(OrderRecord& order) {
+  const std::int64_t now_ms = clock_.monotonic_ms();
+  if (now_ms >= order.undo.at_ms) return confirm(order);
+  due_at(clock_.now() + (order.undo.at_ms - now_ms + 999) / 1000);
   return Did::kNothing;
 }
 

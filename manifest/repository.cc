@@ -270,6 +270,15 @@ Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) 
   return {};
 }
 
+Result<void> TrustedRepository::accept_targets_alone(ByteSpan bytes, UnixSeconds now) {
+  auto next = TRY(verify<Targets>(bytes));
+  TRY_VOID(check_successor(targets_, next->version, bytes, "targets"));
+  TRY_VOID(check_expiry("targets", next->expires, now));
+  targets_ = std::move(next);
+  relink();
+  return {};
+}
+
 Result<Targets> TrustedRepository::check_next_targets(ByteSpan bytes, UnixSeconds now) const {
   Targets next = TRY(verify_document<Targets>(bytes, *root_, rules_));
   if (targets_ && next.version <= (*targets_)->version)

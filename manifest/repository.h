@@ -115,6 +115,13 @@ class TrustedRepository {
   // 5.6. `accept_snapshot` came first.
   Result<void> accept_targets(ByteSpan bytes, UnixSeconds now);
 
+  // For an ECU that verifies partially (Uptane 2.1.0, 5.4.4.1): targets without timestamp and
+  // snapshot. Signed by the root's targets role, not older than those trusted before, the same
+  // version only with the same content, not expired.
+  Result<void> accept_targets_alone(ByteSpan bytes, UnixSeconds now);
+  // What it accepted, here or before; nullptr for none. Says nothing about expiry.
+  const Verified<Targets>* targets_alone() const { return targets_ ? &*targets_ : nullptr; }
+
   // For a server that is given the next targets: signed by the root's targets role, version above
   // the trusted one, not expired. The snapshot that will name them is not made yet.
   Result<Targets> check_next_targets(ByteSpan bytes, UnixSeconds now) const;

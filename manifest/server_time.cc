@@ -1,5 +1,8 @@
 #include "manifest/server_time.h"
 
+#include <algorithm>
+#include <set>
+
 #include "base/time_text.h"
 #include "crypto/random.h"
 #include "manifest/envelope.h"
@@ -9,6 +12,7 @@ namespace layby::manifest {
 namespace {
 
 constexpr std::uint64_t kTimeBytesMax = 4 * kKiB;
+constexpr std::string_view kJoinedNonces = "layby time nonces 1";
 
 // Signed by the Director's timestamp role. The same keys sign timestamps: the type keeps what they
 // sign apart.
@@ -28,6 +32,33 @@ TimeNonce make_time_nonce() {
   TimeNonce nonce;
   crypto::fill_random(nonce);
   return nonce;
+}
+
+TimeNonce join_time_nonces(std::span<const TimeNonce> nonces) {
+  const std::set<TimeNonce> sorted(nonces.begin(), nonces.end());
+  Bytes text = to_bytes(kJoinedNonces);
+  text.push_back(0);
+  for (const TimeNonce& nonce : sorted) text.insert(text.end(), nonce.begin(), nonce.end());
+  const crypto::Digest256 digest = crypto::sha256(text);
+  TimeNonce joined;
+  std::copy_n(digest.begin(), joined.size(), joined.begin());
+  return joined;
+}
+
+crypto::Digest256 time_keys(const Root& root) {
+  const RoleKeys& role = root.roles.at(Role::kTimestamp);
+  std::set<PublicKey> keys;
+  for (const KeyId& id : role.key_ids)
+    if (const auto key = root.keys.find(id); key != root.keys.end()) keys.insert(key->second);
+  std::string text = std::to_string(role.threshold);
+  for (const PublicKey& key : keys) text += "\n" + key.id();
+  return crypto::sha256(as_bytes(text));
+}
+
+Result<void> check_time_witness(UnixSeconds signed_time, const Root& root) {
+  if (signed_time < root.expires) return {};
+  return fail(ErrorCode::kFreeze, "the signed time {} is past the expiry of root {}, {}",
+              format_utc(signed_time), root.version, format_utc(root.expires));
 }
 
 Result<Bytes> make_server_time(const TimeNonce& nonce, UnixSeconds time, Signers by) {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <span>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "crypto/digest.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
 #include "manifest/vin.h"
@@ -15,6 +17,19 @@ namespace layby::manifest {
 using TimeNonce = std::array<std::uint8_t, 16>;
 
 TimeNonce make_time_nonce();
+
+// One question for several ECUs, so that one answer serves all: the first 16 bytes of SHA-256 over
+// `layby time nonces 1`, a zero byte, and the nonces, sorted as bytes. The order given does not
+// matter; the same nonce twice counts once.
+TimeNonce join_time_nonces(std::span<const TimeNonce> nonces);
+
+// Who may sign time: changes with every key that comes or goes, and with the threshold.
+crypto::Digest256 time_keys(const Root& root);
+
+// kFreeze from the root's expiry on: a signed time can leap no further than its own witness is good
+// for. Past the expiry of the root nobody's word counts, so a time from there is none, and moves no
+// clock. A newer root may know of a later one.
+Result<void> check_time_witness(UnixSeconds signed_time, const Root& root);
 
 // Signed by the Director's timestamp role.
 Result<Bytes> make_server_time(const TimeNonce& nonce, UnixSeconds time, Signers by);

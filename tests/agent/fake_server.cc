@@ -62,6 +62,33 @@ FakeServer::FakeServer(const FakeServer& other, const Clock& clock) : FakeServer
   clock_ = &clock;
   tamper = {};
   at_payload = {};
+  alter_director = {};
+}
+
+void FakeServer::add_ecu(const std::string& serial, const std::string& hardware,
+                         const crypto::Ed25519PublicKey& key) {
+  ecus_[serial] = {.hardware = hardware, .key = key};
+}
+
+bool FakeServer::is_of_ecus(const std::string& hardware) const {
+  return std::ranges::any_of(ecus_,
+                             [&](const auto& ecu) { return ecu.second.hardware == hardware; });
+}
+
+std::map<manifest::EcuSerial, manifest::HardwareId> FakeServer::ecus_for(
+    const std::string& image) const {
+  const auto name = manifest::ImageName::parse(image).value();
+  const std::string owner(name.owner());
+  std::map<manifest::EcuSerial, manifest::HardwareId> out;
+  const auto add = [&](const std::string& serial, const std::string& hardware) {
+    out.emplace(manifest::EcuSerial::parse(serial).value(),
+                manifest::HardwareId::parse(hardware).value());
+  };
+  const bool is_theirs = name.kind() == manifest::ImageKind::kSoftware && is_of_ecus(owner);
+  if (!is_theirs) add(ecu_, hardware_);
+  for (const auto& [serial, ecu] : ecus_)
+    if (is_theirs && ecu.hardware == owner) add(serial, ecu.hardware);
+  return out;
 }
 
 void FakeServer::know_car(const crypto::Ed25519PublicKey& ecu, const crypto::SealPublicKey& seal) {
@@ -96,9 +123,9 @@ void FakeServer::sign_director() {
     for (const std::string& name : order.images)
       content.images.push_back({.name = name,
                                 .image_target = targets_.at(name),
-                                .ecus = {{manifest::EcuSerial::parse(ecu_).value(),
-                                          manifest::HardwareId::parse(hardware_).value()}},
+                                .ecus = ecus_for(name),
                                 .payloads = payloads_of_.at(name)});
+  if (alter_director) alter_director(content);
   const crypto::Signer* signers[] = {online_key_.get()};
   const Bytes bytes =
       manifest::make_targets(manifest::make_director_targets(content), signers).value();
@@ -176,6 +203,11 @@ void FakeServer::publish(const ImageSpec& spec) {
                                        .conditions = spec.conditions,
                                        .licence_key = {}},
                              .must_match = {}};
+  if (name.kind() == manifest::ImageKind::kSoftware && is_of_ecus(std::string(name.owner()))) {
+    const auto hardware = manifest::HardwareId::parse(name.owner()).value();
+    entry.hardware_ids = {hardware};
+    entry.facts.slot = manifest::Slot::software(hardware);
+  }
   entry.facts.release_counter = spec.release_counter;
   entry.facts.duration_seconds = spec.duration_seconds;
   entry.facts.battery_percent_min = spec.battery_percent_min;
@@ -269,6 +301,9 @@ HttpResponse FakeServer::take_report(const std::string& body) {
                          .last_manifest = last_manifest_};
   car.ecus.emplace(serial, manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu_key_.value()),
                                               report_counter_});
+  for (const auto& [ecu_serial, ecu] : ecus_)
+    car.ecus.emplace(manifest::EcuSerial::parse(ecu_serial).value(),
+                     manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu.key), ecu.counter});
   const auto verified = manifest::verify_vehicle_manifest(as_bytes(body), car);
   if (!verified && verified.error().code() == ErrorCode::kReplay) ++conflicts;
   if (!verified)
@@ -278,6 +313,11 @@ HttpResponse FakeServer::take_report(const std::string& body) {
     last_manifest_ = verified->digest();
     report_counter_ = verified->primary().counter;
     reports_.push_back(verified->primary());
+    for (auto& [ecu_serial, ecu] : ecus_) {
+      const auto& said = verified->ecus().at(manifest::EcuSerial::parse(ecu_serial).value());
+      ecu.counter = said.counter;
+      ecu.reports.push_back(said);
+    }
     for (const manifest::OrderReport& said : verified->primary().orders)
       for (manifest::Order& order : orders_) {
         const bool wants = issues_licences && order.id == said.id && order.licence.empty() &&

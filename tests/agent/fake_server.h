@@ -44,6 +44,21 @@ class FakeServer final : public agent::Transport {
   // As `pair` would tell it.
   void know_car(const crypto::Ed25519PublicKey& ecu, const crypto::SealPublicKey& seal);
 
+  // The car has another ECU besides the primary. Software for its hardware goes to its slot.
+  void add_ecu(const std::string& serial, const std::string& hardware,
+               const crypto::Ed25519PublicKey& key);
+  // The signed reports that came in of one of them, oldest first.
+  const std::vector<manifest::EcuReport>& reports_of(const std::string& serial) const {
+    return ecus_.at(serial).reports;
+  }
+  // What a thief of the Director's online keys puts in place of what the server would sign.
+  std::function<void(manifest::DirectorContent&)> alter_director;
+  // The files of the two repositories, as they would be served now.
+  const std::map<std::string, Bytes>& director_files() const { return director_.files; }
+  const std::map<std::string, Bytes>& image_files() const { return images_.files; }
+  manifest::Version director_version() const { return director_.version; }
+  const manifest::Target& target(const std::string& image) const { return targets_.at(image); }
+
   // The operator publishes; the shop orders.
   void publish(const ImageSpec& spec);
   // One chunk of an image's payload (0: its delta, where it has one) is other bytes from now on,
@@ -148,6 +163,15 @@ class FakeServer final : public agent::Transport {
   std::shared_ptr<crypto::MemorySigner> root_key_, online_key_, image_key_, licence_key_;
   std::optional<crypto::Ed25519PublicKey> ecu_key_;
   crypto::SealPublicKey seal_key_{};
+  struct Ecu {
+    std::string hardware;
+    crypto::Ed25519PublicKey key{};
+    std::uint64_t counter = 0;
+    std::vector<manifest::EcuReport> reports{};
+  };
+  std::map<std::string, Ecu> ecus_;  // besides the primary
+  bool is_of_ecus(const std::string& hardware) const;
+  std::map<manifest::EcuSerial, manifest::HardwareId> ecus_for(const std::string& image) const;
   Bytes director_root_, image_root_;
   manifest::Version director_root_version_ = 1;
   Signed director_, images_;

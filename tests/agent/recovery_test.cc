@@ -278,7 +278,8 @@ TEST_CASE("a report that would be too long leaves out what matters least") {
   const CarIdentity identity = read_identity(world.disk, layout).value();
   const CarKeys keys = read_keys(world.disk, layout).value();
   const Licences licences(world.disk, layout, identity, keys.seal.secret_key);
-  Outbox outbox(world.disk, world.server, layout, identity, keys, licences);
+  agent::Secondaries nobody({.addresses = {}}, nullptr);
+  Outbox outbox(world.disk, world.server, layout, identity, keys, licences, nobody);
   Journal journal = Journal::open(world.disk, kState).value();
   for (int i = 0; i < 64; ++i) {
     OrderRecord order{.id = manifest::OrderId::generate(kStart)};

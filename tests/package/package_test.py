@@ -13,7 +13,7 @@ import tempfile
 import unittest
 
 SOURCE, BUILD, KIND = sys.argv[1:4]
-PROGRAMS = ("laybyd", "layby", "layby-agent", "layby-delta", "layby-tuf")
+PROGRAMS = ("laybyd", "layby", "layby-agent", "layby-ecu", "layby-delta", "layby-tuf")
 
 
 def run(*arguments, **more):

@@ -1,0 +1,222 @@
+#include "agent/secondary/ecu_trust.h"
+
+#include <algorithm>
+
+#include "agent/kept_file.h"
+#include "base/assert.h"
+#include "base/limits.h"
+
+namespace layby::secondary {
+namespace {
+
+// Two answers of one server may be this much out of order.
+constexpr UnixSeconds kSignedTimeStepBackMax = 300;
+
+using manifest::Role;
+
+std::string file_of(const std::string& directory, Role role) {
+  return directory + "/" + std::string(manifest::to_string(role)) + ".json";
+}
+
+std::optional<Bytes> read_role(Disk& disk, const std::string& directory, Role role) {
+  auto bytes = read_file(disk, file_of(directory, role), kTargetsBytesMax);
+  if (!bytes) return std::nullopt;  // it is asked for again, and the engine leaves damaged ones out
+  return std::move(*bytes);
+}
+
+Result<manifest::TrustedRepository> load(Disk& disk, const std::string& directory) {
+  manifest::StoredRoles stored;
+  stored.root = TRY(agent::read_kept(disk, file_of(directory, Role::kRoot), kRootBytesMax));
+  stored.timestamp = read_role(disk, directory, Role::kTimestamp);
+  stored.snapshot = read_role(disk, directory, Role::kSnapshot);
+  stored.targets = read_role(disk, directory, Role::kTargets);
+  return manifest::TrustedRepository::load(stored);
+}
+
+}  // namespace
+
+Result<EcuTrust> EcuTrust::open(Disk& disk, const Clock& clock, const EcuLayout& layout,
+                                const EcuIdentity& identity) {
+  auto director = TRY_CONTEXT(load(disk, layout.director_trust()), layout.director_trust());
+  EcuTrust trust(disk, clock, layout, identity, std::move(director));
+  if (trust.is_full())
+    trust.image_ = TRY_CONTEXT(load(disk, layout.image_trust()), layout.image_trust());
+  return trust;
+}
+
+// ---- time ---------------------------------------------------------------------------------------
+
+manifest::TimeNonce EcuTrust::new_nonce() {
+  nonce_ = manifest::make_time_nonce();
+  return *nonce_;
+}
+
+Result<void> EcuTrust::take_time(const TimeBody& body, EcuState& state) {
+  if (!nonce_ || std::ranges::find(body.nonces, *nonce_) == body.nonces.end())
+    return fail(ErrorCode::kReplay, "a signed time that answers no question of this ECU");
+  const UnixSeconds signed_time = TRY(manifest::verify_server_time(
+      body.document, manifest::join_time_nonces(body.nonces), director_));
+  TRY_VOID(manifest::check_time_witness(signed_time, *director_.root()));
+  const crypto::Digest256 keys = manifest::time_keys(*director_.root());
+  // What other keys signed, before these took their place, may have been set ahead by a thief.
+  const bool is_rekeyed = state.time_keys != keys && state.time_keys != crypto::Digest256{};
+  const UnixSeconds floor = is_rekeyed ? 0 : state.time;
+  if (signed_time + kSignedTimeStepBackMax < floor)
+    return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
+                signed_time, floor);
+  nonce_.reset();
+  state.time = std::max(signed_time, floor);
+  state.time_keys = keys;
+  time_at_ms_ = clock_->monotonic_ms();
+  return {};
+}
+
+UnixSeconds EcuTrust::now(const EcuState& state) const {
+  if (!time_at_ms_) return state.time;
+  return state.time + (clock_->monotonic_ms() - *time_at_ms_) / 1000;
+}
+
+// ---- metadata -----------------------------------------------------------------------------------
+
+Result<void> EcuTrust::begin_look(LookFor look_for, const EcuState& state) {
+  stage_ = Stage::kNone;
+  if (look_for == LookFor::kAll && !time_at_ms_)
+    return fail(ErrorCode::kUntrustedTime, "no time was signed for this ECU since it started");
+  look_for_ = look_for;
+  look_time_ = now(state);
+  rotations_ = 0;
+  refresh_.reset();
+  stage_ = Stage::kDirectorRoot;
+  return {};
+}
+
+Result<std::optional<WantBody>> EcuTrust::next() {
+  const auto want = [](RepositoryName name, std::string file, std::uint64_t bytes_max) {
+    return std::optional<WantBody>(
+        WantBody{name, static_cast<std::uint32_t>(bytes_max), std::move(file)});
+  };
+  switch (stage_) {
+    case Stage::kNone:
+    case Stage::kDone: return std::optional<WantBody>{};
+    case Stage::kDirectorRoot:
+      return want(RepositoryName::kDirector,
+                  std::to_string(director_.root()->version + 1) + ".root.json", kRootBytesMax);
+    case Stage::kDirectorTargets:
+      return want(RepositoryName::kDirector, "targets.json", kTargetsBytesMax);
+    case Stage::kDirector:
+    case Stage::kImage: break;
+  }
+  const auto request = refresh_->next();
+  LAYBY_ASSERT(request.has_value());  // `give` goes on when one is complete
+  return want(stage_ == Stage::kImage ? RepositoryName::kImage : RepositoryName::kDirector,
+              request->file, request->bytes_max);
+}
+
+void EcuTrust::begin_refresh(Stage stage) {
+  stage_ = stage;
+  refresh_.emplace(stage == Stage::kImage ? *image_ : director_, look_time_);
+}
+
+Result<void> EcuTrust::give(const std::optional<Bytes>& file) {
+  const Stage before = stage_;
+  auto given = [&]() -> Result<void> {
+    switch (before) {
+      case Stage::kNone:
+      case Stage::kDone: return fail(ErrorCode::kConflict, "no file was asked for");
+      case Stage::kDirectorRoot: return give_root(file);
+      case Stage::kDirectorTargets: {
+        if (!file) return fail(ErrorCode::kNotFound, "the primary has no targets of the Director");
+        TRY_VOID(director_.accept_targets_alone(*file, look_time_));
+        stage_ = Stage::kDone;
+        return store(layout_->director_trust(), {Role::kTargets, file});
+      }
+      case Stage::kDirector:
+      case Stage::kImage: return give_to_refresh(file);
+    }
+    LAYBY_ASSERT(false);
+  }();
+  if (!given) stage_ = Stage::kNone;
+  return given;
+}
+
+// The Director's roots come first, with either way to verify: a signed time may be one of their
+// newer keys'. 5.3 of TUF, but for the expiry, which only a trusted time can tell.
+Result<void> EcuTrust::give_root(const std::optional<Bytes>& file) {
+  if (!file || rotations_ == kRootRotationsMax) return go_on_behind_roots();
+  const auto had_targets = director_.stored();
+  TRY_VOID(director_.accept_root(*file));
+  ++rotations_;
+  TRY_VOID(store(layout_->director_trust(), {Role::kRoot, file}));
+  // What its rotated keys do not stand behind must go from the disk, too: recovery from a
+  // fast-forward attack.
+  const auto has = director_.stored();
+  if (had_targets.timestamp && !has.timestamp)
+    TRY_VOID(store(layout_->director_trust(), {Role::kTimestamp, std::nullopt}));
+  if (had_targets.snapshot && !has.snapshot)
+    TRY_VOID(store(layout_->director_trust(), {Role::kSnapshot, std::nullopt}));
+  if (had_targets.targets && !has.targets)
+    TRY_VOID(store(layout_->director_trust(), {Role::kTargets, std::nullopt}));
+  return {};
+}
+
+Result<void> EcuTrust::go_on_behind_roots() {
+  if (look_for_ == LookFor::kRoots) {
+    stage_ = Stage::kDone;
+    return {};
+  }
+  TRY_VOID(director_.check_root_expiry(look_time_));
+  if (!is_full()) {
+    stage_ = Stage::kDirectorTargets;
+    return {};
+  }
+  begin_refresh(Stage::kDirector);
+  return {};
+}
+
+Result<void> EcuTrust::give_to_refresh(const std::optional<Bytes>& file) {
+  const auto given = file ? refresh_->give(*file) : refresh_->give_absent();
+  const auto kept = persist();  // also what came before an error
+  TRY_VOID(kept);
+  if (!given) return given;
+  if (!refresh_->complete()) return {};
+  const bool names_something =
+      director_.targets() != nullptr && !(*director_.targets())->targets.empty();
+  // A Director that names nothing needs no Image repository.
+  if (stage_ == Stage::kDirector && names_something) {
+    begin_refresh(Stage::kImage);
+    return {};
+  }
+  stage_ = Stage::kDone;
+  return {};
+}
+
+Result<void> EcuTrust::persist() {
+  const std::string directory =
+      stage_ == Stage::kImage ? layout_->image_trust() : layout_->director_trust();
+  for (const manifest::StoredChange& change : refresh_->take_changes())
+    TRY_VOID(store(directory, change));
+  return {};
+}
+
+Result<void> EcuTrust::store(const std::string& directory, const manifest::StoredChange& change) {
+  const std::string path = file_of(directory, change.role);
+  if (change.bytes && change.role == Role::kRoot)
+    return agent::write_kept(*disk_, path, *change.bytes);
+  if (change.bytes) return replace_file(*disk_, path, *change.bytes);
+  TRY_VOID(disk_->remove(path));
+  return disk_->sync_dir(directory);
+}
+
+Result<std::optional<manifest::VerifiedEcuImage>> EcuTrust::own_image(const EcuState& state) const {
+  const auto* targets = is_full() ? director_.targets() : director_.targets_alone();
+  if (stage_ != Stage::kDone || targets == nullptr)
+    return fail(ErrorCode::kConflict, "the look is not over");
+  const manifest::EcuFacts ecu{
+      .vin = identity_->vin,
+      .serial = identity_->serial,
+      .hardware = identity_->hardware,
+      .release_counter = state.installed ? state.installed->release_counter : 0};
+  return manifest::verify_ecu_image(*targets, is_full() ? &*image_ : nullptr, ecu);
+}
+
+}  // namespace layby::secondary
