@@ -179,22 +179,36 @@ class ChunkWriter {
   // Mostly new chunks are like what was before them; in others the history may do harm.
   void pack_new_data() {
     const Bytes& data = column(raw_, Column::kNewData);
-    Bytes& packed = column(packed_, Column::kNewData);
-    std::size_t history_bytes = std::min<std::size_t>(kHistoryBytesMade, source_.begin);
     const bool all_new = copies_.empty();
-    if (!all_new || history_bytes == 0) packed = pack(data, {}, level_);
-    if (data.size() < kHistoryWorthBytes || history_bytes == 0) return;
-    Bytes with_history = pack(data, history(history_bytes), level_);
-    const std::size_t others = coded_bytes_of_all() - coded_bytes(data, packed);
-    const std::size_t held = source_.end - source_.begin + others + with_history.size();
-    if (held + history_bytes > kDecodingBytesMade) {
-      history_bytes = kDecodingBytesMade - std::min<std::size_t>(kDecodingBytesMade, held);
-      with_history = pack(data, history(history_bytes), level_);
+    WithHistory with;
+    if (data.size() >= kHistoryWorthBytes) with = pack_with_history(data);
+    if (with.is_noise && all_new) return;
+    Bytes& packed = column(packed_, Column::kNewData);
+    if (!all_new || with.history_bytes == 0) packed = pack(data, {}, level_);
+    if (with.history_bytes == 0) return;
+    if (!all_new && with.packed.size() >= coded_bytes(data, packed)) return;
+    packed = std::move(with.packed);
+    history_bytes_ = with.history_bytes;
+  }
+
+  struct WithHistory {
+    std::size_t history_bytes = 0;  // 0: none that a decoder has room for
+    Bytes packed;
+    bool is_noise = false;  // packing makes it no smaller
+  };
+  // With as much of what is before as there is room for beside the rest. Coded against less it may
+  // be larger, which leaves less room still: after a few tries there is none.
+  WithHistory pack_with_history(const Bytes& data) const {
+    const std::size_t others = source_.end - source_.begin + coded_bytes_of_all() - data.size();
+    std::size_t bytes = std::min<std::size_t>(kHistoryBytesMade, source_.begin);
+    for (int tries = 0; tries < 3 && bytes > 0; ++tries) {
+      Bytes packed = pack(data, history(bytes), level_);
+      if (packed.empty()) return {0, {}, true};
+      const std::size_t held = others + packed.size();
+      if (held + bytes <= kDecodingBytesMade) return {bytes, std::move(packed), false};
+      bytes = kDecodingBytesMade - std::min(kDecodingBytesMade, held);
     }
-    if (with_history.empty()) return;
-    if (!all_new && with_history.size() >= coded_bytes(data, packed)) return;
-    packed = std::move(with_history);
-    history_bytes_ = history_bytes;
+    return {};
   }
 
   ByteSpan history(std::size_t bytes) const {

@@ -27,29 +27,22 @@ UnixSeconds expiry_in(std::uint64_t days) {
   return SystemClock().now() + static_cast<UnixSeconds>(days) * kDaySeconds;
 }
 
-// A terminal that does not show what is typed, as long as the object lives. Ctrl-C then ends what
-// reads from it, not the process: the terminal is to show again what is typed.
+// A terminal that does not show what is typed, as long as the object lives; also where a signal
+// ends the process, it shows it again. One at a time.
 class HiddenTerminal {
  public:
   static Result<std::unique_ptr<HiddenTerminal>> open() {
-    auto terminal = std::unique_ptr<HiddenTerminal>(new HiddenTerminal);
-    if (::tcgetattr(STDIN_FILENO, &terminal->shown_) != 0)
+    if (::tcgetattr(STDIN_FILENO, &shown_) != 0)
       return fail(ErrorCode::kInvalidArgument,
                   "no terminal to ask for the passphrase: give --passphrase-file");
-    for (std::size_t i = 0; i < kSignals.size(); ++i) {
-      struct sigaction interrupt {};
-      interrupt.sa_handler = [](int) {};
-      ::sigaction(kSignals[i], &interrupt, &terminal->before_[i]);
-    }
-    terminal->is_caught_ = true;
-    termios hidden = terminal->shown_;
+    auto terminal = std::unique_ptr<HiddenTerminal>(new HiddenTerminal);
+    termios hidden = shown_;
     hidden.c_lflag &= ~static_cast<tcflag_t>(ECHO);
     if (::tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden) != 0)
       return fail(ErrorCode::kIo, "the terminal would show the passphrase: give --passphrase-file");
     return terminal;
   }
   ~HiddenTerminal() {
-    if (!is_caught_) return;
     ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown_);
     for (std::size_t i = 0; i < kSignals.size(); ++i)
       ::sigaction(kSignals[i], &before_[i], nullptr);
@@ -59,27 +52,38 @@ class HiddenTerminal {
 
  private:
   static constexpr std::array kSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-  HiddenTerminal() = default;
-  termios shown_{};
+
+  HiddenTerminal() {
+    for (std::size_t i = 0; i < kSignals.size(); ++i) {
+      struct sigaction end {};
+      end.sa_handler = show_and_end;
+      end.sa_flags = SA_RESETHAND;  // the second time it does what it always does
+      ::sigaction(kSignals[i], &end, &before_[i]);
+    }
+  }
+  static void show_and_end(int signal) {
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &shown_);
+    ::raise(signal);
+  }
+
+  static inline termios shown_{};  // a handler gets nothing but the signal's number
   std::array<struct sigaction, kSignals.size()> before_{};
-  bool is_caught_ = false;
 };
 
 // One line from the terminal, which does not show it.
 Result<std::string> ask_passphrase(const std::string& question) {
   std::string line;
-  int last = EOF;
   {
     const auto hidden = TRY(HiddenTerminal::open());
     fmt::print(stderr, "{}: ", question);
-    while ((last = std::getchar()) != EOF && last != '\n' && line.size() <= kPassphraseBytesMax)
-      line += static_cast<char>(last);
+    for (int c = std::getchar(); c != EOF && c != '\n' && line.size() <= kPassphraseBytesMax;
+         c = std::getchar())
+      line += static_cast<char>(c);
   }
   fmt::print(stderr, "\n");
   if (line.size() > kPassphraseBytesMax)
     return fail(ErrorCode::kTooLarge, "a passphrase has at most {} characters",
                 kPassphraseBytesMax);
-  if (last == EOF) return fail(ErrorCode::kCancelled, "no passphrase was given");
   if (line.empty()) return fail(ErrorCode::kInvalidArgument, "no passphrase was given");
   return line;
 }

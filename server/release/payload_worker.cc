@@ -134,6 +134,9 @@ Result<manifest::Payload> make_payload(const Services& services, const PayloadJo
   if (report.target_sha256 != job.image_sha256)
     return fail(ErrorCode::kWrongImage, "the bytes of {} in the payload store are damaged",
                 job.image);
+  if (!report.streams_given_up.empty())
+    services.log(LogLevel::kWarning, "payload without streams seen through",
+                 {{"job", job.id}, {"image", job.image}, {"why", report.streams_given_up}});
   TRY_VOID(output->sync());
   manifest::ReEncoders needs;
   for (delta::ReEncoder& one : TRY(delta::read_head(*output)).re_encoders())

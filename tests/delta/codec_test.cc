@@ -140,6 +140,20 @@ TEST_CASE("new data repeated across chunks is stored once: a chunk sees the byte
   CHECK(applied(payload, nullptr) == target);
 }
 
+// Against 3 MiB of history there is no room for it; against 2 the chunk does not find what it
+// repeats, and has grown so much that there is none for those either.
+TEST_CASE("a chunk that outgrows its history with every MiB less does without") {
+  Random random(8);
+  Bytes target = noise(random, 4 * kMiB);
+  const Bytes repeated(target.begin() + kMiB, target.begin() + 2 * kMiB);
+  target.insert(target.end(), repeated.begin(), repeated.end());
+  target.resize(6 * kMiB);
+  const Bytes last = noise(random, 2 * kMiB);
+  target.insert(target.end(), last.begin(), last.end());
+  const Bytes payload = payload_of(nullptr, target, small_chunks(4 * kMiB));
+  CHECK(applied(payload, nullptr) == target);
+}
+
 TEST_CASE("applying stops after any chunk and goes on in another applier") {
   Random random(8);
   const Bytes base = prose(random, 150'000);
