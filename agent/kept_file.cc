@@ -46,4 +46,10 @@ Result<void> write_kept(Disk& disk, const std::string& path, ByteSpan bytes) {
   return replace_file(disk, path, bytes);
 }
 
+Result<void> remove_kept(Disk& disk, const std::string& path) {
+  TRY_VOID(disk.remove(copy_of(path)));
+  TRY_VOID(disk.remove(path));
+  return disk.sync_dir(path.substr(0, path.rfind('/')));
+}
+
 }  // namespace layby::agent

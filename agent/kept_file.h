@@ -17,4 +17,8 @@ Result<Bytes> read_kept(Disk& disk, const std::string& path, std::uint64_t bytes
 // After a power cut or an error `path` is read as the old bytes or the new.
 Result<void> write_kept(Disk& disk, const std::string& path, ByteSpan bytes);
 
+// Both, the copy first: after a power cut or an error `path` is read as the old bytes, or not at
+// all. Nothing if there is none.
+Result<void> remove_kept(Disk& disk, const std::string& path);
+
 }  // namespace layby::agent

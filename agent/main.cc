@@ -94,6 +94,8 @@ Result<FactoryState> factory_of(const Options& options) {
       .software_slot_b = options.software_slot_b};
   if (!options.running_slot.empty())
     factory.running_slot = TRY_CONTEXT(parse_boot_slot(options.running_slot), "--running-slot");
+  // Found out in the factory and not on the road.
+  for (const std::string& path : options.secondaries) TRY_VOID(secondary::check_socket_path(path));
   factory.ecu_addresses = options.secondaries;
   for (const std::string& map : options.maps) {
     const std::size_t equals = map.find('=');
@@ -147,7 +149,8 @@ int run_pair(const Options& options) {
   }
   auto transport = CurlTransport::create(std::move(to_server));
   if (!transport) return report(transport.error());
-  SocketLink secondaries;
+  const SystemClock clock;
+  SocketLink secondaries(clock);
   const auto paired = pair(disk, layout, **transport, options.code, partner_token, &secondaries);
   if (!paired)
     return report(paired.error(),
@@ -342,7 +345,7 @@ int run_daemon(const Options& options) {
     bus = std::move(*opened);
   }
   Vehicle& vehicle = bus ? static_cast<Vehicle&>(*bus) : without_bus;
-  SocketLink secondaries;
+  SocketLink secondaries(clock);
   auto agent = Agent::open(disk, clock, **transport, vehicle,
                            {.state_directory = options.state,
                             .language = *language,

@@ -152,7 +152,9 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
   TRY_VOID(install_root(disk, factory.director_root_path, layout.director_trust()));
   TRY_VOID(install_root(disk, factory.image_root_path, layout.image_trust()));
   TRY_VOID(make_keys(disk, layout));
-  if (!factory.ecu_addresses.empty())
+  // Also over what a provisioning that broke off has left.
+  const auto left = read_ecu_list(disk, layout);
+  if (!factory.ecu_addresses.empty() || !left || !left->addresses.empty())
     TRY_VOID(write_ecu_list(disk, layout, {.addresses = factory.ecu_addresses}));
   TRY_VOID(replace_file(disk, layout.ca(), TRY(read_file(disk, factory.ca_path, kCaBytesMax))));
   for (const std::string& folder :

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
-
 namespace layby::agent {
 namespace {
 
@@ -16,10 +14,11 @@ Result<secondary::Message> exchange(const secondary::Socket& socket,
   return secondary::receive_message(socket, within_ms);
 }
 
-// A piece or a file that was asked for belongs to what was said before on the same ECU: it is not
-// repeated behind its back. All others stand alone.
+// A piece, a file that was asked for and an answer about the time belong to what was said before on
+// the same ECU: they are not repeated behind its back. All others stand alone.
 bool stands_alone(secondary::MessageType type) {
-  return type != secondary::MessageType::kPiece && type != secondary::MessageType::kFile;
+  return type != secondary::MessageType::kPiece && type != secondary::MessageType::kFile &&
+         type != secondary::MessageType::kTime;
 }
 
 }  // namespace
@@ -27,15 +26,14 @@ bool stands_alone(secondary::MessageType type) {
 Result<secondary::Message> SocketLink::ask(const std::string& address,
                                            const secondary::Message& question,
                                            std::int64_t within_ms) {
-  const SystemClock clock;
   if (const auto silent = silent_until_ms_.find(address); silent != silent_until_ms_.end()) {
-    if (clock.monotonic_ms() < silent->second)
+    if (clock_.monotonic_ms() < silent->second)
       return fail(ErrorCode::kUnavailable, "{} did not answer a moment ago", address);
     silent_until_ms_.erase(silent);
   }
-  auto answer = ask_now(address, question, within_ms);
+  auto answer = ask_now(address, question, within_ms * patience_);
   if (!answer && answer.error().code() == ErrorCode::kTimeout)
-    silent_until_ms_[address] = clock.monotonic_ms() + kSilenceMs;
+    silent_until_ms_[address] = clock_.monotonic_ms() + kSilenceMs;
   return answer;
 }
 

@@ -5,6 +5,7 @@
 
 #include "agent/secondaries.h"
 #include "agent/secondary/socket.h"
+#include "base/clock.h"
 
 namespace layby::agent {
 
@@ -13,6 +14,10 @@ namespace layby::agent {
 // run out of time is not asked again for a while: it must not hold up everything else.
 class SocketLink final : public SecondaryLink {
  public:
+  // `clock` tells when an ECU's silence is over, and must outlive it; the sockets' own limits are
+  // of the machine's clock, `patience` times as long where that is slow.
+  explicit SocketLink(const Clock& clock, std::int64_t patience = 1)
+      : clock_(clock), patience_(patience) {}
   Result<secondary::Message> ask(const std::string& address, const secondary::Message& question,
                                  std::int64_t within_ms) override;
 
@@ -20,6 +25,8 @@ class SocketLink final : public SecondaryLink {
   Result<secondary::Message> ask_now(const std::string& address, const secondary::Message& question,
                                      std::int64_t within_ms);
 
+  const Clock& clock_;
+  const std::int64_t patience_;
   std::map<std::string, secondary::Socket> open_;
   std::map<std::string, std::int64_t> silent_until_ms_;  // monotonic
 };

@@ -81,11 +81,15 @@ Result<void> write_state(Disk& disk, const EcuLayout& layout, const EcuState& st
   Json json = {{"version", kVersion},
                {"kept", std::string(1, state.kept)},
                {"phase", to_string(state.phase)},
+               {"wasOnTrial", state.was_on_trial},
+               {"hasRestarted", state.has_restarted},
+               {"wantedUntil", state.wanted_until},
                {"reportCounter", state.report_counter},
                {"time", state.time},
                {"timeKeys", to_hex(state.time_keys)},
                {"attack", state.attack},
-               {"attackReported", state.attack_reported}};
+               {"attackReported", state.attack_reported},
+               {"attackWellSince", state.attack_well_since}};
   put_image(json, "installed", state.installed);
   put_image(json, "staged", state.staged);
   put_image(json, "wanted", state.wanted);
@@ -107,11 +111,16 @@ Result<EcuState> read_state(Disk& disk, const EcuLayout& layout) {
   state.staged = TRY(image_field(json, "staged"));
   state.wanted = TRY(image_field(json, "wanted"));
   TRY_VOID(check_whole(state.phase, state.staged));
+  state.wanted_until = static_cast<UnixSeconds>(TRY(manifest::uint_field(json, "wantedUntil")));
+  state.was_on_trial = TRY(manifest::bool_field(json, "wasOnTrial"));
+  state.has_restarted = TRY(manifest::bool_field(json, "hasRestarted"));
   state.report_counter = TRY(manifest::uint_field(json, "reportCounter"));
   state.time = static_cast<UnixSeconds>(TRY(manifest::uint_field(json, "time")));
   state.time_keys = TRY(manifest::digest_field(json, "timeKeys"));
   state.attack = TRY(manifest::text_field(json, "attack"));
   state.attack_reported = TRY(manifest::bool_field(json, "attackReported"));
+  state.attack_well_since =
+      static_cast<UnixSeconds>(TRY(manifest::uint_field(json, "attackWellSince")));
   return state;
 }
 

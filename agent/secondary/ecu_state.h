@@ -21,7 +21,8 @@ namespace layby::secondary {
 enum class Phase : std::uint8_t {
   kIdle,    // nothing of worth is in it
   kStaged,  // an image, whole and right
-  kTrial,   // it runs; unless it passes its check, the next start takes the kept one again
+  kTrial,   // it runs; unless it passes its check, the next start takes the kept one again. Where a
+            // trial begins with a restart, the one after that
   kPassed,  // it runs and is well. The ECU goes either way, and waits for the word; across restarts
 };
 std::string_view to_string(Phase phase);  // "idle", "staged", "trial", "passed"
@@ -42,12 +43,18 @@ struct EcuState {
   Phase phase = Phase::kIdle;
   std::optional<EcuImage> staged{};  // in the other slot, unless kIdle
   std::optional<EcuImage> wanted{};  // what the Director gave this ECU last
+  UnixSeconds wanted_until = 0;      // its word, that is
+  // `staged` was put on trial while the Director's word held, and nobody has taken it back: what a
+  // power cut ended may begin again.
+  bool was_on_trial = false;
+  bool has_restarted = false;  // the ECU, on trial: it may once, a boot loader's way to begin one
 
-  std::uint64_t report_counter = 0;  // of the last report that was made
-  UnixSeconds time = 0;              // the newest that was signed; 0: none yet
-  crypto::Digest256 time_keys{};     // of those that signed it
-  std::string attack{};              // "name: text" of the last refusal
-  bool attack_reported = false;      // a report with it was made
+  std::uint64_t report_counter = 0;   // of the last report that was made
+  UnixSeconds time = 0;               // the newest that was signed; 0: none yet
+  crypto::Digest256 time_keys{};      // of those that signed it
+  std::string attack{};               // "name: text" of the first refusal that was not told yet
+  bool attack_reported = false;       // a report with it was made
+  UnixSeconds attack_well_since = 0;  // a whole look after that report; 0: none yet
 
   char spare() const { return kept == 'a' ? 'b' : 'a'; }
   bool runs_spare() const { return phase == Phase::kTrial || phase == Phase::kPassed; }

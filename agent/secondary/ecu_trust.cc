@@ -11,6 +11,9 @@ namespace {
 
 // Two answers of one server may be this much out of order.
 constexpr UnixSeconds kSignedTimeStepBackMax = 300;
+// So long a question for the time waits for its answer. What was counted since the last time is no
+// floor beside it: a server whose clock was ahead for an hour would never be believed again.
+constexpr std::int64_t kNonceMsMax = 300 * 1000;
 
 using manifest::Role;
 
@@ -19,7 +22,7 @@ std::string file_of(const std::string& directory, Role role) {
 }
 
 std::optional<Bytes> read_role(Disk& disk, const std::string& directory, Role role) {
-  auto bytes = read_file(disk, file_of(directory, role), kTargetsBytesMax);
+  auto bytes = agent::read_kept(disk, file_of(directory, role), kTargetsBytesMax);
   if (!bytes) return std::nullopt;  // it is asked for again, and the engine leaves damaged ones out
   return std::move(*bytes);
 }
@@ -48,12 +51,17 @@ Result<EcuTrust> EcuTrust::open(Disk& disk, const Clock& clock, const EcuLayout&
 
 manifest::TimeNonce EcuTrust::new_nonce() {
   nonce_ = manifest::make_time_nonce();
+  nonce_at_ms_ = clock_->monotonic_ms();
   return *nonce_;
 }
 
 Result<void> EcuTrust::take_time(const TimeBody& body, EcuState& state) {
   if (!nonce_ || std::ranges::find(body.nonces, *nonce_) == body.nonces.end())
     return fail(ErrorCode::kReplay, "a signed time that answers no question of this ECU");
+  if (clock_->monotonic_ms() - nonce_at_ms_ > kNonceMsMax) {
+    nonce_.reset();
+    return fail(ErrorCode::kReplay, "a signed time that was held back");
+  }
   const UnixSeconds signed_time = TRY(manifest::verify_server_time(
       body.document, manifest::join_time_nonces(body.nonces), director_));
   TRY_VOID(manifest::check_time_witness(signed_time, *director_.root()));
@@ -200,11 +208,21 @@ Result<void> EcuTrust::persist() {
 
 Result<void> EcuTrust::store(const std::string& directory, const manifest::StoredChange& change) {
   const std::string path = file_of(directory, change.role);
-  if (change.bytes && change.role == Role::kRoot)
-    return agent::write_kept(*disk_, path, *change.bytes);
+  // With partial verification the targets are all that remembers their version: one bad block must
+  // not take the floor away.
+  const bool is_kept_twice =
+      change.role == Role::kRoot || (change.role == Role::kTargets && !is_full());
+  if (change.bytes && is_kept_twice) return agent::write_kept(*disk_, path, *change.bytes);
   if (change.bytes) return replace_file(*disk_, path, *change.bytes);
+  if (is_kept_twice) return agent::remove_kept(*disk_, path);
   TRY_VOID(disk_->remove(path));
   return disk_->sync_dir(directory);
+}
+
+UnixSeconds EcuTrust::expires() const {
+  const auto* targets = is_full() ? director_.targets() : director_.targets_alone();
+  LAYBY_ASSERT(stage_ == Stage::kDone && targets != nullptr);
+  return (*targets)->expires;
 }
 
 Result<std::optional<manifest::VerifiedEcuImage>> EcuTrust::own_image(const EcuState& state) const {

@@ -24,8 +24,8 @@ class EcuTrust {
   // A new question for the time; the one before is not answered any more.
   manifest::TimeNonce new_nonce();
   // Takes a signed time in and notes it in `state`, which the caller saves. kReplay if it answers
-  // no open question of ours, kBadSignature, kFreeze past the root's expiry, kRollback below a time
-  // that the same keys signed.
+  // no question of ours, or one of long ago: who carries it may have held it back. kBadSignature,
+  // kFreeze past the root's expiry, kRollback below a time that the same keys signed.
   Result<void> take_time(const TimeBody& body, EcuState& state);
   // One was signed in this run.
   bool has_time() const { return time_at_ms_.has_value(); }
@@ -42,6 +42,8 @@ class EcuTrust {
   Result<void> give(const std::optional<Bytes>& file);
   // The look that is over was for everything.
   bool looked_for_all() const { return stage_ == Stage::kDone && look_for_ == LookFor::kAll; }
+  // After a whole look: until when the Director's word holds.
+  UnixSeconds expires() const;
   // After a whole look: what the Director gives this ECU.
   Result<std::optional<manifest::VerifiedEcuImage>> own_image(const EcuState& state) const;
 
@@ -70,6 +72,7 @@ class EcuTrust {
   manifest::TrustedRepository director_;
   std::optional<manifest::TrustedRepository> image_;  // with full verification
   std::optional<manifest::TimeNonce> nonce_;          // open
+  std::int64_t nonce_at_ms_ = 0;                      // monotonic
   std::optional<std::int64_t> time_at_ms_;            // monotonic; when the time came, in this run
 
   Stage stage_ = Stage::kNone;

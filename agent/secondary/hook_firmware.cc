@@ -29,6 +29,19 @@ Result<void> HookFirmware::boot(Step step, const std::string& slot_path) {
                                  ErrorCode::kActivationFailed);
 }
 
+Firmware::Runs HookFirmware::runs(const std::string& slot_path) {
+  if (hooks_.running.empty()) return Runs::kUnknown;
+  const auto said = agent::run_hook_program(clock_,
+                                            {.program = hooks_.running,
+                                             .command = "running",
+                                             .arguments = {slot_path},
+                                             .environment = {{"LAYBY_SLOT", slot_path}},
+                                             .seconds_max = hooks_.seconds_max},
+                                            ErrorCode::kActivationFailed);
+  if (said) return Runs::kYes;
+  return said.error().code() == ErrorCode::kActivationFailed ? Runs::kNo : Runs::kUnknown;
+}
+
 Result<void> HookFirmware::check(const std::string& slot_path) {
   if (hooks_.check.empty()) return {};
   return agent::run_hook_program(clock_,

@@ -10,9 +10,11 @@
 namespace layby::secondary {
 
 struct FirmwareHooks {
-  std::vector<std::string> boot{};   // an absolute path and arguments of its own; empty: nothing
-  std::vector<std::string> check{};  // is done, and what runs counts as well
-  std::int64_t seconds_max = 120;    // then it is killed with all that it has started
+  // Each an absolute path and arguments of its own.
+  std::vector<std::string> boot{};     // empty: nothing is done
+  std::vector<std::string> running{};  // empty: it is not known
+  std::vector<std::string> check{};    // empty: what runs counts as well
+  std::int64_t seconds_max = 120;      // then it is killed with all that it has started
 };
 
 class HookFirmware final : public Firmware {
@@ -20,6 +22,7 @@ class HookFirmware final : public Firmware {
   // `clock` must outlive it.
   HookFirmware(const Clock& clock, FirmwareHooks hooks) : clock_(clock), hooks_(std::move(hooks)) {}
   Result<void> boot(Step step, const std::string& slot_path) override;
+  Runs runs(const std::string& slot_path) override;
   Result<void> check(const std::string& slot_path) override;
 
  private:

@@ -34,7 +34,7 @@ struct Options {
   std::string state, socket;
   std::string vin, serial, hardware, director_root, image_root, software;
   std::string verification = "full";
-  std::string boot_hook, check_hook;
+  std::string boot_hook, running_hook, check_hook;
   std::int64_t hook_seconds_max = 120;
 };
 
@@ -72,13 +72,14 @@ std::vector<std::string> program_of(const std::string& path) {
 Result<void> run_serve(const Options& options) {
   RealDisk disk;
   const SystemClock clock;
-  for (const std::string& hook : {options.boot_hook, options.check_hook})
+  for (const std::string& hook : {options.boot_hook, options.running_hook, options.check_hook})
     if (!hook.empty() && !hook.starts_with('/'))
       return fail(ErrorCode::kInvalidArgument, "{}: a hook's path begins with /", hook);
   const EcuLayout layout(options.state);
   TRY(read_identity(disk, layout));
   const auto lock = TRY(agent::StateLock::take(layout.lock()));
   HookFirmware firmware(clock, {.boot = program_of(options.boot_hook),
+                                .running = program_of(options.running_hook),
                                 .check = program_of(options.check_hook),
                                 .seconds_max = options.hook_seconds_max});
   const auto ecu = TRY(Secondary::open(disk, clock, firmware, options.state));
@@ -125,6 +126,8 @@ int main(int argc, char** argv) {
       ->required();
   run_command->add_option("--boot-hook", options.boot_hook,
                           "program: boot trial|keep|revert IMAGE");
+  run_command->add_option("--running-hook", options.running_hook,
+                          "program: running IMAGE; exit status 0: this one runs");
   run_command->add_option("--check-hook", options.check_hook, "program: check IMAGE");
   run_command->add_option("--hook-seconds-max", options.hook_seconds_max, "then it is killed")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{540}));

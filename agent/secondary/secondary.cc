@@ -13,6 +13,9 @@ namespace {
 // (Uptane 2.1.0, slow retrieval).
 constexpr std::int64_t kTransferMsMax = 30 * 60 * 1000;
 constexpr std::size_t kAttackCharactersMax = 300;
+// A report may be lost, or kept back by a primary that was taken over. To silence this ECU for so
+// long is seen.
+constexpr UnixSeconds kAttackToldSeconds = kDaySeconds;
 
 // What an honest primary does not bring: documents that are none, or that nobody may believe. A
 // question that comes too early is none.
@@ -53,13 +56,26 @@ Result<std::unique_ptr<Secondary>> Secondary::open(Disk& disk, const Clock& cloc
                                                std::move(identity), std::move(state)));
   ecu->key_ = std::move(key);
   ecu->trust_.emplace(TRY(EcuTrust::open(disk, clock, ecu->layout_, ecu->identity_)));
-  if (ecu->state_.phase == Phase::kTrial) TRY_VOID(ecu->end_trial());
+  ecu->settle_trial();
   return ecu;
 }
 
+void Secondary::settle_trial() {
+  if (state_.phase != Phase::kTrial) return;
+  if (!state_.has_restarted && firmware_.runs(spare_path()) == Firmware::Runs::kYes) {
+    EcuState next = state_;
+    next.has_restarted = true;
+    if (save(std::move(next))) return;
+  }
+  is_trial_over_ = true;
+  static_cast<void>(end_late_trial());  // else it is tried again when somebody wants a switch
+}
+
 Result<void> Secondary::save(EcuState next) {
-  if (next == state_) return {};
+  if (next == state_ && !write_failed_) return {};
+  write_failed_ = true;
   TRY_VOID(write_state(disk_, layout_, next));
+  write_failed_ = false;
   state_ = std::move(next);
   return {};
 }
@@ -92,11 +108,18 @@ Message Secondary::answer(const Message& question) {
 
 void Secondary::note_refusal(const Error& error) {
   if (!is_attack(error.code())) return;
+  if (!state_.attack.empty() && !is_attack_told()) return;  // the first one stays
   EcuState next = state_;
   next.attack = describe(error);
-  if (next.attack != state_.attack) next.attack_reported = false;
+  next.attack_reported = false;
+  next.attack_well_since = 0;
   // A medium that does not take it: it is said from memory, as long as there is power.
   if (!save(next)) state_ = std::move(next);
+}
+
+bool Secondary::is_attack_told() const {
+  return state_.attack_reported && state_.attack_well_since != 0 &&
+         trust_->now(state_) >= state_.attack_well_since + kAttackToldSeconds;
 }
 
 Result<Message> Secondary::handle(const Message& question) {
@@ -156,10 +179,15 @@ Result<Message> Secondary::go_on_looking() {
   EcuState next = state_;
   next.wanted.reset();
   if (own) next.wanted = image_of(own->entry());
+  next.wanted_until = trust_->expires();
+  if (transfer_ && next.wanted != transfer_->image) transfer_.reset();
   // It has been told, and all is well since.
-  if (next.attack_reported) {
+  if (next.attack_reported && next.attack_well_since == 0)
+    next.attack_well_since = trust_->now(state_);
+  if (is_attack_told()) {
     next.attack.clear();
     next.attack_reported = false;
+    next.attack_well_since = 0;
   }
   TRY_VOID(save(std::move(next)));
   return Message{MessageType::kDone};
@@ -200,6 +228,15 @@ bool Secondary::is_staged(const crypto::Digest256& sha256) const {
   return state_.phase != Phase::kIdle && state_.staged->sha256 == sha256;
 }
 
+// What was verified once must not be installed years after: the withdrawal may have been held back.
+Result<void> Secondary::check_word() const {
+  if (!trust_->has_time())
+    return fail(ErrorCode::kUntrustedTime, "no time was signed for this ECU since it started");
+  if (trust_->now(state_) < state_.wanted_until) return {};
+  return fail(ErrorCode::kFreeze, "what the Director said to the ECU {} has expired",
+              identity_.serial.text());
+}
+
 Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
   if (!state_.wanted && !trust_->has_time())
     return fail(ErrorCode::kUntrustedTime, "the Director's word to the ECU {} is not known yet",
@@ -208,6 +245,7 @@ Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
     return fail(ErrorCode::kWrongImage, "the Director does not give {} to the ECU {}",
                 to_hex(sha256), identity_.serial.text());
   if (is_installed(sha256)) return make_begin_answer(BeginAnswer::kInstalled);
+  TRY_VOID(check_word());
   if (is_staged(sha256)) return make_begin_answer(BeginAnswer::kStaged);
   if (state_.runs_spare())
     return fail(ErrorCode::kConflict, "an image is on trial: it is kept or taken back first");
@@ -216,26 +254,28 @@ Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
   EcuState next = state_;
   next.phase = Phase::kIdle;
   next.staged.reset();
+  next.was_on_trial = false;
   TRY_VOID(save(std::move(next)));
   auto file = TRY(disk_.open_write(spare_path()));
   TRY_VOID(file->truncate(0));
   const auto reserved = file->reserve(state_.wanted->length);
   if (!reserved && reserved.error().code() != ErrorCode::kUnsupported)
     return fail(reserved.error());
-  transfer_ = Transfer{std::move(file), 0, clock_.monotonic_ms()};
+  transfer_ = Transfer{*state_.wanted, std::move(file), 0, clock_.monotonic_ms()};
   return make_begin_answer(BeginAnswer::kSend);
 }
 
 Result<Message> Secondary::piece(const PieceBody& piece) {
-  if (!transfer_ || !state_.wanted || piece.offset != transfer_->received)
+  if (!transfer_ || piece.offset != transfer_->received)
     return fail(ErrorCode::kConflict, "{} is not where the next piece begins", piece.offset);
   const auto refuse = [&](ErrorCode code, std::string_view what) -> Result<Message> {
-    transfer_.reset();
-    return fail(code, "{}: {}", state_.wanted->name.text(), what);
+    const Transfer ended = *std::exchange(transfer_, std::nullopt);
+    return fail(code, "{}: {}", ended.image.name.text(), what);
   };
   if (clock_.monotonic_ms() - transfer_->began_ms > kTransferMsMax)
     return refuse(ErrorCode::kSlowRetrieval, "the transfer took more than half an hour");
-  if (piece.bytes.size() > state_.wanted->length - transfer_->received)
+  const std::uint64_t length = transfer_->image.length;
+  if (transfer_->received > length || piece.bytes.size() > length - transfer_->received)
     return refuse(ErrorCode::kEndlessData, "more bytes than the signed length");
   if (auto written = transfer_->file->write_at(piece.offset, piece.bytes); !written) {
     transfer_.reset();
@@ -260,16 +300,15 @@ Result<void> Secondary::check_slot(const EcuImage& image) const {
 
 Result<Message> Secondary::end(const crypto::Digest256& sha256) {
   if (is_staged(sha256) || is_installed(sha256)) return Message{MessageType::kDone};
-  if (!transfer_ || !state_.wanted || state_.wanted->sha256 != sha256)
+  if (!transfer_ || transfer_->image.sha256 != sha256)
     return fail(ErrorCode::kConflict, "no transfer of {} has begun", to_hex(sha256));
-  const Transfer transfer = std::move(*transfer_);
-  transfer_.reset();
+  const Transfer transfer = *std::exchange(transfer_, std::nullopt);
   TRY_VOID(transfer.file->sync());
   TRY_VOID(disk_.sync_dir(layout_.software()));
-  TRY_VOID(check_slot(*state_.wanted));
+  TRY_VOID(check_slot(transfer.image));
   EcuState next = state_;
   next.phase = Phase::kStaged;
-  next.staged = state_.wanted;
+  next.staged = transfer.image;
   TRY_VOID(save(std::move(next)));
   return Message{MessageType::kDone};
 }
@@ -277,13 +316,22 @@ Result<Message> Secondary::end(const crypto::Digest256& sha256) {
 // ---- the switch ---------------------------------------------------------------------------------
 
 Result<void> Secondary::activate(const crypto::Digest256& sha256) {
-  if (state_.phase == Phase::kIdle && is_installed(sha256)) return {};
+  if (is_installed(sha256) && !state_.runs_spare()) return {};
   if (!is_staged(sha256)) return fail(ErrorCode::kConflict, "{} is not staged", to_hex(sha256));
-  if (state_.phase == Phase::kPassed) return {};
+  TRY_VOID(end_late_trial());
+  if (state_.runs_spare() && firmware_.runs(spare_path()) == Firmware::Runs::kYes) return {};
+  // A start took the kept one; what has passed once goes on trial as it is.
+  if (state_.phase == Phase::kPassed) {
+    if (passed_in_run_) return {};
+    return boot_trial();
+  }
   // The Director may have changed its mind meanwhile, and a medium loses bits.
-  if (!state_.wanted || *state_.wanted != *state_.staged)
-    return fail(ErrorCode::kConflict, "the Director gives the ECU {} something else by now",
-                identity_.serial.text());
+  if (!state_.was_on_trial) {
+    if (!state_.wanted || *state_.wanted != *state_.staged)
+      return fail(ErrorCode::kConflict, "the Director gives the ECU {} something else by now",
+                  identity_.serial.text());
+    TRY_VOID(check_word());
+  }
   if (state_.installed && state_.staged->release_counter < state_.installed->release_counter)
     return fail(ErrorCode::kImageRollback, "{}: release counter {}, installed is {}",
                 state_.staged->name.text(), state_.staged->release_counter,
@@ -292,52 +340,88 @@ Result<void> Secondary::activate(const crypto::Digest256& sha256) {
   if (const auto whole = check_slot(*state_.staged); !whole) {
     next.phase = Phase::kIdle;
     next.staged.reset();
+    next.was_on_trial = false;
     TRY_VOID(save(std::move(next)));
     return fail(ErrorCode::kCorrupt, "{}", whole.error().message());  // nobody sent it just now
   }
   next.phase = Phase::kTrial;
+  next.was_on_trial = true;
+  next.has_restarted = false;
   TRY_VOID(save(std::move(next)));
-  return firmware_.boot(Firmware::Step::kTrial, spare_path());
+  return boot_trial();
+}
+
+Result<void> Secondary::boot_trial() {
+  booted_in_run_ = false;
+  TRY_VOID(firmware_.boot(Firmware::Step::kTrial, spare_path()));
+  booted_in_run_ = true;
+  return {};
 }
 
 Result<void> Secondary::check(const crypto::Digest256& sha256) {
-  if (state_.phase == Phase::kIdle && is_installed(sha256)) return firmware_.check(kept_path());
+  if (is_installed(sha256) && !state_.runs_spare()) return firmware_.check(kept_path());
+  TRY_VOID(end_late_trial());
   if (!state_.runs_spare() || !is_staged(sha256))
     return fail(ErrorCode::kConflict, "{} is not on trial", to_hex(sha256));
-  if (state_.phase == Phase::kPassed) return {};
+  if (passed_in_run_) return {};
+  const auto runs = firmware_.runs(spare_path());
+  if (runs != Firmware::Runs::kYes && !booted_in_run_)
+    return fail(ErrorCode::kConflict, "the ECU started anew: {} goes on trial once more",
+                state_.staged->name.text());
+  if (runs == Firmware::Runs::kNo)
+    return fail(ErrorCode::kUnavailable, "{} does not run yet", state_.staged->name.text());
   TRY_VOID(firmware_.check(spare_path()));
   EcuState next = state_;
   next.phase = Phase::kPassed;
-  return save(std::move(next));
+  TRY_VOID(save(std::move(next)));
+  passed_in_run_ = true;
+  return {};
 }
 
 Result<void> Secondary::keep(const crypto::Digest256& sha256) {
-  if (state_.phase == Phase::kIdle && is_installed(sha256)) return {};
+  if (is_installed(sha256) && !state_.runs_spare()) return {};
   if (state_.phase != Phase::kPassed || !is_staged(sha256))
     return fail(ErrorCode::kConflict, "{} has not passed its check", to_hex(sha256));
+  // What passed before the ECU started anew may not be what runs now.
+  if (!passed_in_run_) TRY_VOID(check(sha256));
   TRY_VOID(firmware_.boot(Firmware::Step::kKeep, spare_path()));
   EcuState next = state_;
   next.kept = state_.spare();
   next.installed = state_.staged;
   next.staged.reset();
+  next.was_on_trial = next.has_restarted = false;
   next.phase = Phase::kIdle;
-  return save(std::move(next));
+  TRY_VOID(save(std::move(next)));
+  booted_in_run_ = passed_in_run_ = false;
+  return {};
 }
 
 // What was kept stays kept: who brings the metadata must not bring back an older image.
 Result<void> Secondary::revert(const crypto::Digest256& sha256) {
-  if (!state_.runs_spare()) return {};
-  if (!is_staged(sha256))
+  if (state_.runs_spare() && !is_staged(sha256))
     return fail(ErrorCode::kConflict, "another image is on trial than {}", to_hex(sha256));
-  return end_trial();
+  if (state_.runs_spare()) return end_trial(Staged::kTakenBack);
+  if (!is_staged(sha256)) return {};
+  EcuState next = state_;
+  next.was_on_trial = false;
+  return save(std::move(next));
 }
 
 // The image stays where it is: the next try need not bring it again.
-Result<void> Secondary::end_trial() {
+Result<void> Secondary::end_trial(Staged staged) {
   TRY_VOID(firmware_.boot(Firmware::Step::kRevert, kept_path()));
   EcuState next = state_;
   next.phase = Phase::kStaged;
-  return save(std::move(next));
+  next.has_restarted = false;
+  if (staged == Staged::kTakenBack) next.was_on_trial = false;
+  TRY_VOID(save(std::move(next)));
+  is_trial_over_ = booted_in_run_ = passed_in_run_ = false;
+  return {};
+}
+
+Result<void> Secondary::end_late_trial() {
+  if (!is_trial_over_) return {};
+  return end_trial(Staged::kAsBefore);
 }
 
 }  // namespace layby::secondary

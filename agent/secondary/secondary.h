@@ -25,19 +25,25 @@ class Firmware {
   enum class Step { kTrial, kKeep, kRevert };
   // Boots the image on trial, keeps it, or goes back to it; kActivationFailed with what is wrong.
   virtual Result<void> boot(Step step, const std::string& slot_path) = 0;
+  enum class Runs { kYes, kNo, kUnknown };
+  // Whether this slot is the one that runs. Where a trial begins with a restart of the ECU it must
+  // be known, or no trial ever passes.
+  virtual Runs runs(const std::string& slot_path) = 0;
   // kHealthCheckFailed with what is wrong.
   virtual Result<void> check(const std::string& slot_path) = 0;
 };
 
 class Secondary {
  public:
-  // kNotFound: not provisioned. A trial that passed no check ends here: the kept image is booted.
-  // All must outlive it.
+  // kNotFound: not provisioned. A trial that passed no check ends here: the kept image is booted,
+  // unless this start is the one with which the trial begins. Firmware that cannot just now is
+  // asked again before anything else is switched. All must outlive it.
   static Result<std::unique_ptr<Secondary>> open(Disk& disk, const Clock& clock, Firmware& firmware,
                                                  std::string directory);
 
-  // Never fails: what is wrong is in the answer. What was refused as an attack is named in the next
-  // report.
+  // Never fails: what is wrong is in the answer. What was refused as an attack is named in the
+  // reports of a day at least, the first first: that a report was made does not say that anybody
+  // has it.
   Message answer(const Message& question);
   // A message that is none, or that never ended: noted as an attack, if it is one.
   void note_refusal(const Error& error);
@@ -57,6 +63,7 @@ class Secondary {
         state_(std::move(state)) {}
 
   struct Transfer {
+    EcuImage image;
     std::unique_ptr<File> file;
     std::uint64_t received = 0;
     std::int64_t began_ms = 0;
@@ -75,8 +82,15 @@ class Secondary {
   Result<void> check(const crypto::Digest256& sha256);
   Result<void> keep(const crypto::Digest256& sha256);
   Result<void> revert(const crypto::Digest256& sha256);
-  Result<void> end_trial();
+  enum class Staged { kAsBefore, kTakenBack };
+  Result<void> end_trial(Staged staged);
+  Result<void> end_late_trial();
+  Result<void> boot_trial();
+  void settle_trial();
   Result<void> check_slot(const EcuImage& image) const;
+  // kUntrustedTime or kFreeze where the Director's word to this ECU holds no longer.
+  Result<void> check_word() const;
+  bool is_attack_told() const;
   Result<void> save(EcuState next);
   bool is_installed(const crypto::Digest256& sha256) const;
   bool is_staged(const crypto::Digest256& sha256) const;
@@ -92,6 +106,10 @@ class Secondary {
   std::unique_ptr<crypto::MemorySigner> key_;
   std::optional<EcuTrust> trust_;
   std::optional<Transfer> transfer_;
+  bool is_trial_over_ = false;  // the firmware has not gone back yet
+  bool booted_in_run_ = false;  // on trial, since the ECU started
+  bool passed_in_run_ = false;
+  bool write_failed_ = false;  // the disk may hold what `state_` does not
 };
 
 }  // namespace layby::secondary

@@ -9,6 +9,8 @@
 namespace layby::secondary {
 namespace {
 
+constexpr int kAcceptPauseMs = 1'000;
+
 // What a local process does by dying in the middle of a message says nothing about a primary.
 bool is_worth_noting(const Error& error) {
   return error.code() != ErrorCode::kUnavailable && error.code() != ErrorCode::kTimeout;
@@ -50,7 +52,12 @@ Result<void> serve(Secondary& ecu, const Socket& listener, int stop_descriptor,
     } else if ((entries[1].revents & POLLIN) != 0) {
       const int accepted =
           ::accept4(listener.descriptor(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-      if (accepted >= 0) peer = Socket(accepted);
+      if (accepted >= 0) {
+        peer = Socket(accepted);
+      } else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+        // No descriptor, no memory: who waits is still there, and must not make us spin.
+        ::poll(entries, 1, kAcceptPauseMs);
+      }
     }
   }
 }

@@ -46,14 +46,15 @@ class Deadline {
   // Until the descriptor is ready; kTimeout.
   Result<void> wait(int descriptor, short events) const {
     for (;;) {
-      const std::int64_t left_ms = end_ms_ - clock_.monotonic_ms();
-      if (left_ms <= 0) return fail(ErrorCode::kTimeout, "the other end took too long");
+      // What is there already counts, also for who was not scheduled in time.
+      const std::int64_t left_ms = std::max<std::int64_t>(0, end_ms_ - clock_.monotonic_ms());
       pollfd entry{descriptor, events, 0};
       const int ready =
           ::poll(&entry, 1, static_cast<int>(std::min<std::int64_t>(left_ms, 60'000)));
       if (ready > 0) return {};
       if (ready < 0 && errno != EINTR)
         return fail(ErrorCode::kUnavailable, "waiting for a socket: {}", errno_text());
+      if (left_ms == 0) return fail(ErrorCode::kTimeout, "the other end took too long");
     }
   }
 
@@ -93,6 +94,12 @@ void Socket::close() {
   if (const int descriptor = std::exchange(descriptor_, -1); descriptor >= 0) ::close(descriptor);
 }
 
+Result<void> check_socket_path(const std::string& path) {
+  if (!path.starts_with('/'))
+    return fail(ErrorCode::kInvalidArgument, "{}: a socket's path begins with /", path);
+  return address_of(path).map([](const sockaddr_un&) {});
+}
+
 Result<Socket> connect_to(const std::string& path) {
   const sockaddr_un address = TRY(address_of(path));
   Socket socket = TRY(make_socket());
@@ -112,9 +119,15 @@ Result<Socket> listen_at(const std::string& path) {
     ::unlink(path.c_str());
   }
   Socket socket = TRY(make_socket());
-  if (::bind(socket.descriptor(), reinterpret_cast<const sockaddr*>(&address), sizeof address) !=
-          0 ||
-      ::chmod(path.c_str(), 0660) != 0 || ::listen(socket.descriptor(), kBacklog) != 0)
+  // The mode from the first moment on; the chmod is for a narrower umask of the process.
+  const mode_t umask_before = ::umask(0117);
+  const int bound =
+      ::bind(socket.descriptor(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  const int bind_errno = errno;
+  ::umask(umask_before);
+  errno = bind_errno;
+  if (bound != 0 || ::chmod(path.c_str(), 0660) != 0 ||
+      ::listen(socket.descriptor(), kBacklog) != 0)
     return fail(ErrorCode::kIo, "listening at {}: {}", path, errno_text());
   return socket;
 }

@@ -25,6 +25,8 @@ class Socket {
   int descriptor_ = -1;
 };
 
+// kInvalidArgument for what is no absolute path, or longer than a socket's may be.
+Result<void> check_socket_path(const std::string& path);
 // kUnavailable if nobody listens there.
 Result<Socket> connect_to(const std::string& path);
 // In place of what was left there by a process that is gone. kAlreadyExists for anything else than

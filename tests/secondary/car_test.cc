@@ -232,6 +232,7 @@ TEST_CASE("What a secondary refuses stands in its own report, and the car goes o
   for (const auto& report : car.world.server.reports_of(kCameraSerial))
     is_told = is_told || report.attack.starts_with("wrong-image: ");
   CHECK(is_told);
+  car.world.run(kDaySeconds);
   car.world.agent->check_now();
   car.world.run(60);
   CHECK(car.world.server.reports_of(kCameraSerial).back().attack.empty());

@@ -15,9 +15,23 @@ Result<void> FakeFirmware::boot(Step step, const std::string& slot_path) {
                                                   : "revert",
                             slot_path));
   if (!boots) return fail(ErrorCode::kActivationFailed, "the ECU does not boot");
+  if (step == Step::kTrial && trial_is_restart) {
+    next = slot_path;
+    return {};
+  }
   running = slot_path;
   if (step != Step::kTrial) kept = slot_path;
   return {};
+}
+
+void FakeFirmware::restart() {
+  running = next.empty() ? kept : next;
+  next.clear();
+}
+
+secondary::Firmware::Runs FakeFirmware::runs(const std::string& slot_path) {
+  if (!knows_what_runs) return Runs::kUnknown;
+  return running == slot_path ? Runs::kYes : Runs::kNo;
 }
 
 Result<void> FakeFirmware::check(const std::string& slot_path) {

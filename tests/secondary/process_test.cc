@@ -146,7 +146,8 @@ struct RealCar {
   Bytes old_software = noise(300'000, 61), new_software = changed(old_software, 62);
   RealEcu brake{directory.path(), world.server, "BRK-1", "brake-2", "partial", old_software};
   RealEcu camera{directory.path(), world.server, "CAM-1", "camera-3", "full", old_software};
-  agent::SocketLink link;
+  // The car's clock is not that of the processes, which a sanitizer and a busy machine slow down.
+  agent::SocketLink link{world.clock, 10};
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
 // A secondary that is told lies: everything that a malicious primary could bring is refused, named
-// in the next signed report, and forgotten when the truth comes.
+// in the signed reports of a day, and forgotten then when the truth has come.
 #include <catch2/catch.hpp>
 
 #include "tests/agent/world.h"
@@ -17,6 +17,16 @@ std::string slot_text() {
   return std::string("software.") + kBrakeHardware;
 }
 
+// A day of truth after it was told.
+void check_forgotten(EcuWorld& world) {
+  REQUIRE(world.carry_news());
+  CHECK_FALSE(world.report().attack.empty());  // the report before may have been kept back
+  world.clock.advance(kDaySeconds);
+  world.server.sign_director();
+  REQUIRE(world.carry_news());
+  CHECK(world.report().attack.empty());
+}
+
 // The refusal is in the answer and in the next report; what was wanted before still is; nothing
 // keeps the truth from coming later.
 void check_refused(EcuWorld& world, const Result<void>& said, ErrorCode code) {
@@ -30,8 +40,7 @@ void check_refused(EcuWorld& world, const Result<void>& said, ErrorCode code) {
   world.server.alter_director = {};
   world.server.director_vin = kCarVin;
   world.server.sign_director();
-  REQUIRE(world.carry_news());
-  CHECK(world.report().attack.empty());
+  check_forgotten(world);
 }
 
 using Alter = std::function<void(manifest::DirectorContent&)>;
@@ -297,8 +306,70 @@ TEST_CASE("A signed time is taken once, in answer to a question of this ECU's ow
     world.server.time_ahead = 0;
   }
   CHECK_FALSE(world.report().attack.empty());
+  check_forgotten(world);
+}
+
+TEST_CASE("A refusal is told until somebody can have it, and the first one first") {
+  EcuWorld world(Verification::kPartial);
+  world.order(2, world.new_image, 2);
   REQUIRE(world.carry_news());
-  CHECK(world.report().attack.empty());
+  CHECK_FALSE(world.stage(noise(500, 9)));
+  // Good looks, reports that nobody sends on, a start, another lie: nothing takes it away.
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(world.carry_news());
+    CHECK(world.report().attack.starts_with("wrong-image: "));
+    CHECK_FALSE(world.ask({MessageType::kDone}));
+    world.start();
+  }
+  check_forgotten(world);
+  CHECK_FALSE(world.ask({MessageType::kDone}));
+  CHECK(world.report().attack.starts_with("bad-format: "));
+}
+
+TEST_CASE("With partial verification one bad block does not take the version's floor away") {
+  EcuWorld world(Verification::kPartial);
+  const auto earlier = world.server.director_files();
+  const auto version = world.server.director_version();
+  world.order(2, world.new_image, 2);
+  REQUIRE(world.carry_news());
+  const std::string path = secondary::EcuLayout(kEcuState).director_trust() + "/targets.json";
+  for (const std::string& damaged : {path, path + ".copy"}) {
+    const Bytes good = read_file(world.disk, damaged, kTargetsBytesMax).value();
+    REQUIRE(replace_file(world.disk, damaged, as_bytes("x")));
+    world.start();
+    world.tamper = [&](const auto& want, std::optional<Bytes>& file) {
+      if (want.file == "targets.json") file = earlier.at(std::to_string(version) + ".targets.json");
+    };
+    REQUIRE(world.carry_time());
+    const auto said = world.carry_metadata();
+    REQUIRE_FALSE(said);
+    CHECK(said.error().code() == ErrorCode::kRollback);
+    REQUIRE(replace_file(world.disk, damaged, good));
+  }
+}
+
+TEST_CASE("What a failed write may have left on the disk does not stay there unnoticed") {
+  EcuWorld world(Verification::kPartial);
+  world.order(2, world.new_image, 2);
+  REQUIRE(world.carry_news());
+  REQUIRE(world.ask(secondary::make_digest(MessageType::kBegin, crypto::sha256(world.new_image))));
+  for (std::size_t at = 0; at < world.new_image.size(); at += 40'000)
+    REQUIRE(world.ask(secondary::make_piece({at, ByteSpan(world.new_image).subspan(at, 40'000)})));
+  // The write after the copy's last one: the copy says `staged`, and the ECU does not know it.
+  int writes = 0;
+  world.disk.observer = [&](const std::string& path) {
+    const std::string state = secondary::EcuLayout(kEcuState).state();
+    if (path.starts_with(state) && !path.starts_with(state + ".copy") && ++writes == 1)
+      world.disk.inject({.kind = Fault::Kind::kWriteError});
+  };
+  CHECK_FALSE(world.command(MessageType::kEnd, world.new_image));
+  world.disk.observer = {};
+  CHECK(world.ecu->state().phase == Phase::kIdle);
+  const secondary::EcuLayout layout(kEcuState);
+  REQUIRE(secondary::read_state(world.disk, layout)->phase == Phase::kStaged);
+  REQUIRE(world.carry_time());  // what the medium refused to take is not counted from
+  REQUIRE(world.ask(secondary::make_digest(MessageType::kBegin, crypto::sha256(world.new_image))));
+  CHECK(secondary::read_state(world.disk, layout)->phase == Phase::kIdle);
 }
 
 TEST_CASE("Frozen metadata is expired by a signed time, whatever the primary's clock says") {
