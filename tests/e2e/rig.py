@@ -201,20 +201,24 @@ class Car:
         self.state = os.path.join(self.home, "agent")
         self.socket = os.path.join(self.home, "car.sock")
         self.agent = self.vehicle = None
+        self.secondaries = []  # ecus.Ecu
         os.makedirs(self.home)
 
     def register(self, **facts):
         facts = {"model": "aurora", "model-year": "2026", "country": "DE", "hardware": "radar-front", **facts}
         arguments = [text for key, value in facts.items() for text in (f"--{key}", value)]
+        for ecu in self.secondaries:
+            arguments += ["--ecu", f"{ecu.serial}={ecu.hardware}"]
         return self.rig.operator("car", "register", "--vin", self.vin, "--ecu", f"{self.ecu}={HARDWARE}", *arguments)
 
     def provision(self):
         server = self.rig.server
         maps = [text for region in REGIONS for text in ("--map", f"{region}={self.rig.region(OLD_MAP, region)}")]
+        others = [text for ecu in self.secondaries for text in ("--secondary", ecu.socket)]
         run(os.path.join(BIN, "layby-agent"), "provision", "--state", self.state, "--vin", self.vin, "--ecu", self.ecu,
             "--hardware", HARDWARE, "--director-root", server.provision("director-root.json"), "--image-root",
             server.provision("image-root.json"), "--ca", server.provision("ca.pem"), "--server", server.url, *maps,
-            "--software", software(OLD_SOFTWARE))
+            "--software", software(OLD_SOFTWARE), *others)
 
     def pair(self, owner, *options):
         code = owner("pairing-code", "create")["code"]
