@@ -9,6 +9,11 @@ ATTACKS = (
     "another car's valid or empty metadata", "replayed manifest", "drop-request", "partial bundle", "threshold minus one",
     "key under two ids", "nine copies of one signature", "path traversal in names", "duplicate JSON keys", "deep nesting",
     "huge numbers", "non-canonical bytes", "poisoned clock", "every online key",
+    "compromised primary: arbitrary image", "compromised primary: replayed metadata, older image",
+    "compromised primary: freeze", "compromised primary: another car's metadata", "compromised primary: another ECU's image",
+    "compromised primary: mixed repositories", "compromised primary: replayed or forged time",
+    "compromised primary: withheld root", "compromised primary: endless data", "compromised primary: messages that are none",
+    "compromised primary: torn messages", "compromised primary: switches without an image",
 )
 ROOMS = ("base", "crypto", "manifest", "agent", "delta", "server")
 
