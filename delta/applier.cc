@@ -1,11 +1,13 @@
 #include "delta/applier.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "base/assert.h"
 #include "base/limits.h"
 #include "delta/chunk_coder.h"
 #include "delta/image_view.h"
+#include "delta/near_reads.h"
 #include "delta/stream_remaker.h"
 
 namespace layby::delta {
@@ -152,17 +154,21 @@ Result<Bytes> Applier::State::decode(std::uint32_t index, ByteSpan chunk_bytes,
                                      const ReadAt& target) {
   const PayloadHead::ViewRange range = head.chunk_view(index);
   Bytes view(range.bytes);
+  std::optional<NearReads> near_base;
+  if (base != nullptr) near_base.emplace(*base);
   const StreamTable& streams = head.streams();
   if (streams.empty()) {
-    TRY_VOID(decoder->decode(chunk_bytes, base, target, range.offset, view));
+    TRY_VOID(decoder->decode(chunk_bytes, near_base ? &*near_base : nullptr, target, range.offset,
+                             view));
     return view;
   }
   const SeenImage seen_target(target, streams.target, streams.inner_target, head.target_view(),
                               texts);
-  if (base == nullptr) {
+  if (!near_base) {
     TRY_VOID(decoder->decode(chunk_bytes, nullptr, seen_target.view(), range.offset, view));
   } else {
-    const SeenImage seen_base(*base, streams.base, streams.inner_base, head.base_view(), texts);
+    const SeenImage seen_base(*near_base, streams.base, streams.inner_base, head.base_view(),
+                              texts);
     TRY_VOID(
         decoder->decode(chunk_bytes, &seen_base.view(), seen_target.view(), range.offset, view));
   }
