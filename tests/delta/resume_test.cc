@@ -127,17 +127,20 @@ TEST_CASE("work that is cut at each chunk, or killed at any instant, goes on at 
                                          std::chrono::steady_clock::now() - started)
                                          .count());
 
-      // Each process gets a few chunks' time; from time to time one gets through.
+      // Each process gets a few chunks' time; from time to time one gets through. Where the machine
+      // was slow when that was measured the first one may get through: all of it once more.
       Random random(count);
-      work.begin();
       std::uint32_t kills = 0;
-      for (std::uint32_t tries = 0; work.marked() < count; ++tries) {
-        const std::uint32_t before = work.marked();
-        REQUIRE(tries < 50 * count + 1000);
-        if (kill_after(work, count, random() % (4 * took / count + 2000))) ++kills;
-        REQUIRE(work.marked() >= before);
+      for (int rounds = 0; kills == 0 && rounds < 50; ++rounds) {
+        work.begin();
+        for (std::uint32_t tries = 0; work.marked() < count; ++tries) {
+          const std::uint32_t before = work.marked();
+          REQUIRE(tries < 50 * count + 1000);
+          if (kill_after(work, count, random() % (4 * took / count + 2000))) ++kills;
+          REQUIRE(work.marked() >= before);
+        }
+        CHECK(work.is_right());
       }
-      CHECK(work.is_right());
       CHECK(kills > 0);
       WARN(pair.name << ", " << to_string(profile) << ": cut at each of " << count
                      << " chunks, killed " << kills << " times");
