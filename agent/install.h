@@ -45,6 +45,9 @@ class Installer {
   // kConfirming, of software of secondaries: every one has proved itself, and can still go back.
   // The caller writes down that now all of them keep it, before `confirm`.
   Result<void> check_set(const OrderRecord& order);
+  // kWrongEcu where an ECU of the order was taken out of the car: the others may keep what they
+  // have.
+  Result<void> check_all_there(const OrderRecord& order) const;
   // kConfirming: the proof. On success the record says what is live; the caller saves it together
   // with the order's end.
   Result<Event> confirm(const OrderRecord& order, Record& record);

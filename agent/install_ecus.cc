@@ -42,6 +42,10 @@ Result<void> Installer::check_set(const OrderRecord& order) {
   return secondaries_.check(order);
 }
 
+Result<void> Installer::check_all_there(const OrderRecord& order) const {
+  return secondaries_.check_all_there(order);
+}
+
 // The primary keeps each image: the next one then comes as a delta from it.
 Result<void> Installer::keep_ecu_images(const OrderRecord& order, Record& record) {
   LAYBY_ASSERT(order.committed);

@@ -243,7 +243,16 @@ std::map<manifest::EcuSerial, Bytes> Secondaries::reports() {
 
 // ---- an order's images --------------------------------------------------------------------------
 
-// An ECU that was replaced meanwhile has nothing to do with the order any more.
+Result<void> Secondaries::check_all_there(const OrderRecord& order) const {
+  std::string gone;
+  for (const ImageProgress& image : order.images)
+    for (const manifest::EcuSerial& serial : image.ecus)
+      if (find(serial) == nullptr) gone += (gone.empty() ? "" : ", ") + serial.text();
+  if (gone.empty()) return {};
+  return fail(ErrorCode::kWrongEcu, "no ECU of this car any more: {}", gone);
+}
+
+// One that is gone has nothing to do with the order any more.
 Result<void> Secondaries::for_each(const OrderRecord& order, const Step& step) const {
   Result<void> first;
   for (const ImageProgress& image : order.images) {
@@ -259,7 +268,8 @@ Result<void> Secondaries::for_each(const OrderRecord& order, const Step& step) c
 Result<void> Secondaries::stage(const manifest::EcuSerial& serial, const ImageProgress& image,
                                 const ReadAt& content) {
   const PairedEcu* ecu = find(serial);
-  if (ecu == nullptr) return {};
+  if (ecu == nullptr)
+    return fail(ErrorCode::kWrongEcu, "no ECU of this car any more: {}", serial.text());
   TRY(status(*ecu));
   const auto begun = TRY(secondary::read_begin_answer(
       TRY(ask(*ecu, secondary::make_digest(MessageType::kBegin, image.sha256)))));
@@ -275,6 +285,7 @@ Result<void> Secondaries::stage(const manifest::EcuSerial& serial, const ImagePr
 }
 
 Result<void> Secondaries::activate(const OrderRecord& order) {
+  TRY_VOID(check_all_there(order));
   // The first that does not want to ends it: no further one is switched for nothing.
   bool goes_on = true;
   return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
@@ -295,6 +306,7 @@ Result<void> Secondaries::check_one(const PairedEcu& ecu, const crypto::Digest25
 }
 
 Result<void> Secondaries::check(const OrderRecord& order) {
+  TRY_VOID(check_all_there(order));
   return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
     return check_one(ecu, sha256);
   });

@@ -73,6 +73,9 @@ class Secondaries {
   // Signed reports of those that answer, by serial.
   std::map<manifest::EcuSerial, Bytes> reports();
 
+  // kWrongEcu, with the serials, where the car has not all ECUs of the order any more: then nothing
+  // of it is staged, activated or checked, while `keep` and `revert` ask those that are left.
+  Result<void> check_all_there(const OrderRecord& order) const;
   // An order's images, on every ECU that each is for. Each may be called again after a power cut.
   // kUnavailable where an ECU does not answer; else its own error.
   Result<void> stage(const manifest::EcuSerial& serial, const ImageProgress& image,

@@ -261,6 +261,8 @@ Result<Work::Did> Work::confirm(OrderRecord& order) {
   if (!event)
     return order.committed ? keep_failed(order, event.error()) : step_failed(order, event.error());
   order.error.reset();
+  if (const auto all = installer_.check_all_there(order); !all)
+    order.error = recordable(all.error());
   const bool is_whole = order.resumptions == 0 && order.timing && !order.timing->had_to_wait;
   note_end(order, record, time_.now(), is_whole ? Measure::kWhole : Measure::kInterrupted);
   TRY_VOID(move(order, *event));

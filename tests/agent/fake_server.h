@@ -47,6 +47,8 @@ class FakeServer final : public agent::Transport {
   // The car has another ECU besides the primary. Software for its hardware goes to its slot.
   void add_ecu(const std::string& serial, const std::string& hardware,
                const crypto::Ed25519PublicKey& key);
+  // It is none of the car's any more; orders for it are cancelled first.
+  void remove_ecu(const std::string& serial) { ecus_.erase(serial); }
   // The signed reports that came in of one of them, oldest first.
   const std::vector<manifest::EcuReport>& reports_of(const std::string& serial) const {
     return ecus_.at(serial).reports;
