@@ -10,26 +10,10 @@ constexpr const char* kHardwareOf[][2] = {{"BRK-1", "brake-2"}, {"CAM-1", "camer
 
 }  // namespace
 
-EcuBox::EcuBox(const Clock& clock_in, const FakeServer& server, const std::string& serial,
-               const std::string& hardware, secondary::Verification verification,
+EcuBox::EcuBox(const Clock& clock_in, const FakeServer& server, const EcuSpec& spec,
                const Bytes& software)
     : clock(&clock_in) {
-  LAYBY_ASSERT(disk.make_dirs("/factory") &&
-               replace_file(disk, "/factory/director.json", server.director_root()) &&
-               replace_file(disk, "/factory/image.json", server.image_root()) &&
-               replace_file(disk, "/factory/software.img", software));
-  const bool is_full = verification == secondary::Verification::kFull;
-  const secondary::EcuFactory factory{
-      .identity = {.vin = manifest::Vin::parse(kVin).value(),
-                   .serial = manifest::EcuSerial::parse(serial).value(),
-                   .hardware = manifest::HardwareId::parse(hardware).value(),
-                   .verification = verification},
-      .director_root_path = "/factory/director.json",
-      .image_root_path = is_full ? "/factory/image.json" : "",
-      .software_path = "/factory/software.img"};
-  const secondary::EcuLayout layout(kEcuState);
-  LAYBY_ASSERT(secondary::provision(disk, layout, factory).has_value());
-  firmware.running = firmware.kept = layout.slot('a');
+  make_ecu(disk, firmware, server, spec, software);
   start();
 }
 
@@ -42,10 +26,7 @@ EcuBox::EcuBox(const EcuBox& other, const Clock& clock_in)
 
 void EcuBox::start() {
   ecu.reset();
-  firmware.restart();
-  auto opened = secondary::Secondary::open(disk, *clock, firmware, kEcuState);
-  LAYBY_ASSERT(opened.has_value());
-  ecu = std::move(*opened);
+  ecu = start_ecu(disk, *clock, firmware);
 }
 
 void EcuBox::power_cut(MemoryDisk::Survives survives, std::uint32_t seed) {
@@ -68,9 +49,20 @@ Result<secondary::Message> CarLink::ask(const std::string& address,
   if (down.contains(address)) return fail(ErrorCode::kUnavailable, "{} is off", address);
   const bool is_cut = cut_at != 0 && messages == cut_at;
   if (is_cut && cut == Cut::kBefore) throw PowerCut{};
-  secondary::Message answer = box->second->ecu->answer(question);
+  auto answer = ask_box(address, *box->second, question);
   if (is_cut) throw PowerCut{};
   return answer;
+}
+
+Result<secondary::Message> CarLink::ask_box(const std::string& address, EcuBox& box,
+                                            const secondary::Message& question) {
+  try {
+    return box.ecu->answer(question);
+  } catch (const PowerCut&) {
+    box.power_cut(survives, seed);
+    if (at_ecu_power_cut) at_ecu_power_cut();
+    return fail(ErrorCode::kUnavailable, "{} has lost power", address);
+  }
 }
 
 Car::Car() : old_software(noise(20'000, 51)), new_software(changed(old_software, 52)) {
@@ -79,8 +71,8 @@ Car::Car() : old_software(noise(20'000, 51)), new_software(changed(old_software,
     const auto verification = std::string(serial) == kBrakeSerial
                                   ? secondary::Verification::kPartial
                                   : secondary::Verification::kFull;
-    auto box = std::make_unique<EcuBox>(world.clock, world.server, serial, hardware, verification,
-                                        old_software);
+    auto box = std::make_unique<EcuBox>(world.clock, world.server,
+                                        EcuSpec{serial, hardware, verification}, old_software);
     const auto key = box->ecu->status().key;
     world.server.add_ecu(serial, hardware, key);
     list.addresses.push_back(serial);
@@ -113,6 +105,11 @@ void Car::publish(int version, const Bytes& bytes, const Bytes& base) {
 manifest::OrderId Car::order_one() {
   publish(2, new_software, old_software);
   return world.server.order({"software/brake-2/2.img"});
+}
+
+manifest::OrderId Car::order_camera() {
+  publish(2, new_software, old_software);
+  return world.server.order({"software/camera-3/2.img"});
 }
 
 manifest::OrderId Car::order_set() {

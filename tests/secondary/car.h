@@ -15,8 +15,7 @@ namespace layby::tests {
 
 // An ECU with a disk and a firmware of its own.
 struct EcuBox {
-  EcuBox(const Clock& clock, const FakeServer& server, const std::string& serial,
-         const std::string& hardware, secondary::Verification verification, const Bytes& software);
+  EcuBox(const Clock& clock, const FakeServer& server, const EcuSpec& spec, const Bytes& software);
   EcuBox(const EcuBox& other, const Clock& clock);  // the same moment in another world
 
   void start();
@@ -40,8 +39,17 @@ class CarLink final : public agent::SecondaryLink {
   std::uint64_t messages = 0;
   std::uint64_t cut_at = 0;  // the primary's power goes at this message; 0: never
   enum class Cut { kBefore, kAfter } cut = Cut::kBefore;
+  // What an ECU's disk has left where its power goes in the middle of an answer; it comes back at
+  // once, and the answer never comes.
+  MemoryDisk::Survives survives = MemoryDisk::Survives::kOnlySynced;
+  std::uint32_t seed = 1;
+  std::function<void()> at_ecu_power_cut;
   // Called before each question is answered.
   std::function<void(const std::string& address, const secondary::Message&)> at_question;
+
+ private:
+  Result<secondary::Message> ask_box(const std::string& address, EcuBox& box,
+                                     const secondary::Message& question);
 };
 
 // BRK-1 verifies partially, CAM-1 fully.
@@ -57,6 +65,7 @@ class Car {
 
   void publish(int version, const Bytes& bytes, const Bytes& base);
   manifest::OrderId order_one();  // for the brakes
+  manifest::OrderId order_camera();
   manifest::OrderId order_set();  // for both
   // "old", "new" or "mixture": what the ECUs keep.
   std::string kept();

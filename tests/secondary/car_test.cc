@@ -256,8 +256,8 @@ TEST_CASE("A manifest waits for every ECU: none is left out, and none repeats it
 
 TEST_CASE("Another ECU in the place of one that was paired is given nothing") {
   Car car;
-  const EcuBox other(car.world.clock, car.world.server, kCameraSerial, "camera-3",
-                     secondary::Verification::kFull, car.old_software);
+  const EcuBox other(car.world.clock, car.world.server,
+                     {kCameraSerial, "camera-3", secondary::Verification::kFull}, car.old_software);
   EcuBox stranger(other, car.world.clock);
   car.link.boxes[kCameraSerial] = &stranger;
   const auto id = car.order_set();

@@ -40,38 +40,46 @@ Result<void> FakeFirmware::check(const std::string& slot_path) {
   return fail(ErrorCode::kHealthCheckFailed, "the brakes do not answer");
 }
 
-EcuWorld::EcuWorld(secondary::Verification verification)
-    : server(clock, kCarVin, "HU-000017", "hu-4"),
-      old_image(noise(70'000, 31)),
-      new_image(noise(80'000, 32)) {
-  const auto put = [&](const std::string& path, ByteSpan bytes) {
-    LAYBY_ASSERT(disk.make_dirs("/factory") && replace_file(disk, path, bytes));
-  };
-  put("/factory/director.json", server.director_root());
-  put("/factory/image.json", server.image_root());
-  put("/factory/software.img", old_image);
-  const bool is_full = verification == secondary::Verification::kFull;
+void make_ecu(MemoryDisk& disk, FakeFirmware& firmware, const FakeServer& server,
+              const EcuSpec& spec, ByteSpan software) {
+  LAYBY_ASSERT(disk.make_dirs("/factory") &&
+               replace_file(disk, "/factory/director.json", server.director_root()) &&
+               replace_file(disk, "/factory/image.json", server.image_root()) &&
+               replace_file(disk, "/factory/software.img", software));
+  const bool is_full = spec.verification == secondary::Verification::kFull;
   const secondary::EcuFactory factory{
       .identity = {.vin = manifest::Vin::parse(kCarVin).value(),
-                   .serial = manifest::EcuSerial::parse(kBrake).value(),
-                   .hardware = manifest::HardwareId::parse(kBrakeHardware).value(),
-                   .verification = verification},
+                   .serial = manifest::EcuSerial::parse(spec.serial).value(),
+                   .hardware = manifest::HardwareId::parse(spec.hardware).value(),
+                   .verification = spec.verification},
       .director_root_path = "/factory/director.json",
       .image_root_path = is_full ? "/factory/image.json" : "",
       .software_path = "/factory/software.img"};
   const secondary::EcuLayout layout(kEcuState);
   LAYBY_ASSERT(secondary::provision(disk, layout, factory).has_value());
   firmware.running = firmware.kept = layout.slot('a');
+}
+
+std::unique_ptr<secondary::Secondary> start_ecu(MemoryDisk& disk, const Clock& clock,
+                                                FakeFirmware& firmware) {
+  firmware.restart();
+  auto opened = secondary::Secondary::open(disk, clock, firmware, kEcuState);
+  LAYBY_ASSERT(opened.has_value());
+  return std::move(*opened);
+}
+
+EcuWorld::EcuWorld(secondary::Verification verification)
+    : server(clock, kCarVin, "HU-000017", "hu-4"),
+      old_image(noise(70'000, 31)),
+      new_image(noise(80'000, 32)) {
+  make_ecu(disk, firmware, server, {kBrake, kBrakeHardware, verification}, old_image);
   start();
   server.add_ecu(kBrake, kBrakeHardware, ecu->status().key);
 }
 
 void EcuWorld::start() {
   ecu.reset();
-  firmware.restart();
-  auto opened = secondary::Secondary::open(disk, clock, firmware, kEcuState);
-  LAYBY_ASSERT(opened.has_value());
-  ecu = std::move(*opened);
+  ecu = start_ecu(disk, clock, firmware);
 }
 
 std::string EcuWorld::image(int version) {

@@ -35,6 +35,18 @@ class FakeFirmware final : public secondary::Firmware {
   std::vector<std::string> log;
 };
 
+// As it leaves the factory, for the car and the roots of this server: its software is in slot a,
+// and runs.
+struct EcuSpec {
+  std::string serial, hardware;
+  secondary::Verification verification;
+};
+void make_ecu(MemoryDisk& disk, FakeFirmware& firmware, const FakeServer& server,
+              const EcuSpec& spec, ByteSpan software);
+// The power comes.
+std::unique_ptr<secondary::Secondary> start_ecu(MemoryDisk& disk, const Clock& clock,
+                                                FakeFirmware& firmware);
+
 // One ECU and its server.
 class EcuWorld {
  public:
