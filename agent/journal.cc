@@ -109,7 +109,8 @@ crypto::Digest256 what_asks_for_a_copy(const Record& record) {
       to_hex(record.time_keys), record.data_month, record.data_bytes / kDataStepBytes,
       record.report_counter / kReportStep, record.owner_time.value_or(0));
   for (const OrderRecord& order : record.orders)
-    text += fmt::format("\n{} {} {}", order.id.text(), to_string(order.state), order.attempts);
+    text += fmt::format("\n{} {} {} {}", order.id.text(), to_string(order.state), order.attempts,
+                        order.committed);
   for (const auto& [slot, held] : record.slots)
     text += fmt::format("\n{} {} {}", slot.text(), to_hex(held.sha256), held.path);
   for (const auto& [id, function] : record.functions)
@@ -172,7 +173,8 @@ Result<void> Journal::save() {
   TRY_VOID(file->sync());
   sequence_ = sequence;
   const crypto::Digest256 asks = what_asks_for_a_copy(record_);
-  if (asks != kept_ && replace_file(*disk_, copy_path_of(directory_), bytes)) kept_ = asks;
+  copied_ = asks == kept_ ? Result<void>{} : replace_file(*disk_, copy_path_of(directory_), bytes);
+  if (copied_) kept_ = asks;
   return {};
 }
 

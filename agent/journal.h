@@ -2,10 +2,11 @@
 //
 // Each holds one whole record with a sequence number and a digest; a new record overwrites the
 // older of the two. A write that is torn by a power cut destroys the record that nobody needs any
-// more. Whenever an order's state, a slot, a function, the live set, private mode or the bearer
-// changed, and with each day of trusted time, 16 MiB of metered data and 64 reports, the record is
-// written a third time, as the copy `journal.kept`: a car whose two records are damaged goes on
-// from there. What it is behind by repeats itself without harm: marks of chunks, reports, etags.
+// more. Whenever an order's state, the word for a set of ECUs, a slot, a function, the live set,
+// private mode or the bearer changed, and with each day of trusted time, 16 MiB of metered data and
+// 64 reports, the record is written a third time, as the copy `journal.kept`: a car whose two
+// records are damaged goes on from there. What it is behind by repeats itself without harm: marks
+// of chunks, reports, etags.
 // Layout, little-endian: "LAYBYJNL", version u32 = 1, body length u32, sequence u64,
 // BLAKE2b-256 of sequence and body (32), body. Bytes behind the body are left over from longer
 // records.
@@ -42,6 +43,8 @@ class Journal {
   // Makes `record()` durable. On an error the last saved record still stands on the disk. That the
   // copy could not be written is none: it is tried again with the next record.
   Result<void> save();
+  // Whether what the last `save` found to be worth a copy is in it; else why not.
+  const Result<void>& copied() const { return copied_; }
 
  private:
   Journal(Disk& disk, std::string directory, Record record, std::uint64_t sequence)
@@ -56,6 +59,7 @@ class Journal {
   std::uint64_t sequence_;
   std::unique_ptr<File> files_[2];
   crypto::Digest256 kept_{};  // of what of the record asks for a copy; of the last one
+  Result<void> copied_{};
 };
 
 }  // namespace layby::agent
