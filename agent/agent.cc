@@ -302,7 +302,7 @@ Result<void> Agent::State::poll() {
   TRY_VOID(work.merge(*plan));
   if (secondaries.is_empty()) return {};
   news->hand_on(record, time.now());  // what they have refused is news for the server
-  secondaries.end_orphan_trials(record);
+  secondaries.end_orphan_trials(record, [this] { return work.check_stands(); });
   return journal.save();
 }
 

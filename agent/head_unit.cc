@@ -142,9 +142,9 @@ class Lines {
       case State::kDownloaded: return downloaded(order);
       case State::kWaiting: return waiting(order);
       case State::kActivating:
+      case State::kConfirming:
         return order.waiting_for.empty() ? installing(order) : waiting(order);
-      case State::kInstalling:
-      case State::kConfirming: return installing(order);
+      case State::kInstalling: return installing(order);
       case State::kRollingBack: return rolling_back(order);
       case State::kActive:
         // A renewal shows in the term of its function.

@@ -301,9 +301,10 @@ Result<void> Installer::switch_function(const OrderRecord& order, const Record& 
                                     until_text(verdict.until));
 }
 
-Result<void> Installer::activate(const OrderRecord& order, const Record& record, UnixSeconds now) {
+Result<void> Installer::activate(const OrderRecord& order, const Record& record, UnixSeconds now,
+                                 const MaySwitch& may_switch) {
   if (order.action != OrderAction::kInstall) return switch_function(order, record, now);
-  if (is_for_secondaries(order)) return secondaries_.activate(order);
+  if (is_for_secondaries(order)) return secondaries_.activate(order, may_switch);
   switch (kind(order)) {
     case ImageKind::kMap: return switch_map_set(record.map_set + 1);
     case ImageKind::kSoftware:
@@ -314,7 +315,8 @@ Result<void> Installer::activate(const OrderRecord& order, const Record& record,
   LAYBY_ASSERT(false);
 }
 
-Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
+Result<Event> Installer::confirm(const OrderRecord& order, Record& record,
+                                 const MaySwitch& may_switch) {
   if (order.action != OrderAction::kInstall) {
     const auto opened = TRY(licences_.open_for_installed(order.licence, record));
     const bool on = order.action == OrderAction::kLicence;
@@ -325,7 +327,7 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
     return on ? Event::kConfirmedOn : Event::kConfirmedOff;
   }
   if (is_for_secondaries(order)) {
-    TRY_VOID(keep_ecu_images(order, record));
+    TRY_VOID(keep_ecu_images(order, record, may_switch));
     return Event::kConfirmedOn;
   }
   switch (kind(order)) {
@@ -357,9 +359,10 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record) {
   LAYBY_ASSERT(false);
 }
 
-Result<void> Installer::roll_back(const OrderRecord& order, const Record& record, UnixSeconds now) {
+Result<void> Installer::roll_back(const OrderRecord& order, const Record& record, UnixSeconds now,
+                                  const MaySwitch& may_switch) {
   if (order.action != OrderAction::kInstall) return {};  // the car still does what it did
-  if (is_for_secondaries(order)) return secondaries_.revert(order);
+  if (is_for_secondaries(order)) return secondaries_.revert(order, may_switch);
   switch (kind(order)) {
     case ImageKind::kMap:
       TRY_VOID(switch_map_set(record.map_set));

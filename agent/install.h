@@ -40,19 +40,22 @@ class Installer {
   // came in nor where they were put, are marked as to be fetched again.
   void forget_damaged(OrderRecord& order, const Record& record) const;
   // kActivating: the switch. Maps: one rename. Software: boots the slot on trial. Function: the
-  // car is told.
-  Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now);
+  // car is told. Here and below `may_switch` is asked where secondaries are switched: each is a
+  // switch by itself.
+  Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now,
+                        const MaySwitch& may_switch);
   // kConfirming, of software of secondaries: every one has proved itself, and can still go back.
   // The caller writes down that now all of them keep it, before `confirm`.
-  Result<void> check_set(const OrderRecord& order);
+  Result<void> check_set(const OrderRecord& order, const MaySwitch& may_switch);
   // kWrongEcu where an ECU of the order was taken out of the car: the others may keep what they
   // have.
   Result<void> check_all_there(const OrderRecord& order) const;
   // kConfirming: the proof. On success the record says what is live; the caller saves it together
   // with the order's end.
-  Result<Event> confirm(const OrderRecord& order, Record& record);
+  Result<Event> confirm(const OrderRecord& order, Record& record, const MaySwitch& may_switch);
   // kRollingBack: as it was before `activate`.
-  Result<void> roll_back(const OrderRecord& order, const Record& record, UnixSeconds now);
+  Result<void> roll_back(const OrderRecord& order, const Record& record, UnixSeconds now,
+                         const MaySwitch& may_switch);
 
   // Takes the newer licence of a function that is on into the place of the older one, at once:
   // nothing is switched (P1.9). The caller saves the record.
@@ -88,7 +91,8 @@ class Installer {
   std::string ecu_image_path(const OrderRecord& order, std::size_t index,
                              const Record& record) const;
   Result<void> stage_ecu_images(const OrderRecord& order, const Record& record);
-  Result<void> keep_ecu_images(const OrderRecord& order, Record& record);
+  Result<void> keep_ecu_images(const OrderRecord& order, Record& record,
+                               const MaySwitch& may_switch);
   Result<void> switch_map_set(std::uint64_t number);
   Result<void> switch_function(const OrderRecord& order, const Record& record, UnixSeconds now);
 

@@ -38,8 +38,8 @@ Result<void> Installer::stage_ecu_images(const OrderRecord& order, const Record&
   return {};
 }
 
-Result<void> Installer::check_set(const OrderRecord& order) {
-  return secondaries_.check(order);
+Result<void> Installer::check_set(const OrderRecord& order, const MaySwitch& may_switch) {
+  return secondaries_.check(order, may_switch);
 }
 
 Result<void> Installer::check_all_there(const OrderRecord& order) const {
@@ -47,9 +47,10 @@ Result<void> Installer::check_all_there(const OrderRecord& order) const {
 }
 
 // The primary keeps each image: the next one then comes as a delta from it.
-Result<void> Installer::keep_ecu_images(const OrderRecord& order, Record& record) {
+Result<void> Installer::keep_ecu_images(const OrderRecord& order, Record& record,
+                                        const MaySwitch& may_switch) {
   LAYBY_ASSERT(order.committed);
-  TRY_VOID(secondaries_.keep(order));
+  TRY_VOID(secondaries_.keep(order, may_switch));
   TRY_VOID(disk_.make_dirs(layout_.ecu_images()));
   for (std::size_t i = 0; i < order.images.size(); ++i) {
     const std::string from = ecu_image_path(order, i, record);

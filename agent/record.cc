@@ -79,6 +79,13 @@ bool is_for_secondaries(const OrderRecord& order) {
          order.images.front().slot.is_secondary();
 }
 
+bool share_slot(const OrderRecord& a, const OrderRecord& b) {
+  return std::ranges::any_of(a.images, [&](const ImageProgress& image) {
+    return std::ranges::any_of(
+        b.images, [&](const ImageProgress& other) { return other.slot == image.slot; });
+  });
+}
+
 OrderRecord* Record::order(const manifest::OrderId& id) {
   for (OrderRecord& order : orders)
     if (order.id == id) return &order;

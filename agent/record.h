@@ -89,7 +89,7 @@ struct Timing {
 
 // What is taken back, and is not back yet.
 struct Undo {
-  std::optional<Error> error{};  // what keeps it; then orders of other kinds go on meanwhile
+  std::optional<Error> error{};  // what keeps it; then what it is not in the way of goes on
   std::uint32_t failures = 0;    // starts of the agent included; for the backoff
   std::int64_t at_ms = 0;        // monotonic; when it is tried again. Not in the journal
 };
@@ -135,6 +135,9 @@ struct OrderRecord {
 bool is_software(const OrderRecord& order);
 // Installs software of other ECUs than the head unit: all of it, or none.
 bool is_for_secondaries(const OrderRecord& order);
+
+// An ECU has one slot for its software: orders that share none share no ECU.
+bool share_slot(const OrderRecord& a, const OrderRecord& b);
 
 struct SlotRecord {
   manifest::ImageName image;

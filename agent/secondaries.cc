@@ -22,6 +22,8 @@ constexpr std::int64_t kAnswerMs = 10'000;
 constexpr std::int64_t kSlowAnswerMs = 560'000;
 constexpr int kFilesMax = 2 * (kRootRotationsMax + 8);  // of one look
 constexpr std::size_t kAttackCharactersMax = 300;
+// An ECU that starts anew in its trial, as it may just when it is asked, is switched so often more.
+constexpr int kSwitchesMax = 2;
 
 bool is_slow(MessageType type) {
   return type == MessageType::kEnd || type == MessageType::kActivate ||
@@ -218,7 +220,7 @@ void Secondaries::look(Record& record, UnixSeconds now) {
   }
 }
 
-void Secondaries::end_orphan_trials(const Record& record) {
+void Secondaries::end_orphan_trials(const Record& record, const MaySwitch& may_switch) {
   for (const PairedEcu& ecu : list_.paired) {
     const auto said = status(ecu);
     if (!said || !said->staged || said->phase == secondary::Phase::kStaged) continue;
@@ -228,7 +230,7 @@ void Secondaries::end_orphan_trials(const Record& record) {
                return image.sha256 == said->staged->sha256;
              });
     };
-    if (std::ranges::none_of(record.orders, is_its))
+    if (std::ranges::none_of(record.orders, is_its) && may_switch())
       static_cast<void>(command(ecu, MessageType::kRevert, said->staged->sha256));
   }
 }
@@ -284,51 +286,63 @@ Result<void> Secondaries::stage(const manifest::EcuSerial& serial, const ImagePr
   return command(*ecu, MessageType::kEnd, image.sha256);
 }
 
-Result<void> Secondaries::activate(const OrderRecord& order) {
+Result<void> Secondaries::activate_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                                       const MaySwitch& may_switch) {
+  TRY_VOID(may_switch());
+  return command(ecu, MessageType::kActivate, sha256);
+}
+
+Result<void> Secondaries::activate(const OrderRecord& order, const MaySwitch& may_switch) {
   TRY_VOID(check_all_there(order));
   // The first that does not want to ends it: no further one is switched for nothing.
   bool goes_on = true;
   return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
     if (!goes_on) return Result<void>{};
-    auto done = command(ecu, MessageType::kActivate, sha256);
+    auto done = activate_one(ecu, sha256, may_switch);
     goes_on = done.has_value();
     return done;
   });
 }
 
-// One that has started anew meanwhile, perhaps just now, has lost its trial.
-Result<void> Secondaries::check_one(const PairedEcu& ecu, const crypto::Digest256& sha256) {
-  TRY_VOID(command(ecu, MessageType::kActivate, sha256));
+// One that has started anew meanwhile has lost its trial.
+Result<void> Secondaries::check_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                                    const MaySwitch& may_switch) {
   auto well = command(ecu, MessageType::kCheck, sha256);
-  if (well || well.error().code() != ErrorCode::kConflict) return well;
-  TRY_VOID(command(ecu, MessageType::kActivate, sha256));
-  return command(ecu, MessageType::kCheck, sha256);
+  for (int i = 0; i < kSwitchesMax; ++i) {
+    if (well || well.error().code() != ErrorCode::kConflict) break;
+    TRY_VOID(activate_one(ecu, sha256, may_switch));
+    well = command(ecu, MessageType::kCheck, sha256);
+  }
+  return well;
 }
 
-Result<void> Secondaries::check(const OrderRecord& order) {
+Result<void> Secondaries::check(const OrderRecord& order, const MaySwitch& may_switch) {
   TRY_VOID(check_all_there(order));
   return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
-    return check_one(ecu, sha256);
+    return check_one(ecu, sha256, may_switch);
   });
 }
 
-Result<void> Secondaries::keep_one(const PairedEcu& ecu, const crypto::Digest256& sha256) {
+Result<void> Secondaries::keep_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                                   const MaySwitch& may_switch) {
   const auto kept = command(ecu, MessageType::kKeep, sha256);
   if (kept || kept.error().code() != ErrorCode::kConflict) return kept;
-  TRY_VOID(check_one(ecu, sha256));
+  TRY_VOID(check_one(ecu, sha256, may_switch));
   return command(ecu, MessageType::kKeep, sha256);
 }
 
-Result<void> Secondaries::keep(const OrderRecord& order) {
+Result<void> Secondaries::keep(const OrderRecord& order, const MaySwitch& may_switch) {
   return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
-    return keep_one(ecu, sha256);
+    return keep_one(ecu, sha256, may_switch);
   });
 }
 
-Result<void> Secondaries::revert(const OrderRecord& order) {
-  return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
-    return command(ecu, MessageType::kRevert, sha256);
-  });
+Result<void> Secondaries::revert(const OrderRecord& order, const MaySwitch& may_switch) {
+  return for_each(order,
+                  [&](const PairedEcu& ecu, const crypto::Digest256& sha256) -> Result<void> {
+                    TRY_VOID(may_switch());
+                    return command(ecu, MessageType::kRevert, sha256);
+                  });
 }
 
 bool Secondaries::is_undone(const OrderRecord& order) {

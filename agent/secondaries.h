@@ -53,6 +53,10 @@ Result<std::vector<PairedEcu>> meet_ecus(SecondaryLink& link, const EcuList& lis
 // A file of the primary's trusted metadata, as received; empty: there is none of this name.
 using MetadataSource = std::function<Result<std::optional<Bytes>>(const secondary::WantBody& want)>;
 
+// Whether an ECU may be switched at this moment. It is asked before each one that is, as the ones
+// before it may have taken minutes; its error is the answer of whoever asked for the switch.
+using MaySwitch = std::function<Result<void>()>;
+
 class Secondaries {
  public:
   // Without a link nobody is asked anything, and all that needs it is kUnavailable.
@@ -68,8 +72,8 @@ class Secondaries {
                UnixSeconds now);
   // Asks each for its status and notes it in `record.ecus`.
   void look(Record& record, UnixSeconds now);
-  // A trial that no order knows of is taken back.
-  void end_orphan_trials(const Record& record);
+  // A trial that no order knows of is taken back, once it may.
+  void end_orphan_trials(const Record& record, const MaySwitch& may_switch);
   // Signed reports of those that answer, by serial.
   std::map<manifest::EcuSerial, Bytes> reports();
 
@@ -80,12 +84,12 @@ class Secondaries {
   // kUnavailable where an ECU does not answer; else its own error.
   Result<void> stage(const manifest::EcuSerial& serial, const ImageProgress& image,
                      const ReadAt& content);
-  Result<void> activate(const OrderRecord& order);
-  // All pass their check, and can still go both ways.
-  Result<void> check(const OrderRecord& order);
-  Result<void> keep(const OrderRecord& order);
+  Result<void> activate(const OrderRecord& order, const MaySwitch& may_switch);
+  // All pass their check, and can still go both ways. One that has started anew is switched again.
+  Result<void> check(const OrderRecord& order, const MaySwitch& may_switch);
+  Result<void> keep(const OrderRecord& order, const MaySwitch& may_switch);
   // Asks all of them, whatever one says.
-  Result<void> revert(const OrderRecord& order);
+  Result<void> revert(const OrderRecord& order, const MaySwitch& may_switch);
   // None has an image of the order on trial.
   bool is_undone(const OrderRecord& order);
 
@@ -101,8 +105,12 @@ class Secondaries {
                              const MetadataSource& source);
   Result<void> hand_on_to(const PairedEcu& ecu, const secondary::TimeBody& time,
                           const MetadataSource& source);
-  Result<void> check_one(const PairedEcu& ecu, const crypto::Digest256& sha256);
-  Result<void> keep_one(const PairedEcu& ecu, const crypto::Digest256& sha256);
+  Result<void> activate_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                            const MaySwitch& may_switch);
+  Result<void> check_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                         const MaySwitch& may_switch);
+  Result<void> keep_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
+                        const MaySwitch& may_switch);
   using Step = std::function<Result<void>(const PairedEcu&, const crypto::Digest256&)>;
   Result<void> for_each(const OrderRecord& order, const Step& step) const;
 

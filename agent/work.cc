@@ -249,17 +249,24 @@ Result<Work::Did> Work::advance_started(const Facts& facts) {
 }
 
 Result<Work::Did> Work::confirm(OrderRecord& order) {
+  std::vector<std::string> waits;
+  const MaySwitch may = may_switch(order, waits);
   if (is_for_secondaries(order) && !order.committed) {
-    if (const auto well = installer_.check_set(order); !well)
-      return step_failed(order, well.error());
+    if (const auto well = installer_.check_set(order, may); !well)
+      return switch_failed(order, well.error(), std::move(waits));
     // The one moment that decides for all of them; what follows is only carried out.
     order.committed = true;
     TRY_VOID(journal_.save());
   }
+  // None is told before the copy has it too: who lost both records would take back half a set.
+  if (order.committed && !journal_.copied()) TRY_VOID(journal_.save());
+  if (order.committed && !journal_.copied())
+    return keep_failed(order, journal_.copied().error(), {});
   Record& record = journal_.record();
-  const auto event = installer_.confirm(order, record);
+  const auto event = installer_.confirm(order, record, may);
   if (!event)
-    return order.committed ? keep_failed(order, event.error()) : step_failed(order, event.error());
+    return order.committed ? keep_failed(order, event.error(), std::move(waits))
+                           : step_failed(order, event.error());
   order.error.reset();
   if (const auto all = installer_.check_all_there(order); !all)
     order.error = recordable(all.error());
@@ -282,6 +289,11 @@ bool Work::must_stand_still(OrderRecord& order, const Facts& facts) {
   if (motion == Motion::kUnknown) return now_ms - motion_known_ms_ < kVehicleSilenceMsMax;
   hold();  // neither the car's silence nor the time is counted while it drives
   return true;
+}
+
+Result<void> Work::check_stands() const {
+  if (motion_of(vehicle_.facts(), clock_.now() * 1000) == Motion::kStands) return {};
+  return fail(ErrorCode::kConditionsNotMet, "the car may be driven");
 }
 
 // A function that is not switched in time goes back (P4.6); larger things take what they take.
@@ -353,7 +365,7 @@ Result<Work::Did> Work::look_at_order(OrderRecord& order, const Facts& facts, bo
   }
   // One at a time: what has started may have to wait for a car that does not answer.
   if (order.state != State::kWaiting || started_order() != nullptr) return Did::kNothing;
-  if (!order.images.empty() && is_stuck(order.images.front().slot.kind())) {
+  if (waits_for_stuck(order)) {
     TRY_VOID(note_waits(order, {std::string(to_string(Wait::kEarlierOrder))}));
     return Did::kNothing;
   }
@@ -453,17 +465,11 @@ Result<Work::Did> Work::keep_terms(const Facts& facts) {
 // ---- on the way into the car --------------------------------------------------------------------
 
 bool Work::is_blocked(const OrderRecord& order) const {
-  const auto shares_slot = [&](const OrderRecord& other) {
-    for (const ImageProgress& a : other.images)
-      for (const ImageProgress& b : order.images)
-        if (a.slot == b.slot) return true;
-    return false;
-  };
   for (const OrderRecord& other : journal_.record().orders)
-    if (&other != &order && is_past_no_return(other.state) && shares_slot(other)) return true;
+    if (&other != &order && is_past_no_return(other.state) && share_slot(other, order)) return true;
   for (const OrderRecord& earlier : journal_.record().orders) {
     if (&earlier == &order) return false;
-    if (!is_final(earlier.state) && shares_slot(earlier)) return true;
+    if (!is_final(earlier.state) && share_slot(earlier, order)) return true;
   }
   return false;
 }

@@ -72,6 +72,9 @@ class Work {
   // leaves all others alone. Without it: those over the air, and a partner's wait for the partner.
   void serve_only(std::function<bool(const OrderRecord&)> serves) { serves_ = std::move(serves); }
 
+  // kConditionsNotMet unless it is known that nobody drives the car.
+  Result<void> check_stands() const;
+
   // Something in the record wavers with what the car says: it is saved, now or within a minute.
   Result<void> keep_soon();
 
@@ -91,14 +94,25 @@ class Work {
   bool waits_for_licence(const OrderRecord& order) const;
   Result<Did> begin(OrderRecord& order);
   Result<Did> activate(OrderRecord& order, const Facts& facts);
+  // What keeps the car from being switched now.
+  struct Hindrance {
+    std::vector<std::string> waits{};  // names of conditions, or of Wait
+    bool is_known = false;             // of one of them, and not only in doubt
+    bool is_silent = false;            // the car says nothing
+  };
+  Hindrance hindrance(const OrderRecord& order, const Facts& facts) const;
+  // Asks the car anew each time; `waits` says what kept it at the last one.
+  MaySwitch may_switch(const OrderRecord& order, std::vector<std::string>& waits);
   Result<Did> wait_to_activate(OrderRecord& order, std::vector<std::string> waits);
+  Result<Did> put_off(OrderRecord& order, std::vector<std::string> waits);
+  Result<Did> switch_failed(OrderRecord& order, const Error& error, std::vector<std::string> waits);
   bool awaits_restart(const OrderRecord& order) const;
   UnixSeconds waited_seconds(Timing& timing);
   bool must_stand_still(OrderRecord& order, const Facts& facts);
   // Past the point of no return, and not stuck: nothing else begins beside it.
   OrderRecord* started_order() const;
-  // Something of this kind is to be taken back and cannot be: nothing of it begins.
-  bool is_stuck(manifest::ImageKind kind) const;
+  // What cannot be brought to its end, or taken back, is in the way of this order.
+  bool waits_for_stuck(const OrderRecord& order) const;
   Result<Did> settle(OrderRecord& order, const DownloadOutcome& outcome);
   Result<Did> step_failed(OrderRecord& order, const Error& error);
   bool is_overdue(const OrderRecord& order) const;
@@ -107,7 +121,7 @@ class Work {
   Result<Did> retry_stuck(const Facts& facts);
   Result<Did> confirm(OrderRecord& order);
   Result<Did> retry_keep(OrderRecord& order);
-  Result<Did> keep_failed(OrderRecord& order, const Error& error);
+  Result<Did> keep_failed(OrderRecord& order, const Error& error, std::vector<std::string> waits);
   Result<Did> roll_back(OrderRecord& order);
   Result<Did> undo_failed(OrderRecord& order, const Error& error);
   Result<Did> undone(OrderRecord& order);

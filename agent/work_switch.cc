@@ -18,37 +18,63 @@ constexpr std::int64_t kRestartMs = 120'000;
 
 }  // namespace
 
-Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
+Work::Hindrance Work::hindrance(const OrderRecord& order, const Facts& facts) const {
   const Requirements needs = requirements_of(order, journal_.record());
   const Verdict verdict = evaluate(facts, needs, std::nullopt, clock_.now() * 1000);
   // What has started goes on when a door is opened. Once it had to wait, everything counts again.
   const bool had_to_wait = order.timing && order.timing->had_to_wait;
-  std::vector<std::string> waits;
-  bool is_known = false;  // that one of them is missing
+  Hindrance found{.is_silent = facts.signals().empty()};
   for (const Reason& reason : verdict.reasons) {
     if (!had_to_wait && !is_of_standing(reason.condition)) continue;
-    waits.emplace_back(to_string(reason.condition));
-    is_known = is_known || reason.why == Why::kNotFulfilled;
+    found.waits.emplace_back(to_string(reason.condition));
+    found.is_known = found.is_known || reason.why == Why::kNotFulfilled;
   }
-  const bool is_silent = facts.signals().empty();
+  return found;
+}
+
+MaySwitch Work::may_switch(const OrderRecord& order, std::vector<std::string>& waits) {
+  return [this, &order, &waits]() -> Result<void> {
+    Hindrance found = hindrance(order, vehicle_.facts());
+    if (found.is_silent) return fail(ErrorCode::kUnavailable, "the car says nothing");
+    // One activation at a time: a set that was silent, and is not any more, lets the other one end.
+    const OrderRecord* started = started_order();
+    if (started != nullptr && started != &order)
+      found.waits.emplace_back(to_string(Wait::kEarlierOrder));
+    waits = std::move(found.waits);
+    if (waits.empty()) return {};
+    return fail(ErrorCode::kConditionsNotMet, "the car does not stand any more");
+  };
+}
+
+Result<Work::Did> Work::activate(OrderRecord& order, const Facts& facts) {
+  Hindrance found = hindrance(order, facts);
   // Signals that cease are how the restart begins that was asked for.
-  if ((is_silent || !waits.empty()) && !is_known && awaits_restart(order)) {
+  if ((found.is_silent || !found.waits.empty()) && !found.is_known && awaits_restart(order)) {
     due_at(clock_.now() + kVehicleRetrySeconds);
     return Did::kNothing;
   }
   // A car that says nothing may be driven: nothing is switched, and its silence has a limit.
-  if (is_silent) {
+  if (found.is_silent) {
     disarm(order);
     return step_failed(order, Error(ErrorCode::kUnavailable, "the car says nothing"));
   }
-  if (!waits.empty()) return wait_to_activate(order, std::move(waits));
+  if (!found.waits.empty()) return wait_to_activate(order, std::move(found.waits));
   if (const auto agreed = check_switch(order); !agreed) return step_failed(order, agreed.error());
   if (std::exchange(order.untried, false)) TRY_VOID(journal_.save());
   if (!armed_ms_) armed_ms_ = clock_.monotonic_ms();
-  const auto switched = installer_.activate(order, journal_.record(), time_.now());
-  if (!switched) return step_failed(order, switched.error());
+  std::vector<std::string> waits;
+  const auto switched =
+      installer_.activate(order, journal_.record(), time_.now(), may_switch(order, waits));
+  if (!switched) return switch_failed(order, switched.error(), std::move(waits));
   TRY_VOID(move(order, Event::kSwitched));
   return Did::kSomething;
+}
+
+// What somebody who came back has put off is no failure; an ECU that says the same is one.
+Result<Work::Did> Work::switch_failed(OrderRecord& order, const Error& error,
+                                      std::vector<std::string> waits) {
+  const bool is_put_off = error.code() == ErrorCode::kConditionsNotMet && !waits.empty();
+  return is_put_off ? wait_to_activate(order, std::move(waits)) : step_failed(order, error);
 }
 
 Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::string> waits) {
@@ -60,10 +86,15 @@ Result<Work::Did> Work::wait_to_activate(OrderRecord& order, std::vector<std::st
     return step_failed(
         order, Error(ErrorCode::kConditionsNotMet, "for a day the car had to wait for " + names));
   }
+  return put_off(order, std::move(waits));
+}
+
+Result<Work::Did> Work::put_off(OrderRecord& order, std::vector<std::string> waits) {
+  if (!order.timing) order.timing.emplace();
   // A power cut must not make it forget that everything counts again.
   if (!std::exchange(order.timing->had_to_wait, true)) TRY_VOID(journal_.save());
   TRY_VOID(note_conditions(order, std::move(waits)));
-  hold();
+  if (!order.undo.error) hold();
   due_at(clock_.now() + kVehicleRetrySeconds);
   return Did::kNothing;
 }

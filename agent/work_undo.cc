@@ -24,6 +24,15 @@ bool is_order_stuck(const OrderRecord& order) {
          is_past_no_return(order.state) && !order.images.empty();
 }
 
+// All maps are switched as one set. Software is switched slot by slot: an ECU that does not answer,
+// or cannot go back, keeps none of the others, nor the head unit.
+bool are_in_each_others_way(const OrderRecord& a, const OrderRecord& b) {
+  if (a.images.empty() || b.images.empty()) return false;
+  const manifest::ImageKind kind = a.images.front().slot.kind();
+  if (kind != b.images.front().slot.kind()) return false;
+  return kind != manifest::ImageKind::kSoftware || share_slot(a, b);
+}
+
 }  // namespace
 
 OrderRecord* Work::started_order() const {
@@ -34,10 +43,10 @@ OrderRecord* Work::started_order() const {
   return found == orders.end() ? nullptr : &*found;
 }
 
-bool Work::is_stuck(manifest::ImageKind kind) const {
+bool Work::waits_for_stuck(const OrderRecord& order) const {
   const auto& orders = journal_.record().orders;
-  return std::any_of(orders.begin(), orders.end(), [&](const OrderRecord& order) {
-    return is_order_stuck(order) && order.images.front().slot.kind() == kind;
+  return std::any_of(orders.begin(), orders.end(), [&](const OrderRecord& stuck) {
+    return is_order_stuck(stuck) && are_in_each_others_way(stuck, order);
   });
 }
 
@@ -59,9 +68,16 @@ Result<Work::Did> Work::retry_stuck(const Facts& facts) {
   return Did::kNothing;
 }
 
-// A set that all are to keep, and one does not answer: it is asked until it does. Nothing of the
-// kind begins meanwhile; everything else goes on.
-Result<Work::Did> Work::keep_failed(OrderRecord& order, const Error& error) {
+// A set that all are to keep, and one does not answer: it is asked until it does. Nothing for the
+// same ECUs begins meanwhile; everything else goes on. One that has to be switched for it waits for
+// a car that stands, however long.
+Result<Work::Did> Work::keep_failed(OrderRecord& order, const Error& error,
+                                    std::vector<std::string> waits) {
+  if (error.code() == ErrorCode::kConditionsNotMet && !waits.empty()) {
+    order.undo.at_ms = clock_.monotonic_ms() + (order.undo.error ? kStandRetrySeconds * 1000 : 0);
+    return put_off(order, std::move(waits));
+  }
+  order.waiting_for.clear();
   const bool silent = error.code() == ErrorCode::kUnavailable;
   if (silent && !order.undo.error &&
       clock_.monotonic_ms() - step_began_ms_ < kVehicleSilenceMsMax) {
@@ -96,7 +112,17 @@ Result<Work::Did> Work::roll_back(OrderRecord& order) {
     due_at(clock_.now() + (order.undo.at_ms - now_ms + 999) / 1000);
     return Did::kNothing;
   }
-  const auto back = installer_.roll_back(order, journal_.record(), time_.now());
+  bool is_put_off = false;
+  const auto may = [&]() -> Result<void> {
+    if (!must_stand_still(order, vehicle_.facts())) return {};
+    is_put_off = true;
+    return fail(ErrorCode::kConditionsNotMet, "the car may be driven");
+  };
+  const auto back = installer_.roll_back(order, journal_.record(), time_.now(), may);
+  if (is_put_off) {
+    due_at(clock_.now() + kVehicleRetrySeconds);
+    return Did::kNothing;
+  }
   const bool silent = !back && back.error().code() == ErrorCode::kUnavailable;
   if (silent && !order.undo.error && now_ms - step_began_ms_ < kVehicleSilenceMsMax) {
     due_at(clock_.now() + kVehicleRetrySeconds);

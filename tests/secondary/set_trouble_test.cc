@@ -83,3 +83,280 @@ TEST_CASE("An ECU that is taken out after the word is named, and the others keep
   CHECK(error.text.find(kBrakeSerial) == std::string::npos);
   CHECK(car.kept_by(kBrakeSerial) == "new");
 }
+
+// ---- a car that is driven off ------------------------------------------------------------------
+
+namespace {
+
+// Somebody drives off when the ECU gets this question, its `nth` one, and before it is answered; a
+// switch while the car is driven is counted.
+struct Driver {
+  Driver(Car& car_in, const std::string& serial_in, MessageType type_in)
+      : car(car_in), serial(serial_in), type(type_in) {
+    car.link.at_question = [this](const auto& address, const secondary::Message& question) {
+      const bool is_switch =
+          question.type == MessageType::kActivate || question.type == MessageType::kRevert;
+      if (is_driving && is_switch) ++switches;
+      if (has_driven || address != serial || question.type != type) return;
+      is_driving = has_driven = true;
+      car.world.vehicle.drive();
+      if (at_start) at_start();
+    };
+  }
+  ~Driver() { car.link.at_question = {}; }
+
+  void park() {
+    is_driving = false;
+    car.world.vehicle.park_locked();
+  }
+  bool waits_for(const manifest::OrderId& id, const std::string& what) {
+    const auto& waits = car.world.order(id)->waiting_for;
+    return std::find(waits.begin(), waits.end(), what) != waits.end();
+  }
+
+  Car& car;
+  const std::string serial;
+  const MessageType type;
+  std::function<void()> at_start;
+  bool is_driving = false, has_driven = false;
+  int switches = 0;
+};
+
+}  // namespace
+
+TEST_CASE(
+    "P4.1: no ECU of a set is switched once the car is driven off; it goes on when it stands") {
+  Car car;
+  const auto id = with_set(car);
+  Driver driver(car, kBrakeSerial, MessageType::kActivate);
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  REQUIRE(driver.has_driven);
+  CHECK(driver.switches == 0);
+  CHECK(car.ecus.at(kCameraSerial)->ecu->state().phase == secondary::Phase::kStaged);
+  CHECK(car.world.state(id) == State::kActivating);
+  CHECK(driver.waits_for(id, "gear"));
+  CHECK_FALSE(car.world.order(id)->error);
+  driver.park();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 600));
+  CHECK(car.world.order(id)->attempts == 1);
+  CHECK(car.kept() == "new");
+}
+
+TEST_CASE("P4.1: an ECU that starts anew in its trial is switched again when the car stands") {
+  Car car;
+  const auto id = with_set(car);
+  // Before the word, and after it.
+  const auto type = GENERATE(MessageType::kCheck, MessageType::kKeep);
+  Driver driver(car, kCameraSerial, type);
+  driver.at_start = [&] { car.ecus.at(kCameraSerial)->start(); };
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  REQUIRE(driver.has_driven);
+  CHECK(driver.switches == 0);
+  CHECK(car.world.state(id) == State::kConfirming);
+  CHECK(driver.waits_for(id, "gear"));
+  CHECK_FALSE(car.world.order(id)->undo.error);
+  CHECK(car.world.vehicle.shows("Please select P."));
+  // After the word there is no way back, however long it takes.
+  if (type == MessageType::kKeep) car.world.run_days(2);
+  CHECK(car.world.state(id) == State::kConfirming);
+  driver.park();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 600));
+  CHECK(car.world.order(id)->attempts == 1);
+  CHECK(car.kept() == "new");
+}
+
+TEST_CASE("P4.1: a set that waits for the car for a day, and is not decided, goes back") {
+  Car car;
+  const auto id = with_set(car);
+  Driver driver(car, kCameraSerial, MessageType::kCheck);
+  driver.at_start = [&] { car.ecus.at(kCameraSerial)->start(); };
+  car.world.exit_and_lock();
+  car.world.run_days(2);
+  CHECK(car.world.state(id) == State::kRollingBack);
+  CHECK(car.world.order(id)->error->code() == ErrorCode::kConditionsNotMet);
+  CHECK(driver.switches == 0);
+  driver.park();
+  REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+  CHECK(car.kept() == "old");
+}
+
+TEST_CASE("P4.1: no ECU of a set is taken back while somebody drives") {
+  Car car;
+  const auto id = with_set(car);
+  car.ecus.at(kCameraSerial)->firmware.is_well = false;
+  Driver driver(car, kBrakeSerial, MessageType::kRevert);
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  REQUIRE(driver.has_driven);
+  CHECK(driver.switches == 0);
+  CHECK(car.world.state(id) == State::kRollingBack);
+  CHECK_FALSE(car.world.order(id)->undo.error);
+  driver.park();
+  REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+  for (const auto& [serial, box] : car.ecus) CHECK(box->firmware.running == box->firmware.kept);
+}
+
+TEST_CASE("P4.1: a trial that no order knows of is taken back once nobody drives") {
+  Car car;
+  with_set(car);
+  secondary::Secondary& brake = *car.ecus.at(kBrakeSerial)->ecu;
+  const auto sha256 = crypto::sha256(car.new_software);
+  const auto command = [&](MessageType type) {
+    REQUIRE(brake.answer(secondary::make_digest(type, sha256)).type == MessageType::kDone);
+  };
+  command(MessageType::kBegin);
+  REQUIRE(brake.answer(secondary::make_piece({0, car.new_software})).type == MessageType::kDone);
+  command(MessageType::kEnd);
+  command(MessageType::kActivate);
+  car.world.vehicle.drive();
+  car.world.agent->check_now();
+  car.world.run(60);
+  CHECK(brake.state().phase == secondary::Phase::kTrial);
+  car.world.vehicle.stand_open();
+  car.world.agent->check_now();
+  car.world.run(60);
+  CHECK(brake.state().phase == secondary::Phase::kStaged);
+}
+
+// ---- a journal that is lost ---------------------------------------------------------------------
+
+namespace {
+
+void lose_both_records(Car& car) {
+  for (const char* name : {"/car/journal.0", "/car/journal.1"})
+    REQUIRE(replace_file(car.world.disk, name, as_bytes("rubbish")));
+}
+
+}  // namespace
+
+TEST_CASE("P4.7: the word for a set outlives the loss of both records of the journal") {
+  Car car;
+  const auto id = with_set(car);
+  const auto serial = GENERATE(as<std::string>(), kBrakeSerial, kCameraSerial);
+  lock_and_cut_at(car, serial, MessageType::kKeep);
+  lose_both_records(car);
+  car.link.down = {kCameraSerial};
+  car.world.start();
+  car.world.run(3600);
+  CHECK(car.world.state(id) == State::kConfirming);
+  CHECK(car.world.order(id)->committed);
+  CHECK(car.kept_by(kBrakeSerial) == "new");
+  car.link.down.clear();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 3600));
+  CHECK(car.kept() == "new");
+}
+
+TEST_CASE("None of a set is told to keep it before the word is in the journal's copy too") {
+  Car car;
+  const auto id = with_set(car);
+  bool is_told = false;
+  car.link.at_question = [&](const auto& address, const secondary::Message& question) {
+    is_told = is_told || question.type == MessageType::kKeep;
+    // From here on the copy can not be written.
+    if (address == kCameraSerial && question.type == MessageType::kCheck)
+      REQUIRE(car.world.disk.make_dirs("/car/journal.kept.new/in-the-way"));
+  };
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  CHECK_FALSE(is_told);
+  CHECK(car.world.order(id)->committed);
+  REQUIRE(car.world.order(id)->undo.error);
+  CHECK(car.world.order(id)->undo.error->code() == ErrorCode::kIo);
+  REQUIRE(car.world.disk.remove_tree("/car/journal.kept.new"));
+  REQUIRE(car.world.run_until_state(id, State::kActive, 3600));
+  CHECK(car.kept() == "new");
+}
+
+// ---- somebody who is silent for ever ------------------------------------------------------------
+
+namespace {
+
+// For the camera alone; the camera falls silent once it is to keep it, or to go back.
+manifest::OrderId with_stuck_camera(Car& car, MessageType type) {
+  const auto id = car.order_camera();
+  REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+  car.ecus.at(kCameraSerial)->firmware.is_well = type == MessageType::kKeep;
+  car.link.at_question = [&car, type](const auto& address, const secondary::Message& question) {
+    if (address == kCameraSerial && question.type == type) car.link.down = {kCameraSerial};
+  };
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  REQUIRE(car.world.order(id)->undo.error);
+  car.link.at_question = {};
+  return id;
+}
+
+bool lock_and_run(Car& car, const manifest::OrderId& id, std::int64_t seconds = 3600) {
+  car.world.exit_and_lock();
+  return car.world.run_until_state(id, State::kActive, seconds);
+}
+
+}  // namespace
+
+TEST_CASE("An order that a silent ECU holds up keeps no order for others: P4.2 for each of them") {
+  Car car;
+  const auto type = GENERATE(MessageType::kKeep, MessageType::kRevert);
+  const auto stuck = with_stuck_camera(car, type);
+  const State state = type == MessageType::kKeep ? State::kConfirming : State::kRollingBack;
+  SECTION("the head unit's own software") {
+    const auto id = order_software(car.world);
+    car.world.agent->check_now();
+    REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+    REQUIRE(lock_and_run(car, id));
+    CHECK(car.world.kept_software() == "new");
+  }
+  SECTION("another ECU's") {
+    const auto id = car.order_one();
+    car.world.agent->check_now();
+    REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+    REQUIRE(lock_and_run(car, id));
+    CHECK(car.kept_by(kBrakeSerial) == "new");
+  }
+  SECTION("one that shares the ECU waits, and says for what") {
+    // Withdrawn, but it has started.
+    car.world.server.cancel(stuck);
+    car.publish(3, changed(car.new_software, 53), car.new_software);
+    const auto id = car.world.server.order({"software/brake-2/3.img", "software/camera-3/3.img"});
+    car.world.agent->check_now();
+    CHECK_FALSE(car.world.run_until_state(id, State::kDownloaded, 600));
+    CHECK(car.world.order(id)->waiting_for == std::vector<std::string>{"earlier-order"});
+    CHECK(car.world.state(stuck) == state);
+    car.link.down.clear();
+    CHECK(car.world.run_until_state(id, State::kDownloaded, 7200));
+    return;
+  }
+  CHECK(car.world.state(stuck) == state);
+  // It answers again: what waits goes on to its end.
+  car.link.down.clear();
+  car.ecus.at(kCameraSerial)->firmware.is_well = true;
+  REQUIRE(car.world.run(7200, [&] { return car.world.state(stuck) != state; }));
+  for (int locks = 0; locks < 3 && car.world.state(stuck) != State::kActive; ++locks)
+    lock_and_run(car, stuck);
+  CHECK(car.kept_by(kCameraSerial) == "new");
+}
+
+TEST_CASE("A set that is not silent any more switches nothing while another order is under way") {
+  Car car;
+  const auto stuck = with_stuck_camera(car, MessageType::kKeep);
+  const auto id = car.order_one();
+  car.world.agent->check_now();
+  REQUIRE(car.world.run_until_state(id, State::kDownloaded, 600));
+  // The other one has to wait for the car in the middle; the camera comes back with its old image.
+  Driver driver(car, kBrakeSerial, MessageType::kEnd);
+  driver.at_start = [&] {
+    car.ecus.at(kCameraSerial)->start();
+    car.link.down.clear();
+  };
+  car.world.exit_and_lock();
+  car.world.run(3600);
+  CHECK(car.world.state(id) == State::kActivating);
+  CHECK(driver.switches == 0);
+  CHECK(driver.waits_for(stuck, "earlier-order"));
+  driver.park();
+  REQUIRE(car.world.run(600, [&] {
+    return car.world.state(id) == State::kActive && car.world.state(stuck) == State::kActive;
+  }));
+  CHECK(car.kept() == "new");
+}
