@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "agent/websocket.h"
@@ -23,6 +25,9 @@ constexpr std::size_t kPointsMax = 4096;
 constexpr std::size_t kFractionMax = 30;  // digits, and the Z
 constexpr std::uint32_t kPeriodMsMax = 86'400'000;
 constexpr std::uint32_t kCurvePointsMax = 10'000;
+
+constexpr std::string_view kStaticMetadata = "static-metadata";
+constexpr std::string_view kDynamicMetadata = "dynamic-metadata";
 
 constexpr std::array<std::pair<VissAction, std::string_view>, 5> kActions = {{
     {VissAction::kGet, "get"},
@@ -62,7 +67,8 @@ std::string wire(const Json& json) {
 }
 
 Result<Json> parse_object(std::string_view text) {
-  Json json = TRY(manifest::parse_strict(as_bytes(text), {.bytes_max = kWebSocketMessageBytesMax}));
+  Json json = TRY(manifest::parse_with_numbers_as_text(as_bytes(text),
+                                                       {.bytes_max = kWebSocketMessageBytesMax}));
   if (!json.is_object()) return fail(ErrorCode::kBadFormat, "VISS: a message that is no object");
   return json;
 }
@@ -73,21 +79,31 @@ Result<std::string> optional_text(const Json& json, std::string_view key) {
   return manifest::text_field(json, key);
 }
 
-// Numbers are texts in VISS; both spellings are read.
 Result<std::uint32_t> number(const Json& json, std::string_view key, std::uint32_t max) {
-  const Json* found = manifest::find_field(json, key);
   std::uint64_t value = 0;
-  if (found != nullptr && found->is_number_unsigned()) {
-    value = found->get<std::uint64_t>();
-  } else {
-    const std::string text = TRY(manifest::text_field(json, key));
-    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || at != text.data() + text.size())
-      return fail(ErrorCode::kBadFormat, "VISS: {} is no whole number", key);
-  }
+  const std::string text = TRY(manifest::text_field(json, key));
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || at != text.data() + text.size())
+    return fail(ErrorCode::kBadFormat, "VISS: {} is no whole number", key);
   if (value == 0 || value > max)
     return fail(ErrorCode::kBadFormat, "VISS: {} must be 1 to {}", key, max);
   return static_cast<std::uint32_t>(value);
+}
+
+// As it was written.
+Result<std::string> decimal(const Json& json, std::string_view key, double min) {
+  std::string text = TRY(manifest::text_field(json, key));
+  const auto value = parse_viss_number(text);
+  if (!value || *value < min)
+    return fail(ErrorCode::kBadFormat, "VISS: {} is no number, or too small", key);
+  return text;
+}
+
+// An empty one for a value that is none of ours.
+std::optional<std::string> value_text(const Json& value) {
+  if (value.is_string()) return value.get<std::string>();
+  if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
+  return std::nullopt;
 }
 
 // ---- filters ------------------------------------------------------------------------------------
@@ -117,6 +133,15 @@ struct FilterJson {
         {"type", "curvelog"},
         {"parameter", {{"maxerr", filter.error_max}, {"bufsize", std::to_string(filter.points)}}}};
   }
+  Json operator()(const VissHistory& filter) const {
+    return {{"type", "history"}, {"parameter", filter.period}};
+  }
+  Json operator()(const VissMetadata& filter) const {
+    const bool is_static = filter.kind == VissMetadata::Kind::kStatic;
+    Json names = filter.names;
+    if (filter.names.size() < 2) names = filter.names.empty() ? "" : filter.names.front();
+    return {{"type", is_static ? kStaticMetadata : kDynamicMetadata}, {"parameter", names}};
+  }
 };
 
 Result<VissBoundary> read_boundary(const Json& json) {
@@ -144,8 +169,35 @@ Result<VissFilter> read_range(const Json& parameter) {
   return range;
 }
 
+// One text or a list of them.
+Result<std::vector<std::string>> read_texts(const Json& parameter) {
+  std::vector<std::string> texts;
+  const Json list = parameter.is_array() ? parameter : Json::array({parameter});
+  for (const Json& text : list) {
+    if (!text.is_string() || texts.size() >= kPathsMax)
+      return fail(ErrorCode::kBadFormat, "VISS: no text, or more than {}", kPathsMax);
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+Result<VissFilter> read_metadata(VissMetadata::Kind kind, const Json& parameter) {
+  VissMetadata metadata{.kind = kind};
+  if (parameter == "") return metadata;
+  metadata.names = TRY(read_texts(parameter));
+  if (std::ranges::any_of(metadata.names, &std::string::empty))
+    return fail(ErrorCode::kBadFormat, "VISS: an empty name");
+  return metadata;
+}
+
 Result<VissFilter> read_filter(std::string_view type, const Json& parameter) {
   if (type == "range") return read_range(parameter);
+  if (type == kStaticMetadata) return read_metadata(VissMetadata::Kind::kStatic, parameter);
+  if (type == kDynamicMetadata) return read_metadata(VissMetadata::Kind::kDynamic, parameter);
+  if (type == "history") {
+    if (!parameter.is_string()) return fail(ErrorCode::kBadFormat, "VISS: a period is wanted");
+    return VissHistory{parameter.get<std::string>()};
+  }
   if (type == "timebased") {
     VissTimebased timebased;
     timebased.period_ms = TRY(number(parameter, "period", kPeriodMsMax));
@@ -153,7 +205,7 @@ Result<VissFilter> read_filter(std::string_view type, const Json& parameter) {
   }
   if (type == "curvelog") {
     VissCurvelog curvelog;
-    curvelog.error_max = TRY(manifest::text_field(parameter, "maxerr"));
+    curvelog.error_max = TRY(decimal(parameter, "maxerr", 0));
     curvelog.points = TRY(number(parameter, "bufsize", kCurvePointsMax));
     return curvelog;
   }
@@ -162,19 +214,8 @@ Result<VissFilter> read_filter(std::string_view type, const Json& parameter) {
   const std::string relation = TRY(manifest::text_field(parameter, "logic-op"));
   VissChange change;
   change.relation = TRY(value_of(kRelations, relation));
-  change.difference = TRY(manifest::text_field(parameter, "diff"));
+  change.difference = TRY(decimal(parameter, "diff", std::numeric_limits<double>::lowest()));
   return change;
-}
-
-Result<void> read_paths(const Json& parameter, VissRequest& request) {
-  if (!request.paths.empty()) return fail(ErrorCode::kBadFormat, "VISS: two filters of paths");
-  const Json list = parameter.is_array() ? parameter : Json::array({parameter});
-  for (const Json& path : list) {
-    if (!path.is_string() || request.paths.size() >= kPathsMax)
-      return fail(ErrorCode::kBadFormat, "VISS: no path, or more than {}", kPathsMax);
-    request.paths.push_back(path.get<std::string>());
-  }
-  return {};
 }
 
 // CORE, "Filter Request": at most one of type paths and one of another type.
@@ -185,7 +226,8 @@ Result<void> read_filters(const Json& json, VissRequest& request) {
     const Json* parameter = manifest::find_field(object, "parameter");
     if (parameter == nullptr) return fail(ErrorCode::kBadFormat, "VISS: no parameter of {}", type);
     if (type == "paths") {
-      TRY_VOID(read_paths(*parameter, request));
+      if (!request.paths.empty()) return fail(ErrorCode::kBadFormat, "VISS: two filters of paths");
+      request.paths = TRY(read_texts(*parameter));
     } else if (request.filter) {
       return fail(ErrorCode::kBadFormat, "VISS: too many filters");
     } else {
@@ -196,13 +238,6 @@ Result<void> read_filters(const Json& json, VissRequest& request) {
 }
 
 // ---- answers ------------------------------------------------------------------------------------
-
-// An empty one for a value that is none of ours.
-std::optional<std::string> value_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
-  return std::nullopt;
-}
 
 std::optional<std::int64_t> time_of(const Json& json) {
   const auto text = manifest::text_field(json, "ts");
@@ -297,12 +332,6 @@ std::string encode(const VissRequest& request) {
   return wire(json);
 }
 
-std::string request_id_of(std::string_view text) {
-  const auto json = parse_object(text);
-  if (!json) return "";
-  return optional_text(*json, "requestId").value_or("");
-}
-
 Result<VissRequest> read_viss_request(std::string_view text) {
   const Json json = TRY(parse_object(text));
   VissRequest request;
@@ -316,15 +345,23 @@ Result<VissRequest> read_viss_request(std::string_view text) {
     case VissAction::kUnsubscribe:
       request.subscription_id = TRY(manifest::text_field(json, "subscriptionId"));
       return request;
-    case VissAction::kSet: request.value = TRY(manifest::text_field(json, "value")); break;
+    case VissAction::kSet: {
+      const Json* value = manifest::find_field(json, "value");
+      auto value_set = value != nullptr ? value_text(*value) : std::nullopt;
+      if (!value_set) return fail(ErrorCode::kBadFormat, "VISS: no value to set");
+      request.value = std::move(*value_set);
+      break;
+    }
     case VissAction::kGet:
     case VissAction::kSubscribe:
       if (const Json* filter = manifest::find_field(json, "filter"))
         TRY_VOID(read_filters(*filter, request));
       break;
   }
-  if (request.action == VissAction::kGet && request.filter)
-    return fail(ErrorCode::kBadFormat, "VISS: a filter that is for subscriptions");
+  const bool is_of_get = request.filter && (std::holds_alternative<VissHistory>(*request.filter) ||
+                                            std::holds_alternative<VissMetadata>(*request.filter));
+  if (request.filter && is_of_get != (request.action == VissAction::kGet))
+    return fail(ErrorCode::kBadFormat, "VISS: a filter of another action");
   request.path = TRY(manifest::text_field(json, "path"));
   if (request.path.empty() || request.path.size() > kPathBytesMax)
     return fail(ErrorCode::kBadFormat, "VISS: a path of {} bytes", request.path.size());
@@ -344,7 +381,18 @@ std::string encode(const VissAnswer& answer) {
   } else if (!answer.points.empty() || answer.action == VissAction::kSubscription) {
     json["data"] = data_json(answer.points);
   }
+  if (!answer.metadata.empty()) json["metadata"] = answer.metadata;
   return wire(json);
+}
+
+VissAnswer viss_answer_to(std::string_view text) {
+  VissAnswer answer;
+  const auto json = parse_object(text);
+  if (!json) return answer;
+  answer.request_id = optional_text(*json, "requestId").value_or("");
+  const auto action = value_of(kActions, optional_text(*json, "action").value_or(""));
+  if (action && *action != VissAction::kSubscription) answer.action = *action;
+  return answer;
 }
 
 Result<VissAnswer> read_viss_answer(std::string_view text) {
@@ -359,6 +407,13 @@ Result<VissAnswer> read_viss_answer(std::string_view text) {
   if (const Json* error = manifest::find_field(json, "error")) answer.error = read_error(*error);
   if (const Json* data = manifest::find_field(json, "data")) TRY_VOID(read_data(*data, answer));
   return answer;
+}
+
+std::optional<double> parse_viss_number(std::string_view text) {
+  double value = 0;
+  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_whole = error == std::errc() && at == text.data() + text.size();
+  return is_whole && std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
 Result<std::int64_t> parse_viss_time(std::string_view text) {

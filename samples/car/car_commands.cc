@@ -156,19 +156,52 @@ Result<void> reload(const Json& request, CarState& car) {
   return {};
 }
 
-constexpr std::size_t kScreenBytesMax = 512 * 1024;
+// ---- the head unit ------------------------------------------------------------------------------
+
+constexpr std::size_t kScreenBytesMax = 512 * 1024, kControlsBytesMax = 64 * 1024;
+
+Result<std::vector<std::string>> texts_field(const Json& object, std::string_view key) {
+  std::vector<std::string> texts;
+  for (const Json& text : *TRY(manifest::array_field(object, key))) {
+    if (!text.is_string()) return fail(ErrorCode::kBadFormat, "{}: not a text in it", key);
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+Result<void> check_update(const Json& update) {
+  for (const std::string_view key : {"order", "title", "state"})
+    TRY_VOID(manifest::text_field(update, key).map([](const auto&) {}));
+  for (const std::string_view key : {"duration", "notes"})
+    if (manifest::find_field(update, key) != nullptr)
+      TRY_VOID(manifest::text_field(update, key).map([](const auto&) {}));
+  if (manifest::find_field(update, "code") != nullptr)
+    TRY_VOID(manifest::uint_field(update, "code").map([](auto) {}));
+  if (manifest::find_field(update, "percent") != nullptr)
+    TRY_VOID(manifest::uint_field(update, "percent", 100).map([](auto) {}));
+  return texts_field(update, "lines").map([](const auto&) {});
+}
 
 }  // namespace
 
+Result<void> turn_controls(const std::string& body, CarState& car) {
+  CarState changed = car;
+  const Json values = TRY(manifest::parse_strict(as_bytes(body), {.bytes_max = kControlsBytesMax}));
+  if (!values.is_object())
+    return fail(ErrorCode::kBadFormat, "an object of controls is wanted: {{\"gear\":\"P\"}}");
+  for (auto at = values.begin(); at != values.end(); ++at)
+    TRY_VOID(set_control(changed, at.key(), TRY(manifest::text_field(values, at.key()))));
+  car = std::move(changed);
+  return {};
+}
+
 Result<void> show_screen(const std::string& text, CarState& car) {
   const Json screen = TRY(manifest::parse_strict(as_bytes(text), {.bytes_max = kScreenBytesMax}));
-  TRY_VOID(manifest::array_field(screen, "updates").map([](const auto&) {}));
-  std::vector<std::string> lines;
-  for (const Json& line : *TRY(manifest::array_field(screen, "lines"))) {
-    if (!line.is_string()) return fail(ErrorCode::kInvalidArgument, "a line that is no text");
-    lines.push_back(line.get<std::string>());
-  }
-  car.lines = std::move(lines);
+  for (const Json& update : *TRY(manifest::array_field(screen, "updates")))
+    TRY_VOID(check_update(update));
+  if (manifest::find_field(screen, "functions") != nullptr)
+    TRY_VOID(texts_field(screen, "functions").map([](const auto&) {}));
+  car.lines = TRY(texts_field(screen, "lines"));
   car.screen = text;
   return {};
 }

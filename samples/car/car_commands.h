@@ -13,7 +13,11 @@ namespace layby::samples {
 // text is the answer to the agent.
 Result<void> carry_out(const manifest::Json& request, CarState& car);
 
+// Turns controls, as `POST /controls` has them: an object of name and value, all of it or nothing.
+Result<void> turn_controls(const std::string& body, CarState& car);
+
 // What the agent shows on the head unit, as JSON (docs/embedding.md, "Commands through VISS").
+// Whatever the page could not draw is refused.
 Result<void> show_screen(const std::string& text, CarState& car);
 
 }  // namespace layby::samples

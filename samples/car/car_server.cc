@@ -191,7 +191,8 @@ class Server {
         return fail(ErrorCode::kUnsupported, "another sub-protocol");
       peer.web.become_websocket(request, agent::kVissSubprotocol);
     } else if (request.method == "POST" && request.target == "/controls") {
-      const auto done = turn(request.body);
+      auto done = turn_controls(request.body, car_);
+      if (done) done = save_car(state_path_, car_);
       peer.web.respond(done ? 204 : 400, "text/plain", done ? "" : done.error().message());
     } else if (request.method == "GET" && request.target == "/car") {
       peer.web.respond(200, "application/json", TRY(manifest::to_wire(describe(car_))));
@@ -202,16 +203,6 @@ class Server {
       peer.web.respond(404, "text/plain", "There is no such page.\n");
     }
     return {};
-  }
-
-  Result<void> turn(const std::string& body) {
-    CarState changed = car_;
-    const Json values =
-        TRY(manifest::parse_strict(as_bytes(body), {.bytes_max = kMessageBytesMax}));
-    for (auto at = values.begin(); at != values.end(); ++at)
-      TRY_VOID(set_control(changed, at.key(), TRY(manifest::text_field(values, at.key()))));
-    car_ = std::move(changed);
-    return save_car(state_path_, car_);
   }
 
   // ---- VISS

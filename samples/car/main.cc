@@ -53,8 +53,8 @@ Result<std::string> ask(const std::string& socket_path, const std::string& metho
   ::setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   const Closer closer{descriptor};
   const std::string request =
-      fmt::format("{} {} HTTP/1.1\r\nHost: car\r\nContent-Length: {}\r\n\r\n{}", method, target,
-                  body.size(), body);
+      fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}", method,
+                  target, body.size(), body);
   if (::connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::send(descriptor, request.data(), request.size(), MSG_NOSIGNAL) !=
           static_cast<ssize_t>(request.size()))

@@ -1,9 +1,9 @@
 #include "samples/car/viss_session.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "base/assert.h"
 
@@ -25,6 +25,11 @@ const VissError kBadRequest{400, "bad_request",
                             "The server is unable to fulfil the client request because the request "
                             "is malformed."};
 const VissError kInvalidPath{404, "invalid_path", "The specified data path does not exist."};
+const VissError kNoDuration{400, "invalid_duration", "Time duration is invalid."};
+const VissError kNoData{404, "unavailable_data", "The requested data was not found."};
+const VissError kNotAcceptable{
+    406, "not_acceptable",
+    "The server is unable to generate content that is acceptable to the client"};
 const VissError kNoSubscription{404, "invalid_subscriptionId",
                                 "The specified subscription was not found."};
 const VissError kTooMany{429, "too_many_requests",
@@ -76,10 +81,7 @@ bool names_something(const VissRequest& request, const Leaves& leaves) {
 std::optional<double> number_of(const std::string& text) {
   if (text == "true") return 1;
   if (text == "false") return 0;
-  double number = 0;
-  const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || at != text.data() + text.size()) return std::nullopt;
-  return number;
+  return agent::parse_viss_number(text);
 }
 
 bool holds(double left, VissRelation relation, double right) {
@@ -115,6 +117,32 @@ bool is_within(const agent::VissRange& range, const std::string& value) {
   return range.combine == agent::VissRange::Combine::kAnd ? first && second : first || second;
 }
 
+// CORE, "History Filter Operation": days, hours, minutes and seconds, in this order, one at least.
+bool is_duration(std::string_view text) {
+  const auto take = [&text](std::string_view units, std::size_t digits_max) {
+    std::size_t found = 0;
+    for (const char unit : units) {
+      const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+      if (digits == 0 || digits > digits_max || !text.substr(digits).starts_with(unit)) continue;
+      text.remove_prefix(digits + 1);
+      ++found;
+    }
+    return found;
+  };
+  if (!text.starts_with('P')) return false;
+  text.remove_prefix(1);
+  const bool has_days = take("D", 3) > 0;
+  if (!text.starts_with('T')) return has_days && text.empty();
+  text.remove_prefix(1);
+  return take("HMS", 9) > 0 && text.empty();
+}
+
+// CORE, "Server Capabilities". Of the transports, all of which are over TLS, it has none.
+const std::map<std::string, std::vector<std::string>> kCapabilities = {
+    {"filter", {"timebased", "change", "paths", "range", "curvelog", "dynamic_metadata"}},
+    {"access_ctrl", {}},
+    {"transport_protocol", {}}};
+
 void thin(const std::vector<VissPoint>& curve, std::size_t from, std::size_t to, double error_max,
           std::vector<bool>& stays) {
   const auto y = [&](std::size_t i) { return number_of(curve[i].value).value_or(0); };
@@ -148,6 +176,30 @@ std::vector<VissPoint> thin_out(const std::vector<VissPoint>& curve, double erro
   return out;
 }
 
+VissAnswer VissSession::get(const VissRequest& request, const Leaves& leaves) {
+  VissAnswer answer{.action = VissAction::kGet};
+  const auto* metadata =
+      request.filter ? std::get_if<agent::VissMetadata>(&*request.filter) : nullptr;
+  if (metadata != nullptr && metadata->kind == agent::VissMetadata::Kind::kDynamic &&
+      metadata->names == std::vector<std::string>{"server_capabilities"}) {
+    if (request.path == "Vehicle" && request.paths.empty()) {
+      answer.metadata = kCapabilities;
+    } else {
+      answer.error = kBadRequest;
+    }
+  } else if (!names_something(request, leaves)) {
+    answer.error = kInvalidPath;
+  } else if (metadata != nullptr) {
+    answer.error = kNotAcceptable;
+  } else if (request.filter) {
+    const auto& history = std::get<agent::VissHistory>(*request.filter);
+    answer.error = is_duration(history.period) ? kNoData : kNoDuration;
+  } else {
+    answer.points = points_of(request, leaves);
+  }
+  return answer;
+}
+
 VissAnswer VissSession::subscribe(const VissRequest& request, const Leaves& leaves,
                                   std::int64_t now_ms) {
   VissAnswer answer{.action = VissAction::kSubscribe};
@@ -157,9 +209,8 @@ VissAnswer VissSession::subscribe(const VissRequest& request, const Leaves& leav
   // CORE, "Subscription Event Triggering": the first path decides, so it is a single signal.
   const bool needs_trigger =
       request.filter && !std::holds_alternative<agent::VissTimebased>(*request.filter);
-  if (!request.filter || (needs_trigger && trigger == leaves.end()) ||
-      !names_something(request, leaves)) {
-    answer.error = request.filter ? kInvalidPath : kBadRequest;
+  if ((needs_trigger && trigger == leaves.end()) || !names_something(request, leaves)) {
+    answer.error = kInvalidPath;
     return answer;
   }
   if (subscriptions_.size() >= kSubscriptionsMax) {
@@ -167,6 +218,7 @@ VissAnswer VissSession::subscribe(const VissRequest& request, const Leaves& leav
     return answer;
   }
   made.due_ms = now_ms;
+  if (!request.filter) made.seen = leaves;
   answer.subscription_id = std::to_string(++last_id_);
   subscriptions_[answer.subscription_id] = std::move(made);
   return answer;
@@ -176,13 +228,7 @@ VissAnswer VissSession::respond(const VissRequest& request, const Leaves& leaves
                                 std::int64_t now_ms) {
   VissAnswer answer{.action = request.action};
   switch (request.action) {
-    case VissAction::kGet:
-      if (names_something(request, leaves)) {
-        answer.points = points_of(request, leaves);
-      } else {
-        answer.error = kInvalidPath;
-      }
-      return answer;
+    case VissAction::kGet: return get(request, leaves);
     case VissAction::kSet: answer.error = set(request.path, request.value); return answer;
     case VissAction::kSubscribe: return subscribe(request, leaves, now_ms);
     case VissAction::kUnsubscribe:
@@ -196,16 +242,27 @@ VissAnswer VissSession::respond(const VissRequest& request, const Leaves& leaves
 
 std::string VissSession::answer(std::string_view text, const Leaves& leaves, const Setter& set,
                                 std::int64_t now_ms) {
-  const auto request = agent::read_viss_request(text);
-  VissAnswer answer{.error = kBadRequest};
-  if (request) answer = respond(*request, leaves, set, now_ms);
-  answer.request_id = request ? request->request_id : agent::request_id_of(text);
+  VissAnswer answer = agent::viss_answer_to(text);
+  if (const auto request = agent::read_viss_request(text)) {
+    answer = respond(*request, leaves, set, now_ms);
+    answer.request_id = request->request_id;
+  } else {
+    answer.error = kBadRequest;
+  }
   answer.at_ms = now_ms;
   return agent::encode(answer);
 }
 
 std::vector<VissPoint> VissSession::due_points(Subscription& subscription, const Leaves& leaves,
                                                std::int64_t now_ms) {
+  if (!subscription.request.filter) {
+    std::vector<VissPoint> points = points_of(subscription.request, leaves);
+    std::erase_if(points, [&](const VissPoint& point) {
+      const Leaf leaf{point.value, point.at_ms};
+      return std::exchange(subscription.seen[point.path], leaf) == leaf;
+    });
+    return points;
+  }
   const auto trigger = leaves.find(subscription.trigger);
   const std::string before = subscription.last;
   if (trigger != leaves.end()) subscription.last = trigger->second.value;
@@ -252,9 +309,9 @@ std::vector<std::string> VissSession::events(const Leaves& leaves, std::int64_t 
 std::int64_t VissSession::next_due_ms() const {
   std::int64_t next = std::numeric_limits<std::int64_t>::max();
   for (const auto& [id, subscription] : subscriptions_) {
-    const auto& filter = *subscription.request.filter;
-    if (std::holds_alternative<agent::VissTimebased>(filter) ||
-        std::holds_alternative<agent::VissCurvelog>(filter))
+    const auto& filter = subscription.request.filter;
+    if (filter && (std::holds_alternative<agent::VissTimebased>(*filter) ||
+                   std::holds_alternative<agent::VissCurvelog>(*filter)))
       next = std::min(next, subscription.due_ms);
   }
   return next;

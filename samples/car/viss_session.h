@@ -1,6 +1,7 @@
-// What a VISS version 2 server does for one client: get, set, subscribe with every filter of the
-// specification, unsubscribe, errors. Pure: texts in, texts out; who owns the values and the time
-// gives them.
+// What a VISS version 2 server does for one client: get, set, subscribe with every filter that
+// starts an event and without one, unsubscribe, what it is capable of, errors. It records nothing
+// and knows no tree: history and static metadata are answered with the specification's errors.
+// Pure: texts in, texts out; who owns the values and the time gives them.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@ namespace layby::samples {
 struct Leaf {
   std::string value;
   std::int64_t at_ms = 0;  // since 1970
+  bool operator==(const Leaf&) const = default;
 };
 using Leaves = std::map<std::string, Leaf>;  // by path
 
@@ -40,10 +42,12 @@ class VissSession {
     std::string last;         // its value when it was looked at last
     std::int64_t due_ms = 0;  // next interval
     std::map<std::string, std::vector<agent::VissPoint>> curves{};  // collected, by path
+    Leaves seen{};  // without a filter: what was an event already
   };
 
   agent::VissAnswer respond(const agent::VissRequest& request, const Leaves& leaves,
                             const Setter& set, std::int64_t now_ms);
+  agent::VissAnswer get(const agent::VissRequest& request, const Leaves& leaves);
   agent::VissAnswer subscribe(const agent::VissRequest& request, const Leaves& leaves,
                               std::int64_t now_ms);
   std::vector<agent::VissPoint> due_points(Subscription& subscription, const Leaves& leaves,

@@ -38,6 +38,17 @@ std::string_view reason_of(int status) {
   }
 }
 
+// RFC 9110, 7.2: a name of this machine itself, with or without a port.
+bool is_this_machine(const std::string& host) {
+  const std::size_t colon = host.rfind(':');
+  const bool has_port =
+      colon != std::string::npos && host.find_first_not_of("0123456789", colon + 1) == host.npos;
+  const std::string name = host.substr(0, has_port ? colon : host.size());
+  return name == "127.0.0.1" || name == "localhost" || name == "[::1]";
+}
+
+}  // namespace
+
 Result<WebRequest> parse_head(const std::string& head) {
   WebRequest request;
   std::size_t end = head.find("\r\n");
@@ -58,16 +69,14 @@ Result<WebRequest> parse_head(const std::string& head) {
   return request;
 }
 
-}  // namespace
-
 std::string WebRequest::header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? "" : found->second;
 }
 
 bool WebRequest::is_of_own_page() const {
-  const std::string origin = header("origin");
-  return origin.empty() || origin == "http://" + header("host");
+  const std::string host = lower(header("host")), origin = lower(header("origin"));
+  return is_this_machine(host) && (origin.empty() || origin == "http://" + host);
 }
 
 WebPeer::WebPeer(int descriptor) : descriptor_(descriptor) {

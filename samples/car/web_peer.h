@@ -18,9 +18,13 @@ struct WebRequest {
 
   std::string header(const std::string& name) const;
   bool wants_websocket() const { return !header("sec-websocket-key").empty(); }
-  // A page of somebody else's in a browser must not turn our controls.
+  // A page of somebody else's in a browser must not turn our controls: neither one that names
+  // another origin, nor one whose name was made to lead here (then `Host` is that name).
   bool is_of_own_page() const;
 };
+
+// Without the empty line at its end.
+Result<WebRequest> parse_head(const std::string& head);
 
 class WebPeer {
  public:

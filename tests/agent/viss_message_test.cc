@@ -156,8 +156,21 @@ TEST_CASE("a request that is read again is the same") {
                            R"("filter":{"type":"timebased","parameter":{"period":"0"}}})"));
   CHECK(!read_viss_request(R"({"action":"get","path":"A","requestId":"1",)"
                            R"("filter":{"type":"timebased","parameter":{"period":"5"}}})"));
-  CHECK(request_id_of(R"({"action":"dance","requestId":"7"})") == "7");
-  CHECK(request_id_of("[") == "");
+  for (const VissFilter& filter :
+       {VissFilter(VissHistory{"PT5S"}), VissFilter(VissMetadata{VissMetadata::Kind::kStatic}),
+        VissFilter(VissMetadata{VissMetadata::Kind::kDynamic, {"samplerate"}}),
+        VissFilter(VissMetadata{VissMetadata::Kind::kStatic, {"type", "unit"}})}) {
+    const VissRequest request{.action = VissAction::kGet,
+                              .request_id = "1",
+                              .path = "Vehicle",
+                              .paths = {"Speed"},
+                              .filter = filter};
+    const auto again = read_viss_request(encode(request));
+    REQUIRE(again.has_value());
+    CHECK(*again == request);
+  }
+  CHECK(viss_answer_to(R"({"action":"dance","requestId":"7"})").request_id == "7");
+  CHECK(viss_answer_to("[").request_id == "");
 }
 
 TEST_CASE("times have seconds, and parts of them where somebody wants") {

@@ -11,11 +11,13 @@
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
+#include <limits>
 #include <thread>
 
 #include "agent/vehicle_config.h"
 #include "base/disk.h"
 #include "crypto/certificate.h"
+#include "samples/car/car_commands.h"
 #include "samples/car/car_server.h"
 #include "samples/car/viss_session.h"
 #include "tests/temp_dir.h"
@@ -69,8 +71,8 @@ class SimulatedCar {
   std::string address() const { return "unix:" + place_.socket_path; }
   const std::string& socket_path() const { return place_.socket_path; }
 
-  // Turns controls, as `layby-car set` does.
-  void set(const std::string& json) {
+  // One request of HTTP, and the beginning of its answer.
+  std::string ask(const std::string& head, const std::string& body = "") {
     const int descriptor = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -78,14 +80,18 @@ class SimulatedCar {
     to.sin_port = htons(static_cast<std::uint16_t>(std::stoi(port())));
     REQUIRE(::connect(descriptor, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0);
     const std::string request =
-        "POST /controls HTTP/1.1\r\nHost: car\r\nContent-Length: " + std::to_string(json.size()) +
-        "\r\n\r\n" + json;
+        head + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     REQUIRE(::send(descriptor, request.data(), request.size(), 0) > 0);
     char answer[1000] = {};
     REQUIRE(::recv(descriptor, answer, sizeof answer - 1, 0) > 0);
-    CHECK(std::string(answer).starts_with("HTTP/1.1 204"));
     ::close(descriptor);
+    return answer;
   }
+  std::string turn(const std::string& json) {
+    return ask("POST /controls HTTP/1.1\r\nHost: localhost", json);
+  }
+  // Turns controls, as `layby-car set` does.
+  void set(const std::string& json) { CHECK(turn(json).starts_with("HTTP/1.1 204")); }
 
  private:
   const samples::CarPlace place_;
@@ -400,6 +406,74 @@ TEST_CASE("TLS with a certificate of the client's") {
   CHECK(!WebSocketClient::connect(other));
 }
 
+TEST_CASE("whatever is sent to the car's controls, it goes on") {
+  const TempDir dir;
+  SimulatedCar simulated(dir);
+  for (const char* body : {"[1,2]", "\"gear\"", "null", "7", "{", "", "[]", "[[\"gear\",\"P\"]]",
+                           R"({"gear":7})", R"({"gear":"P","lever":"P"})", R"({"gear":null})"}) {
+    INFO(body);
+    CHECK(simulated.turn(body).starts_with("HTTP/1.1 400"));
+  }
+  simulated.set("{}");
+  simulated.set(R"({"gear":"P"})");
+}
+
+TEST_CASE("only the car's own page may turn its controls") {
+  const TempDir dir;
+  SimulatedCar simulated(dir);
+  const auto status = [&](const std::string& headers) {
+    const std::string answer =
+        simulated.ask("POST /controls HTTP/1.1\r\n" + headers, R"({"gear":"P"})");
+    return answer.substr(9, 3);
+  };
+  const std::string port = ":" + simulated.port();
+  for (const std::string& host : {"127.0.0.1" + port, "localhost" + port, "LocalHost" + port,
+                                  "[::1]" + port, std::string("localhost"), std::string("[::1]")}) {
+    INFO(host);
+    CHECK(status("Host: " + host) == "204");
+    CHECK(status("Host: " + host + "\r\nOrigin: http://" + host) == "204");
+    CHECK(status("Host: " + host + "\r\nOrigin: http://other" + port) == "403");
+    CHECK(status("Host: " + host + "\r\nOrigin: null") == "403");
+  }
+  // A name that leads to this machine, in a page that came from somewhere else.
+  for (const std::string& host :
+       {"rebound.example" + port, "localhost.example" + port, "127.0.0.1.example" + port,
+        "127.0.0.2" + port, std::string("::1"), std::string(""), "localhost:x" + port}) {
+    INFO(host);
+    CHECK(status("Host: " + host) == "403");
+    CHECK(status("Host: " + host + "\r\nOrigin: http://" + host) == "403");
+  }
+  CHECK(status("X-Nothing: 1") == "403");
+}
+
+TEST_CASE("a screen that the page could not draw is refused") {
+  samples::CarState car = samples::new_car();
+  const std::string good =
+      R"({"language":"de","lines":["a"],"functions":["f"],"updates":[{"order":"o","title":"t",)"
+      R"("state":"downloading","lines":["l"],"code":403,"percent":7,"duration":"","notes":"n"}]})";
+  REQUIRE(samples::show_screen(good, car));
+  REQUIRE(samples::show_screen(R"({"lines":[],"updates":[]})", car));
+  REQUIRE(samples::show_screen(good, car));
+  const std::string update = R"({"order":"o","title":"t","state":"s","lines":[])";
+  for (const std::string& screen :
+       {std::string(R"({"updates":[1,null],"functions":3,"lines":[]})"),
+        std::string(R"({"updates":[null],"lines":[]})"), std::string(R"({"lines":[]})"),
+        std::string(R"({"updates":[]})"), std::string(R"({"updates":[],"lines":["a",7]})"),
+        std::string(R"({"updates":[],"lines":[],"functions":3})"),
+        std::string(R"({"updates":[],"lines":[],"functions":[null]})"),
+        std::string(R"({"updates":[{"order":"o","title":"t","lines":[]}],"lines":[]})"),
+        std::string(R"({"updates":[{"order":"o","title":"t","state":"s"}],"lines":[]})"),
+        R"({"lines":[],"updates":[)" + update + R"(,"percent":101}]})",
+        R"({"lines":[],"updates":[)" + update + R"(,"percent":"5"}]})",
+        R"({"lines":[],"updates":[)" + update + R"(,"notes":7}]})",
+        R"({"lines":[],"updates":[)" + update + R"(,"code":"x"}]})"}) {
+    INFO(screen);
+    CHECK(!samples::show_screen(screen, car));
+    CHECK(car.screen == good);
+    CHECK(car.lines == std::vector<std::string>{"a"});
+  }
+}
+
 namespace {
 
 // One client of a server whose values and clock the test has in hand.
@@ -432,6 +506,15 @@ struct Served {
     return ask(
         {.action = VissAction::kUnsubscribe, .request_id = {}, .subscription_id = subscription});
   }
+  // What no client of ours would send.
+  VissAnswer say(std::string_view text) {
+    const auto none = [](const std::string&, const std::string& value) {
+      return std::optional<VissError>(VissError{400, "invalid_value", value});
+    };
+    const auto answer = read_viss_answer(session.answer(text, leaves, none, now_ms));
+    REQUIRE(answer.has_value());
+    return *answer;
+  }
   std::vector<std::string> next(const std::string& value) {
     now_ms += 1'000;
     leaves["V.A"] = {value, now_ms};
@@ -452,7 +535,130 @@ TEST_CASE("the server's answers and errors are the specification's") {
   CHECK(served.subscribe(VissChange{}, "V.X").error->number == 404);
 }
 
-TEST_CASE("every filter of the specification is served") {
+TEST_CASE("the answer to a request that makes no sense says what it answers") {
+  Served served;
+  const auto answer_to = [&](const std::string& fields) {
+    return served.say("{\"requestId\":\"7\"," + fields + "}");
+  };
+  const auto check = [](const VissAnswer& answer, VissAction action) {
+    CHECK(answer.action == action);
+    CHECK(answer.request_id == "7");
+    REQUIRE(answer.error.has_value());
+    CHECK(answer.error->reason == "bad_request");
+  };
+  check(answer_to(R"("action":"set","path":"V.A")"), VissAction::kSet);
+  check(answer_to(R"("action":"subscribe","path":"V.A","filter":7)"), VissAction::kSubscribe);
+  check(answer_to(R"("action":"unsubscribe")"), VissAction::kUnsubscribe);
+  check(answer_to(R"("action":"dance")"), VissAction::kGet);
+  check(answer_to(R"("action":"subscription","subscriptionId":"1")"), VissAction::kGet);
+  CHECK(served.say("[1,2]").error->reason == "bad_request");
+}
+
+TEST_CASE("a value that is set may be a number or a boolean") {
+  Served served;
+  for (const char* value : {"12.5", "-3", "true", "\"12.5\""}) {
+    INFO(value);
+    const auto answer = served.say(R"({"action":"set","requestId":"1","path":"V.A","value":)" +
+                                   std::string(value) + "}");
+    std::string text = value;
+    std::erase(text, '"');
+    REQUIRE(answer.error.has_value());
+    CHECK(answer.error->message == text);  // as the setter got it
+  }
+  CHECK(served.say(R"({"action":"set","requestId":"1","path":"V.A","value":[1]})").error->reason ==
+        "bad_request");
+}
+
+TEST_CASE("a filter's numbers are numbers") {
+  Served served;
+  const auto refused = [&](const std::string& filter) {
+    const auto answer = served.say(
+        R"({"action":"subscribe","requestId":"1","path":"V.A","filter":)" + filter + "}");
+    return answer.error && answer.error->reason == "bad_request";
+  };
+  for (const char* number : {"x", "", "inf", "-inf", "nan", "1e999", "0x10", "1 "}) {
+    INFO(number);
+    const std::string text = number;
+    CHECK(refused(R"({"type":"change","parameter":{"logic-op":"gt","diff":")" + text + "\"}}"));
+    CHECK(refused(R"({"type":"curvelog","parameter":{"bufsize":"5","maxerr":")" + text + "\"}}"));
+  }
+  CHECK(refused(R"({"type":"curvelog","parameter":{"bufsize":"5","maxerr":"-1"}})"));
+  CHECK(!refused(R"({"type":"change","parameter":{"logic-op":"gt","diff":"-0.5"}})"));
+  CHECK(!refused(R"({"type":"change","parameter":{"logic-op":"gt","diff":2.5}})"));
+  CHECK(!refused(R"({"type":"curvelog","parameter":{"bufsize":5,"maxerr":0.5}})"));
+}
+
+TEST_CASE("without a filter each new data point is an event") {
+  Served served;
+  const auto made = served.ask({.action = VissAction::kSubscribe, .request_id = {}, .path = "V"});
+  REQUIRE(!made.error);
+  CHECK(served.session.next_due_ms() == std::numeric_limits<std::int64_t>::max());
+  CHECK(served.session.events(served.leaves, served.now_ms).empty());
+  for (const char* value : {"11", "11"}) {  // the second one is new, too: by its time
+    const auto texts = served.next(value);
+    REQUIRE(texts.size() == 1);
+    const auto event = read_viss_answer(texts[0]).value();
+    CHECK(event.subscription_id == made.subscription_id);
+    REQUIRE(event.points.size() == 1);  // V.B.C is as it was
+    CHECK(event.points[0] == VissPoint{"V.A", "11", served.now_ms});
+  }
+  CHECK(served.session.events(served.leaves, served.now_ms).empty());
+  CHECK(served.ask({.action = VissAction::kSubscribe, .request_id = {}, .path = "V.X"})
+            .error->reason == "invalid_path");
+}
+
+TEST_CASE("the server says what it is capable of") {
+  Served served;
+  const auto none = [](const std::string&, const std::string&) {
+    return std::optional<VissError>();
+  };
+  const auto text = served.session.answer(
+      R"({"action":"get","requestId":"1","path":"Vehicle",)"
+      R"("filter":{"type":"dynamic-metadata","parameter":"server_capabilities"}})",
+      served.leaves, none, served.now_ms);
+  CHECK_THAT(text, Catch::Contains(R"("metadata":{"access_ctrl":[],"filter":["timebased","change",)"
+                                   R"("paths","range","curvelog","dynamic_metadata"],)"
+                                   R"("transport_protocol":[]})"));
+}
+
+TEST_CASE("what the server does not keep is answered with the specification's errors") {
+  Served served;
+  const auto reason = [&](const std::string& action, const std::string& path,
+                          const std::string& filter) {
+    const auto answer = served.say(R"({"requestId":"1","action":")" + action + R"(","path":")" +
+                                   path + R"(","filter":)" + filter + "}");
+    REQUIRE(answer.error.has_value());
+    return std::to_string(answer.error->number) + " " + answer.error->reason;
+  };
+  const std::string history = R"({"type":"history","parameter":"P2DT12H"})";
+  CHECK(reason("get", "V.A", history) == "404 unavailable_data");
+  CHECK(reason("get", "V.X", history) == "404 invalid_path");
+  CHECK(reason("get", "V.A", R"([{"type":"history","parameter":"PT5S"}])") ==
+        "404 unavailable_data");
+  for (const char* period :
+       {"", "P", "PT", "2D", "P2H", "P1DT", "P1000D", "PT1S1M", "P1W", "P-1D"}) {
+    INFO(period);
+    CHECK(
+        reason("get", "V.A", R"({"type":"history","parameter":")" + std::string(period) + "\"}") ==
+        "400 invalid_duration");
+  }
+  CHECK(reason("subscribe", "V.A", history) == "400 bad_request");
+  const std::string metadata = R"({"type":"static-metadata","parameter":["type","datatype"]})";
+  CHECK(reason("get", "V", metadata) == "406 not_acceptable");
+  CHECK(reason("get", "V", R"({"type":"static-metadata","parameter":""})") == "406 not_acceptable");
+  CHECK(reason("get", "V.X", metadata) == "404 invalid_path");
+  CHECK(reason("get", "V.A", R"({"type":"dynamic-metadata","parameter":"samplerate"})") ==
+        "406 not_acceptable");
+  CHECK(reason("get", "V", R"({"type":"dynamic-metadata","parameter":"server_capabilities"})") ==
+        "400 bad_request");  // of "Vehicle" only
+  CHECK(reason("subscribe", "V", metadata) == "400 bad_request");
+  CHECK(reason("get", "V", R"({"type":"static-metadata","parameter":7})") == "406 not_acceptable");
+  CHECK(reason("get", "V", R"({"type":"static-metadata","parameter":[null]})") ==
+        "400 bad_request");
+  CHECK(reason("get", "V.A", R"({"type":"fresh","parameter":""})") == "400 bad_request");
+}
+
+TEST_CASE("every filter that starts an event is served") {
   Served served;
   auto made = served.subscribe(VissChange{VissRelation::kGreater, "5"});
   CHECK(served.next("12").empty());
