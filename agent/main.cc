@@ -296,7 +296,7 @@ Result<BootParts> boot_parts_of(Disk& disk, const Options& options) {
 Result<VehicleConfig> vehicle_config_of(Disk& disk, const Options& options) {
   if (options.vehicle_config.empty() == options.vehicle.empty())
     return fail(ErrorCode::kInvalidArgument, "one of --vehicle and --vehicle-config is wanted");
-  return options.vehicle_config.empty() ? vehicle_at(options.vehicle)
+  return options.vehicle_config.empty() ? vehicle_from(disk, options.vehicle)
                                         : read_vehicle_config(disk, options.vehicle_config);
 }
 
@@ -465,8 +465,8 @@ CLI::App* add_pair_command(CLI::App& app, Options& options) {
 
 void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_option("--vehicle", options.vehicle,
-                          "wss://HOST:PORT, ws:// here, or unix:PATH");
-  run_command->add_option("--vehicle-config", options.vehicle_config, "file in TOML, instead");
+                          "wss://HOST:PORT, ws:// here, unix:PATH, or config:FILE");
+  run_command->add_option("--vehicle-config", options.vehicle_config, "the same as config:FILE");
   run_command->add_option("--language", options.language, "where the car says none");
   run_command->add_option("--rate-bytes-max", options.rate_bytes_max, "bytes a second");
   add_proxy(run_command, options);

@@ -206,6 +206,15 @@ Result<VehicleConfig> vehicle_at(const std::string& address) {
   return config;
 }
 
+Result<VehicleConfig> vehicle_from(Disk& disk, const std::string& choice) {
+  const std::string file_scheme = "config:";
+  if (!choice.starts_with(file_scheme)) return vehicle_at(choice);
+  if (choice == file_scheme)
+    return fail(ErrorCode::kInvalidArgument,
+                "config: is to name a file: config:/etc/layby/car.toml");
+  return read_vehicle_config(disk, choice.substr(file_scheme.size()));
+}
+
 Result<VehicleConfig> read_vehicle_config(Disk& disk, const std::string& path) {
   const Bytes bytes = TRY(read_file(disk, path, kConfigBytesMax));
   try {

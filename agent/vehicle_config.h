@@ -17,6 +17,8 @@ struct VehicleConfig {
 
 // wss://HOST:PORT, ws:// to this machine itself, or unix:PATH: VISS over a Unix socket.
 Result<VehicleConfig> vehicle_at(const std::string& address);
+// As `--vehicle` takes it: one of these addresses, or config:FILE.
+Result<VehicleConfig> vehicle_from(Disk& disk, const std::string& choice);
 // Of a file. kInvalidArgument names the key; one that is not known is an error.
 Result<VehicleConfig> read_vehicle_config(Disk& disk, const std::string& path);
 

@@ -18,7 +18,8 @@ CXXFLAGS:append = " -Wno-maybe-uninitialized"
 EXTRA_OECMAKE = "-DCMAKE_BUILD_TYPE=MinSizeRel -DLAYBY_SERVER=OFF -DLAYBY_TESTS=OFF"
 
 PACKAGES =+ "${PN}-agent ${PN}-tools lib${PN}"
-FILES:${PN}-agent = "${bindir}/layby-agent ${nonarch_libdir}/systemd/system/layby-agent.service \
+FILES:${PN}-agent = "${bindir}/layby-agent ${bindir}/layby-ecu \
+    ${nonarch_libdir}/systemd/system/layby-agent.service ${nonarch_libdir}/systemd/system/layby-ecu@.service \
     ${datadir}/dbus-1/system.d/org.layby.Agent1.conf"
 FILES:${PN}-tools = "${bindir}/layby-delta ${bindir}/layby-tuf"
 FILES:lib${PN} = "${libdir}/liblayby.so.*"
@@ -31,4 +32,5 @@ SYSTEMD_SERVICE:${PN}-agent = "layby-agent.service"
 # It waits for a provisioned and paired car by itself.
 SYSTEMD_AUTO_ENABLE:${PN}-agent = "enable"
 USERADD_PACKAGES = "${PN}-agent"
-USERADD_PARAM:${PN}-agent = "--system --user-group --home-dir /var/lib/layby-agent --no-create-home layby-agent"
+USERADD_PARAM:${PN}-agent = "--system --user-group --home-dir /var/lib/layby-agent --no-create-home layby-agent; \
+    --system --gid layby-agent --home-dir /var/lib/layby-ecu --no-create-home layby-ecu"

@@ -44,9 +44,9 @@ mkdir -p "$root/var/tmp/layby/consumer" && cp "$source"/tests/package/consumer/*
 in_root 'cd /var/tmp/layby && cmake -S consumer -B build >/dev/null && cmake --build build >/dev/null && build/in_c && build/in_cxx /var/tmp/layby'
 echo "built: samples/embed-c with pkg-config, the consumer project with CMake"
 
-in_root "systemd-analyze verify /usr/lib/systemd/system/laybyd.service /usr/lib/systemd/system/layby-agent.service"
+in_root "systemd-analyze verify /usr/lib/systemd/system/laybyd.service /usr/lib/systemd/system/layby-agent.service layby-ecu@brakes.service"
 echo "units: nothing to find fault with"
-in_root 'for unit in laybyd layby-agent; do systemd-analyze security --offline=true --threshold=20 --no-pager $unit.service | tail -1; done'
+in_root 'for unit in laybyd layby-agent layby-ecu@; do systemd-analyze security --offline=true --threshold=20 --no-pager $unit.service | tail -1; done'
 
 in_root 'apt-get -q -y purge laybyd layby-agent layby-tools liblayby0 liblayby-dev >/dev/null 2>&1; ! command -v laybyd; [ -f /var/lib/laybyd/fleet/keys/passphrase ]'
 echo "purged: the programs are gone, the keys are not"

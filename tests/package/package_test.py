@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,11 @@ def run(*arguments, **more):
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def text_of(*path):
+    with open(os.path.join(*path), encoding="utf-8") as stream:
+        return stream.read()
 
 
 class Installed(unittest.TestCase):
@@ -73,6 +79,7 @@ class Installed(unittest.TestCase):
         self.assertIn("car.json", done.stderr)
 
     def test_every_program_has_its_page_and_completion(self):
+        self.assertEqual(sorted(os.listdir(f"{self.prefix}/bin")), sorted(PROGRAMS))
         for name in PROGRAMS:
             self.assertTrue(os.access(f"{self.prefix}/bin/{name}", os.X_OK), name)
             self.assertTrue(glob.glob(f"{self.prefix}/share/man/man?/{name}.?.gz"), name)
@@ -80,10 +87,9 @@ class Installed(unittest.TestCase):
 
     def test_units_name_programs_and_pages_that_there_are(self):
         units = glob.glob(f"{self.prefix}/lib/systemd/system/*.service")
-        self.assertEqual(len(units), 2)
+        self.assertEqual(len(units), 3)
         for unit in units:
-            with open(unit, encoding="utf-8") as stream:
-                text = stream.read()
+            text = text_of(unit)
             program = re.search(r"^ExecStart=/usr/(bin/\S+)", text, re.MULTILINE).group(1)
             self.assertTrue(os.access(f"{self.prefix}/{program}", os.X_OK), program)
             page = re.search(r"man:(\S+)\((\d)\)", text)
@@ -92,23 +98,92 @@ class Installed(unittest.TestCase):
                 command = re.search(r"ExecStart=\S+ (\S+)", text)[1]
                 self.assertIn(option, run(f"{self.prefix}/{program}", command, "--help"))
 
+    def start_unit(self, unit, state, **environment):
+        """Runs ExecStart as systemd puts it together, on another state directory: status and what it said."""
+        text = text_of(f"{self.prefix}/lib/systemd/system/{unit}")
+        values = dict(re.findall(r"^Environment=(\w+)=(.*)$", text, re.MULTILINE)) | environment
+        words = []
+        for word in re.search(r"^ExecStart=(.*)", text, re.MULTILINE)[1].split():
+            if re.fullmatch(r"\$\w+", word):  # its words, of which there may be none
+                words += values[word[1:]].split()
+            else:
+                words.append(re.sub(r"\$\{(\w+)\}", lambda name: values[name[1]], word))
+        words = [re.sub(r"^/(?:var/lib|run)/layby-\w+(?:/%i)?", state, word).replace("/usr/", f"{self.prefix}/") for word in words]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False, env={"PATH": "/usr/bin:/bin"})
+        return done.returncode, done.stderr
+
+    def roots(self):
+        fleet = os.path.join(self.home, "fleet")
+        if not os.path.exists(fleet):
+            run(f"{self.prefix}/bin/laybyd", "init", fleet)
+        return [f"--director-root={fleet}/provision/director-root.json", f"--image-root={fleet}/provision/image-root.json"]
+
+    def test_one_variable_says_where_the_agents_car_is(self):
+        state = os.path.join(self.home, "agent")
+        run(f"{self.prefix}/bin/layby-agent", "provision", "--state", state, "--vin", "WVWZZZ1JZXW000017", "--ecu", "HU-1",
+            "--hardware", "hu-4", "--server", "https://localhost:1", *self.roots(), f"--ca={self.home}/fleet/provision/ca.pem")
+        config, missing = os.path.join(self.home, "car.toml"), "/nowhere/car.toml"
+        with open(config, "w", encoding="utf-8") as out:
+            out.write('[viss]\nurl = "unix:/run/car.sock"\n[hooks]\nactivate = ["/usr/bin/true"]\n')
+        not_paired = 3  # the command line was good
+        for vehicle in ({}, {"LAYBY_VEHICLE": "wss://gateway.local:443"}, {"LAYBY_VEHICLE": f"config:{config}"}):
+            for options in ({}, {"LAYBY_AGENT_OPTIONS": "--data-budget-mib 100 --roaming nothing"}):
+                status, said = self.start_unit("layby-agent.service", state, **vehicle, **options)
+                self.assertEqual(status, not_paired, said)
+        for vehicle, why in ((f"config:{missing}", missing), ("config:", "config:"), ("car.toml", "car.toml"),
+                             (f"config:{state}/car.json", "car.json")):
+            status, said = self.start_unit("layby-agent.service", state, LAYBY_VEHICLE=vehicle)
+            self.assertEqual(status, 2, said)
+            self.assertIn(why, said)
+        status, said = self.start_unit("layby-agent.service", state, LAYBY_AGENT_OPTIONS="--speed 3")
+        self.assertEqual((status, "--speed" in said), (2, True), said)
+
+    def test_the_secondarys_unit_starts_it(self):
+        state = os.path.join(self.home, "brakes")
+        run(f"{self.prefix}/bin/layby-ecu", "provision", "--state", state, "--vin", "WVWZZZ1JZXW000017", "--serial", "B-1",
+            "--hardware", "brakes-2", *self.roots())
+        status, said = self.start_unit("layby-ecu@.service", state, LAYBY_ECU_OPTIONS="--boot-hook boot")
+        self.assertEqual(status, 2, said)
+        self.assertIn("begins with /", said)
+        status, said = self.start_unit("layby-ecu@.service", os.path.join(self.home, "nobody"))
+        self.assertEqual(status, 3, said)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "there is no systemd-analyze")
+    def test_systemd_finds_no_fault_with_the_units_nor_with_what_the_documents_add(self):
+        units = os.path.join(self.home, "units")
+        os.makedirs(f"{units}/layby-agent.service.d")
+        for unit in glob.glob(f"{self.prefix}/lib/systemd/system/*.service"):
+            name = os.path.basename(unit).replace("@.", "@brakes.")
+            with open(f"{units}/{name}", "w", encoding="utf-8") as out:
+                out.write(text_of(unit).replace("/usr/bin/layby", f"{self.prefix}/bin/layby"))
+        hooks, wish = re.findall(r"\n\n((?:    .*\n?)+)", text_of(SOURCE, "docs", "embedding.md").split("### Hook programs under systemd")[1])[:2]
+        for name, text in (("layby-agent.service.d/hooks.conf", hooks), ("layby-restart.path", wish)):
+            with open(f"{units}/{name}", "w", encoding="utf-8") as out:
+                out.write(re.sub(r"^    ", "", text, flags=re.MULTILINE))
+        names = sorted(os.listdir(units))
+        self.assertIn("layby-ecu@brakes.service", names)
+        files = [f"{units}/{name}" for name in names if not name.endswith(".d")]
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True, timeout=100, check=False)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        for file in files:
+            if file.endswith(".service"):
+                run("systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", file)
+
 
 class Recipe(unittest.TestCase):
     def test_the_recipe_names_options_libraries_and_files_that_there_are(self):
-        def text(*path):
-            with open(os.path.join(SOURCE, *path), encoding="utf-8") as stream:
-                return stream.read()
-        recipe = text("samples", "yocto", "layby_0.1.0.bb")
-        project = text("CMakeLists.txt")
+        recipe = text_of(SOURCE, "samples", "yocto", "layby_0.1.0.bb")
+        project = text_of(SOURCE, "CMakeLists.txt")
         self.assertIn("project(layby VERSION 0.1.0 ", project)
         for option in re.findall(r"-D(LAYBY_\w+)=", recipe):
             self.assertIn(f"option({option} ", project)
         with open(os.path.join(SOURCE, "LICENSE"), "rb") as stream:
             self.assertIn(f"md5={hashlib.md5(stream.read()).hexdigest()}", recipe)
-        units = os.listdir(os.path.join(SOURCE, "packaging", "systemd"))
-        self.assertIn(re.search(r"system/(\S+\.service)", recipe)[1], units)
-        for program in re.findall(r"\{bindir\}/(\S+?)[ \"]", recipe):
-            self.assertIn(program, PROGRAMS)
+        # What is installed without the server is in a package, and nothing else.
+        of_server = {"laybyd", "layby"}
+        self.assertEqual(sorted(re.findall(r"\{bindir\}/([^\s\"]+)", recipe)), sorted(set(PROGRAMS) - of_server))
+        units = set(os.listdir(os.path.join(SOURCE, "packaging", "systemd"))) - {"laybyd.service"}
+        self.assertEqual(sorted(re.findall(r"system/([^\s\"]+\.service)", recipe)), sorted(units))
 
 
 class Pages(unittest.TestCase):
