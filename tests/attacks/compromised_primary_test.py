@@ -317,11 +317,13 @@ def messages(w):
                 ("bad-format", says(ecu_wire.TIME, b"\x00")), ("bad-format", says(ecu_wire.FILE, b"\x02")),
                 ("bad-format", says(ecu_wire.DONE))))
     with step("secondary: a file that is longer than what was asked for"):
-        def too_long(primary):
+        def too_long(primary, rest):
             primary.look(ROOTS)
             primary.tell_time()
-            primary.look(file=lambda _, name: None if "root" in name else b" " * (5 << 20))
-        w.mount(w.camera, "endless-data", too_long)
+            primary.look(file=lambda _, name: rest if "root" in name else b" " * (5 << 20))
+        for ecu in w.ecus:
+            w.mount(ecu, "endless-data", lambda primary: too_long(primary, b" " * (1 << 20)))
+        w.mount(w.camera, "endless-data", lambda primary: too_long(primary, None))
 
 
 def torn_messages(w):
