@@ -22,9 +22,8 @@ std::string well_formed(std::string text) {
   return text;
 }
 
-}  // namespace
-
-std::string_view to_string(ErrorCode code) {
+// Empty for a number that is no code.
+std::string_view name_of(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidArgument: return "invalid-argument";
     case ErrorCode::kNotFound: return "not-found";
@@ -70,8 +69,23 @@ std::string_view to_string(ErrorCode code) {
     case ErrorCode::kPrivateMode: return "private-mode";
     case ErrorCode::kByteBudgetSpent: return "byte-budget-spent";
     case ErrorCode::kSlotsDisagree: return "slots-disagree";
+    case ErrorCode::kEcuRefused: return "ecu-refused";
   }
-  LAYBY_ASSERT(false);
+  return {};
+}
+
+}  // namespace
+
+std::string_view to_string(ErrorCode code) {
+  const std::string_view name = name_of(code);
+  LAYBY_ASSERT(!name.empty());
+  return name;
+}
+
+std::optional<ErrorCode> error_code(std::uint64_t number) {
+  const auto code = static_cast<ErrorCode>(number);
+  if (number > UINT16_MAX || name_of(code).empty()) return std::nullopt;
+  return code;
 }
 
 Error::Error(ErrorCode code, std::string message)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -65,10 +66,13 @@ enum class ErrorCode : std::uint16_t {
   kPrivateMode = 405,
   kByteBudgetSpent = 406,
   kSlotsDisagree = 407,  // journal and boot loader name different software slots
+  kEcuRefused = 408,     // another ECU of the car, for a reason of its own; the text has it
 };
 
 // The stable name of a code, for example "rollback". Used in JSON; never changes either.
 std::string_view to_string(ErrorCode code);
+// The code of a number that somebody else has written; empty where this build has none.
+std::optional<ErrorCode> error_code(std::uint64_t number);
 
 class [[nodiscard]] Error {
  public:

@@ -27,54 +27,6 @@ std::uint64_t number_in(ByteSpan bytes) {
   return value;
 }
 
-// That an ECU may answer with: all that there are.
-constexpr ErrorCode kErrorCodes[] = {
-    ErrorCode::kInvalidArgument,
-    ErrorCode::kNotFound,
-    ErrorCode::kAlreadyExists,
-    ErrorCode::kIo,
-    ErrorCode::kDiskFull,
-    ErrorCode::kTooLarge,
-    ErrorCode::kCorrupt,
-    ErrorCode::kConflict,
-    ErrorCode::kUnavailable,
-    ErrorCode::kTimeout,
-    ErrorCode::kUnauthenticated,
-    ErrorCode::kForbidden,
-    ErrorCode::kUnsupported,
-    ErrorCode::kCancelled,
-    ErrorCode::kInternal,
-    ErrorCode::kBadJson,
-    ErrorCode::kBadCanonicalJson,
-    ErrorCode::kBadFormat,
-    ErrorCode::kBadSignature,
-    ErrorCode::kRollback,
-    ErrorCode::kFreeze,
-    ErrorCode::kMixAndMatch,
-    ErrorCode::kEndlessData,
-    ErrorCode::kSlowRetrieval,
-    ErrorCode::kWrongVehicle,
-    ErrorCode::kWrongEcu,
-    ErrorCode::kRepositoriesDisagree,
-    ErrorCode::kImageRollback,
-    ErrorCode::kWrongImage,
-    ErrorCode::kLicenceRefused,
-    ErrorCode::kReplay,
-    ErrorCode::kUntrustedTime,
-    ErrorCode::kBadPayload,
-    ErrorCode::kWrongBase,
-    ErrorCode::kWrongChunk,
-    ErrorCode::kEncoderDefect,
-    ErrorCode::kNotEnoughSpace,
-    ErrorCode::kConditionsNotMet,
-    ErrorCode::kInstallFailed,
-    ErrorCode::kActivationFailed,
-    ErrorCode::kHealthCheckFailed,
-    ErrorCode::kPrivateMode,
-    ErrorCode::kByteBudgetSpent,
-    ErrorCode::kSlotsDisagree,
-};
-
 tl::unexpected<Error> bad(std::string_view what) {
   return fail(ErrorCode::kBadFormat, "{}: not what this message says", what);
 }
@@ -250,9 +202,7 @@ Error read_error(ByteSpan body) {
   if (body.size() < 2) return Error(ErrorCode::kBadFormat, "an error that says nothing");
   const std::uint64_t number = number_in(body.first(2));
   const std::string text(as_text(body.subspan(2)));
-  const auto code = std::ranges::find(kErrorCodes, number,
-                                      [](ErrorCode c) { return static_cast<std::uint64_t>(c); });
-  if (code != std::end(kErrorCodes)) return Error(*code, text);
+  if (const auto code = error_code(number)) return Error(*code, text);
   return Error(ErrorCode::kInternal, fmt::format("error {}: {}", number, text));
 }
 

@@ -95,7 +95,8 @@ int status_of(ErrorCode code) {
     case ErrorCode::kHealthCheckFailed:
     case ErrorCode::kPrivateMode:
     case ErrorCode::kByteBudgetSpent:
-    case ErrorCode::kSlotsDisagree: return 422;
+    case ErrorCode::kSlotsDisagree:
+    case ErrorCode::kEcuRefused: return 422;
   }
   return 500;
 }

@@ -39,6 +39,13 @@ TEST_CASE("a message is cut, between characters") {
         kErrorBytesMax);
 }
 
+TEST_CASE("a code that somebody else has written is one of ours, or none") {
+  CHECK(error_code(1) == ErrorCode::kInvalidArgument);
+  CHECK(error_code(408) == ErrorCode::kEcuRefused);
+  for (const std::uint64_t number : {0ull, 99ull, 409ull, 65'535ull, 65'537ull, ~0ull})
+    CHECK(error_code(number) == std::nullopt);
+}
+
 TEST_CASE("characters of UTF-8 are told from what only looks like them") {
   CHECK(utf8_length("a", 0) == 1);
   CHECK(utf8_length("\xc3\xa4", 0) == 2);
