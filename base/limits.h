@@ -31,6 +31,9 @@ constexpr std::size_t kErrorBytesMax = 2 * kKiB;
 // A licence or a vehicle manifest.
 constexpr std::uint64_t kLicenceBytesMax = 4 * kKiB;
 constexpr std::uint64_t kVehicleManifestBytesMax = 64 * kKiB;
+// What an ECU besides the primary says of itself within a vehicle manifest: it has one slot and two
+// texts.
+constexpr std::uint64_t kSecondaryReportBytesMax = 4 * kKiB;
 
 // Payloads.
 constexpr std::uint64_t kImageBytesMax = 64 * kGiB;

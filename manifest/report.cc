@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::size_t kReportTextMax = 512;  // bytes; of any one text in a report
 constexpr std::size_t kReportOrdersMax = 64;
+constexpr std::size_t kReasonCharactersMax = 32;
+// A report that goes into a manifest lies deeper there.
+constexpr std::size_t kReportDepthMax = kJsonDepthMax / 2;
 
 constexpr std::array<std::pair<OrderState, std::string_view>, 12> kOrderStates = {{
     {OrderState::kOffered, "offered"},
@@ -237,6 +240,36 @@ Result<EcuReport> verify_report(const std::string& serial, const Json& document,
   return report;
 }
 
+Result<void> check_counter(const EcuReport& report, const KnownEcu& known) {
+  if (report.counter > known.counter) return {};
+  return fail(ErrorCode::kReplay, "{}: counter {}, {} was taken already", report.ecu.text(),
+              report.counter, known.counter);
+}
+
+bool is_reason(std::string_view text) {
+  return !text.empty() && text.size() <= kReasonCharactersMax &&
+         std::ranges::all_of(text, [](char c) { return (c >= 'a' && c <= 'z') || c == '-'; });
+}
+
+// Nobody is both heard and silent, and who brings the manifest is not silent.
+Result<SilentEcus> read_silent(const Json& part, const KnownCar& car,
+                               const std::map<EcuSerial, EcuReport>& heard) {
+  SilentEcus silent;
+  if (find_field(part, "silent") == nullptr) return silent;
+  const Json& listed = *TRY(object_field(part, "silent"));
+  for (const auto& [serial, unused] : listed.get_ref<const Json::object_t&>()) {
+    const auto name = EcuSerial::parse(serial);
+    if (!name || !car.ecus.contains(*name))
+      return fail(ErrorCode::kWrongEcu, "the car has no ECU {}", printable(serial));
+    if (*name == car.primary || heard.contains(*name))
+      return fail(ErrorCode::kWrongEcu, "{} is named as silent, and speaks", serial);
+    std::string reason = TRY_CONTEXT(text_field(listed, serial), "silent");
+    if (!is_reason(reason)) return fail(ErrorCode::kBadFormat, "silent: {}: no reason", serial);
+    silent.emplace(*name, std::move(reason));
+  }
+  return silent;
+}
+
 }  // namespace
 
 std::string_view to_string(OrderState state) {
@@ -267,7 +300,7 @@ Result<crypto::Digest256> ecu_report_digest(const EcuReport& report) {
 
 Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
                                     const std::map<EcuSerial, Bytes>& reports,
-                                    const crypto::Signer& primary_key) {
+                                    const crypto::Signer& primary_key, const SilentEcus& silent) {
   LAYBY_ASSERT(reports.contains(primary));
   Json ecus = Json::object();
   for (const auto& [serial, bytes] : reports) {
@@ -277,15 +310,35 @@ Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
     ecus[serial.text()] =
         TRY_CONTEXT(parse_strict(bytes, {.bytes_max = kVehicleManifestBytesMax}), serial.text());
   }
-  Bytes manifest = TRY(sign_envelope(Json{{"_type", "vehicle-manifest"},
-                                          {"vin", vin.text()},
-                                          {"primary", primary.text()},
-                                          {"ecus", std::move(ecus)}},
-                                     primary_key));
+  Json part{{"_type", "vehicle-manifest"},
+            {"vin", vin.text()},
+            {"primary", primary.text()},
+            {"ecus", std::move(ecus)}};
+  for (const auto& [serial, reason] : silent) {
+    LAYBY_ASSERT(!reports.contains(serial) && is_reason(reason));
+    part["silent"][serial.text()] = reason;
+  }
+  Bytes manifest = TRY(sign_envelope(part, primary_key));
   if (manifest.size() > kVehicleManifestBytesMax)
     return fail(ErrorCode::kTooLarge, "a vehicle manifest of {} bytes, at most {} are allowed",
                 manifest.size(), kVehicleManifestBytesMax);
   return manifest;
+}
+
+Result<EcuReport> verify_secondary_report(ByteSpan bytes, const EcuSerial& serial,
+                                          const KnownEcu& known) {
+  const Json document = TRY(
+      parse_strict(bytes, {.bytes_max = kSecondaryReportBytesMax, .depth_max = kReportDepthMax}));
+  EcuReport report = TRY(verify_report(serial.text(), document, known, EcuRank::kSecondary));
+  TRY_VOID(check_counter(report, known));
+  return report;
+}
+
+Result<void> check_report_time(const EcuReport& report, UnixSeconds now,
+                               UnixSeconds ahead_seconds_max) {
+  if (report.time <= now + ahead_seconds_max) return {};
+  return fail(ErrorCode::kUntrustedTime, "{} reports the time {}, it is {}", report.ecu.text(),
+              format_utc(report.time), format_utc(now));
 }
 
 Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar& car) {
@@ -316,14 +369,14 @@ Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar&
       return fail(ErrorCode::kWrongEcu, "the car has no ECU {}", printable(serial));
     const EcuRank rank = *name == car.primary ? EcuRank::kPrimary : EcuRank::kSecondary;
     EcuReport report = TRY_CONTEXT(verify_report(serial, document, known->second, rank), serial);
-    if (!repeated && report.counter <= known->second.counter)
-      return fail(ErrorCode::kReplay, "{}: counter {}, {} was taken already", serial,
-                  report.counter, known->second.counter);
+    if (!repeated) TRY_VOID(check_counter(report, known->second));
     manifest.ecus_.emplace(*name, std::move(report));
   }
-  // A partial bundle hides something: every ECU speaks in every manifest.
+  manifest.silent_ = TRY(read_silent(part, car, manifest.ecus_));
+  // A partial bundle hides something: of every ECU there is a report, or the primary's word that
+  // there is none.
   for (const auto& [serial, known] : car.ecus)
-    if (!manifest.ecus_.contains(serial))
+    if (!manifest.ecus_.contains(serial) && !manifest.silent_.contains(serial))
       return fail(ErrorCode::kWrongEcu, "the ECU {} is missing", serial.text());
   return manifest;
 }

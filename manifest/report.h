@@ -97,10 +97,13 @@ struct EcuReport {
 Result<Bytes> make_ecu_report(const EcuReport& report, const crypto::Signer& ecu);
 // What make_ecu_report would sign, as a digest: the same for the same picture.
 Result<crypto::Digest256> ecu_report_digest(const EcuReport& report);
+// ECUs that gave no report which may be passed on, and why: a name of docs/error-codes.md.
+using SilentEcus = std::map<EcuSerial, std::string>;
 // `reports` are what make_ecu_report gave, by serial. kTooLarge above kVehicleManifestBytesMax.
 Result<Bytes> make_vehicle_manifest(const Vin& vin, const EcuSerial& primary,
                                     const std::map<EcuSerial, Bytes>& reports,
-                                    const crypto::Signer& primary_key);
+                                    const crypto::Signer& primary_key,
+                                    const SilentEcus& silent = {});
 
 // What a server knows of a car.
 struct KnownEcu {
@@ -117,12 +120,27 @@ struct KnownCar {
   std::optional<crypto::Digest256> last_manifest;  // SHA-256 of the bytes of the last one taken
 };
 
+// For a primary, of what another ECU of its car has handed it: what a server would say of it in a
+// manifest, so that one ECU's report never has the manifest refused. Errors of
+// verify_vehicle_manifest, of one report; kEndlessData above kSecondaryReportBytesMax. The time in
+// it is for check_report_time.
+Result<EcuReport> verify_secondary_report(ByteSpan bytes, const EcuSerial& serial,
+                                          const KnownEcu& known);
+
+// A car's time is the server's own, carried on by a clock of the car's: it may run ahead, not away.
+constexpr UnixSeconds kReportAheadSecondsMax = kDaySeconds;
+// kUntrustedTime for a report from further ahead of `now` than `ahead_seconds_max`.
+Result<void> check_report_time(const EcuReport& report, UnixSeconds now,
+                               UnixSeconds ahead_seconds_max = kReportAheadSecondsMax);
+
 // Only verify_vehicle_manifest makes one.
 class VerifiedManifest {
  public:
   enum class Freshness { kNew, kRepeated };
   Freshness freshness() const { return freshness_; }
   const std::map<EcuSerial, EcuReport>& ecus() const { return ecus_; }
+  // The ECUs that are not in `ecus`: the primary has no report of theirs to hand on.
+  const SilentEcus& silent() const { return silent_; }
   const EcuReport& primary() const { return ecus_.at(primary_); }
   const crypto::Digest256& digest() const { return digest_; }  // of the bytes: next last_manifest
 
@@ -134,15 +152,16 @@ class VerifiedManifest {
   EcuSerial primary_;
   crypto::Digest256 digest_;
   std::map<EcuSerial, EcuReport> ecus_;
+  SilentEcus silent_;
 };
 
-// kWrongVehicle for another VIN; kWrongEcu for an unknown, missing or twice named ECU or another
-// primary, for a report under another key than the ECU's, and for one that speaks of what is
-// another ECU's; kBadSignature unless the primary signed the whole and each ECU its own report;
-// kReplay for a counter that is not above the last one; kBadFormat for what does not keep to
-// docs/formats.md, also for an order that stands twice, an image in another's slot or unprintable
-// text. The very bytes of the last one are not an error but kRepeated: acknowledge them and change
-// nothing.
+// kWrongVehicle for another VIN; kWrongEcu for an unknown or twice named ECU, one that neither has
+// a report nor is named as silent, a silent primary or another primary, for a report under another
+// key than the ECU's, and for one that speaks of what is another ECU's; kBadSignature unless the
+// primary signed the whole and each ECU its own report; kReplay for a counter that is not above the
+// last one; kBadFormat for what does not keep to docs/formats.md, also for an order that stands
+// twice, an image in another's slot or unprintable text. The very bytes of the last one are not an
+// error but kRepeated: acknowledge them and change nothing.
 Result<VerifiedManifest> verify_vehicle_manifest(ByteSpan bytes, const KnownCar& car);
 
 }  // namespace layby::manifest

@@ -96,6 +96,8 @@ Result<Car> read_car(const Request& request, UnixSeconds now) {
 
 // What the ECU says of itself; the primary's part is all that no other ECU says.
 void add_report(Json& json, const Car& car, const CarEcu& ecu, const VehicleState& state) {
+  if (const auto silent = state.silent.find(ecu.serial); silent != state.silent.end())
+    json["silent"] = silent_json(silent->second);
   std::map<manifest::Slot, manifest::InstalledImage> installed;
   if (car.pairing && car.pairing->primary == ecu.serial) {
     installed = state.installed;

@@ -40,6 +40,14 @@ Result<SecondaryState> decode_secondary(const Json& json) {
   return state;
 }
 
+Result<SilentEcu> decode_silent(const Json& json) {
+  SilentEcu silent;
+  silent.since = TRY(manifest::time_field(json, "since"));
+  silent.reason = TRY(manifest::text_field(json, "reason"));
+  silent.is_told = TRY(manifest::bool_field(json, "told"));
+  return silent;
+}
+
 Json installed_json(const manifest::InstalledImage& image) {
   return {{"image", image.image.text()},
           {"sha256", to_hex(image.sha256)},
@@ -52,6 +60,30 @@ void merge_installed(VehicleState& state, const manifest::Slot& slot,
                      const manifest::InstalledImage& image) {
   const auto [at, is_first] = state.installed.emplace(slot, image);
   if (!is_first && image.release_counter < at->second.release_counter) at->second = image;
+}
+
+void merge_installed(VehicleState& state, const SecondaryState& said) {
+  if (!said.installed) return;
+  const auto hardware = manifest::HardwareId::parse(said.installed->image.owner());
+  if (hardware) merge_installed(state, manifest::Slot::software(*hardware), *said.installed);
+}
+
+// What it said last still stands, its counter above all: no old word of its counts as a new one.
+void keep_silent_one(VehicleState& state, const manifest::EcuSerial& serial,
+                     const std::string& reason, const std::optional<VehicleState>& last) {
+  SilentEcu& silent = state.silent[serial];
+  silent = {.since = state.received, .reason = reason};
+  if (!last) return;
+  if (const auto before = last->silent.find(serial); before != last->silent.end()) {
+    silent.since = before->second.since;
+    silent.is_told = before->second.is_told;
+  }
+  if (const auto counter = last->counters.find(serial); counter != last->counters.end())
+    state.counters.insert(*counter);
+  if (const auto said = last->secondaries.find(serial); said != last->secondaries.end()) {
+    state.secondaries.insert(*said);
+    merge_installed(state, said->second);
+  }
 }
 
 Result<std::optional<VehicleState>> decode(const std::optional<std::string>& text) {
@@ -84,6 +116,9 @@ Result<std::optional<VehicleState>> decode(const std::optional<std::string>& tex
     for (const auto& [serial, said] : TRY(manifest::object_field(json, "secondaries"))->items())
       state.secondaries.emplace(TRY(manifest::EcuSerial::parse(serial)),
                                 TRY(decode_secondary(said)));
+  if (manifest::find_field(json, "silent") != nullptr)
+    for (const auto& [serial, silent] : TRY(manifest::object_field(json, "silent"))->items())
+      state.silent.emplace(TRY(manifest::EcuSerial::parse(serial)), TRY(decode_silent(silent)));
   for (const auto& [id, report] : TRY(manifest::object_field(json, "functions"))->items())
     state.functions.emplace(TRY(manifest::FunctionId::parse(id)), TRY(decode_function(report)));
   return state;
@@ -114,13 +149,10 @@ bool VehicleState::runs(const manifest::Slot& slot, const crypto::Digest256& ima
 
 void VehicleState::forget(const manifest::EcuSerial& serial) {
   counters.erase(serial);
+  silent.erase(serial);
   if (secondaries.erase(serial) == 0) return;
   std::erase_if(installed, [](const auto& entry) { return entry.first.is_secondary(); });
-  for (const auto& [other, said] : secondaries) {
-    if (!said.installed) continue;
-    const auto hardware = manifest::HardwareId::parse(said.installed->image.owner());
-    if (hardware) merge_installed(*this, manifest::Slot::software(*hardware), *said.installed);
-  }
+  for (const auto& [other, said] : secondaries) merge_installed(*this, said);
 }
 
 std::string vehicle_state_key(const manifest::Vin& vin) {
@@ -156,6 +188,10 @@ Json secondaries_json(const VehicleState& state) {
   return json;
 }
 
+Json silent_json(const SilentEcu& silent) {
+  return {{"since", format_utc(silent.since)}, {"reason", silent.reason}};
+}
+
 Json functions_json(const VehicleState& state) {
   Json functions = Json::object();
   for (const auto& [id, report] : state.functions) {
@@ -180,10 +216,15 @@ void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleS
             {"installed", installed_json(state)},
             {"functions", functions_json(state)}};
   if (!state.secondaries.empty()) json["secondaries"] = secondaries_json(state);
+  for (const auto& [serial, silent] : state.silent) {
+    json["silent"][serial.text()] = silent_json(silent);
+    json["silent"][serial.text()]["told"] = silent.is_told;
+  }
   change.put(vehicle_state_key(vin), to_stored(json));
 }
 
-VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received) {
+VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received,
+                                const std::optional<VehicleState>& last) {
   const manifest::EcuReport& primary = manifest.primary();
   VehicleState state{.received = received,
                      .time = primary.time,
@@ -206,6 +247,8 @@ VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, Unix
     for (const auto& [slot, image] : report.installed) merge_installed(state, slot, image);
     for (const auto& [id, function] : report.functions) state.functions.emplace(id, function);
   }
+  for (const auto& [serial, reason] : manifest.silent())
+    keep_silent_one(state, serial, reason, last);
   return state;
 }
 
@@ -229,11 +272,8 @@ Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& ca
   }
   manifest::VerifiedManifest manifest = TRY(manifest::verify_vehicle_manifest(bytes, known));
   if (manifest.freshness() == manifest::VerifiedManifest::Freshness::kRepeated) return manifest;
-  for (const auto& [serial, report] : manifest.ecus()) {
-    if (report.time > now + kReportAheadSecondsMax)
-      return fail(ErrorCode::kUntrustedTime, "{} reports the time {}, it is {}", serial.text(),
-                  format_utc(report.time), format_utc(now));
-  }
+  for (const auto& [serial, report] : manifest.ecus())
+    TRY_VOID(manifest::check_report_time(report, now));
   return manifest;
 }
 

@@ -22,6 +22,18 @@ struct SecondaryState {
   bool operator==(const SecondaryState&) const = default;
 };
 
+// An ECU that had no word in the last manifest. What it said before is still there.
+struct SilentEcu {
+  UnixSeconds since = 0;  // the server's time
+  std::string reason;     // the primary's: a name of docs/error-codes.md
+  bool is_told = false;   // the audit trail has it
+
+  bool operator==(const SilentEcu&) const = default;
+};
+// Whoever wants to hold back what an ECU says has to silence it for a day; what comes and goes
+// within one is nothing for the trail.
+constexpr UnixSeconds kEcuSilenceSeconds = kDaySeconds;
+
 struct VehicleState {
   UnixSeconds received = 0;
   UnixSeconds time = 0;                                   // as the primary says
@@ -35,12 +47,14 @@ struct VehicleState {
   // is as far as the last of them.
   std::map<manifest::Slot, manifest::InstalledImage> installed;
   std::map<manifest::EcuSerial, SecondaryState> secondaries{};
+  std::map<manifest::EcuSerial, SilentEcu> silent{};
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;  // over all ECUs
 
   // Whether the function's licence lets it run, as the car says.
   bool has_active(const manifest::FunctionId& function) const;
 
-  // Whether the car runs this image in this slot: every ECU that has the slot says so itself.
+  // Whether the car runs this image in this slot: every ECU that has the slot has said so itself,
+  // in the last report that it signed.
   bool runs(const manifest::Slot& slot, const crypto::Digest256& image, const Car& car) const;
 
   // What is known of an ECU no longer holds: it is another one now, or has another key.
@@ -55,21 +69,21 @@ Result<std::optional<VehicleState>> load_vehicle_state(const Store& store,
 Result<std::optional<VehicleState>> load_vehicle_state(Change& change, const manifest::Vin& vin);
 void save_vehicle_state(Change& change, const manifest::Vin& vin, const VehicleState& state);
 
-VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received);
+// Of the ECUs that are silent it has what they said last.
+VehicleState make_vehicle_state(const manifest::VerifiedManifest& manifest, UnixSeconds received,
+                                const std::optional<VehicleState>& last);
 
 // For the car's page and the audit trail.
 manifest::Json installed_json(const VehicleState& state);
 manifest::Json installed_json(const std::map<manifest::Slot, manifest::InstalledImage>& installed);
 // Software of the ECUs that are not the primary, by serial; empty where there are none.
 manifest::Json secondaries_json(const VehicleState& state);
+manifest::Json silent_json(const SilentEcu& silent);
 manifest::Json functions_json(const VehicleState& state);
 
-// A car's time is the server's own, carried on by a clock of the car's: it may run ahead, not away.
-constexpr UnixSeconds kReportAheadSecondsMax = kDaySeconds;
-
 // Against the car's keys, the counters of its last manifest, and the time `now`. Errors of
-// verify_vehicle_manifest; kUntrustedTime for a new report from further ahead than
-// kReportAheadSecondsMax; kForbidden for a car that is not paired.
+// verify_vehicle_manifest, and of check_report_time for a new one; kForbidden for a car that is not
+// paired.
 Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& car, UnixSeconds now,
                                                    const std::optional<VehicleState>& last);
 

@@ -1,3 +1,4 @@
+#include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/ecu_replacement.h"
@@ -49,6 +50,25 @@ void record_attacks(CarAffairs& affairs, const std::optional<VehicleState>& befo
   }
 }
 
+// At most two records a day for each ECU, however often it falls silent.
+void record_silence(const Services& services, CarAffairs& affairs,
+                    const std::optional<VehicleState>& before, VehicleState& after) {
+  for (auto& [serial, silent] : after.silent) {
+    if (silent.is_told || after.received - silent.since < kEcuSilenceSeconds) continue;
+    silent.is_told = true;
+    Json data = silent_json(silent);
+    data["ecu"] = serial.text();
+    affairs.record("ecu-fell-silent", "", data);
+    services.log(LogLevel::kWarning, "ECU silent",
+                 {{"vin", affairs.car().vin.text()}, {"ecu", serial.text()}});
+  }
+  if (!before) return;
+  for (const auto& [serial, silent] : before->silent)
+    if (silent.is_told && !after.silent.contains(serial))
+      affairs.record("ecu-heard-again", "",
+                     {{"ecu", serial.text()}, {"since", format_utc(silent.since)}});
+}
+
 // What the car's software was before and after, and attacks that it has seen (P5.4).
 void record_changes(CarAffairs& affairs, const std::optional<VehicleState>& before,
                     const VehicleState& after) {
@@ -87,8 +107,9 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
       return acknowledge(manifest->primary().counter);
     case manifest::VerifiedManifest::Freshness::kNew: break;
   }
-  const VehicleState state = make_vehicle_state(*manifest, affairs.now());
+  VehicleState state = make_vehicle_state(*manifest, affairs.now(), last);
   record_changes(affairs, last, state);
+  record_silence(services, affairs, last, state);
   save_vehicle_state(change, vin, state);
   // Other payloads fit it than those that it was offered.
   if (state.re_encoders != (last ? last->re_encoders : manifest::ReEncoders{}))

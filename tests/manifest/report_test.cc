@@ -194,6 +194,119 @@ TEST_CASE("wrong ECUs in a manifest") {
   CHECK(verify() == ErrorCode::kWrongEcu);
 }
 
+TEST_CASE("of each ECU there is a report, or the primary's word that there is none") {
+  World world;
+  auto reports = world.reports();
+  reports.erase(kSecondary);
+  const auto sign = [&](const Json& silent) {
+    Json part = must(
+        parse_strict(must(make_vehicle_manifest(world.vin, kPrimary, reports, *world.primary_key)),
+                     {.bytes_max = kMiB}))["signed"];
+    part["silent"] = silent;
+    return verify_vehicle_manifest(must(sign_envelope(part, *world.primary_key)), world.known);
+  };
+  const VerifiedManifest manifest = must(verify_vehicle_manifest(
+      must(make_vehicle_manifest(world.vin, kPrimary, reports, *world.primary_key,
+                                 {{kSecondary, "unavailable"}})),
+      world.known));
+  CHECK(manifest.silent() == SilentEcus{{kSecondary, "unavailable"}});
+  CHECK(manifest.ecus().size() == 1);
+  CHECK(code_of(sign({{"CAM-1", "unavailable"}})) == std::nullopt);
+  CHECK(code_of(sign({{"CAM-1", "a-newer-reason"}})) == std::nullopt);
+  CHECK(code_of(sign(Json::object())) == ErrorCode::kWrongEcu);
+  CHECK(code_of(sign({{"CAM-2", "unavailable"}})) == ErrorCode::kWrongEcu);
+  CHECK(code_of(sign({{"CAM-1", "unavailable"}, {"CAM-2", "unavailable"}})) ==
+        ErrorCode::kWrongEcu);
+  CHECK(code_of(sign({{"CAM-1", "unavailable"}, {"HU-1", "unavailable"}})) == ErrorCode::kWrongEcu);
+  CHECK(code_of(sign({{"CAM-1", "No!"}})) == ErrorCode::kBadFormat);
+  CHECK(code_of(sign({{"CAM-1", ""}})) == ErrorCode::kBadFormat);
+  CHECK(code_of(sign({{"CAM-1", 1}})) == ErrorCode::kBadFormat);
+  CHECK(code_of(sign({"CAM-1"})) == ErrorCode::kBadFormat);
+  reports = world.reports();  // it speaks
+  CHECK(code_of(sign({{"CAM-1", "unavailable"}})) == ErrorCode::kWrongEcu);
+}
+
+TEST_CASE("a primary judges another ECU's report as the server will") {
+  World world;
+  world.known.ecus.at(kSecondary).hardware = *HardwareId::parse("cam-2");
+  Bytes bytes;
+  const auto judge = [&] {
+    return code_of(verify_secondary_report(bytes, kSecondary, world.known.ecus.at(kSecondary)));
+  };
+  const auto in_manifest = [&] {
+    auto reports = world.reports();
+    reports.at(kSecondary) = bytes;
+    return code_of(verify_vehicle_manifest(
+        must(make_vehicle_manifest(world.vin, kPrimary, reports, *world.primary_key)),
+        world.known));
+  };
+  const auto sign = [&] { bytes = must(make_ecu_report(world.secondary, *world.secondary_key)); };
+  sign();
+  CHECK(judge() == std::nullopt);
+  CHECK(in_manifest() == std::nullopt);
+  ErrorCode expected = ErrorCode::kWrongEcu;
+  SECTION("another key") {
+    world.secondary_key = new_key();
+    sign();
+  }
+  SECTION("another serial") {
+    world.secondary.ecu = *EcuSerial::parse("CAM-2");
+    sign();
+  }
+  SECTION("of what is not its own") {
+    world.secondary.functions.emplace(*FunctionId::parse("f"), FunctionReport{});
+    sign();
+  }
+  SECTION("a counter that was seen") {
+    world.known.ecus.at(kSecondary).counter = world.secondary.counter;
+    expected = ErrorCode::kReplay;
+  }
+  SECTION("changed") {
+    bytes = replaced(bytes, "\"counter\":3", "\"counter\":4");
+    expected = ErrorCode::kBadSignature;
+  }
+  SECTION("no report") {
+    bytes = must(sign_envelope(Json{{"_type", "licence"}}, *world.secondary_key));
+    expected = ErrorCode::kBadFormat;
+  }
+  CHECK(judge() == expected);
+  CHECK(in_manifest() == expected);
+}
+
+TEST_CASE("what does not fit into a manifest is no report") {
+  World world;
+  const auto judge = [&](const Bytes& bytes) {
+    return code_of(verify_secondary_report(bytes, kSecondary, world.known.ecus.at(kSecondary)));
+  };
+  CHECK(judge(to_bytes("x")) == ErrorCode::kBadJson);
+  CHECK(judge({}) == ErrorCode::kBadJson);
+  CHECK(judge(Bytes(kSecondaryReportBytesMax + 1, ' ')) == ErrorCode::kEndlessData);
+  Json report = must(parse_strict(world.reports().at(kSecondary), {.bytes_max = kMiB}))["signed"];
+  const auto nested = [&](int depth) {
+    Json deep = 1;
+    for (int i = 0; i < depth; ++i) deep = Json::array({deep});
+    report["new"] = deep;
+    return must(sign_envelope(report, *world.secondary_key));
+  };
+  CHECK(judge(nested(10)) == std::nullopt);
+  CHECK(judge(nested(60)) == ErrorCode::kBadJson);
+  // The longest that an honest one has to say.
+  world.secondary.attack = world.secondary.agent = std::string(512, '"');
+  const ImageName image = must(ImageName::parse("software/cam-2/" + std::string(60, '1') + ".img"));
+  world.secondary.installed.emplace(image.slot(),
+                                    InstalledImage{image, {}, 1ull << 52, 1ull << 52});
+  CHECK(judge(must(make_ecu_report(world.secondary, *world.secondary_key))) == std::nullopt);
+}
+
+TEST_CASE("a report from too far ahead is none") {
+  World world;
+  const auto at = [&](UnixSeconds now) { return code_of(check_report_time(world.secondary, now)); };
+  CHECK(at(kNow) == std::nullopt);
+  CHECK(at(kNow + 10 * kDaySeconds) == std::nullopt);
+  CHECK(at(kNow - kReportAheadSecondsMax) == std::nullopt);
+  CHECK(at(kNow - kReportAheadSecondsMax - 1) == ErrorCode::kUntrustedTime);
+}
+
 TEST_CASE("a changed manifest is refused") {
   const World world;
   const Bytes bytes = world.make();

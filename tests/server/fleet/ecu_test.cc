@@ -133,6 +133,96 @@ TEST_CASE("a set is active when the primary says so and each of its ECUs says so
   fleet.check_audit();
 }
 
+TEST_CASE("an ECU that is silent holds up nothing but what is for it") {
+  Fleet fleet;
+  const auto shows = [&](const std::string& serial) {
+    const Json ecu = fleet.ecu(serial);
+    return ecu.contains("silent") ? ecu["silent"]["reason"].get<std::string>() : std::string();
+  };
+  SimEcu& camera = fleet.car.secondaries[0];
+  SimEcu& radar = fleet.car.secondaries[2];
+  REQUIRE(fleet.roll_out({kCamera, kRadar}).status == 201);
+  REQUIRE(fleet.car.report().status == 200);
+  const std::string id = fleet.orders().at(0);
+  camera.silent = "unavailable";
+  fleet.car.install("software/hu-4/3.img", 3);
+  REQUIRE(fleet.car.report().status == 200);
+  CHECK(shows("CAM-1") == "unavailable");
+  CHECK(shows("CAM-2").empty());
+  CHECK(fleet.get(kCar, fleet.operator_token).body["installed"]["software"]["releaseCounter"] == 3);
+  // What it said last still stands: here, and in the whole picture.
+  CHECK(fleet.ecu("CAM-1")["installed"]["software.cam-2"]["image"] == "software/cam-2/1.img");
+  const auto slot = [&] {
+    return fleet.get(kCar, fleet.operator_token).body["installed"]["software.cam-2"];
+  };
+  CHECK(slot()["releaseCounter"] == 1);
+  // The primary's word does not make a set active: the camera has not named the image itself.
+  fleet.car.install_secondary(kCamera, 2);
+  fleet.car.install_secondary(kRadar, 2);
+  fleet.car.say(id, State::kActive);
+  REQUIRE(fleet.car.report().status == 200);
+  CHECK(fleet.order_state(id) == "staged");
+  CHECK(slot()["releaseCounter"] == 1);
+  SECTION("it speaks again") {
+    camera.silent.clear();
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(shows("CAM-1").empty());
+    CHECK(fleet.order_state(id) == "active");
+  }
+  SECTION("another one falls silent that has named the image already") {
+    camera.silent.clear();
+    camera.installed->release_counter = 1;
+    camera.installed->sha256.fill(7);
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.order_state(id) == "staged");
+    fleet.car.install_secondary(kCamera, 2);
+    radar.silent = "unavailable";
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.order_state(id) == "active");
+  }
+  SECTION("its old word does not come back as a new one") {
+    --camera.counter;
+    camera.silent.clear();
+    CHECK(fleet.car.report().code() == "replay");
+  }
+  SECTION("all of them may be") {
+    for (SimEcu& ecu : fleet.car.secondaries) ecu.silent = "bad-signature";
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(shows("RAD-1") == "bad-signature");
+    REQUIRE(fleet.car.report().status == 200);
+    CHECK(fleet.order_state(id) == "staged");
+  }
+  fleet.check_audit();
+}
+
+TEST_CASE("a silence of a day is recorded, once; one that comes and goes is not") {
+  Fleet fleet;
+  SimEcu& camera = fleet.car.secondaries[0];
+  const auto report = [&](const std::string& silent) {
+    camera.silent = silent;
+    REQUIRE(fleet.car.report().status == 200);
+  };
+  for (int i = 0; i < 50; ++i) {
+    fleet.base.clock.advance(3600);
+    report("unavailable");
+    report("");
+  }
+  CHECK(fleet.records("ecu-fell-silent") == 0);
+  for (int i = 0; i < 50; ++i) {
+    fleet.base.clock.advance(3600);
+    report(i % 2 == 0 ? "unavailable" : "bad-signature");
+  }
+  CHECK(fleet.records("ecu-fell-silent") == 1);
+  CHECK(fleet.records("ecu-heard-again") == 0);
+  report("");
+  CHECK(fleet.records("ecu-heard-again") == 1);
+  report("unavailable");
+  report("");
+  CHECK(fleet.records("ecu-fell-silent") == 1);
+  CHECK(fleet.records("ecu-heard-again") == 1);
+  fleet.check_audit();
+}
+
 TEST_CASE("a set fits a car as a whole, and leaves out what the car runs already") {
   Fleet fleet;
   fleet.publish_for_secondary("software/lid-1/2.img", 2);

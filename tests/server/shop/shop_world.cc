@@ -115,7 +115,12 @@ Bytes SimCar::new_manifest() {
   for (const auto& [id, order] : orders) report.orders.push_back(order);
   std::map<manifest::EcuSerial, Bytes> reports;
   reports.emplace(report.ecu, must(manifest::make_ecu_report(report, *key)));
+  manifest::SilentEcus silent;
   for (SimEcu& ecu : secondaries) {
+    if (!ecu.silent.empty()) {
+      silent.emplace(must(manifest::EcuSerial::parse(ecu.serial)), ecu.silent);
+      continue;
+    }
     manifest::EcuReport own{.ecu = must(manifest::EcuSerial::parse(ecu.serial)),
                             .counter = ++ecu.counter,
                             .time = report.time,
@@ -128,8 +133,8 @@ Bytes SimCar::new_manifest() {
     if (ecu.installed) own.installed.emplace(slot, *ecu.installed);
     reports.emplace(own.ecu, must(manifest::make_ecu_report(own, *ecu.key)));
   }
-  return must(
-      manifest::make_vehicle_manifest(must(manifest::Vin::parse(vin)), report.ecu, reports, *key));
+  return must(manifest::make_vehicle_manifest(must(manifest::Vin::parse(vin)), report.ecu, reports,
+                                              *key, silent));
 }
 
 Answered SimCar::post(const Bytes& manifest) {

@@ -40,6 +40,7 @@ struct SimEcu {
   std::uint64_t counter = 0;
   std::optional<manifest::InstalledImage> installed;
   std::string attack;
+  std::string silent;  // why the car has no report of it; empty: it has one
 };
 
 // The car's side, honest unless a test makes it say something else.
