@@ -30,8 +30,12 @@ constexpr std::int64_t kRetryAfterSecondsMax = kDaySeconds;
 // So long after a start the server waits for the car's first word: it may be roaming, or private.
 constexpr std::int64_t kSilenceAfterStartMs = 60'000;
 constexpr std::size_t kSaidCharactersMax = 32;
-// A report waits for a secondary that does not answer; so often it is asked again.
+// A secondary that has just fallen silent, as one that starts anew, is asked once more after this
+// time before a report says so.
 constexpr std::int64_t kEcusRetryMs = 60'000;
+// What secondaries say brings about no more than one report, and one look at the server after it,
+// in this time: one that lies must not play with the car's connection.
+constexpr std::int64_t kEcuNewsMs = 900'000;
 
 // The server's interval, a tenth more or less, so that cars do not come all at once.
 UnixSeconds with_jitter(std::uint64_t seconds) {
@@ -61,7 +65,7 @@ struct Agent::State {
         journal(std::move(journal_in)),
         time(clock, journal.record()),
         licences(disk_in, layout, identity, keys.seal.secret_key),
-        secondaries(std::move(ecus), options.secondaries),
+        secondaries(std::move(ecus), options.secondaries, clock),
         outbox(disk_in, transport, layout, identity, keys, licences, secondaries),
         budget(time, options.network.data_budget_bytes),
         downloads(disk_in, transport, clock, layout, journal, budget,
@@ -100,9 +104,10 @@ struct Agent::State {
   std::uint32_t report_failures = 0;
   Screen shown;
   bool shown_once = false;
-  std::int64_t ecus_retry_ms = 0;  // monotonic
-  bool waits_for_ecus() const { return clock.monotonic_ms() < ecus_retry_ms; }
-  UnixSeconds term_ends = 0;  // of a function, the first to come, in trusted time; 0: none
+  std::int64_t ecus_retry_ms = 0;  // monotonic; until then a report waits for the silent ones
+  bool ecus_retried = false;       // for the report that is due
+  std::int64_t ecu_news_ms = 0;    // monotonic; until then what secondaries say causes no report
+  UnixSeconds term_ends = 0;       // of a function, the first to come, in trusted time; 0: none
 
   const std::int64_t started_ms = clock.monotonic_ms();
   bool has_spoken = false;  // the car, since the start
@@ -134,8 +139,11 @@ struct Agent::State {
   void try_everything_now();
   Result<Work::Did> talk();
   Result<Work::Did> ask_for_maps();
+  Result<bool> is_report_due();
+  Result<Work::Did> make_report();
   Result<Work::Did> send_report();
   Result<void> poll();
+  Result<void> hand_on();
   void show(const Facts& facts);
   void note_terms(const std::map<manifest::FunctionId, LicenceVerdict>& verdicts);
   bool waits_for_car() const;
@@ -247,18 +255,37 @@ Connection Agent::State::connection_now(const Facts& facts) const {
 
 // ---- talking to the server ----------------------------------------------------------------------
 
+Result<bool> Agent::State::is_report_due() {
+  if (report_wanted) return true;
+  switch (TRY(outbox.changed(journal.record(), time.now()))) {
+    case Outbox::Changed::kNo: return false;
+    case Outbox::Changed::kByCar: return report_wanted = true;
+    case Outbox::Changed::kByEcus: break;
+  }
+  if (clock.monotonic_ms() < ecu_news_ms) return false;
+  ecu_news_ms = clock.monotonic_ms() + kEcuNewsMs;
+  return report_wanted = true;
+}
+
+// Nothing where it has to wait.
+Result<Work::Did> Agent::State::make_report() {
+  if (!TRY(is_report_due()) || clock.monotonic_ms() < ecus_retry_ms) return Work::Did::kNothing;
+  if (secondaries.ask_for_reports(journal.record(), time.now()) == Secondaries::Round::kMore)
+    return Work::Did::kSomething;
+  if (secondaries.has_fallen_silent() && !std::exchange(ecus_retried, true)) {
+    ecus_retry_ms = clock.monotonic_ms() + kEcusRetryMs;
+    return Work::Did::kNothing;
+  }
+  TRY_VOID(outbox.make(journal, time.now()));
+  report_wanted = ecus_retried = false;
+  return Work::Did::kSomething;
+}
+
 Result<Work::Did> Agent::State::send_report() {
   Record& record = journal.record();
   if (!outbox.is_pending(record)) {
-    if (!report_wanted && !TRY(outbox.has_changed(record, time.now()))) return Work::Did::kNothing;
-    if (waits_for_ecus()) return Work::Did::kNothing;
-    if (const auto made = outbox.make(journal, time.now()); !made) {
-      if (made.error().code() != ErrorCode::kUnavailable) return fail(made.error());
-      ecus_retry_ms = clock.monotonic_ms() + kEcusRetryMs;
-      record.poll_error = recordable(made.error());
-      return Work::Did::kNothing;
-    }
-    report_wanted = false;
+    const Work::Did made = TRY(make_report());
+    if (!outbox.is_pending(record)) return made;
   }
   const bool is_far = report_retry > clock.now() + kRetryAfterSecondsMax;  // the clock went back
   if (report_retry > clock.now() && !is_far) return Work::Did::kNothing;
@@ -300,14 +327,22 @@ Result<void> Agent::State::poll() {
   record.poll_next = clock.now() + with_jitter(identity.poll_seconds);
   if (!outbox.is_pending(record)) record.attack.clear();  // it has been told
   TRY_VOID(work.merge(*plan));
-  if (secondaries.is_empty()) return {};
-  news->hand_on(record, time.now());  // what they have refused is news for the server
-  secondaries.end_orphan_trials(record, [this] { return work.check_stands(); });
-  return journal.save();
+  news->begin_handing_on();
+  return {};
+}
+
+// What they have refused is news for the server.
+Result<void> Agent::State::hand_on() {
+  news->hand_on(journal.record(), time.now(), [this] { return work.check_stands(); });
+  return news->is_handing_on() ? Result<void>{} : journal.save();
 }
 
 Result<Work::Did> Agent::State::talk() {
   if (!can_talk()) return Work::Did::kNothing;
+  if (news->is_handing_on()) {
+    TRY_VOID(hand_on());
+    return Work::Did::kSomething;
+  }
   const Work::Did sent = TRY(send_report());
   if (sent == Work::Did::kSomething) return sent;
   const Record& record = journal.record();
@@ -321,7 +356,7 @@ Result<Work::Did> Agent::State::talk() {
     static_cast<void>(renewal.renew(time.now()));
     return Work::Did::kSomething;
   }
-  TRY_VOID(poll());
+  if (secondaries.ask_for_nonces() == Secondaries::Round::kOver) TRY_VOID(poll());
   return Work::Did::kSomething;
 }
 
@@ -385,7 +420,8 @@ Agent::Next Agent::State::wait(Work::Did did, const Facts& used) const {
   if (term_ends != 0)
     wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, (term_ends - time.now()) * 1000));
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
-  if (waits_for_ecus()) wait_ms = std::min(wait_ms, kEcusRetryMs);
+  for (const std::int64_t due_ms : {ecus_retry_ms, ecu_news_ms})
+    if (due_ms > clock.monotonic_ms()) wait_ms = std::min(wait_ms, due_ms - clock.monotonic_ms());
   if (!may_talk_yet())
     wait_ms = std::min(wait_ms, started_ms + kSilenceAfterStartMs - clock.monotonic_ms());
   // What asks for the server is not due before there is a way to it.
@@ -410,6 +446,7 @@ Result<Agent::Next> Agent::step() {
   TRY_VOID(s.map_wish.note(facts, s.time.now()));
   s.network = s.connection_now(facts);
   s.work.begin_step();
+  s.secondaries.begin_step();
   const bool is_our_car = s.is_our_car(facts);
   Work::Did did = Work::Did::kNothing;
   if (!is_our_car) s.work.hold();

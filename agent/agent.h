@@ -8,9 +8,10 @@
 //   }
 //
 // `step` does a bounded amount of work: one request or one run of chunks (whose length follows the
-// speed), the reading back of one image, or one step of an installation. An error from `step` means
-// that the state directory could not be written; what is on the disk is sound: drop the object and
-// open a new one.
+// speed), the reading back of one image, or one step of an installation. Beside that it waits for
+// other ECUs of the car for half a minute at most, and for one command of one of them; an order
+// over their software waits longer (docs/secondaries.md). An error from `step` means that the state
+// directory could not be written; what is on the disk is sound: drop the object and open a new one.
 #pragma once
 
 #include <functional>

@@ -14,6 +14,9 @@ constexpr std::int64_t kMetadataDeadlineMs = 60'000;
 constexpr std::uint64_t kTimeBytesMax = 16 * kKiB;
 constexpr std::size_t kEtagMax = 256;
 constexpr int kReadsOfRole = 3;
+// Old roots that the ECUs of the car may have the server asked for in one look, all together.
+constexpr std::size_t kOldRootsMax = 16;
+constexpr std::uint64_t kOldRootsBytesMax = kMiB;
 constexpr std::string_view kDirectorUrl = "/v1/vehicle/director/";
 constexpr std::string_view kImageRepositoryUrl = "/v1/repositories/image/metadata/";
 
@@ -73,7 +76,7 @@ Result<HttpResponse> News::get(HttpRequest request) {
 
 Result<void> News::fetch_time(TrustedTime& time, Record& record) {
   // One question for all: the ECUs that do not answer now have no time until the next look.
-  std::vector<manifest::TimeNonce> nonces = secondaries_->ask_for_nonces();
+  std::vector<manifest::TimeNonce> nonces = secondaries_->nonces();
   const manifest::TimeNonce own = manifest::make_time_nonce();
   const bool is_alone = nonces.empty();
   nonces.push_back(own);
@@ -219,13 +222,27 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
 
 // ---- handing on ---------------------------------------------------------------------------------
 
-// The server keeps all roots; we only the newest. An ECU that asks for one was away for a while.
-Result<std::optional<Bytes>> News::old_root(const std::string& url, const std::string& file) {
-  const HttpResponse response = TRY(get({.path = url + file, .bytes_max = kRootBytesMax}));
-  if (response.status == 200) return std::optional<Bytes>(to_bytes(response.body));
-  if (response.status == 404 || response.status == 403) return std::optional<Bytes>{};
-  return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
-              response.status, url, file);
+// The server keeps all roots; we only the newest. An ECU that asks for one was away for a while, or
+// plays with the car's connection: each is asked for once in a look, and no more than a few.
+// Whoever needs more of them goes on with the next look.
+Result<std::optional<Bytes>> News::old_root(const std::string& path) {
+  if (const auto known = old_roots_.answers.find(path); known != old_roots_.answers.end())
+    return known->second;
+  if (old_roots_.has_failed || old_roots_.answers.size() >= kOldRootsMax ||
+      old_roots_.bytes >= kOldRootsBytesMax)
+    return fail(ErrorCode::kUnavailable, "{}: no more is asked for in this look", path);
+  old_roots_.has_failed = true;  // unless it goes well
+  const HttpResponse response = TRY(get({.path = path, .bytes_max = kRootBytesMax}));
+  std::optional<Bytes> root;
+  if (response.status == 200)
+    root = to_bytes(response.body);
+  else if (response.status != 404 && response.status != 403)
+    return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}",
+                response.status, path);
+  old_roots_.has_failed = false;
+  old_roots_.bytes += response.body.size();
+  old_roots_.answers.emplace(path, root);
+  return root;
 }
 
 Result<std::optional<Bytes>> News::file_for_ecus(const secondary::WantBody& want) {
@@ -248,16 +265,23 @@ Result<std::optional<Bytes>> News::file_for_ecus(const secondary::WantBody& want
   constexpr std::size_t kVersionDigitsMax = 9;
   const std::string digits = want.file.substr(0, want.file.find('.'));
   const bool is_root = want.file == digits + ".root.json" && !digits.empty() &&
-                       digits.size() <= kVersionDigitsMax &&
+                       digits.size() <= kVersionDigitsMax && !digits.starts_with('0') &&
                        std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
   if (!is_root || std::stoull(digits) > repository.root()->version) return std::optional<Bytes>{};
-  return old_root(url, want.file);
+  return old_root(url + want.file);
 }
 
-void News::hand_on(Record& record, UnixSeconds now) {
-  if (time_.document.empty() || secondaries_->is_empty()) return;
-  secondaries_->hand_on(
-      time_, [this](const secondary::WantBody& want) { return file_for_ecus(want); }, record, now);
+void News::begin_handing_on() {
+  is_handing_on_ = !secondaries_->is_empty();
+}
+
+void News::hand_on(Record& record, UnixSeconds now, const MaySwitch& may_switch) {
+  const auto round = secondaries_->hand_on(
+      time_, [this](const secondary::WantBody& want) { return file_for_ecus(want); }, record, now,
+      may_switch);
+  if (round == Secondaries::Round::kMore) return;
+  is_handing_on_ = false;
+  old_roots_ = {};
 }
 
 // ---- offline ------------------------------------------------------------------------------------

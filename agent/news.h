@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <optional>
 
 #include "agent/car_identity.h"
@@ -28,13 +29,16 @@ class News {
 
   // One look, a handful of requests. Takes signed time into `time` and the journal's record, which
   // the caller saves, also after an error. `retry_after_seconds` is set where the server asked for
-  // patience.
+  // patience. The time is asked for on behalf of the secondaries that gave a nonce last
+  // (Secondaries::ask_for_nonces), too.
   Result<manifest::VerifiedPlan> poll(TrustedTime& time, Record& record,
                                       std::optional<std::int64_t>& retry_after_seconds);
 
-  // After a look that went well: hands time and metadata on to the secondaries, as they came. What
-  // they say is noted in `record.ecus`.
-  void hand_on(Record& record, UnixSeconds now);
+  // After a look that went well: hands time and metadata on to the secondaries, as they came, over
+  // as many steps as it takes; secondaries.h. What they say is noted in `record.ecus`.
+  void begin_handing_on();
+  bool is_handing_on() const { return is_handing_on_; }
+  void hand_on(Record& record, UnixSeconds now, const MaySwitch& may_switch);
 
   // The same look at an offline package, which the transport answers from. The package's time moves
   // ours forward or not at all. Whole or not at all: nothing is kept on the disk before everything
@@ -73,7 +77,7 @@ class News {
                          const manifest::Refresh::Request& request);
   Result<HttpResponse> get(HttpRequest request);
   Result<std::optional<Bytes>> file_for_ecus(const secondary::WantBody& want);
-  Result<std::optional<Bytes>> old_root(const std::string& url, const std::string& file);
+  Result<std::optional<Bytes>> old_root(const std::string& path);
   Result<void> persist(const Source& source, manifest::Refresh& refresh);
   Result<void> store(const std::string& directory, const manifest::StoredChange& change);
 
@@ -92,7 +96,15 @@ class News {
   };
   std::optional<std::vector<Held>> held_;  // set: what is accepted waits here for the whole
   secondary::TimeBody time_;               // the last signed one, and whom it answers
-  bool is_ahead_of_disk_ = false;          // something was accepted that could not be kept
+  bool is_handing_on_ = false;
+  // Of one look, for all ECUs together: what they have the server asked for.
+  struct OldRoots {
+    std::map<std::string, std::optional<Bytes>> answers{};  // by path; empty: there is none
+    std::uint64_t bytes = 0;
+    bool has_failed = false;
+  };
+  OldRoots old_roots_;
+  bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
 };
 
 }  // namespace layby::agent

@@ -116,7 +116,7 @@ struct Run {
         licences(disk, layout, identity, keys.seal.secret_key),
         budget(time, 0),
         downloads(disk, transport, clock, layout, journal, budget, options.interrupted),
-        secondaries(std::move(ecus), nullptr),  // they are asked by the daemon
+        secondaries(std::move(ecus), nullptr, clock),  // they are asked by the daemon
         installer(disk, layout, vehicle, licences, secondaries),
         work(clock, layout, journal, time, vehicle, licences, downloads, installer, network,
              budget) {

@@ -1,5 +1,6 @@
 #include "agent/outbox.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "agent/re_encoders.h"
@@ -62,6 +63,15 @@ manifest::OrderReport order_report(const OrderRecord& order) {
   return out;
 }
 
+// None where there are no secondaries.
+crypto::Digest256 ecus_content(const Record& record) {
+  if (record.ecus.empty()) return {};
+  std::string text;
+  for (const auto& [serial, ecu] : record.ecus)
+    text += fmt::format("\n{} {} {} {}", serial.text(), to_hex(ecu.sha256), ecu.silent, ecu.attack);
+  return crypto::sha256(as_bytes(text));
+}
+
 }  // namespace
 
 manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const {
@@ -89,57 +99,55 @@ manifest::EcuReport Outbox::picture(const Record& record, UnixSeconds now) const
 Result<crypto::Digest256> Outbox::content(const Record& record, UnixSeconds now) const {
   manifest::EcuReport report = picture(record, now);
   for (manifest::OrderReport& order : report.orders) order.bytes_done = 0;  // no news by itself
-  const crypto::Digest256 own = TRY(manifest::ecu_report_digest(report));
-  if (record.ecus.empty()) return own;
-  std::string text = to_hex(own);
-  for (const auto& [serial, ecu] : record.ecus)
-    text += fmt::format("\n{} {} {}", serial.text(), to_hex(ecu.sha256), ecu.attack);
-  return crypto::sha256(as_bytes(text));
+  return manifest::ecu_report_digest(report);
 }
 
-Result<bool> Outbox::has_changed(const Record& record, UnixSeconds now) const {
-  return TRY(content(record, now)) != record.report_content;
+Result<Outbox::Changed> Outbox::changed(const Record& record, UnixSeconds now) const {
+  if (TRY(content(record, now)) != record.report_content) return Changed::kByCar;
+  return ecus_content(record) != record.report_ecus ? Changed::kByEcus : Changed::kNo;
 }
 
 Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   Record& record = journal.record();
   LAYBY_ASSERT(!is_pending(record));
-  secondaries_.look(record, now);
-  const auto others = TRY(reports_of_others());
   const crypto::Digest256 digest = TRY(content(record, now));
   manifest::EcuReport report = picture(record, now);
   report.counter = record.report_counter + 1;
   report.time = now;
-  auto bytes = sign(report, others);
-  if (!bytes && bytes.error().code() == ErrorCode::kTooLarge) {
-    // Many orders at once: how each of them ended matters more than what the car said then.
-    for (manifest::OrderReport& order : report.orders) order.conditions.clear();
-    bytes = sign(report, others);
-  }
-  if (!bytes) return fail(bytes.error());
+  const Bytes bytes = TRY(sign_what_fits(report, secondaries_.take_reports()));
   TRY_VOID(disk_.make_dirs(layout_.outbox()));
-  TRY_VOID(replace_file(disk_, layout_.pending_manifest(), *bytes));
+  TRY_VOID(replace_file(disk_, layout_.pending_manifest(), bytes));
   record.report_counter = report.counter;
   record.report_content = digest;
-  record.report_sha256 = crypto::sha256(*bytes);
+  record.report_ecus = ecus_content(record);
+  record.report_sha256 = crypto::sha256(bytes);
   return journal.save();
 }
 
-// The server drops a manifest in which an ECU is missing, or says what it has said before (Uptane
-// 2.1.0, 5.3.2.1): it waits until all of them answer.
-Result<std::map<manifest::EcuSerial, Bytes>> Outbox::reports_of_others() {
-  auto reports = secondaries_.reports();
-  for (const PairedEcu& ecu : secondaries_.paired())
-    if (!reports.contains(ecu.serial))
-      return fail(ErrorCode::kUnavailable, "the report waits for the ECU {}", ecu.serial.text());
-  return reports;
+// How each of many orders ended matters more than what the car said then; and an ECU that says much
+// must not take the others' room.
+Result<Bytes> Outbox::sign_what_fits(manifest::EcuReport report, EcuReports others) const {
+  auto bytes = sign(report, others);
+  const auto is_too_large = [&] { return !bytes && bytes.error().code() == ErrorCode::kTooLarge; };
+  if (is_too_large()) {
+    for (manifest::OrderReport& order : report.orders) order.conditions.clear();
+    bytes = sign(report, others);
+  }
+  while (is_too_large() && !others.reports.empty()) {
+    const auto largest = std::ranges::max_element(
+        others.reports, {}, [](const auto& said) { return said.second.size(); });
+    others.silent.emplace(largest->first, std::string(to_string(ErrorCode::kTooLarge)));
+    others.reports.erase(largest);
+    bytes = sign(report, others);
+  }
+  return bytes;
 }
 
-Result<Bytes> Outbox::sign(const manifest::EcuReport& report,
-                           const std::map<manifest::EcuSerial, Bytes>& others) const {
-  std::map<manifest::EcuSerial, Bytes> reports = others;
+Result<Bytes> Outbox::sign(const manifest::EcuReport& report, const EcuReports& others) const {
+  std::map<manifest::EcuSerial, Bytes> reports = others.reports;
   reports.insert_or_assign(identity_.ecu, TRY(manifest::make_ecu_report(report, *keys_.ecu)));
-  return manifest::make_vehicle_manifest(identity_.vin, identity_.ecu, reports, *keys_.ecu);
+  return manifest::make_vehicle_manifest(identity_.vin, identity_.ecu, reports, *keys_.ecu,
+                                         others.silent);
 }
 
 Result<Bytes> Outbox::read_pending(const Record& record) const {

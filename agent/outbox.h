@@ -34,10 +34,13 @@ class Outbox {
   bool is_pending(const Record& record) const {
     return record.report_counter > record.report_acknowledged;
   }
-  // The picture differs from the one in the last report.
-  Result<bool> has_changed(const Record& record, UnixSeconds now) const;
+  // Whether the picture differs from the one in the last report, and by whose doing: the car's own,
+  // or only what its secondaries say.
+  enum class Changed { kNo, kByEcus, kByCar };
+  Result<Changed> changed(const Record& record, UnixSeconds now) const;
 
-  // Makes the next report and saves the journal. kUnavailable while a secondary does not answer.
+  // Makes the next report, with those of the secondaries that were asked last
+  // (Secondaries::ask_for_reports), and saves the journal.
   Result<void> make(Journal& journal, UnixSeconds now);
 
   // Sends what is pending. On success it is acknowledged, and the journal is saved. kUnavailable:
@@ -50,9 +53,8 @@ class Outbox {
  private:
   // Without counter, time and progress: what tells whether there is anything new to say.
   Result<crypto::Digest256> content(const Record& record, UnixSeconds now) const;
-  Result<Bytes> sign(const manifest::EcuReport& report,
-                     const std::map<manifest::EcuSerial, Bytes>& others) const;
-  Result<std::map<manifest::EcuSerial, Bytes>> reports_of_others();
+  Result<Bytes> sign(const manifest::EcuReport& report, const EcuReports& others) const;
+  Result<Bytes> sign_what_fits(manifest::EcuReport report, EcuReports others) const;
   Result<Bytes> read_pending(const Record& record) const;
   Result<void> give_up(Journal& journal);
   manifest::EcuReport picture(const Record& record, UnixSeconds now) const;

@@ -173,7 +173,12 @@ struct EcuSeen {
   crypto::Digest256 sha256{};
   std::string attack{};
   std::optional<Error> error{};  // why it could not be asked, or what it refused
-  UnixSeconds at = 0;            // when it answered, in trusted time
+  bool silent = false;           // it could not be asked
+  // Why its last report was not passed on to the server.
+  std::optional<Error> report_error{};
+  std::uint64_t counter = 0;       // of the last report that was passed on,
+  crypto::Ed25519PublicKey key{};  // under this key
+  UnixSeconds at = 0;              // when it answered, in trusted time
 };
 
 struct Record {
@@ -191,6 +196,7 @@ struct Record {
   std::uint64_t report_counter = 0;       // of the last report that was made
   std::uint64_t report_acknowledged = 0;  // of the last one that the server has
   crypto::Digest256 report_content{};     // of its picture, without counter and time
+  crypto::Digest256 report_ecus{};        // of what the secondaries had to say then; 0: none
   crypto::Digest256 report_sha256{};      // of its bytes in the outbox; 0: not known
 
   UnixSeconds time_signed = 0;      // the newest time that the Director signed

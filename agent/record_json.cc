@@ -118,9 +118,11 @@ Json encode(const OrderRecord& order) {
 }
 
 Json encode(const EcuSeen& ecu) {
-  Json json = {{"hardware", ecu.hardware.text()}, {"phase", ecu.phase},   {"image", ecu.image},
-               {"sha256", to_hex(ecu.sha256)},    {"attack", ecu.attack}, {"at", ecu.at}};
+  Json json = {{"hardware", ecu.hardware.text()}, {"phase", ecu.phase},     {"image", ecu.image},
+               {"sha256", to_hex(ecu.sha256)},    {"attack", ecu.attack},   {"silent", ecu.silent},
+               {"counter", ecu.counter},          {"key", to_hex(ecu.key)}, {"at", ecu.at}};
   if (ecu.error) json["error"] = encode(*ecu.error);
+  if (ecu.report_error) json["reportError"] = encode(*ecu.report_error);
   return json;
 }
 
@@ -168,7 +170,8 @@ Result<std::optional<Error>> optional_error(const Json& object, std::string_view
   if (json == nullptr) return std::optional<Error>{};
   const auto code = TRY(number<std::uint16_t>(*json, "code"));
   std::string text = TRY(manifest::text_field(*json, "text"));
-  return std::optional<Error>(Error(static_cast<ErrorCode>(code), std::move(text)));
+  return std::optional<Error>(
+      Error(error_code(code).value_or(ErrorCode::kInternal), std::move(text)));
 }
 
 Result<manifest::Payload> decode_payload(const Json& json) {
@@ -424,11 +427,17 @@ Result<EcuSeen> decode_ecu(const Json& json) {
   ecu.attack = TRY(manifest::text_field(json, "attack"));
   ecu.at = TRY(seconds(json, "at"));
   ecu.error = TRY(optional_error(json, "error"));
+  ecu.silent = TRY(manifest::bool_field(json, "silent"));
+  ecu.report_error = TRY(optional_error(json, "reportError"));
+  ecu.counter = TRY(manifest::uint_field(json, "counter"));
+  ecu.key = TRY(array_from_hex<32>(TRY(manifest::text_field(json, "key"))));
   return ecu;
 }
 
 // Cars without secondaries have none of this.
 Result<void> decode_ecus(const Json& json, Record& record) {
+  if (manifest::find_field(json, "reportEcus") != nullptr)
+    record.report_ecus = TRY(manifest::digest_field(json, "reportEcus"));
   if (manifest::find_field(json, "ecus") == nullptr) return {};
   const Json& ecus = *TRY(manifest::object_field(json, "ecus"));
   for (auto at = ecus.begin(); at != ecus.end(); ++at)
@@ -473,6 +482,7 @@ Result<Bytes> encode_record(const Record& record) {
   for (const auto& [id, function] : record.functions)
     json["functions"][id.text()] = encode(function);
   for (const auto& [serial, ecu] : record.ecus) json["ecus"][serial.text()] = encode(ecu);
+  if (record.report_ecus != crypto::Digest256{}) json["reportEcus"] = to_hex(record.report_ecus);
   if (record.poll_error) json["pollError"] = encode(*record.poll_error);
   if (record.owner_time) json["ownerTime"] = *record.owner_time;
   if (record.factory_slot) json["factorySlot"] = to_string(*record.factory_slot);

@@ -5,7 +5,6 @@
 
 #include "agent/kept_file.h"
 #include "base/limits.h"
-#include "manifest/envelope.h"
 #include "manifest/json_value.h"
 
 namespace layby::agent {
@@ -18,6 +17,19 @@ using secondary::MessageType;
 constexpr std::uint64_t kListBytesMax = 256 * kKiB;
 constexpr std::size_t kEcusMax = secondary::kNoncesMax - 1;  // and the primary's own nonce
 constexpr std::int64_t kAnswerMs = 10'000;
+// Of one step in rounds: a visit is begun within the first time, and ends within the second.
+constexpr std::int64_t kVisitsBeginMs = 10'000;
+constexpr std::int64_t kVisitMs = 20'000;
+// In rounds an ECU is not asked again for so long after a question that it let run out of time, or
+// that took so long to fail; twice as long each further time, up to two hours.
+constexpr std::int64_t kPauseMs = 900'000;
+constexpr std::uint32_t kPauseDoublingsMax = 3;
+constexpr std::int64_t kLongFailureMs = 1'000;
+// A nonce is good for five minutes (secondary/ecu_trust.cc).
+constexpr std::int64_t kNonceRoundMs = 120'000;
+constexpr std::int64_t kNonceMsMax = 240'000;
+// The primary's own time may be that much behind the server's, which grants twice as much.
+constexpr UnixSeconds kEcuAheadSecondsMax = manifest::kReportAheadSecondsMax / 2;
 // A step for which an ECU may run a program of its firmware, or read an image back.
 constexpr std::int64_t kSlowAnswerMs = 560'000;
 constexpr int kFilesMax = 2 * (kRootRotationsMax + 8);  // of one look
@@ -46,22 +58,81 @@ Result<PairedEcu> read_ecu(const Json& json) {
 }
 
 // What is in the journal of what an ECU has said.
-EcuSeen seen(const secondary::EcuStatus& status, UnixSeconds now) {
-  EcuSeen out{.hardware = status.hardware};
-  out.phase = secondary::to_string(status.phase);
-  if (status.installed) {
-    out.image = status.installed->name.text();
-    out.sha256 = status.installed->sha256;
+void note(const secondary::EcuStatus& status, UnixSeconds now, EcuSeen& seen) {
+  seen.phase = secondary::to_string(status.phase);
+  seen.image = status.installed ? status.installed->name.text() : std::string();
+  seen.sha256 = status.installed ? status.installed->sha256 : crypto::Digest256{};
+  seen.attack = printable(status.attack, kAttackCharactersMax);
+  seen.error.reset();
+  seen.silent = false;
+  seen.at = now;
+}
+
+// What an ECU may say by the name of a code: of the documents and images that it was given, and of
+// the state that it is in. Everything else, as what ails its disk, is its own affair, and must not
+// be taken for the agent's.
+bool may_say(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kConflict:
+    case ErrorCode::kUnavailable:
+    case ErrorCode::kBadJson:
+    case ErrorCode::kBadCanonicalJson:
+    case ErrorCode::kBadFormat:
+    case ErrorCode::kBadSignature:
+    case ErrorCode::kRollback:
+    case ErrorCode::kFreeze:
+    case ErrorCode::kMixAndMatch:
+    case ErrorCode::kEndlessData:
+    case ErrorCode::kSlowRetrieval:
+    case ErrorCode::kWrongVehicle:
+    case ErrorCode::kWrongEcu:
+    case ErrorCode::kRepositoriesDisagree:
+    case ErrorCode::kImageRollback:
+    case ErrorCode::kWrongImage:
+    case ErrorCode::kReplay:
+    case ErrorCode::kUntrustedTime:
+    case ErrorCode::kNotEnoughSpace:
+    case ErrorCode::kInstallFailed:
+    case ErrorCode::kActivationFailed:
+    case ErrorCode::kHealthCheckFailed: return true;
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kAlreadyExists:
+    case ErrorCode::kIo:
+    case ErrorCode::kDiskFull:
+    case ErrorCode::kTooLarge:
+    case ErrorCode::kCorrupt:
+    case ErrorCode::kTimeout:
+    case ErrorCode::kUnauthenticated:
+    case ErrorCode::kForbidden:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kCancelled:
+    case ErrorCode::kInternal:
+    case ErrorCode::kLicenceRefused:
+    case ErrorCode::kBadPayload:
+    case ErrorCode::kWrongBase:
+    case ErrorCode::kWrongChunk:
+    case ErrorCode::kEncoderDefect:
+    case ErrorCode::kConditionsNotMet:
+    case ErrorCode::kPrivateMode:
+    case ErrorCode::kByteBudgetSpent:
+    case ErrorCode::kSlotsDisagree:
+    case ErrorCode::kEcuRefused: return false;
   }
-  out.attack = printable(status.attack, kAttackCharactersMax);
-  out.at = now;
-  return out;
+  return false;
+}
+
+Error refusal_of(const Error& said) {
+  if (may_say(said.code())) return said;
+  return Error(ErrorCode::kEcuRefused,
+               fmt::format("it refuses: {}: {}", to_string(said.code()), said.message()));
 }
 
 Result<Message> ask_once(SecondaryLink& link, const std::string& address, const Message& question,
                          std::int64_t within_ms) {
   Message answer = TRY(link.ask(address, question, within_ms));
-  if (answer.type == MessageType::kError) return fail(secondary::read_error(answer.body));
+  if (answer.type == MessageType::kError)
+    return fail(refusal_of(secondary::read_error(answer.body)));
   if (answer.type != MessageType::kDone && answer.type != MessageType::kWant)
     return fail(ErrorCode::kBadFormat, "{}: a question for an answer", address);
   return answer;
@@ -71,9 +142,10 @@ Result<PairedEcu> meet(SecondaryLink& link, const std::string& address) {
   const Message said = TRY(ask_once(link, address, {MessageType::kStatus}, kAnswerMs));
   const auto status = TRY(secondary::decode_status(said.body));
   const Message report = TRY(ask_once(link, address, {MessageType::kReport}, kAnswerMs));
-  const auto envelope = TRY(manifest::Envelope::parse(report.body, kVehicleManifestBytesMax));
-  TRY_VOID(manifest::verify_signature(envelope, manifest::PublicKey::from_ed25519(status.key),
-                                      "ECU report"));
+  TRY(manifest::verify_secondary_report(report.body, status.serial,
+                                        {.key = manifest::PublicKey::from_ed25519(status.key),
+                                         .counter = 0,
+                                         .hardware = status.hardware}));
   return PairedEcu{address, status.serial, status.hardware, status.key};
 }
 
@@ -127,11 +199,41 @@ const PairedEcu* Secondaries::find(const manifest::EcuSerial& serial) const {
   return nullptr;
 }
 
-Result<Bytes> Secondaries::ask(const PairedEcu& ecu, const Message& question,
-                               std::int64_t within_ms) {
+Result<Message> Secondaries::exchange(const PairedEcu& ecu, const Message& question,
+                                      std::int64_t within_ms) {
   if (link_ == nullptr)
     return fail(ErrorCode::kUnavailable, "there is no way to the ECU {}", ecu.serial.text());
+  const std::int64_t began_ms = clock_->monotonic_ms();
+  if (visit_ends_ms_) {
+    if (const auto pause = pauses_.find(ecu.serial);
+        pause != pauses_.end() && began_ms < pause->second.until_ms)
+      return fail(ErrorCode::kUnavailable, "{} did not answer a while ago", ecu.serial.text());
+    if (began_ms >= *visit_ends_ms_)
+      return fail(ErrorCode::kUnavailable, "{} takes too long", ecu.serial.text());
+    within_ms = std::min(within_ms, *visit_ends_ms_ - began_ms);
+  }
   auto said = ask_once(*link_, ecu.address, question, within_ms);
+  note_patience(ecu, said, clock_->monotonic_ms() - began_ms);
+  return said;
+}
+
+void Secondaries::note_patience(const PairedEcu& ecu, const Result<Message>& said,
+                                std::int64_t took_ms) {
+  const auto code = said ? std::optional<ErrorCode>() : said.error().code();
+  const bool is_silent =
+      code == ErrorCode::kTimeout || (code == ErrorCode::kUnavailable && took_ms >= kLongFailureMs);
+  if (is_silent) {
+    Pause& pause = pauses_[ecu.serial];
+    const auto doublings = std::min(pause.timeouts++, kPauseDoublingsMax);
+    pause.until_ms = clock_->monotonic_ms() + (kPauseMs << doublings);
+  } else if (const auto pause = pauses_.find(ecu.serial); said && pause != pauses_.end()) {
+    pause->second.until_ms = 0;  // an order's step has found it awake
+  }
+}
+
+Result<Bytes> Secondaries::ask(const PairedEcu& ecu, const Message& question,
+                               std::int64_t within_ms) {
+  auto said = exchange(ecu, question, within_ms);
   // An ECU that does not answer in time, or that has just started and has no time yet, may do so
   // later.
   if (!said && (said.error().code() == ErrorCode::kTimeout ||
@@ -161,86 +263,180 @@ Result<secondary::EcuStatus> Secondaries::status(const PairedEcu& ecu) {
               ecu.address, status.serial.text(), ecu.serial.text());
 }
 
-std::vector<manifest::TimeNonce> Secondaries::ask_for_nonces() {
-  std::vector<manifest::TimeNonce> nonces;
-  for (const PairedEcu& ecu : list_.paired) {
-    const auto said = ask(ecu, {MessageType::kNonce});
-    manifest::TimeNonce nonce{};
-    if (!said || said->size() != nonce.size()) continue;
-    std::ranges::copy(*said, nonce.begin());
-    nonces.push_back(nonce);
-  }
-  return nonces;
-}
-
 Result<void> Secondaries::hand_metadata(const PairedEcu& ecu, secondary::LookFor look_for,
                                         const MetadataSource& source) {
-  if (link_ == nullptr)
-    return fail(ErrorCode::kUnavailable, "there is no way to the ECU {}", ecu.serial.text());
-  Message answer = TRY(ask_once(*link_, ecu.address, secondary::make_look(look_for), kAnswerMs));
+  Message answer = TRY(exchange(ecu, secondary::make_look(look_for), kAnswerMs));
   for (int files = 0; answer.type == MessageType::kWant; ++files) {
     if (files == kFilesMax)
       return fail(ErrorCode::kEndlessData, "{} wants more files than there are", ecu.serial.text());
     const auto want = TRY(secondary::read_want(answer.body));
     auto file = TRY(source(want));
     if (file && file->size() > want.bytes_max) file.reset();
-    answer = TRY(ask_once(*link_, ecu.address, secondary::make_file(file), kAnswerMs));
+    answer = TRY(exchange(ecu, secondary::make_file(file), kAnswerMs));
   }
   return {};
 }
 
-Result<void> Secondaries::hand_on_to(const PairedEcu& ecu, const secondary::TimeBody& time,
-                                     const MetadataSource& source) {
+// ---- rounds -------------------------------------------------------------------------------------
+
+// Who has let questions run out of time comes last: it costs the others nothing then.
+std::vector<const PairedEcu*> Secondaries::in_turn() const {
+  std::vector<const PairedEcu*> ecus;
+  for (const PairedEcu& ecu : list_.paired) ecus.push_back(&ecu);
+  std::ranges::stable_sort(ecus, {}, [&](const PairedEcu* ecu) {
+    const auto pause = pauses_.find(ecu->serial);
+    return pause == pauses_.end() ? 0 : pause->second.timeouts;
+  });
+  return ecus;
+}
+
+Secondaries::Round Secondaries::go_on(Visits& visits, const Visit& visit) {
+  if (!std::exchange(visits.is_under_way, true)) {
+    visits.left = in_turn();
+    std::ranges::reverse(visits.left);
+    visits.began_ms = clock_->monotonic_ms();
+  }
+  while (!visits.left.empty()) {
+    const std::int64_t now_ms = clock_->monotonic_ms();
+    if (now_ms - step_began_ms_ >= kVisitsBeginMs) return Round::kMore;
+    const PairedEcu* ecu = visits.left.back();
+    visits.left.pop_back();
+    visit_ends_ms_ = now_ms + kVisitMs;
+    visit(*ecu);
+    visit_ends_ms_.reset();
+  }
+  visits.is_under_way = false;
+  return Round::kOver;
+}
+
+Secondaries::Round Secondaries::ask_for_nonces() {
+  if (!nonce_visits_.is_under_way) {
+    nonces_.clear();
+    nonces_at_ms_ = clock_->monotonic_ms();
+  }
+  const Round round = go_on(nonce_visits_, [&](const PairedEcu& ecu) {
+    const auto said = ask(ecu, {MessageType::kNonce});
+    manifest::TimeNonce nonce{};
+    if (!said || said->size() != nonce.size()) return;
+    std::ranges::copy(*said, nonce.begin());
+    nonces_.emplace(ecu.serial, nonce);
+  });
+  if (round == Round::kOver || clock_->monotonic_ms() - nonces_at_ms_ < kNonceRoundMs) return round;
+  nonce_visits_ = {};
+  return Round::kOver;
+}
+
+std::vector<manifest::TimeNonce> Secondaries::nonces() const {
+  std::vector<manifest::TimeNonce> nonces;
+  for (const auto& [serial, nonce] : nonces_) nonces.push_back(nonce);
+  return nonces;
+}
+
+// Who gave no nonce has no use for the time, and takes nothing without one.
+Result<void> Secondaries::give_news(const PairedEcu& ecu, const secondary::TimeBody& time,
+                                    const MetadataSource& source) {
+  if (!nonces_.contains(ecu.serial))
+    return fail(ErrorCode::kUnavailable, "{} has not asked for the time", ecu.serial.text());
   TRY_VOID(hand_metadata(ecu, secondary::LookFor::kRoots, source));
   TRY(ask(ecu, secondary::make_time(time)));
   return hand_metadata(ecu, secondary::LookFor::kAll, source);
 }
 
-void Secondaries::hand_on(const secondary::TimeBody& time, const MetadataSource& source,
-                          Record& record, UnixSeconds now) {
-  std::map<manifest::EcuSerial, Error> failed;
-  for (const PairedEcu& ecu : list_.paired)
-    if (const auto handed = hand_on_to(ecu, time, source); !handed)
-      failed.emplace(ecu.serial, recordable(handed.error()));
-  look(record, now);
-  for (const auto& [serial, error] : failed)
-    if (const auto at = record.ecus.find(serial); at != record.ecus.end() && !at->second.error)
-      at->second.error = error;
+Secondaries::Round Secondaries::hand_on(const secondary::TimeBody& time,
+                                        const MetadataSource& source, Record& record,
+                                        UnixSeconds now, const MaySwitch& may_switch) {
+  forget_strangers(record);
+  return go_on(news_visits_, [&](const PairedEcu& ecu) {
+    // A time that comes late looks to an ECU like one that was held back.
+    if (clock_->monotonic_ms() - nonces_at_ms_ >= kNonceMsMax) return;
+    // A stranger in its place is given nothing.
+    if (!note_status(ecu, record, now)) return;
+    const auto given = give_news(ecu, time, source);
+    if (given) pauses_.erase(ecu.serial);
+    const auto said = note_status(ecu, record, now);
+    if (!said) return;
+    if (!given) seen_in(record, ecu).error = recordable(given.error());
+    if (is_orphan_trial(*said, record) && may_switch()) end_trial(ecu, *said);
+  });
 }
 
-void Secondaries::look(Record& record, UnixSeconds now) {
+bool Secondaries::is_orphan_trial(const secondary::EcuStatus& said, const Record& record) {
+  if (!said.staged || said.phase == secondary::Phase::kStaged) return false;
+  const auto is_its = [&](const OrderRecord& order) {
+    return is_past_no_return(order.state) &&
+           std::ranges::any_of(order.images, [&](const ImageProgress& image) {
+             return image.sha256 == said.staged->sha256;
+           });
+  };
+  return std::ranges::none_of(record.orders, is_its);
+}
+
+// Its firmware may take its time; nobody else is asked in this step then.
+void Secondaries::end_trial(const PairedEcu& ecu, const secondary::EcuStatus& said) {
+  visit_ends_ms_.reset();
+  static_cast<void>(command(ecu, MessageType::kRevert, said.staged->sha256));
+}
+
+void Secondaries::forget_strangers(Record& record) const {
   std::erase_if(record.ecus, [&](const auto& ecu) { return find(ecu.first) == nullptr; });
-  for (const PairedEcu& ecu : list_.paired) {
-    const auto said = status(ecu);
-    const auto at = record.ecus.try_emplace(ecu.serial, EcuSeen{.hardware = ecu.hardware}).first;
-    if (said)
-      at->second = seen(*said, now);
-    else
-      at->second.error = recordable(said.error());
-  }
 }
 
-void Secondaries::end_orphan_trials(const Record& record, const MaySwitch& may_switch) {
-  for (const PairedEcu& ecu : list_.paired) {
-    const auto said = status(ecu);
-    if (!said || !said->staged || said->phase == secondary::Phase::kStaged) continue;
-    const auto is_its = [&](const OrderRecord& order) {
-      return is_past_no_return(order.state) &&
-             std::ranges::any_of(order.images, [&](const ImageProgress& image) {
-               return image.sha256 == said->staged->sha256;
-             });
-    };
-    if (std::ranges::none_of(record.orders, is_its) && may_switch())
-      static_cast<void>(command(ecu, MessageType::kRevert, said->staged->sha256));
-  }
+// The counter is one of the key's.
+EcuSeen& Secondaries::seen_in(Record& record, const PairedEcu& ecu) const {
+  EcuSeen& seen =
+      record.ecus.try_emplace(ecu.serial, EcuSeen{.hardware = ecu.hardware}).first->second;
+  seen.hardware = ecu.hardware;
+  if (seen.key != ecu.key) seen.counter = 0;
+  seen.key = ecu.key;
+  return seen;
 }
 
-std::map<manifest::EcuSerial, Bytes> Secondaries::reports() {
-  std::map<manifest::EcuSerial, Bytes> out;
-  for (const PairedEcu& ecu : list_.paired)
-    if (status(ecu))
-      if (auto report = ask(ecu, {MessageType::kReport})) out.emplace(ecu.serial, *report);
-  return out;
+Result<secondary::EcuStatus> Secondaries::note_status(const PairedEcu& ecu, Record& record,
+                                                      UnixSeconds now) {
+  auto said = status(ecu);
+  EcuSeen& seen = seen_in(record, ecu);
+  if (said) {
+    note(*said, now, seen);
+  } else {
+    seen.error = recordable(said.error());
+    seen.silent = true;
+  }
+  return said;
+}
+
+Secondaries::Round Secondaries::ask_for_reports(Record& record, UnixSeconds now) {
+  forget_strangers(record);
+  if (!report_visits_.is_under_way) reports_ = {};
+  return go_on(report_visits_, [&](const PairedEcu& ecu) { take_report(ecu, record, now); });
+}
+
+void Secondaries::take_report(const PairedEcu& ecu, Record& record, UnixSeconds now) {
+  EcuSeen& seen = seen_in(record, ecu);
+  const bool was_silent = seen.silent;
+  auto said = report(ecu, record, now);
+  seen.report_error.reset();
+  if (said) {
+    reports_.reports.emplace(ecu.serial, std::move(*said));
+    return;
+  }
+  seen.report_error = recordable(said.error());
+  reports_.silent.emplace(ecu.serial, std::string(to_string(said.error().code())));
+  reports_.has_fallen_silent = reports_.has_fallen_silent || (seen.silent && !was_silent);
+}
+
+// One that a server would not take is none: the whole manifest would be refused for it.
+Result<Bytes> Secondaries::report(const PairedEcu& ecu, Record& record, UnixSeconds now) {
+  TRY(note_status(ecu, record, now));
+  EcuSeen& seen = seen_in(record, ecu);
+  Bytes bytes = TRY(ask(ecu, {MessageType::kReport}));
+  const manifest::KnownEcu known{.key = manifest::PublicKey::from_ed25519(ecu.key),
+                                 .counter = seen.counter,
+                                 .hardware = ecu.hardware};
+  const auto report =
+      TRY_CONTEXT(manifest::verify_secondary_report(bytes, ecu.serial, known), ecu.serial.text());
+  TRY_VOID(manifest::check_report_time(report, now, kEcuAheadSecondsMax));
+  seen.counter = report.counter;
+  return bytes;
 }
 
 // ---- an order's images --------------------------------------------------------------------------

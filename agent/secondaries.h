@@ -6,13 +6,16 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/layout.h"
 #include "agent/record.h"
 #include "agent/secondary/ecu_state.h"
 #include "agent/secondary/message.h"
+#include "base/clock.h"
 #include "base/disk.h"
+#include "manifest/report.h"
 #include "manifest/server_time.h"
 
 namespace layby::agent {
@@ -57,25 +60,45 @@ using MetadataSource = std::function<Result<std::optional<Bytes>>(const secondar
 // before it may have taken minutes; its error is the answer of whoever asked for the switch.
 using MaySwitch = std::function<Result<void>()>;
 
+// What the ECUs have to say to the server: of each either its signed report, which a server will
+// take, or why there is none.
+struct EcuReports {
+  std::map<manifest::EcuSerial, Bytes> reports{};
+  manifest::SilentEcus silent{};
+  bool has_fallen_silent = false;  // one of them answered until now
+};
+
 class Secondaries {
  public:
-  // Without a link nobody is asked anything, and all that needs it is kUnavailable.
-  Secondaries(EcuList list, SecondaryLink* link) : list_(std::move(list)), link_(link) {}
+  // Without a link nobody is asked anything, and all that needs it is kUnavailable. `clock` must
+  // outlive it.
+  Secondaries(EcuList list, SecondaryLink* link, const Clock& clock)
+      : list_(std::move(list)), link_(link), clock_(&clock) {}
 
   bool is_empty() const { return list_.paired.empty(); }
   const std::vector<PairedEcu>& paired() const { return list_.paired; }
 
-  // One nonce of each that answers.
-  std::vector<manifest::TimeNonce> ask_for_nonces();
-  // Roots, time and metadata to each; what each says to it is noted in `record.ecus`.
-  void hand_on(const secondary::TimeBody& time, const MetadataSource& source, Record& record,
-               UnixSeconds now);
-  // Asks each for its status and notes it in `record.ecus`.
-  void look(Record& record, UnixSeconds now);
-  // A trial that no order knows of is taken back, once it may.
-  void end_orphan_trials(const Record& record, const MaySwitch& may_switch);
-  // Signed reports of those that answer, by serial.
-  std::map<manifest::EcuSerial, Bytes> reports();
+  // Rounds ask every ECU, over as many steps of the agent as it takes. In all rounds of one step an
+  // ECU is waited for for half a minute; one that let a question run out of time is not asked again
+  // in rounds for a quarter of an hour or more, and comes last until it has taken all the news. So
+  // none holds up the agent, or the others. What an order's step asks is not bounded so.
+  enum class Round { kMore, kOver };  // kMore: to be called again in the next step
+  void begin_step() { step_began_ms_ = clock_->monotonic_ms(); }
+
+  // A nonce of each that answers. The round ends after two minutes, whoever was not asked yet:
+  // nonces are good for five.
+  Round ask_for_nonces();
+  std::vector<manifest::TimeNonce> nonces() const;
+  // Roots, time and metadata to each that gave a nonce in the last round of these; a trial that no
+  // order knows of is taken back, where `may_switch` lets it. What each says to it is noted in
+  // `record.ecus`. The round ends four minutes after the first nonce, whoever was not asked yet.
+  Round hand_on(const secondary::TimeBody& time, const MetadataSource& source, Record& record,
+                UnixSeconds now, const MaySwitch& may_switch);
+  // Signed reports; what each says is noted in `record.ecus`.
+  Round ask_for_reports(Record& record, UnixSeconds now);
+  // What the last round of these has brought; it is brought once.
+  EcuReports take_reports() { return std::exchange(reports_, {}); }
+  bool has_fallen_silent() const { return reports_.has_fallen_silent; }
 
   // kWrongEcu, with the serials, where the car has not all ECUs of the order any more: then nothing
   // of it is staged, activated or checked, while `keep` and `revert` ask those that are left.
@@ -94,7 +117,28 @@ class Secondaries {
   bool is_undone(const OrderRecord& order);
 
  private:
+  // A round that is under way: who is still to be asked, the next one last.
+  struct Visits {
+    bool is_under_way = false;
+    std::vector<const PairedEcu*> left{};
+    std::int64_t began_ms = 0;
+  };
+  using Visit = std::function<void(const PairedEcu&)>;
+  Round go_on(Visits& visits, const Visit& visit);
+  std::vector<const PairedEcu*> in_turn() const;
+  void forget_strangers(Record& record) const;
+  EcuSeen& seen_in(Record& record, const PairedEcu& ecu) const;
+  Result<secondary::EcuStatus> note_status(const PairedEcu& ecu, Record& record, UnixSeconds now);
+  void take_report(const PairedEcu& ecu, Record& record, UnixSeconds now);
+  Result<Bytes> report(const PairedEcu& ecu, Record& record, UnixSeconds now);
+  static bool is_orphan_trial(const secondary::EcuStatus& said, const Record& record);
+  void end_trial(const PairedEcu& ecu, const secondary::EcuStatus& said);
+
   const PairedEcu* find(const manifest::EcuSerial& serial) const;
+  Result<secondary::Message> exchange(const PairedEcu& ecu, const secondary::Message& question,
+                                      std::int64_t within_ms);
+  void note_patience(const PairedEcu& ecu, const Result<secondary::Message>& said,
+                     std::int64_t took_ms);
   Result<Bytes> ask(const PairedEcu& ecu, const secondary::Message& question,
                     std::int64_t within_ms);
   Result<Bytes> ask(const PairedEcu& ecu, const secondary::Message& question);
@@ -103,8 +147,8 @@ class Secondaries {
   Result<secondary::EcuStatus> status(const PairedEcu& ecu);
   Result<void> hand_metadata(const PairedEcu& ecu, secondary::LookFor look_for,
                              const MetadataSource& source);
-  Result<void> hand_on_to(const PairedEcu& ecu, const secondary::TimeBody& time,
-                          const MetadataSource& source);
+  Result<void> give_news(const PairedEcu& ecu, const secondary::TimeBody& time,
+                         const MetadataSource& source);
   Result<void> activate_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
                             const MaySwitch& may_switch);
   Result<void> check_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
@@ -116,6 +160,19 @@ class Secondaries {
 
   EcuList list_;
   SecondaryLink* link_;
+  const Clock* clock_;
+
+  std::int64_t step_began_ms_ = 0;             // monotonic, as all times here
+  std::optional<std::int64_t> visit_ends_ms_;  // set while a round asks
+  struct Pause {
+    std::int64_t until_ms = 0;
+    std::uint32_t timeouts = 0;
+  };
+  std::map<manifest::EcuSerial, Pause> pauses_;
+  Visits nonce_visits_, news_visits_, report_visits_;
+  std::int64_t nonces_at_ms_ = 0;  // the first of them
+  std::map<manifest::EcuSerial, manifest::TimeNonce> nonces_;
+  EcuReports reports_;
 };
 
 }  // namespace layby::agent

@@ -85,6 +85,7 @@ Json ecu_json(const EcuSeen& ecu) {
   if (!ecu.image.empty()) json["sha256"] = to_hex(ecu.sha256);
   if (!ecu.attack.empty()) json["attack"] = ecu.attack;
   if (ecu.error) json["error"] = error_json(*ecu.error);
+  if (ecu.report_error) json["reportError"] = error_json(*ecu.report_error);
   if (ecu.at != 0) json["at"] = format_utc(ecu.at);
   return json;
 }
@@ -209,10 +210,11 @@ std::string to_text(const Sources& sources, Daemon daemon) {
                        verdict.until ? " until " + format_utc(*verdict.until) : "",
                        verdict.reason.empty() ? "" : ": " + verdict.reason);
   for (const auto& [serial, ecu] : record.ecus)
-    out += fmt::format("ECU {} ({}): {}{}{}\n", serial.text(), ecu.hardware.text(),
+    out += fmt::format("ECU {} ({}): {}{}{}{}\n", serial.text(), ecu.hardware.text(),
                        ecu.image.empty() ? "no software known" : ecu.image,
                        ecu.phase.empty() || ecu.phase == "idle" ? "" : ", " + ecu.phase,
-                       ecu.error ? ", " + ecu.error->message() : "");
+                       ecu.error ? ", " + ecu.error->message() : "",
+                       ecu.report_error ? ", no report: " + ecu.report_error->message() : "");
   for (const auto& [slot, held] : record.slots)
     out += fmt::format("slot {}: {} {}\n", slot.text(), held.image.text(),
                        to_hex(held.sha256).substr(0, 16));

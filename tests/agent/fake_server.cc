@@ -293,6 +293,18 @@ void FakeServer::deactivate(const manifest::OrderId& id, const std::string& func
 
 // ---- reports ------------------------------------------------------------------------------------
 
+namespace {
+
+Result<manifest::VerifiedManifest> verify_timely(ByteSpan bytes, const manifest::KnownCar& car,
+                                                 UnixSeconds now) {
+  auto verified = TRY(manifest::verify_vehicle_manifest(bytes, car));
+  for (const auto& [serial, report] : verified.ecus())
+    TRY_VOID(manifest::check_report_time(report, now));
+  return verified;
+}
+
+}  // namespace
+
 HttpResponse FakeServer::take_report(const std::string& body) {
   const auto serial = manifest::EcuSerial::parse(ecu_).value();
   manifest::KnownCar car{.vin = manifest::Vin::parse(vin_).value(),
@@ -303,9 +315,11 @@ HttpResponse FakeServer::take_report(const std::string& body) {
                                               report_counter_});
   for (const auto& [ecu_serial, ecu] : ecus_)
     car.ecus.emplace(manifest::EcuSerial::parse(ecu_serial).value(),
-                     manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu.key), ecu.counter});
-  const auto verified = manifest::verify_vehicle_manifest(as_bytes(body), car);
+                     manifest::KnownEcu{manifest::PublicKey::from_ed25519(ecu.key), ecu.counter,
+                                        manifest::HardwareId::parse(ecu.hardware).value()});
+  const auto verified = verify_timely(as_bytes(body), car, clock_->now());
   if (!verified && verified.error().code() == ErrorCode::kReplay) ++conflicts;
+  if (!verified && verified.error().code() != ErrorCode::kReplay) ++refused;
   if (!verified)
     return response(verified.error().code() == ErrorCode::kReplay ? 409 : 400,
                     verified.error().message());
@@ -313,10 +327,12 @@ HttpResponse FakeServer::take_report(const std::string& body) {
     last_manifest_ = verified->digest();
     report_counter_ = verified->primary().counter;
     reports_.push_back(verified->primary());
+    silent_ = verified->silent();
     for (auto& [ecu_serial, ecu] : ecus_) {
-      const auto& said = verified->ecus().at(manifest::EcuSerial::parse(ecu_serial).value());
-      ecu.counter = said.counter;
-      ecu.reports.push_back(said);
+      const auto said = verified->ecus().find(manifest::EcuSerial::parse(ecu_serial).value());
+      if (said == verified->ecus().end()) continue;
+      ecu.counter = said->second.counter;
+      ecu.reports.push_back(said->second);
     }
     for (const manifest::OrderReport& said : verified->primary().orders)
       for (manifest::Order& order : orders_) {
@@ -446,6 +462,7 @@ Result<HttpResponse> FakeServer::send_payload(const HttpRequest& request,
 Result<HttpResponse> FakeServer::exchange(const HttpRequest& request, const agent::BodySink& sink) {
   if (offline) return fail(ErrorCode::kUnavailable, "no route to the server");
   ++requests[request.path.substr(0, request.path.find('/', 4))];
+  ++paths[request.path];
   if (fail_status_times > 0) {
     --fail_status_times;
     return response(fail_status);

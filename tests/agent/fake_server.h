@@ -96,6 +96,9 @@ class FakeServer final : public agent::Transport {
 
   // What cars have said.
   int conflicts = 0;  // reports under a counter that another report had
+  int refused = 0;    // manifests that were refused for any other reason
+  // The ECUs of the last manifest that had no report in it, and why.
+  const manifest::SilentEcus& silent() const { return silent_; }
   const std::vector<manifest::EcuReport>& reports() const { return reports_; }
   std::optional<manifest::OrderReport> reported(const manifest::OrderId& id) const;
   int count_reported(const manifest::OrderId& id, manifest::OrderState state) const;
@@ -133,6 +136,7 @@ class FakeServer final : public agent::Transport {
   bool breaks_refusals = false;             // after that many bytes, in the middle of the body
   std::size_t piece_bytes = 5000;           // of a body, as a network would cut it
   std::map<std::string, int> requests;      // by path up to the third slash
+  std::map<std::string, int> paths;         // by path
 
   const std::map<std::string, Bytes>& payloads() const { return payloads_; }
   const std::vector<manifest::Payload>& payloads_of(const std::string& image) const {
@@ -185,6 +189,7 @@ class FakeServer final : public agent::Transport {
   std::uint64_t report_counter_ = 0;
   std::optional<crypto::Digest256> last_manifest_;
   std::vector<manifest::EcuReport> reports_;
+  manifest::SilentEcus silent_;
 };
 
 }  // namespace layby::tests

@@ -50,6 +50,7 @@ Result<secondary::Message> CarLink::ask(const std::string& address,
   const bool is_cut = cut_at != 0 && messages == cut_at;
   if (is_cut && cut == Cut::kBefore) throw PowerCut{};
   auto answer = ask_box(address, *box->second, question);
+  if (lie && answer) lie(address, question, *answer);
   if (is_cut) throw PowerCut{};
   return answer;
 }

@@ -36,6 +36,9 @@ class CarLink final : public agent::SecondaryLink {
 
   std::map<std::string, EcuBox*> boxes;
   std::set<std::string> down;  // that do not answer
+  // What an ECU answers in place of its own answer, which may be altered.
+  std::function<void(const std::string& address, const secondary::Message&, secondary::Message&)>
+      lie;
   std::uint64_t messages = 0;
   std::uint64_t cut_at = 0;  // the primary's power goes at this message; 0: never
   enum class Cut { kBefore, kAfter } cut = Cut::kBefore;
