@@ -49,11 +49,13 @@ class World:
     def numbers(self):
         return self.brake.number(), self.camera.number()
 
+    def at_server(self):
+        return {e["serial"]: e for e in self.r.operator("car", "show", VIN)["ecus"]}
+
     def server_has(self):
         """Image of each ECU but the primary, as the ECU has signed it."""
-        ecus = self.r.operator("car", "show", VIN)["ecus"]
-        return {e["serial"]: e["installed"][f"software.{e['hardware_id']}"]["image"]
-                for e in ecus if e["serial"] != self.car.ecu and "installed" in e}
+        return {serial: e["installed"][f"software.{e['hardware_id']}"]["image"]
+                for serial, e in self.at_server().items() if serial != self.car.ecu and "installed" in e}
 
     def wait_for_server(self, brake, camera):
         wanted = {self.brake.serial: brake, self.camera.serial: camera}
@@ -84,7 +86,7 @@ def joining(w):
         car.start_agent()
         factory = [f"software/{hardware}/factory.img" for hardware in (BRAKE, CAMERA)]
         w.wait_for_server(*factory)
-        ecus = {e["serial"]: e for e in r.operator("car", "show", VIN)["ecus"]}
+        ecus = w.at_server()
         check_equal(sorted(ecus), sorted([car.ecu, "BRK-1", "CAM-1"]), "ECUs at the server")
         check(all("report" in e for e in ecus.values()), f"an ECU has not reported: {ecus}")
         known = car.status()["ecus"]
@@ -131,16 +133,24 @@ def sets(w):
         check_equal(asked, ["boot trial", "boot revert"], "the brake's firmware was asked")
         w.wait_for_server(image_name(BRAKE, 4), image_name(CAMERA, 2))
         w.camera.be_unwell(False)
-    with step("P4.7 an ECU's power fails in the middle of the set: it ends with both new"):
+    with step("P4.7 an ECU's power fails in the middle of the set: the car goes on reporting, and names the silent one"):
         w.camera.hold()
         car.exit_and_lock()
         w.trial_is_held()
         w.camera.cut_power()
         check_equal(w.numbers(), (4, 2), "software that the next start boots")
+        # The agent asks once more after a minute before it says so.
+        silent = wait_until("the server knows", lambda: w.at_server()["CAM-1"].get("silent"), 120)
+        check_equal(silent["reason"], "unavailable", "why the server has no report of it")
+        check("silent" not in w.at_server()["BRK-1"], "the other one is silent, too")
+        check_equal(car.status()["ecus"]["CAM-1"]["error"]["name"], "unavailable", "as the agent sees it")
+        check_equal(w.server_has(), {"BRK-1": image_name(BRAKE, 4), "CAM-1": image_name(CAMERA, 2)}, "what the server has")
+    with step("P4.7 the power is back: the set ends with both new, and the server hears it again"):
         w.camera.start()
-        r.wait_for_state(w.anna, order, "active", 90)
+        r.wait_for_state(w.anna, order, "active", 60)
         check_equal(w.numbers(), (5, 3), "software")
         check_equal(w.camera.hooks().count("boot keep"), 2, "times that the camera was told to keep it")
+        check("silent" not in w.at_server()["CAM-1"], "it is silent for the server")
     with step("P4.7 the agent is killed in the middle of a set: it ends with both new"):
         order = w.roll_out("both-6", (BRAKE, 6), (CAMERA, 4))
         w.camera.hold()
@@ -168,7 +178,7 @@ def exchange(w):
         wait_until(lambda: f"the agent names it: {car.status()['ecus']}",
                    lambda: car.status()["ecus"]["CAM-1"].get("error", {}).get("name") == "wrong-ecu", 90)
         state = new.state()
-        check_equal((state["phase"], "wanted" in state), ("idle", False), "what it was given")
+        check_equal((state["time"], state["phase"], "wanted" in state), (0, "idle", False), "what it was given")
         check_equal(new.hooks(), [], "what its firmware was asked")
     with step("the server does not let it in until somebody has authorised that"):
         check_equal(car.agent.stop(), 0, "exit status of the agent")
