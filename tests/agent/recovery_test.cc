@@ -278,7 +278,7 @@ TEST_CASE("a report that would be too long leaves out what matters least") {
   const CarIdentity identity = read_identity(world.disk, layout).value();
   const CarKeys keys = read_keys(world.disk, layout).value();
   const Licences licences(world.disk, layout, identity, keys.seal.secret_key);
-  agent::Secondaries nobody({.addresses = {}}, nullptr);
+  agent::Secondaries nobody({.addresses = {}}, nullptr, world.clock);
   Outbox outbox(world.disk, world.server, layout, identity, keys, licences, nobody);
   Journal journal = Journal::open(world.disk, kState).value();
   for (int i = 0; i < 64; ++i) {
@@ -294,7 +294,7 @@ TEST_CASE("a report that would be too long leaves out what matters least") {
   std::optional<std::int64_t> wish;
   REQUIRE(outbox.send(journal, wish));
   CHECK(world.server.reports().back().orders.size() == 64);
-  CHECK(!outbox.has_changed(journal.record(), kStart).value());
+  CHECK(outbox.changed(journal.record(), kStart).value() == Outbox::Changed::kNo);
 }
 
 TEST_CASE("an entity tag that no server may send does not get into the journal") {
