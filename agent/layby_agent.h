@@ -2,8 +2,9 @@
  *
  * Contract
  *   Threads     The library starts none. One agent, one thread at a time: no call of an agent
- * beside another of the same agent, and none out of its own callbacks (layby_answer_* from
- *               `exchange` excepted). Agents of different directories may run in different threads.
+ *               beside another of the same agent, and none out of its own callbacks
+ *               (layby_answer_* from `exchange` excepted). Agents of different directories may run
+ *               in different threads.
  *   Process     It installs no signal handler, reads no environment, keeps no state outside of an
  *               agent, and never ends the process, but for a broken assertion (a bug of ours: text
  *               to stderr, abort). Libraries below have state of their own (libsodium, OpenSSL,
@@ -12,14 +13,16 @@
  *   Callbacks   The host's clock, disk, transport, vehicle, allocator and log. They run inside of
  *               layby_agent_* calls only, in the caller's thread. They may block; they must not
  *               throw or longjmp. All callbacks of a struct are needed unless it says "may be
- * NULL". Ownership   Strings are UTF-8 and end with a zero. What a call or callback is given lives
- * until it returns; the options are copied, their contexts stay the host's and must outlive the
- * agent. What layby_agent_open makes is freed by layby_agent_close alone. Errors      0 is success;
- * others are the codes of docs/error-codes.md, of which those that a host returns or tells apart
- * are named below. layby_agent_error has the text. A NULL where a function needs something is
- * LAYBY_INVALID_ARGUMENT, or what it returns on failure, and no crash. ABI         layby_options
- * grows at its end, and `size` says how much of it the host knows; the other structs stay as they
- * are within a major version. Zero is the default.
+ *               NULL".
+ *   Ownership   Strings are UTF-8 and end with a zero. What a call or callback is given lives until
+ *               it returns; the options are copied, their contexts stay the host's and must outlive
+ *               the agent. What layby_agent_open makes is freed by layby_agent_close alone.
+ *   Errors      0 is success; others are the codes of docs/error-codes.md, of which those that a
+ *               host returns or tells apart are named below. layby_agent_error has the text. A NULL
+ *               where a function needs something is LAYBY_INVALID_ARGUMENT, or what it returns on
+ *               failure, and no crash.
+ *   ABI         layby_options grows at its end, and `size` says how much of it the host knows; the
+ *               other structs stay as they are within a major version. Zero is the default.
  *
  * docs/embedding.md walks through it; samples/embed-c is the smallest host.
  *

@@ -7,7 +7,8 @@
 #
 # Installs what it lacks (as root or with sudo): the cross compiler, qemu, and the build's own packages. The arm64 libraries
 # are unpacked into build/arm64-sysroot; this machine stays amd64. Needs a release build for the payloads.
-# Exit status 77, with SKIPPED and the reason: the machine is no amd64, or the packages cannot be had (no root, no network).
+# Exit status 77, with SKIPPED and the reason: the machine is no amd64, or the packages cannot be had (no root, no network);
+# with LAYBY_REQUIRE_ARM64=1 this is a failure, 1.
 set -euo pipefail
 cd -- "$(dirname -- "$0")/.."
 long=${1-}
@@ -16,6 +17,7 @@ sysroot=build/arm64-sysroot
 
 skip() {
   printf '\n*** arm64: SKIPPED, nothing was tested on AArch64: %s ***\n\n' "$*" >&2
+  [ "${LAYBY_REQUIRE_ARM64-}" != 1 ] || exit 1
   exit 77
 }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi; }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every test, from nothing: installs what is missing, builds the release preset with warnings as errors, runs CTest.
 #
-#   run.sh [--long]      --long: the long versions of the crash tests too (LAYBY_LONG=1)
+#   run.sh [--long]      --long: the long versions of the crash tests too (LAYBY_LONG=1), and the size of the car's side, which
+#                        must not grow beyond its limit (benches/size.sh)
 #
 # Exit status 0 only if everything was built and every test passed.
 set -euo pipefail
@@ -11,10 +12,11 @@ case ${1-} in
   '') ;;
   --long) export LAYBY_LONG=1 ;;
   *)
-    sed -n '2,6s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
 
 bash build.sh release
 ctest --test-dir build/release --output-on-failure -j2
+[ "${LAYBY_LONG-}" != 1 ] || bash benches/size.sh
