@@ -15,6 +15,7 @@ from shaping_proxy import ShapingProxy
 
 VIN = "WVWZZZ1JZXW000017"
 CARD = "article.update"
+WIDTH, HEIGHT = 1440, 1150
 # Bytes a second: what is downloaded takes longer than any look at the page, until it has been seen.
 SLOW, FAST = 1_000, 10_000_000
 
@@ -34,6 +35,7 @@ def states(page):
 
 
 def picture(page, r, name):
+    check_equal(page.js("document.documentElement.scrollHeight"), HEIGHT, "the page's height: nothing is cut off")
     page.screenshot(os.path.join(os.environ.get("LAYBY_SCREENSHOTS", r.directory), name + ".png"))
 
 
@@ -91,11 +93,35 @@ def failed_update(r, page, car, anna):
         press(page, "language", "de")
         page.wait_for_text("Alles ist auf dem neuesten Stand.")
         check_equal(page.js("document.documentElement.lang"), "de", "the page's language")
-    with step("P4.2 the owner's time is set and taken back"):
-        page.js("document.querySelector('#at').value = '2030-01-02T03:04'")
-        page.click("#at-set")
-        wait_until("the car knows it", lambda: car.show()["signals"]["Vehicle.Layby.ActivateAt"] == "2030-01-02T02:04:00Z")
-        page.wait_for_text("Gewählt:", "#at-note")
+    with step("P4.3 so it does where the car says a language of a region, and English where it has none of them"):
+        for tag, language in (("de-CH", "de"), ("zh, IT-ch, en", "it"), ("constructor", "en"), ("de", "de")):
+            car.set(language=tag)
+            wait_until(f"{tag} is {language}", lambda: page.js("document.documentElement.lang") == language)
+            pressed = f"document.querySelector('{control('language', language)}').getAttribute('aria-pressed')"
+            wait_until(f"the key {language} is pressed", lambda: page.js(pressed) == "true")
+    with step("P2.3 every bearer that the agent knows has its key"):
+        for bearer in ("sim", "inserted-sim", "hotspot", "none", "wifi"):
+            press(page, "bearer", bearer)
+            check_equal(car.show()["signals"]["Vehicle.Layby.Bearer"], bearer, "the car's bearer")
+    with step("what the car does not take is said"):
+        page.js("turn({ gear: 'X' })")
+        page.wait_for_text("Das Fahrzeug nimmt das nicht an: gear does not take the value X", "#trouble")
+        check("400" in page.errors.pop() and not page.errors, "the browser tells of other errors")
+        press(page, "gear", "P")
+        wait_until("it is gone", lambda: page.text("#trouble") == "")
+    with step("P4.2 the owner's time is set and taken back, in the car's local time"):
+        # Berlin's offset now, which the page has told the car: the agent's lines have it too.
+        signals = car.show()["signals"]
+        check(signals["Vehicle.Layby.UtcOffset"] in ("60", "120"), f"the offset {signals['Vehicle.Layby.UtcOffset']}")
+        # With none the page tells its own again only after the next connection.
+        for offset, utc in (("none", "03:04"), ("-210", "06:34"), ("60", "02:04")):
+            car.set(utc_offset=offset)
+            told = "" if offset == "none" else offset
+            wait_until("the page knows the offset", lambda: page.js("values[SIGNAL.utc_offset]") == told)
+            page.js("document.querySelector('#at').value = '2030-01-02T03:04'")
+            page.click("#at-set")
+            wait_until("the car knows it", lambda: car.show()["signals"]["Vehicle.Layby.ActivateAt"] == f"2030-01-02T{utc}:00Z")
+            page.wait_for_text("Gewählt: Mi., 2. Januar um 03:04", "#at-note")
         page.click("#at-clear")
         page.wait_for_text("Beginnt nach dem nächsten Verriegeln.", "#at-note")
     with step("P4.5 an update that fails stays listed, with its code, in German"):
@@ -105,6 +131,7 @@ def failed_update(r, page, car, anna):
         page.wait_for_text("Download fertig", CARD, 60)
         page.click("#leave")
         page.wait_for_text("Nicht gelungen (Code 403)", CARD, 60)
+        page.wait_for_text("Nicht gelungen", CARD + " .state")
         picture(page, r, "head-unit-failed")
         check_equal(car.show()["functions"], [], "active functions")
     with step("P4.5 it works after the next locking"):
@@ -130,7 +157,7 @@ def test(r):
         car.start_vehicle(rig.PARKED, "--port", "0", "--port-file", port_file)
         link = ShapingProxy(delay=0, rate=FAST, cut_every=0)
         car.start_agent("--proxy", link.url)
-        page = browser.Browser(r, 1440, 1060)
+        page = browser.Browser(r, WIDTH, HEIGHT)
         with open(port_file, encoding="ascii") as stream:
             page.goto(f"http://127.0.0.1:{stream.read()}/")
     whole_update(r, page, car, anna, link)

@@ -17,6 +17,7 @@ const SIGNAL = {
   private_mode: "Vehicle.Layby.IsPrivateMode",
   language: "Vehicle.Cabin.Infotainment.HMI.CurrentLanguage",
   activate_at: "Vehicle.Layby.ActivateAt",
+  utc_offset: "Vehicle.Layby.UtcOffset",
 };
 const YES = { yes: "true", no: "false", on: "true", off: "false" };
 // [control, label, [[value, its text or itself, the signal's value], …]]
@@ -29,7 +30,7 @@ const KEYS = [
   ["locked", "lock", [["yes", "locked"], ["no", "unlocked"]]],
   ["cable", "cable", [["on", "plugged"], ["off", "unplugged"]]],
   ["private_mode", "private", [["on", "on"], ["off", "off"]]],
-  ["bearer", "bearer", [["wifi", "wifi"], ["sim", "sim"], ["hotspot", "hotspot"], ["none", "none"]]],
+  ["bearer", "bearer", [["wifi", "wifi"], ["sim", "sim"], ["inserted-sim", "inserted-sim"], ["hotspot", "hotspot"], ["none", "none"]]],
   ["language", "language", [["de", ""], ["en", ""], ["fr", ""], ["it", ""], ["nl", ""]]],
 ];
 const FAULTS = [["fail_activate", "failActivate"], ["fail_health", "failHealth"], ["fail_reload", "failReload"]];
@@ -43,11 +44,19 @@ const values = {};
 const faults = {};
 let drawn = "";
 let connected = false;
+let offsetTold = false;
 
 const $ = (id) => document.getElementById(id);
-const language = () => (TEXTS[values[SIGNAL.language]] ? values[SIGNAL.language] : "en");
+// As the agent looks it up: the first language of the list that there is, whatever its region.
+const language = () => (values[SIGNAL.language] || "").toLowerCase().split(",").map((range) => range.trim().split("-")[0])
+  .find((tag) => Object.hasOwn(TEXTS, tag)) || "en";
 const text = (name) => TEXTS[language()][name];
-const filled = (name, argument) => text(name).replace("{}", argument);
+const filled = (name, argument) => text(name).replace("{}", () => argument);
+// The car's local time, as the agent's lines have it; UTC where the car does not know its offset.
+const offsetMs = () => Number(values[SIGNAL.utc_offset] || 0) * 60_000;
+const local = (unixMs) => new Date(unixMs + offsetMs());
+// What has failed is downloaded, and tried again after the next locking.
+const isFailed = (update) => Boolean(update.code) && update.state === "downloaded";
 
 function element(tag, className, content) {
   const made = document.createElement(tag);
@@ -57,17 +66,26 @@ function element(tag, className, content) {
 }
 
 async function turn(controls) {
-  await fetch("/controls", { method: "POST", body: JSON.stringify(controls) });
+  let trouble = "";
+  try {
+    const answer = await fetch("/controls", { method: "POST", body: JSON.stringify(controls) });
+    if (!answer.ok) trouble = await answer.text();
+  } catch (error) {
+    trouble = error.message;
+  }
+  $("trouble").hidden = trouble === "";
+  $("trouble").textContent = trouble && filled("trouble", trouble);
 }
 
 // ---- the head unit
 
 function updateCard(update, opened) {
-  const card = element("article", "update " + (update.code ? "broken" : LOOKS[update.state] || ""));
+  const card = element("article", "update " + (isFailed(update) ? "broken" : LOOKS[update.state] || ""));
   card.dataset.order = update.order;
   card.dataset.state = update.state;
   const head = element("div", "head");
-  head.append(element("h3", "", update.title), element("span", "state", text("states")[update.state] || update.state));
+  const state = isFailed(update) ? "failed" : update.state;
+  head.append(element("h3", "", update.title), element("span", "state", text("states")[state] || state));
   card.append(head);
   if (update.percent !== undefined) {
     const progress = element("div", "progress");
@@ -110,8 +128,8 @@ function drawScreen() {
 
 function drawBar() {
   const at = values[SIGNAL.activate_at];
-  const time = (date) => date.toLocaleString(language(), { weekday: "short", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit" });
-  $("clock").textContent = new Date().toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit" });
+  const time = (date) => date.toLocaleString(language(), { weekday: "short", day: "numeric", month: "long", hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
+  $("clock").textContent = local(Date.now()).toLocaleTimeString(language(), { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
   $("bearer").textContent = text(values[SIGNAL.bearer]) || values[SIGNAL.bearer] || "–";
   $("private").hidden = values[SIGNAL.private_mode] !== "true";
   $("private").textContent = text("private");
@@ -119,7 +137,7 @@ function drawBar() {
   $("volts").textContent = (values[SIGNAL.battery] || "–") + " V";
   $("link").className = connected ? "dot on" : "dot";
   $("link").setAttribute("aria-label", text(connected ? "connected" : "disconnected"));
-  $("at-note").textContent = at ? filled("atTime", time(new Date(at))) : text("atNone");
+  $("at-note").textContent = at ? filled("atTime", time(local(Date.parse(at)))) : text("atNone");
 }
 
 function drawTexts() {
@@ -179,6 +197,7 @@ function drawControls() {
 }
 
 function isSet(control, value) {
+  if (control === "language") return language() === value;
   const entry = KEYS.find(([name]) => name === control)[2].find(([name]) => name === value);
   return values[SIGNAL[control]] === (entry[2] || YES[value] || value);
 }
@@ -225,6 +244,13 @@ function draw() {
 
 // ---- VISS
 
+// A car that does not know where it stands is where its page is.
+function tellOffset() {
+  if (offsetTold || values[SIGNAL.utc_offset] !== "") return;
+  offsetTold = true;
+  turn({ utc_offset: String(-new Date().getTimezoneOffset()) });
+}
+
 function connect() {
   const socket = new WebSocket("ws://" + location.host + "/", "VISSv2");
   const ask = (requestId, path, filter) => socket.send(JSON.stringify({ action: "subscribe", path, filter, requestId }));
@@ -238,10 +264,11 @@ function connect() {
     const message = JSON.parse(event.data);
     if (message.action !== "subscription" || !message.data) return;
     for (const point of [message.data].flat()) values[point.path] = [point.dp].flat().at(-1).value;
+    tellOffset();
     draw();
   });
   socket.addEventListener("close", () => {
-    connected = false;
+    connected = offsetTold = false;
     draw();
     setTimeout(connect, 1000);
   });
@@ -254,8 +281,8 @@ $("leave").addEventListener("click", () => turn({
   gear: "P", parking_brake: "on", power: "off", cable: "off", driver: "out", doors: "closed", locked: "yes", bearer: "wifi",
 }));
 $("at-set").addEventListener("click", () => {
-  const at = new Date($("at").value);
-  if (!isNaN(at)) turn({ activate_at: at.toISOString().slice(0, 19) + "Z" });
+  const at = Date.parse($("at").value + "Z") - offsetMs();
+  if (!isNaN(at)) turn({ activate_at: new Date(at).toISOString().slice(0, 19) + "Z" });
 });
 $("at-clear").addEventListener("click", () => {
   $("at").value = "";
