@@ -420,6 +420,8 @@ void Secondaries::take_report(const PairedEcu& ecu, Record& record, UnixSeconds 
     return;
   }
   seen.report_error = recordable(said.error());
+  // It answered, and then not any more: what the server misses is news once it answers again.
+  if (said.error().code() == ErrorCode::kUnavailable) seen.silent = true;
   reports_.silent.emplace(ecu.serial, std::string(to_string(said.error().code())));
   reports_.has_fallen_silent = reports_.has_fallen_silent || (seen.silent && !was_silent);
 }

@@ -79,6 +79,7 @@ class Run {
 
   void check() {
     run(3600);
+    look_at_server();
     check_whole();
     for (const auto& [serial, box] : car_.ecus) box->firmware.is_well = true;
     for (int locks = 0; locks < 3 && car_.world.state(id_) != State::kActive; ++locks) {
@@ -86,6 +87,7 @@ class Run {
       run(0);
       car_.world.vehicle.park_locked();
       run(3600);
+      look_at_server();
       check_whole();
     }
     REQUIRE(car_.kept() == "new");
@@ -109,6 +111,12 @@ class Run {
   }
 
  private:
+  // Who was silent at the last report is asked again with the next look, at the latest.
+  void look_at_server() {
+    car_.world.agent->check_now();
+    run(1800);
+  }
+
   void next_survives() {
     constexpr Survives kEach[] = {Survives::kEverything, Survives::kOnlySynced, Survives::kPerhaps};
     car_.link.survives = kEach[random_() % 3];
