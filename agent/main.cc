@@ -14,6 +14,7 @@
 #include "agent/bus_vehicle.h"
 #include "agent/certificate_renewal.h"
 #include "agent/curl_transport.h"
+#include "agent/named_ecus.h"
 #include "agent/offline_install.h"
 #include "agent/pairing.h"
 #include "agent/provision.h"
@@ -124,6 +125,21 @@ constexpr std::size_t kCommandLineBytesMax = 4096;  // as the kernel has it
 // Of the program and its libraries, between two steps: about what a download runs through.
 constexpr std::uint64_t kCodeBytesMax = 4 * kMiB;
 
+// With the car's certificate if it has one.
+Result<std::unique_ptr<CurlTransport>> connect(Disk& disk, const Layout& layout,
+                                               const CarIdentity& identity,
+                                               const Options& options) {
+  CurlOptions to_server{.server_url = identity.server_url,
+                        .ca_path = layout.ca(),
+                        .proxy_url = options.proxy,
+                        .interrupted = {}};
+  if (can_show_certificate(disk, layout, SystemClock().now())) {
+    to_server.certificate_path = layout.certificate();
+    to_server.key_path = layout.certificate();
+  }
+  return CurlTransport::create(std::move(to_server));
+}
+
 int run_pair(const Options& options) {
   RealDisk disk;
   const Layout layout(options.state);
@@ -139,15 +155,7 @@ int run_pair(const Options& options) {
     partner_token = as_text(*token);
     partner_token.erase(partner_token.find_last_not_of(" \r\n") + 1);
   }
-  CurlOptions to_server{.server_url = identity->server_url,
-                        .ca_path = layout.ca(),
-                        .proxy_url = options.proxy,
-                        .interrupted = {}};
-  if (can_show_certificate(disk, layout, SystemClock().now())) {
-    to_server.certificate_path = layout.certificate();
-    to_server.key_path = layout.certificate();
-  }
-  auto transport = CurlTransport::create(std::move(to_server));
+  auto transport = connect(disk, layout, *identity, options);
   if (!transport) return report(transport.error());
   const SystemClock clock;
   SocketLink secondaries(clock);
@@ -156,6 +164,31 @@ int run_pair(const Options& options) {
     return report(paired.error(),
                   paired.error().code() == ErrorCode::kForbidden ? kRefusedByServer : kFailed);
   std::printf("paired %s\n", identity->vin.text().c_str());
+  return kDone;
+}
+
+int run_ecus(const Options& options) {
+  RealDisk disk;
+  const Layout layout(options.state);
+  const auto identity = read_identity(disk, layout);
+  if (!identity) return report(identity.error(), exit_of(identity.error()));
+  const auto lock = StateLock::take(layout.lock());
+  if (!lock)
+    return report(lock.error(), lock.error().code() == ErrorCode::kConflict ? kBusy : kFailed);
+  if (!can_show_certificate(disk, layout, SystemClock().now()))
+    return report(Error(ErrorCode::kUnauthenticated, "the car has no valid certificate: pair it"),
+                  kNotReady);
+  auto transport = connect(disk, layout, *identity, options);
+  if (!transport) return report(transport.error());
+  const SystemClock clock;
+  SocketLink secondaries(clock);
+  const auto replaced = name_ecus(disk, layout, **transport, secondaries);
+  if (!replaced)
+    return report(replaced.error(),
+                  replaced.error().code() == ErrorCode::kForbidden ? kRefusedByServer : kFailed);
+  for (const auto& [old_serial, serial] : *replaced)
+    std::printf("%s is let in for %s\n", serial.c_str(), old_serial.c_str());
+  if (replaced->empty()) std::printf("the server knows these ECUs\n");
   return kDone;
 }
 
@@ -463,6 +496,13 @@ CLI::App* add_pair_command(CLI::App& app, Options& options) {
   return command;
 }
 
+CLI::App* add_ecus_command(CLI::App& app, Options& options) {
+  CLI::App* command =
+      add_command(app, options, "ecus", "tell the server of an exchanged ECU that it may let in");
+  add_proxy(command, options);
+  return command;
+}
+
 void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_option("--vehicle", options.vehicle,
                           "wss://HOST:PORT, ws:// here, unix:PATH, or config:FILE");
@@ -525,6 +565,7 @@ int main(int argc, char** argv) {
   slot_a->needs(slot_b);
   slot_b->needs(slot_a);
   CLI::App* pair_command = add_pair_command(app, options);
+  CLI::App* ecus_command = add_ecus_command(app, options);
   CLI::App* run_command = add_command(app, options, "run", "the daemon");
   add_run_options(run_command, options);
   CLI::App* status_command = add_command(app, options, "status", "what the agent is doing");
@@ -559,6 +600,7 @@ int main(int argc, char** argv) {
   // 3. The command.
   if (*provision_command) return run_provision(options);
   if (*pair_command) return run_pair(options);
+  if (*ecus_command) return run_ecus(options);
   if (*run_command) return run_daemon(options);
   if (*offline_command) return run_install_offline(options);
   if (*status_command) return run_status(options);

@@ -1,6 +1,7 @@
 #include "agent/pairing.h"
 
 #include "agent/journal.h"
+#include "agent/named_ecus.h"
 #include "base/limits.h"
 #include "crypto/certificate.h"
 #include "manifest/json_value.h"
@@ -12,34 +13,17 @@ constexpr std::uint64_t kAnswerBytesMax = 64 * kKiB;
 constexpr std::uint64_t kTlsKeyBytesMax = 16 * kKiB;
 
 Result<std::string> request_body(Disk& disk, const Layout& layout, const CarIdentity& identity,
-                                 const std::string& code, const std::vector<PairedEcu>& others) {
+                                 const std::string& code, const std::vector<MetEcu>& others) {
   const CarKeys keys = TRY(read_keys(disk, layout));
   const Bytes tls_key = TRY(read_file(disk, layout.tls_key(), kTlsKeyBytesMax));
   const std::string request =
       TRY(crypto::make_request(std::string(as_text(tls_key)), identity.vin.text()));
-  const manifest::Json ecu = {{"serial", identity.ecu.text()},
-                              {"hardware_id", identity.hardware.text()},
-                              {"public_key", to_hex(keys.ecu->public_key())}};
-  manifest::Json ecus = manifest::Json::array({ecu});
-  for (const PairedEcu& other : others)
-    ecus.push_back({{"serial", other.serial.text()},
-                    {"hardware_id", other.hardware.text()},
-                    {"public_key", to_hex(other.key)}});
+  manifest::Json ecus = TRY(named_ecus(identity, keys, others));
   const manifest::Json body = {
       {"vin", identity.vin.text()},     {"code", code},
       {"certificate_request", request}, {"seal_key", to_hex(keys.seal.public_key)},
       {"primary", identity.ecu.text()}, {"ecus", std::move(ecus)}};
   return manifest::to_wire(body);
-}
-
-std::string reason_of(const HttpResponse& response) {
-  const auto problem =
-      manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax});
-  std::string text = fmt::format("the server answered {}", response.status);
-  if (!problem) return text;
-  for (const char* field : {"code", "detail"})
-    if (const auto value = manifest::text_field(*problem, field)) text += ": " + *value;
-  return text;
 }
 
 // Where the car was, and what it found for that, was the business of who had it before (P1.10).
@@ -62,19 +46,17 @@ Result<void> pair(Disk& disk, const Layout& layout, Transport& transport, const 
   std::map<std::string, std::string> headers{{"Content-Type", "application/json"}};
   if (!partner_token.empty()) headers["Authorization"] = "Bearer " + partner_token;
   EcuList ecus = TRY(read_ecu_list(disk, layout));
-  if (!ecus.addresses.empty() && secondaries == nullptr)
-    return fail(ErrorCode::kUnavailable, "there is no way to the car's other ECUs");
-  if (!ecus.addresses.empty()) ecus.paired = TRY(meet_ecus(*secondaries, ecus));
-  std::string body = TRY(request_body(disk, layout, identity, code, ecus.paired));
+  const std::vector<MetEcu> others = TRY(meet_all(secondaries, ecus));
+  std::string body = TRY(request_body(disk, layout, identity, code, others));
   const HttpResponse response = TRY(transport.exchange({.method = HttpRequest::Method::kPost,
                                                         .path = "/v1/pair",
                                                         .headers = std::move(headers),
                                                         .body = std::move(body),
                                                         .bytes_max = kAnswerBytesMax}));
   if (response.status >= 400 && response.status < 500 && response.status != 429)
-    return fail(ErrorCode::kForbidden, "pairing was refused: {}", reason_of(response));
+    return fail(ErrorCode::kForbidden, "pairing was refused: {}", problem_of(response));
   if (response.status != 200)
-    return fail(ErrorCode::kUnavailable, "pairing did not work: {}", reason_of(response));
+    return fail(ErrorCode::kUnavailable, "pairing did not work: {}", problem_of(response));
   const manifest::Json answer =
       TRY(manifest::parse_strict(as_bytes(response.body), {.bytes_max = kAnswerBytesMax}));
   const std::string certificate = TRY(manifest::text_field(answer, "certificate"));

@@ -138,15 +138,16 @@ Result<Message> ask_once(SecondaryLink& link, const std::string& address, const 
   return answer;
 }
 
-Result<PairedEcu> meet(SecondaryLink& link, const std::string& address) {
+Result<MetEcu> meet(SecondaryLink& link, const std::string& address) {
   const Message said = TRY(ask_once(link, address, {MessageType::kStatus}, kAnswerMs));
   const auto status = TRY(secondary::decode_status(said.body));
-  const Message report = TRY(ask_once(link, address, {MessageType::kReport}, kAnswerMs));
+  Message report = TRY(ask_once(link, address, {MessageType::kReport}, kAnswerMs));
   TRY(manifest::verify_secondary_report(report.body, status.serial,
                                         {.key = manifest::PublicKey::from_ed25519(status.key),
                                          .counter = 0,
                                          .hardware = status.hardware}));
-  return PairedEcu{address, status.serial, status.hardware, status.key};
+  return MetEcu{.ecu = {address, status.serial, status.hardware, status.key},
+                .report = std::move(report.body)};
 }
 
 }  // namespace
@@ -178,15 +179,15 @@ Result<EcuList> read_ecu_list(Disk& disk, const Layout& layout) {
   return list;
 }
 
-Result<std::vector<PairedEcu>> meet_ecus(SecondaryLink& link, const EcuList& list) {
-  std::vector<PairedEcu> met;
+Result<std::vector<MetEcu>> meet_ecus(SecondaryLink& link, const EcuList& list) {
+  std::vector<MetEcu> met;
   for (const std::string& address : list.addresses) {
-    PairedEcu ecu = TRY_CONTEXT(meet(link, address), address);
-    for (const PairedEcu& other : met)
-      if (other.serial == ecu.serial)
-        return fail(ErrorCode::kAlreadyExists, "{} and {} are both the ECU {}", other.address,
-                    address, ecu.serial.text());
-    met.push_back(std::move(ecu));
+    MetEcu here = TRY_CONTEXT(meet(link, address), address);
+    for (const MetEcu& other : met)
+      if (other.ecu.serial == here.ecu.serial)
+        return fail(ErrorCode::kAlreadyExists, "{} and {} are both the ECU {}", other.ecu.address,
+                    address, here.ecu.serial.text());
+    met.push_back(std::move(here));
   }
   return met;
 }
@@ -259,7 +260,7 @@ Result<secondary::EcuStatus> Secondaries::status(const PairedEcu& ecu) {
   if (status.serial == ecu.serial && status.hardware == ecu.hardware && status.key == ecu.key)
     return status;
   return fail(ErrorCode::kWrongEcu,
-              "at {} is the ECU {} now, and not {} as it was paired: pair the car again",
+              "at {} is another ECU or key now ({}) than {}, the car's: layby-agent ecus",
               ecu.address, status.serial.text(), ecu.serial.text());
 }
 

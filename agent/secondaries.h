@@ -48,10 +48,14 @@ Result<void> write_ecu_list(Disk& disk, const Layout& layout, const EcuList& lis
 // Empty where the car was provisioned without.
 Result<EcuList> read_ecu_list(Disk& disk, const Layout& layout);
 
+struct MetEcu {
+  PairedEcu ecu;
+  Bytes report;  // signed by it just now
+};
 // Asks who is at each address, and has each sign a report to show that it holds its key.
 // kUnavailable if one does not answer, kAlreadyExists for a serial that is met twice,
 // kBadSignature.
-Result<std::vector<PairedEcu>> meet_ecus(SecondaryLink& link, const EcuList& list);
+Result<std::vector<MetEcu>> meet_ecus(SecondaryLink& link, const EcuList& list);
 
 // A file of the primary's trusted metadata, as received; empty: there is none of this name.
 using MetadataSource = std::function<Result<std::optional<Bytes>>(const secondary::WantBody& want)>;

@@ -33,6 +33,9 @@ using Log = std::function<void(LogLevel, std::string_view event, std::initialize
 
 enum class Simulation { kOff, kOn };
 
+// One call may fail, and the next one come a little late: nobody is silent before two are missing.
+constexpr UnixSeconds kPollsBeforeSilent = 2;
+
 struct Services {
   Store& store;
   PayloadStore& payloads;
@@ -43,7 +46,7 @@ struct Services {
 
   std::string data_dir;         // where `laybyd init` put everything
   std::string public_base_url;  // "https://ota.example:8443", without a slash at the end
-  std::int64_t poll_seconds = 900;
+  std::int64_t poll_seconds = 900;  // that cars are told when they are paired
   std::size_t delta_bases = 3;  // earlier releases of a slot that a new image gets deltas from
   Simulation simulation = Simulation::kOff;
 

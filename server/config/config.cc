@@ -173,6 +173,12 @@ void read_fleet(Table& table, const Config::Listen& listen, Config::Fleet& fleet
   table.read("poll_seconds", fleet.poll_seconds, 1, 7 * 86'400);
   table.read("certificate_days", fleet.certificate_days, 1, 7300);
   table.read("silent_hours", fleet.silent_hours, 0, 87'600);
+  const std::int64_t heard_within = kPollsBeforeSilent * fleet.poll_seconds;
+  if (fleet.silent_hours > 0 && static_cast<std::int64_t>(fleet.silent_hours) * 3600 < heard_within)
+    table.wrong(*table.find("silent_hours"), "silent_hours",
+                fmt::format("must be 0, or at least {}: cars call every {} seconds "
+                            "(fleet.poll_seconds), and all of them would count as silent",
+                            (heard_within + 3599) / 3600, fleet.poll_seconds));
   table.read("writes_per_minute", fleet.writes_per_minute, 0, 100'000);
   bool simulation = false;
   table.read("simulation", simulation);

@@ -26,6 +26,9 @@ Result<CarEcu> decode_ecu(const Json& json) {
              .public_key = std::nullopt};
   if (manifest::find_field(json, "public_key"))
     ecu.public_key = TRY((key_field<32>(json, "public_key")));
+  if (manifest::find_field(json, "counter"))
+    ecu.counter = TRY(manifest::uint_field(json, "counter"));
+  if (manifest::find_field(json, "since")) ecu.since = TRY(manifest::time_field(json, "since"));
   return ecu;
 }
 
@@ -46,6 +49,9 @@ Result<Pairing> decode_pairing(const Json& json) {
                   .paired_at = std::move(paired_at)};
   if (manifest::find_field(json, "next_certificate"))
     pairing.next_certificate = TRY(manifest::digest_field(json, "next_certificate"));
+  if (manifest::find_field(json, "poll_seconds"))
+    pairing.poll_seconds =
+        static_cast<UnixSeconds>(TRY(manifest::uint_field(json, "poll_seconds")));
   if (manifest::find_field(json, "revoked_at"))
     pairing.revoked_at = TRY(manifest::time_field(json, "revoked_at"));
   return pairing;
@@ -60,6 +66,7 @@ Json encode_pairing(const Pairing& pairing) {
             {"seal_key", to_hex(pairing.seal_key)},
             {"paired_at", format_utc(pairing.paired_at)}};
   if (pairing.next_certificate) json["next_certificate"] = to_hex(*pairing.next_certificate);
+  if (pairing.poll_seconds != 0) json["poll_seconds"] = pairing.poll_seconds;
   if (pairing.revoked_at) json["revoked_at"] = format_utc(*pairing.revoked_at);
   return json;
 }
@@ -113,6 +120,8 @@ std::string encode_car(const Car& car) {
   for (const CarEcu& ecu : car.ecus) {
     Json entry{{"serial", ecu.serial.text()}, {"hardware_id", ecu.hardware_id.text()}};
     if (ecu.public_key) entry["public_key"] = to_hex(*ecu.public_key);
+    if (ecu.counter != 0) entry["counter"] = ecu.counter;
+    if (ecu.since != 0) entry["since"] = format_utc(ecu.since);
     ecus.push_back(std::move(entry));
   }
   Json json{{"vin", car.vin.text()},        {"model", car.model},

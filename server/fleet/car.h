@@ -21,6 +21,9 @@ struct CarEcu {
   manifest::EcuSerial serial;
   manifest::HardwareId hardware_id;
   std::optional<crypto::Ed25519PublicKey> public_key;  // from pairing
+  std::uint64_t counter =
+      0;                  // its reports count above this one; what the last one said may be more
+  UnixSeconds since = 0;  // with this key
 };
 
 // What pairing adds; all of it but the time of the ownership is replaced when the car is paired
@@ -33,6 +36,7 @@ struct Pairing {
   crypto::Digest256 certificate;   // fingerprint: the one certificate that is the car's now
   crypto::SealPublicKey seal_key;  // licences are sealed to it
   UnixSeconds paired_at = 0;
+  UnixSeconds poll_seconds = 0;  // that the car was told; 0: by an earlier version, not known
   // A renewed certificate that the car has not used yet; the first use ends the one above.
   std::optional<crypto::Digest256> next_certificate = {};
   std::optional<UnixSeconds> revoked_at = {};  // neither certificate opens the door since

@@ -108,17 +108,23 @@ void CheckIns::remember(const manifest::Vin& vin, Heard heard) {
   heard_.insert_or_assign(vin.text(), heard);
 }
 
+UnixSeconds CheckIns::due_after(UnixSeconds heard, const Pairing& pairing) const {
+  return std::max(due_after(heard), heard + kPollsBeforeSilent * pairing.poll_seconds);
+}
+
 void CheckIns::count(Turn turn) {
-  switch (turn) {
-    case Turn::kNone: return;
-    case Turn::kFellSilent: ++silent_count_; break;
-    case Turn::kSpokeAgain: --silent_count_; break;
-  }
+  if (turn == Turn::kNone) return;
+  const std::lock_guard lock(mutex_);
+  if (turn == Turn::kFellSilent)
+    ++silent_count_;
+  else
+    --silent_count_;
   on_count_(silent_count_);
 }
 
 void CheckIns::heard(const Services& services, const manifest::Vin& vin) {
-  if (silence_seconds_ == 0) return;
+  // Switched off, it still ends what was noticed before.
+  if (silence_seconds_ == 0 && silent_count_ == 0) return;
   const UnixSeconds now = services.clock.now();
   {
     const std::lock_guard lock(mutex_);
@@ -145,6 +151,7 @@ Result<CheckIns::Written> CheckIns::write_heard(const Services& services, Change
   // After a restart: it was written not long ago.
   if (before && !before->silent_since && now - before->at < pace_seconds())
     return Written{.at = before->at};
+  if (silence_seconds_ == 0 && (!before || !before->silent_since)) return Written{.at = now};
   wait_for(change, vin, before, {.at = now, .due = due_after(now), .silent_since = {}});
   if (!before || !before->silent_since) return Written{.at = now};
   change.erase(silent_key(vin));
@@ -190,9 +197,9 @@ Result<CheckIns::Turn> CheckIns::settle_in(const Services& services, Change& cha
   }
   const UnixSeconds now = affairs.now();
   seen->at = std::max(seen->at, remembered(vin).value_or(0));
-  if (due_after(seen->at) > now) {
-    wait_for(change, vin, std::nullopt,
-             {.at = seen->at, .due = due_after(seen->at), .silent_since = {}});
+  const UnixSeconds due = due_after(seen->at, *pairing);
+  if (due > now) {
+    wait_for(change, vin, std::nullopt, {.at = seen->at, .due = due, .silent_since = {}});
     return Turn::kNone;
   }
   seen->silent_since = now;

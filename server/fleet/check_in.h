@@ -64,6 +64,8 @@ class CheckIns {
   UnixSeconds due_after(UnixSeconds heard) const {
     return heard + silence_seconds_ + pace_seconds();
   }
+  // Later for a car that was told to call less often than cars are told now.
+  UnixSeconds due_after(UnixSeconds heard, const Pairing& pairing) const;
   std::optional<UnixSeconds> remembered(const manifest::Vin& vin) const;
   void remember(const manifest::Vin& vin, Heard heard);
   void count(Turn turn);

@@ -6,6 +6,7 @@
 #include "manifest/json_value.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/deadline.h"
+#include "server/fleet/ecu_keys.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/named_ecus.h"
 #include "server/fleet/vehicle_state.h"
@@ -111,10 +112,12 @@ Result<EcuReplacement> authorise(CarAffairs& affairs, const std::string& old_tex
     return fail(ErrorCode::kNotFound, "the car has no ECU {}", old_serial.text());
   if (wanted.serial != old_serial && find_ecu(car.ecus, wanted.serial) != nullptr)
     return fail(ErrorCode::kConflict, "{} is another ECU of the car", wanted.serial.text());
-  for (const EcuReplacement& other : TRY(load_from(change, car.vin, affairs.now()))) {
+  // Also those that have expired and are not forgotten yet: the entry by which one is forgotten
+  // would take the next one with it.
+  for (const EcuReplacement& other : TRY(load_from(change, car.vin, 0))) {
     if (other.old_serial == old_serial)
       erase(change, car.vin, other);
-    else if (other.serial == wanted.serial)
+    else if (other.serial == wanted.serial && affairs.now() < other.expires)
       return fail(ErrorCode::kConflict, "{} is to replace {}", wanted.serial.text(),
                   other.old_serial.text());
   }
@@ -131,17 +134,22 @@ Result<EcuReplacement> authorise(CarAffairs& affairs, const std::string& old_tex
   return replacement;
 }
 
-Answer<Response> take_ecus(CarAffairs& affairs, const std::vector<CarEcu>& named) {
+Answer<Response> take_ecus(CarAffairs& affairs, const NamedEcus& named) {
   Car& car = affairs.car();
   if (!car.pairing) return fail(ErrorCode::kForbidden, "the car is not paired");
   const manifest::EcuSerial primary = car.pairing->primary;
-  auto done = TRY(done_replacements(affairs.change(), car, named, affairs.now()));
+  auto done = TRY(done_replacements(affairs.change(), car, named.ecus, affairs.now()));
   std::erase_if(done, [&](const auto& each) { return each.old_serial == primary; });
   const Car next = with_replacements(car, done);
-  std::vector<Reason> reasons = compare_ecus(next, named, primary);
-  const CarEcu* own = find_ecu(named, primary);
+  std::vector<Reason> reasons = compare_ecus(next, named.ecus, primary);
+  const CarEcu* own = find_ecu(named.ecus, primary);
   if (own != nullptr && own->public_key != find_ecu(car.ecus, primary)->public_key)
     reasons.push_back({"key", "a primary with another key is paired anew"});
+  std::vector<CarEcu> ecus;
+  if (reasons.empty()) {
+    ecus = with_keys(next.ecus, named.ecus);
+    reasons = TRY(check_proofs(affairs, ecus, named, primary));
+  }
   if (!reasons.empty()) {
     const Error error(ErrorCode::kWrongEcu, reasons.front().text);
     TRY_VOID(note_refused(affairs, "ecus-refused", error));
@@ -149,12 +157,11 @@ Answer<Response> take_ecus(CarAffairs& affairs, const std::vector<CarEcu>& named
     return to_response(
         refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons)));
   }
-  car.ecus = next.ecus;
-  for (CarEcu& ecu : car.ecus) ecu.public_key = find_ecu(named, ecu.serial)->public_key;
   Json replaced = Json::array();
   for (const EcuReplacement& each : done)
     replaced.push_back({{"ecu", each.old_serial.text()}, {"serial", each.serial.text()}});
   if (!done.empty()) {
+    TRY_VOID(change_keys(affairs, std::move(ecus)));
     save_car(affairs.change(), car);
     TRY_VOID(conclude_replacements(affairs, done));
   }
@@ -213,20 +220,40 @@ Result<void> conclude_replacements(CarAffairs& affairs, const std::vector<EcuRep
   return {};
 }
 
+namespace {
+
+// What was refused within the last day, each once.
+Result<Json> refused_lately(Change& change, const std::string& key, UnixSeconds now) {
+  Json lately = Json::array();
+  const std::optional<std::string> text = TRY(change.get(key));
+  if (!text) return lately;
+  const Json last = TRY(parse_stored(key, *text));
+  const Json* all = manifest::find_field(last, "lately");
+  for (const Json& one : all != nullptr ? *all : Json::array({last})) {
+    if (now - TRY(manifest::time_field(one, "at")) >= kDaySeconds) continue;
+    const std::string what = TRY(manifest::text_field(one, "what"));
+    const std::string error = TRY(manifest::text_field(one, "error"));
+    lately.push_back({{"what", what}, {"error", error}, {"at", one["at"]}});
+  }
+  return lately;
+}
+
+}  // namespace
+
 Result<void> note_refused(CarAffairs& affairs, std::string_view what, const Error& error) {
   const std::string key = refused_key(affairs.car().vin);
   const std::string name(to_string(error.code()));
-  if (const auto before = TRY(affairs.change().get(key))) {
-    const Json json = TRY(parse_stored(key, *before));
-    const bool same = TRY(manifest::text_field(json, "what")) == what &&
-                      TRY(manifest::text_field(json, "error")) == name;
-    if (same && affairs.now() - TRY(manifest::time_field(json, "at")) < kDaySeconds) return {};
-  }
+  Json lately = TRY(refused_lately(affairs.change(), key, affairs.now()));
+  const bool said = std::ranges::any_of(
+      lately, [&](const Json& one) { return one["what"] == what && one["error"] == name; });
+  if (said || lately.size() >= kRefusalsADayMax) return {};
   const Json data{{"error", name}, {"text", error.message()}};
   affairs.record(what, "", data);
   Json record = data;
   record["what"] = std::string(what);
   record["at"] = format_utc(affairs.now());
+  lately.push_back({{"what", record["what"]}, {"error", name}, {"at", record["at"]}});
+  record["lately"] = std::move(lately);
   affairs.change().put(key, to_stored(record));
   return {};
 }
@@ -235,7 +262,9 @@ Result<Json> refused_json(const Store& store, const manifest::Vin& vin) {
   const std::string key = refused_key(vin);
   const auto text = TRY(store.get(key));
   if (!text) return Json();
-  return parse_stored(key, *text);
+  Json refused = TRY(parse_stored(key, *text));
+  refused.erase("lately");
+  return refused;
 }
 
 Response post_ecu_replacement(const Services& services, const Request& request) {
@@ -282,7 +311,7 @@ Response post_vehicle_ecus(const Services& services, const Request& request) {
     const manifest::Vin vin = TRY(require_vehicle(services, request));
     const Json body = TRY(json_body(request));
     TRY_VOID(check_fields(body, {"ecus"}));
-    const std::vector<CarEcu> named = TRY(read_named_ecus(body));
+    const NamedEcus named = TRY(read_named_ecus(body));
     return commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
       CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, vin.text()));
       return take_ecus(affairs, named);

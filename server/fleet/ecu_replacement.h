@@ -39,10 +39,14 @@ Car with_replacements(Car car, const std::vector<EcuReplacement>& done);
 // longer, and what they were to install is signed anew.
 Result<void> conclude_replacements(CarAffairs& affairs, const std::vector<EcuReplacement>& done);
 
+// Different refusals of one car that are recorded within a day: a broken car has one or two, and
+// somebody with a stolen key must not fill the disk by turns.
+constexpr std::size_t kRefusalsADayMax = 8;
+
 // That the car's word, a manifest or a list of ECUs, was refused: `v/<VIN>/refused`, and an audit
-// record, but not again for the same error within a day.
+// record, but not again for the same error within a day, nor more than kRefusalsADayMax.
 Result<void> note_refused(CarAffairs& affairs, std::string_view what, const Error& error);
-// {"what","error","text","at"} of the last one, or null.
+// {"what","error","text","at"} of the last one that was recorded, or null.
 Result<manifest::Json> refused_json(const Store& store, const manifest::Vin& vin);
 
 // POST, DELETE /v1/cars/{vin}/ecus/{serial}/replacement: for partners and operators.

@@ -1,6 +1,7 @@
 #include "server/fleet/named_ecus.h"
 
 #include <algorithm>
+#include <set>
 
 #include "manifest/json_value.h"
 #include "server/fleet/json_answer.h"
@@ -12,7 +13,7 @@ using manifest::Json;
 namespace {
 
 Result<CarEcu> read_ecu(const Json& json) {
-  TRY_VOID(check_fields(json, {"serial", "hardware_id", "public_key"}));
+  TRY_VOID(check_fields(json, {"serial", "hardware_id", "public_key", "report"}));
   auto serial = TRY(manifest::text_field(json, "serial").and_then(manifest::EcuSerial::parse));
   auto hardware_id =
       TRY(manifest::text_field(json, "hardware_id").and_then(manifest::HardwareId::parse));
@@ -24,22 +25,35 @@ Result<CarEcu> read_ecu(const Json& json) {
 
 }  // namespace
 
-Result<std::vector<CarEcu>> read_named_ecus(const Json& body) {
-  std::vector<CarEcu> ecus;
+Result<NamedEcus> read_named_ecus(const Json& body) {
+  NamedEcus read;
   const Json& named = *TRY(manifest::array_field(body, "ecus"));
   if (named.size() > kPairedEcusMax)
     return fail(ErrorCode::kTooLarge, "\"ecus\": at most {}", kPairedEcusMax);
   for (const Json& ecu : named) {
     if (!ecu.is_object()) return fail(ErrorCode::kBadFormat, "\"ecus\": objects");
-    ecus.push_back(TRY(read_ecu(ecu)));
+    read.ecus.push_back(TRY(read_ecu(ecu)));
+    const Json* report = manifest::find_field(ecu, "report");
+    if (report == nullptr) continue;
+    const std::string text = TRY(manifest::to_wire(*report));
+    read.reports.emplace(read.ecus.back().serial, to_bytes(text));
   }
-  if (ecus.empty()) return fail(ErrorCode::kBadFormat, "\"ecus\": at least one");
-  return ecus;
+  if (read.ecus.empty()) return fail(ErrorCode::kBadFormat, "\"ecus\": at least one");
+  return read;
 }
 
 const CarEcu* find_ecu(const std::vector<CarEcu>& ecus, const manifest::EcuSerial& serial) {
   const auto found = std::ranges::find(ecus, serial, &CarEcu::serial);
   return found == ecus.end() ? nullptr : &*found;
+}
+
+std::vector<CarEcu> with_keys(std::vector<CarEcu> ecus, const std::vector<CarEcu>& named) {
+  for (CarEcu& ecu : ecus) {
+    const auto& key = find_ecu(named, ecu.serial)->public_key;
+    if (ecu.public_key != key) ecu.counter = 0;
+    ecu.public_key = key;
+  }
+  return ecus;
 }
 
 std::vector<Reason> compare_ecus(const Car& car, const std::vector<CarEcu>& named,
@@ -67,6 +81,9 @@ std::vector<Reason> compare_ecus(const Car& car, const std::vector<CarEcu>& name
       reasons.push_back(
           {"unknown", fmt::format("the car was built without {}", ecu.serial.text())});
   }
+  std::set<crypto::Ed25519PublicKey> keys;
+  for (const CarEcu& ecu : named) keys.insert(*ecu.public_key);
+  if (keys.size() != named.size()) reasons.push_back({"key", "each ECU has a key of its own"});
   if (find_ecu(named, primary) == nullptr || named.size() != car.ecus.size())
     reasons.push_back({"primary", "the primary must be one of the ECUs, each named once"});
   return reasons;

@@ -6,6 +6,7 @@
 #include "server/fleet/car_affairs.h"
 #include "server/fleet/check_in.h"
 #include "server/fleet/deadline.h"
+#include "server/fleet/ecu_keys.h"
 #include "server/fleet/ecu_replacement.h"
 #include "server/fleet/json_answer.h"
 #include "server/fleet/named_ecus.h"
@@ -25,8 +26,8 @@ struct PairRequest {
   std::string certificate_request;
   crypto::SealPublicKey seal_key;
   manifest::EcuSerial primary;
-  std::vector<CarEcu> ecus;  // all with a key
-  std::string digest;        // of the whole request
+  NamedEcus named;
+  std::string digest;  // of the whole request
 };
 
 std::string tries_key(const manifest::Vin& vin) {
@@ -38,8 +39,8 @@ Result<PairRequest> read_pair_request(const Request& request) {
   TRY_VOID(
       check_fields(body, {"vin", "code", "certificate_request", "seal_key", "ecus", "primary"}));
   const std::string code = TRY(manifest::text_field(body, "code"));
-  std::vector<CarEcu> ecus = TRY(read_named_ecus(body));
-  manifest::EcuSerial primary = ecus.front().serial;
+  NamedEcus named = TRY(read_named_ecus(body));
+  manifest::EcuSerial primary = named.ecus.front().serial;
   if (manifest::find_field(body, "primary"))
     primary = TRY(manifest::text_field(body, "primary").and_then(manifest::EcuSerial::parse));
   auto vin = TRY(manifest::text_field(body, "vin").and_then(manifest::Vin::parse));
@@ -50,7 +51,7 @@ Result<PairRequest> read_pair_request(const Request& request) {
                    .certificate_request = std::move(certificate_request),
                    .seal_key = std::move(seal_key),
                    .primary = std::move(primary),
-                   .ecus = std::move(ecus),
+                   .named = std::move(named),
                    .digest = to_hex(crypto::sha256(as_bytes(request.body)))};
   // A key to which no licence can be sealed would be found out only once an order is paid.
   if (!crypto::seal({}, pair.seal_key))
@@ -67,19 +68,29 @@ Refusal wrong_code() {
   return {RefusalCode::kWrongCode, "the code is wrong, used up or older than an hour"};
 }
 
-// Which of them is wrong is for a partner: with any code of one's own and somebody else's VIN, the
-// serials of the car could be asked for here.
-Answer<void> check_ecus(const Car& car, const PairRequest& pair) {
-  std::vector<Reason> reasons = compare_ecus(car, pair.ecus, pair.primary);
-  if (reasons.empty()) return {};
-  return refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons));
-}
-
 // Who brings the code, besides whoever gave it.
 struct PairedBy {
   std::optional<std::string> partner;                // account
   std::optional<crypto::Digest256> car_certificate;  // that the connection was made with
 };
+
+// The ECUs of the car with their keys; `next` is the car with what was authorised. Which of them is
+// wrong is for a partner: with any code of one's own and somebody else's VIN, the serials of the
+// car could be asked for here.
+Answer<std::vector<CarEcu>> accept_ecus(CarAffairs& affairs, const Car& next,
+                                        const PairRequest& pair, const PairedBy& by) {
+  std::vector<Reason> reasons = compare_ecus(next, pair.named.ecus, pair.primary);
+  // Else an ECU that lies about itself could come to speak for the whole car. A partner has the car
+  // in front of him.
+  if (next.pairing && next.pairing->primary != pair.primary && !by.partner)
+    reasons.push_back({"primary", "another ECU is the primary of this car"});
+  if (reasons.empty()) {
+    std::vector<CarEcu> ecus = with_keys(next.ecus, pair.named.ecus);
+    reasons = TRY(check_proofs(affairs, ecus, pair.named, pair.primary));
+    if (reasons.empty()) return ecus;
+  }
+  return refuse(RefusalCode::kWrongEcus, "not the ECUs of this car", std::move(reasons));
+}
 
 Answer<void> check_may_change_owner(const Car& car, const PairedBy& by) {
   const Pairing& pairing = *car.pairing;
@@ -100,16 +111,17 @@ Answer<void> change_owner(CarAffairs& affairs, const std::string& owner, const P
   return {};
 }
 
-void put_keys(Car& car, const PairRequest& pair, const crypto::Digest256& certificate,
-              UnixSeconds now) {
-  for (CarEcu& ecu : car.ecus) ecu.public_key = find_ecu(pair.ecus, ecu.serial)->public_key;
+void put_pairing(CarAffairs& affairs, const PairRequest& pair,
+                 const crypto::Digest256& certificate) {
+  Car& car = affairs.car();
   Pairing paired{.owner = {},
-                 .owned_since = now,
+                 .owned_since = affairs.now(),
                  .owned_from = 0,
                  .primary = pair.primary,
                  .certificate = certificate,
                  .seal_key = pair.seal_key,
-                 .paired_at = now};
+                 .paired_at = affairs.now(),
+                 .poll_seconds = affairs.services().poll_seconds};
   if (car.pairing) {
     paired.owner = car.pairing->owner;
     paired.owned_since = car.pairing->owned_since;
@@ -122,22 +134,23 @@ void put_keys(Car& car, const PairRequest& pair, const crypto::Digest256& certif
 Answer<std::string> tie(CarAffairs& affairs, const PairRequest& pair, const std::string& owner,
                         const PairedBy& by) {
   Car& car = affairs.car();
-  const auto replaced = TRY(done_replacements(affairs.change(), car, pair.ecus, affairs.now()));
-  const Car next = with_replacements(car, replaced);
-  if (Answer<void> fits = check_ecus(next, pair); !fits)
-    return tl::unexpected(std::move(fits.error()));
+  const auto replaced =
+      TRY(done_replacements(affairs.change(), car, pair.named.ecus, affairs.now()));
+  Answer<std::vector<CarEcu>> ecus =
+      accept_ecus(affairs, with_replacements(car, replaced), pair, by);
+  if (!ecus) return tl::unexpected(std::move(ecus.error()));
   if (Answer<void> changed = change_owner(affairs, owner, by); !changed)
     return tl::unexpected(std::move(changed.error()));
   IssuedCertificate issued =
       TRY(issue_vehicle_certificate(affairs.services(), car.vin, pair.certificate_request));
-  car.ecus = next.ecus;
-  put_keys(car, pair, issued.facts.fingerprint, affairs.now());
+  TRY_VOID(change_keys(affairs, std::move(*ecus)));
+  put_pairing(affairs, pair, issued.facts.fingerprint);
   TRY_VOID(conclude_replacements(affairs, replaced));
   if (car.pairing->owner.empty())
     begin_ownership(affairs, owner);
   else
     save_car(affairs.change(), car);
-  // New keys begin new counters, and what the old ones said counts no longer.
+  // What was said before counts no longer, and cannot be said again.
   affairs.change().erase(vehicle_state_key(car.vin));
   affairs.change().erase(renewal_key(car.vin));
   affairs.outdate_metadata();

@@ -1,5 +1,7 @@
 #include "server/fleet/vehicle_state.h"
 
+#include <algorithm>
+
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "server/fleet/json_answer.h"
@@ -260,10 +262,10 @@ Result<manifest::VerifiedManifest> verify_from_car(ByteSpan bytes, const Car& ca
   if (last) known.last_manifest = last->manifest;
   for (const CarEcu& ecu : car.ecus) {
     if (!ecu.public_key) continue;
-    std::uint64_t counter = 0;
+    std::uint64_t counter = ecu.counter;
     if (last) {
       const auto found = last->counters.find(ecu.serial);
-      if (found != last->counters.end()) counter = found->second;
+      if (found != last->counters.end()) counter = std::max(counter, found->second);
     }
     known.ecus.emplace(ecu.serial,
                        manifest::KnownEcu{.key = manifest::PublicKey::from_ed25519(*ecu.public_key),

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """A car with two ECUs beside the head unit, real processes all of them: software for one, for both together or not at all,
 power cuts in the middle of a set, an exchanged part. docs/secondaries.md"""
+import os
+import subprocess
 import sys
 
 import rig
@@ -167,6 +169,11 @@ def sets(w):
         check_equal(r.events("billing"), [], "billing events")
 
 
+def name_ecus(car):
+    return subprocess.run([os.path.join(rig.BIN, "layby-agent"), "ecus", "--state", car.state], capture_output=True, text=True,
+                          timeout=60, check=False)
+
+
 def exchange(w):
     r, car = w.r, w.car
     with step("another ECU in a known one's place is given nothing, and the agent names it"):
@@ -183,8 +190,14 @@ def exchange(w):
     with step("the server does not let it in until somebody has authorised that"):
         check_equal(car.agent.stop(), 0, "exit status of the agent")
         check("wrong-ecus" in pair_refused(car, w.anna), "the refusal has no name")
+        done = name_ecus(car)
+        check_equal(done.returncode, 5, "exit status of `ecus`")
+        check("wrong-ecus" in done.stderr and "CAM-2" in done.stderr, f"the refusal: {done.stderr}")
         r.operator("car", "replace-ecu", VIN, "CAM-1", "CAM-2")
-        car.pair(w.anna)
+        done = name_ecus(car)
+        check_equal((done.returncode, done.stdout), (0, "CAM-2 is let in for CAM-1\n"), "what `ecus` says")
+        done = name_ecus(car)
+        check_equal((done.returncode, done.stdout), (0, "the server knows these ECUs\n"), "what `ecus` says again")
     with step("then it belongs to the car: it reports, gets what the old one had, and the trail and the owner have it"):
         w.camera = new
         car.secondaries = [w.brake, new]

@@ -119,12 +119,13 @@ struct RealCar {
   RealCar() {
     const auto met = agent::meet_ecus(link, {.addresses = {brake.socket(), camera.socket()}});
     REQUIRE(met);
-    CHECK(met->at(1).serial.text() == "CAM-1");
-    for (const auto& ecu : *met)
+    CHECK(met->at(1).ecu.serial.text() == "CAM-1");
+    agent::EcuList list{.addresses = {brake.socket(), camera.socket()}};
+    for (const auto& [ecu, report] : *met) {
       world.server.add_ecu(ecu.serial.text(), ecu.hardware.text(), ecu.key);
-    REQUIRE(
-        agent::write_ecu_list(world.disk, agent::Layout(kState),
-                              {.addresses = {brake.socket(), camera.socket()}, .paired = *met}));
+      list.paired.push_back(ecu);
+    }
+    REQUIRE(agent::write_ecu_list(world.disk, agent::Layout(kState), list));
     world.options.secondaries = &link;
     for (const char* hardware : {"brake-2", "camera-3"})
       world.server.publish({.name = fmt::format("software/{}/2.img", hardware),

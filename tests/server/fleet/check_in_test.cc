@@ -152,6 +152,58 @@ TEST_CASE("a longer silence holds for cars that are waited for already") {
   CHECK(fleet.states() == std::vector<std::string>{"missed"});
 }
 
+TEST_CASE("a car that was told to call seldom is not missed by a silence that is shorter") {
+  Fleet fleet;
+  fleet.services.poll_seconds = 2 * kSilence;
+  fleet.car.pair(fleet.owner_token);
+  fleet.services.poll_seconds = 900;
+  fleet.wait(kSilence + kPace);
+  CHECK(fleet.states().empty());
+  fleet.wait(server::kPollsBeforeSilent * 2 * kSilence - kSilence - kPace - 1);
+  CHECK(fleet.states().empty());
+  CHECK(fleet.entries() == 1);
+  fleet.wait(1);
+  CHECK(fleet.states() == std::vector<std::string>{"missed"});
+}
+
+TEST_CASE("a watch that is switched off lets silent cars come back, and misses no more") {
+  Fleet fleet;
+  fleet.wait(kSilence + kPace);
+  REQUIRE(fleet.counted == 1);
+  fleet.restart(0);
+  CHECK(fleet.silent().size() == 1);
+  fleet.heard();
+  CHECK(fleet.silent().empty());
+  CHECK(fleet.counted == 0);
+  CHECK(fleet.states() == std::vector<std::string>{"missed", "resumed"});
+  fleet.wait(10 * kDaySeconds);
+  CHECK(fleet.states().size() == 2);
+  CHECK(fleet.entries() == 0);
+}
+
+TEST_CASE("silent cars are listed page by page, by VIN") {
+  Fleet fleet;
+  const std::vector<std::string> vins{kOtherVin, "WVWZZZ1JZXW000033", "WVWZZZ1JZXW000041"};
+  for (const std::string& vin : vins) {
+    SimCar other(fleet, vin);
+    fleet.register_car(other);
+    other.pair(fleet.owner_token);
+  }
+  fleet.wait(kSilence + kPace);
+  CHECK(fleet.counted == 4);
+  const auto listed = [&](const std::string& query) {
+    std::vector<std::string> found;
+    const Answered some = fleet.get("/v1/silent-cars?" + query, fleet.operator_token);
+    for (const Json& each : some.body["cars"]) found.push_back(each["vin"]);
+    return found;
+  };
+  CHECK(listed("limit=2") == std::vector<std::string>{kVin, vins[0]});
+  CHECK(listed("after=" + vins[0]) == std::vector<std::string>{vins[1], vins[2]});
+  CHECK(listed("after=" + vins[2]).empty());
+  fleet.restart();
+  CHECK(fleet.counted == 4);
+}
+
 TEST_CASE("the list of silent cars is the operator's") {
   Fleet fleet;
   CHECK(fleet.get("/v1/silent-cars", fleet.owner_token).status == 403);

@@ -1,80 +1,15 @@
 // Cars of several ECUs: what each says of itself, sets of software, and exchanged parts.
 #include <catch2/catch.hpp>
 
-#include "server/director/director_plan.h"
 #include "server/fleet/ecu_replacement.h"
-#include "server/fleet/vehicle_state.h"
-#include "tests/server/shop/shop_world.h"
+#include "tests/server/fleet/ecu_fleet.h"
 
 using namespace layby;
 using namespace layby::tests;
 using manifest::Json;
 using server::Method;
 using State = manifest::OrderState;
-
-namespace {
-
-const std::string kCar = "/v1/cars/" + std::string(kVin);
-const std::string kCamera = "software/cam-2/2.img";
-const std::string kRadar = "software/rad-1/2.img";
-
-// A primary, two cameras of one kind and a radar; all of them run their first software.
-struct Fleet : ShopWorld {
-  Fleet() : car(*this, kVin) {
-    car.secondaries = {{"CAM-1", "cam-2"}, {"CAM-2", "cam-2"}, {"RAD-1", "rad-1"}};
-    register_car(car);
-    car.pair(owner_token);
-    car.install("software/hu-4/1.img", 1);
-    car.install_secondary("software/cam-2/1.img", 1);
-    car.install_secondary("software/rad-1/1.img", 1);
-    REQUIRE(car.report().status == 200);
-    REQUIRE(put(kCar + "/consents/software-updates", owner_token,
-                {{"language", "de"}, {"text_version", "2026-10"}})
-                .status == 200);
-    publish_for_secondary(kCamera, 2);
-    publish_for_secondary(kRadar, 2);
-  }
-  Answered roll_out(const Json& images) {
-    return put("/v1/rollouts/eyes", operator_token, {{"images", images}, {"state", "running"}});
-  }
-  std::vector<std::string> orders() {
-    std::vector<std::string> ids;
-    const Answered all = get(kCar + "/orders", owner_token);
-    for (const Json& order : all.body["orders"]) ids.push_back(order["id"]);
-    return ids;
-  }
-  Json ecu(const std::string& serial) {
-    const Answered shown = get(kCar, operator_token);
-    for (const Json& ecu : shown.body["ecus"])
-      if (ecu["serial"] == serial) return ecu;
-    return nullptr;
-  }
-  Answered authorise(const std::string& ecu, const Json& body) {
-    return post(kCar + "/ecus/" + ecu + "/replacement", partner_token, body);
-  }
-  Answered name_ecus() {
-    return call(Method::kPost, "/v1/vehicle/ecus", "", {{"ecus", car.named_ecus()}}, "",
-                &car.certificate);
-  }
-  std::size_t records(const std::string& what) {
-    std::size_t count = 0;
-    const Answered trail = get(kCar + "/audit?limit=1000", operator_token);
-    for (const Json& record : trail.body["records"]) count += record["what"] == what ? 1 : 0;
-    return count;
-  }
-  server::DirectorPlan plan() {
-    server::Change change(services.store);
-    const auto vin = manifest::Vin::parse(kVin);
-    const auto stored = server::load_car(services.store, *vin);
-    REQUIRE(stored);
-    auto made = server::plan_for(change, *stored);
-    REQUIRE(made);
-    return std::move(*made);
-  }
-  SimCar car;
-};
-
-}  // namespace
+using Fleet = EcuFleet;
 
 TEST_CASE("a car shows what each of its ECUs runs, as that ECU says itself") {
   Fleet fleet;
@@ -277,6 +212,56 @@ TEST_CASE("a rollout names each slot once, and the primary's software by itself"
     }
 }
 
+TEST_CASE("two replacements at once are let in one by one or together") {
+  Fleet fleet;
+  REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+  REQUIRE(fleet.authorise("CAM-1", {{"serial", "CAM-3"}}).status == 201);
+  std::vector<SimEcu>& ecus = fleet.car.secondaries;
+  const auto replaced = [&] {
+    const Answered named = fleet.name_ecus();
+    REQUIRE(named.status == 200);
+    return named.body["replaced"].size();
+  };
+  SECTION("together") {
+    ecus[0] = SimEcu("CAM-3", "cam-2");
+    ecus[2] = SimEcu("RAD-2", "rad-1");
+    CHECK(replaced() == 2);
+  }
+  SECTION("one after the other") {
+    ecus[2] = SimEcu("RAD-2", "rad-1");
+    CHECK(replaced() == 1);
+    CHECK(fleet.ecu("CAM-1")["replacement"]["serial"] == "CAM-3");
+    ecus[0] = SimEcu("CAM-3", "cam-2");
+    CHECK(replaced() == 1);
+  }
+  SECTION("one has expired: neither is let in with it, and the other one by itself") {
+    fleet.base.clock.advance(kDaySeconds / 2);
+    REQUIRE(fleet.authorise("CAM-1", {{"serial", "CAM-3"}}).status == 201);
+    fleet.base.clock.advance(kDaySeconds / 2);
+    const SimEcu radar = ecus[2];
+    ecus[0] = SimEcu("CAM-3", "cam-2");
+    ecus[2] = SimEcu("RAD-2", "rad-1");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+    CHECK(fleet.ecu("CAM-1")["serial"] == "CAM-1");
+    ecus[2] = radar;
+    CHECK(replaced() == 1);
+  }
+  SECTION("one is withdrawn, also after it was used") {
+    ecus[2] = SimEcu("RAD-2", "rad-1");
+    CHECK(replaced() == 1);
+    for (const auto& [ecu, status] : {std::pair("RAD-1", 404), {"RAD-2", 204}, {"CAM-1", 204}})
+      CHECK(fleet.call(Method::kDelete, kCar + "/ecus/" + ecu + "/replacement", fleet.partner_token)
+                .status == status);
+    ecus[0] = SimEcu("CAM-3", "cam-2");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");
+    ecus[0] = SimEcu("CAM-1", "cam-2");
+    CHECK(fleet.name_ecus().code() == "wrong-ecus");  // another key than the first CAM-1's
+    return;
+  }
+  CHECK(fleet.car.report().status == 200);
+  fleet.check_audit();
+}
+
 TEST_CASE("an exchanged ECU that nobody has let in is refused, and that is recorded") {
   Fleet fleet;
   SimEcu& radar = fleet.car.secondaries[2];
@@ -392,6 +377,14 @@ TEST_CASE("a replacement is good for one part, one key and one day") {
     fleet.base.clock.advance(server::kReplacementSeconds / 2);
     REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-3"}}).status == 201);
     fleet.base.clock.advance(server::kReplacementSeconds / 2);
+    fleet.sweep();
+    radar = SimEcu("RAD-3", "rad-1");
+    CHECK(fleet.name_ecus().status == 200);
+  }
+  SECTION("authorised anew before the first one, over by then, is forgotten") {
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-2"}}).status == 201);
+    fleet.base.clock.advance(server::kReplacementSeconds);
+    REQUIRE(fleet.authorise("RAD-1", {{"serial", "RAD-3"}}).status == 201);
     fleet.sweep();
     radar = SimEcu("RAD-3", "rad-1");
     CHECK(fleet.name_ecus().status == 200);

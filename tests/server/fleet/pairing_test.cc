@@ -1,6 +1,6 @@
 // Pairing (P2.6).
-#include "server/fleet/named_ecus.h"
 #include "server/fleet/pairing.h"
+#include "server/fleet/named_ecus.h"
 
 #include <catch2/catch.hpp>
 

@@ -178,7 +178,7 @@ std::map<std::string, Prepare> good_car_calls() {
        [](Api& api) { return call("/v1/pairing-codes", api.owner_token); }},
       {"post /v1/pair",
        [](Api& api) {
-         const SimCar other(api, kOtherVin);
+         SimCar other(api, kOtherVin);
          api.register_car(other);
          const Answered code = api.post("/v1/pairing-codes", api.owner_token);
          return call("/v1/pair", "", other.pair_request(code.body["code"]));

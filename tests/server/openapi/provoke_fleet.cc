@@ -65,7 +65,7 @@ void provoke_cars(Record& record) {
   api.expect({409, "already-exists"}, "post /v1/cars", with({{"vin", kVin}}));
   api.expect({400, "invalid-argument"}, "post /v1/cars", with({{"vin", "X"}}));
   api.expect({400, "bad-format"}, "post /v1/cars", with({{"country", "Germany"}}));
-  const SimCar other(api, kOtherVin);
+  SimCar other(api, kOtherVin);
   api.register_car(other);
   api.expect({404, "not-found"}, "delete /v1/cars/{vin}/certificate",
              call("/v1/cars/" + std::string(kOtherVin) + "/certificate", api.operator_token));
@@ -158,7 +158,7 @@ void provoke_certificates(Record& record) {
 void provoke_pairing(Record& record) {
   Api api(record);
   const std::string pair = "post /v1/pair";
-  const SimCar other(api, kOtherVin);
+  SimCar other(api, kOtherVin);
   api.register_car(other);
   const auto code = [&](const std::string& token) -> std::string {
     return api.post("/v1/pairing-codes", token).body["code"];

@@ -68,18 +68,19 @@ SimEcu::SimEcu(std::string with_serial, std::string with_hardware_id)
       hardware_id(std::move(with_hardware_id)),
       key(crypto::MemorySigner::generate()) {}
 
-Json SimCar::named_ecus() const {
+Json SimCar::named_ecus() {
   Json ecus = Json::array({{{"serial", serial},
                             {"hardware_id", hardware_id},
                             {"public_key", to_hex(key->public_key())}}});
-  for (const SimEcu& ecu : secondaries)
+  for (SimEcu& ecu : secondaries)
     ecus.push_back({{"serial", ecu.serial},
                     {"hardware_id", ecu.hardware_id},
-                    {"public_key", to_hex(ecu.key->public_key())}});
+                    {"public_key", to_hex(ecu.key->public_key())},
+                    {"report", parse(as_text(new_report(ecu)))}});
   return ecus;
 }
 
-Json SimCar::pair_request(const std::string& code) const {
+Json SimCar::pair_request(const std::string& code) {
   const std::string tls_key = crypto::generate_tls_key();
   return {{"vin", vin},
           {"code", code},
@@ -117,24 +118,28 @@ Bytes SimCar::new_manifest() {
   reports.emplace(report.ecu, must(manifest::make_ecu_report(report, *key)));
   manifest::SilentEcus silent;
   for (SimEcu& ecu : secondaries) {
-    if (!ecu.silent.empty()) {
-      silent.emplace(must(manifest::EcuSerial::parse(ecu.serial)), ecu.silent);
-      continue;
-    }
-    manifest::EcuReport own{.ecu = must(manifest::EcuSerial::parse(ecu.serial)),
-                            .counter = ++ecu.counter,
-                            .time = report.time,
-                            .agent = "layby-ecu/test",
-                            .installed = {},
-                            .functions = {},
-                            .attack = ecu.attack,
-                            .orders = {}};
-    const auto slot = manifest::Slot::software(must(manifest::HardwareId::parse(ecu.hardware_id)));
-    if (ecu.installed) own.installed.emplace(slot, *ecu.installed);
-    reports.emplace(own.ecu, must(manifest::make_ecu_report(own, *ecu.key)));
+    const auto name = must(manifest::EcuSerial::parse(ecu.serial));
+    if (ecu.silent.empty())
+      reports.emplace(name, new_report(ecu));
+    else
+      silent.emplace(name, ecu.silent);
   }
   return must(manifest::make_vehicle_manifest(must(manifest::Vin::parse(vin)), report.ecu, reports,
                                               *key, silent));
+}
+
+Bytes SimCar::new_report(SimEcu& ecu) const {
+  manifest::EcuReport report{.ecu = must(manifest::EcuSerial::parse(ecu.serial)),
+                             .counter = ++ecu.counter,
+                             .time = world.services.clock.now() + clock_ahead,
+                             .agent = "layby-ecu/test",
+                             .installed = {},
+                             .functions = {},
+                             .attack = ecu.attack,
+                             .orders = {}};
+  const auto slot = manifest::Slot::software(must(manifest::HardwareId::parse(ecu.hardware_id)));
+  if (ecu.installed) report.installed.emplace(slot, *ecu.installed);
+  return must(manifest::make_ecu_report(report, *ecu.key));
 }
 
 Answered SimCar::post(const Bytes& manifest) {
@@ -287,8 +292,9 @@ Answered ShopWorld::call(Method method, const std::string& path, const std::stri
 }
 
 void ShopWorld::register_car(const SimCar& car) {
-  Json ecus = car.named_ecus();
-  for (Json& ecu : ecus) ecu.erase("public_key");
+  Json ecus = Json::array({{{"serial", car.serial}, {"hardware_id", car.hardware_id}}});
+  for (const SimEcu& ecu : car.secondaries)
+    ecus.push_back({{"serial", ecu.serial}, {"hardware_id", ecu.hardware_id}});
   const Answered made = post("/v1/cars", operator_token,
                              {{"vin", car.vin},
                               {"model", "aurora"},
@@ -363,6 +369,13 @@ void ShopWorld::publish_payload(const std::string& image) {
   REQUIRE(services.store.commit({.expectations = {},
                                  .writes = {{server::payload_key(digest_of(image), std::nullopt),
                                              server::encode_payload(payload, 1)}}}));
+}
+
+void ShopWorld::withdraw(const std::string& name) {
+  server::Image image = *must(server::image(services.store, name));
+  image.listing = server::Listing::kWithdrawn;
+  REQUIRE(services.store.commit(
+      {.expectations = {}, .writes = {{server::image_key(name), server::encode_image(image)}}}));
 }
 
 void ShopWorld::sell(const std::string& id, const Json& changes) {

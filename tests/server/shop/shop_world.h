@@ -48,11 +48,12 @@ class SimCar {
  public:
   SimCar(ShopWorld& world, std::string vin, const std::string& hardware_id = "hu-4");
 
-  manifest::Json pair_request(const std::string& code) const;
+  manifest::Json pair_request(const std::string& code);
   void pair(const std::string& owner_token);
 
   // Signs a new report of what stands below, with the next counter.
   Bytes new_manifest();
+  Bytes new_report(SimEcu& secondary) const;
   Answered post(const Bytes& manifest);
   Answered report() { return post(new_manifest()); }
 
@@ -61,7 +62,8 @@ class SimCar {
   void install(const std::string& image, std::uint64_t counter);
   // The same of the secondaries that the image is for.
   void install_secondary(const std::string& image, std::uint64_t counter);
-  manifest::Json named_ecus() const;
+  // With a new report of each secondary, by which it shows its key.
+  manifest::Json named_ecus();
 
   // What the server wants of it: `custom.orders` to be.
   manifest::Json desired() const;
@@ -119,6 +121,7 @@ class ShopWorld {
   // Software of ECUs that are not the primary, of the hardware in its name.
   void publish_for_secondary(const std::string& image, std::uint64_t counter);
   void publish_payload(const std::string& image);
+  void withdraw(const std::string& image);
   static crypto::Digest256 digest_of(const std::string& image);
 
   // An unlimited product of 499.00 EUR whose image is published.
