@@ -8,6 +8,7 @@
 #include "server/intake/intake.h"
 #include "server/rollout/rollout.h"
 #include "server/shop/car_report.h"
+#include "server/shop/obsolete_order.h"
 
 namespace layby::server {
 
@@ -118,6 +119,7 @@ Answer<Response> take(const Services& services, Change& change, const manifest::
   for (const auto& [serial, report] : manifest->ecus())
     TRY_VOID(apply_report(affairs, report, state));
   TRY_VOID(apply_functions(affairs, state));
+  TRY_VOID(end_obsolete_orders(affairs));
   TRY_VOID(offer_software(affairs, state));
   return acknowledge(state.acknowledged);
 }

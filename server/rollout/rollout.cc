@@ -10,6 +10,7 @@
 #include "server/fleet/json_answer.h"
 #include "server/release/image.h"
 #include "server/rollout/rollout_walk.h"
+#include "server/shop/obsolete_order.h"
 #include "server/shop/order_change.h"
 #include "server/shop/ordering.h"
 
@@ -63,11 +64,14 @@ Result<Rollout> decode_rollout(const KeyValue& entry) {
                  .since = std::move(since)};
 }
 
-// Of several ECUs with one slot, one may be ahead of the others, and takes nothing older.
-bool is_behind(const Image& image, const CarEcu& ecu, const VehicleState& state) {
+// Of several ECUs with one slot, one may be ahead of the others, and takes nothing older. Of one
+// that has not spoken since it came into the car nobody knows.
+bool may_take(const Image& image, const CarEcu& ecu, const VehicleState& state) {
+  if (!image.entry.facts.slot.is_secondary()) return true;
   const auto said = state.secondaries.find(ecu.serial);
-  return said != state.secondaries.end() && said->second.installed &&
-         said->second.installed->release_counter > image.entry.facts.release_counter;
+  if (said == state.secondaries.end()) return false;
+  return !said->second.installed ||
+         said->second.installed->release_counter <= image.entry.facts.release_counter;
 }
 
 bool fits(const Image& image, const Car& car, const VehicleState& state) {
@@ -82,14 +86,22 @@ bool fits(const Image& image, const Car& car, const VehicleState& state) {
                              [&](const CarEcu* ecu) {
                                return std::ranges::find(ids, ecu->hardware_id) != ids.end();
                              }) &&
-         std::ranges::none_of(ecus,
-                              [&](const CarEcu* ecu) { return is_behind(image, *ecu, state); });
+         std::ranges::all_of(ecus, [&](const CarEcu* ecu) { return may_take(image, *ecu, state); });
 }
 
-// Whether the car's past with this image speaks against offering it again.
-Result<bool> is_settled(CarAffairs& affairs, const Image& image) {
-  const std::string key = settled_software_key(affairs.car().vin, image.entry.sha256);
-  return TRY(affairs.change().get(key)).has_value();
+// Whether the car's past with this image speaks against offering it again with this rollout. What
+// failed speaks against what has all of it: which image of a set was to blame nobody knows. It does
+// not once an ECU that it was for is another one.
+Result<bool> is_settled(CarAffairs& affairs, const Image& image, const Rollout& rollout) {
+  const manifest::Vin& vin = affairs.car().vin;
+  const auto id = TRY(affairs.change().get(settled_software_key(vin, image.entry.sha256)));
+  if (!id) return false;
+  const Order order = TRY(load_order(affairs.change(), vin, *id));
+  if (order.phase != OrderPhase::kFailed) return true;
+  const bool has_all = std::ranges::all_of(order.images, [&](const OrderedImage& ordered) {
+    return std::ranges::find(rollout.images, ordered.name.text()) != rollout.images.end();
+  });
+  return has_all && !is_for_newer_ecu(order, affairs.car());
 }
 
 // What a rollout means for a car: the images that it is to get, all at once.
@@ -103,7 +115,7 @@ Result<ImageSet> wanted_of(CarAffairs& affairs, const Rollout& rollout, const Ve
   for (const std::string& name : rollout.images) {
     std::optional<Image> candidate = TRY(image(affairs.services().store, name));
     if (!candidate || !fits(*candidate, affairs.car(), state)) return ImageSet{};
-    if (TRY(is_settled(affairs, *candidate))) return ImageSet{};
+    if (TRY(is_settled(affairs, *candidate, rollout))) return ImageSet{};
     const manifest::ImageEntry& entry = candidate->entry;
     if (state.runs(entry.facts.slot, entry.sha256, affairs.car())) continue;
     any_newer = any_newer || is_newer(*candidate, &state);
@@ -156,6 +168,14 @@ Result<void> check_set(const std::vector<Image>& images) {
   if (images.size() > 1 && slots.contains(manifest::Slot::software()))
     return fail(ErrorCode::kInvalidArgument,
                 "\"images\": the primary's software is rolled out by itself");
+  return {};
+}
+
+// It would reach nobody, and nobody would be told why. To pause it is always possible.
+Result<void> check_listed(const std::vector<Image>& images, Rollout::State state) {
+  for (const Image& image : images)
+    if (state == Rollout::State::kRunning && image.listing != Listing::kListed)
+      return fail(ErrorCode::kConflict, "{} is withdrawn", image.entry.name.text());
   return {};
 }
 
@@ -217,7 +237,9 @@ Response put_rollout(const Services& services, const Request& request) {
   return to_response([&]() -> Answer<Response> {
     TRY_VOID(require_role(services, request, Role::kOperator));
     const Rollout rollout = TRY(read_rollout(request, services.clock.now()));
-    TRY_VOID(check_set(TRY(load_images(services.store, rollout.images))));
+    const std::vector<Image> images = TRY(load_images(services.store, rollout.images));
+    TRY_VOID(check_set(images));
+    TRY_VOID(check_listed(images, rollout.state));
     Answer<Response> answer =
         commit_with_retry(services.store, [&](Change& change) -> Answer<Response> {
           const std::vector<Rollout> known = TRY(load_rollouts(change));

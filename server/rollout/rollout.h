@@ -28,10 +28,11 @@ Result<std::vector<Rollout>> load_rollouts(Change& change);
 
 // Places a software order for each running rollout that fits: every image of it is listed and made
 // for a control unit of the car, none is older than what the car reports to have in its slot and
-// one is newer, the consent is given (P2.1), no order for any of the slots is under way, and no
-// image of it has failed in this car or been declined by its owner. What the car runs already is
-// left out of the order. Of several for one slot the one with the newest image. Pausing takes
-// effect at once: the rollouts are read in the same change.
+// one is newer, each ECU that it is for has spoken, the consent is given (P2.1), no order for any
+// of the slots is under way, and no image of it has been declined by the car's owner or has failed
+// in this car, with all that it failed with, in the ECUs that the car has now. What the car runs
+// already is left out of the order. Of several for one slot the one with the newest image. Pausing
+// takes effect at once: the rollouts are read in the same change.
 Result<void> offer_software(CarAffairs& affairs, const VehicleState& state);
 
 // PUT /v1/rollouts/{id}, GET /v1/rollouts

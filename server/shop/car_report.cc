@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "manifest/json_value.h"
 #include "server/shop/desired.h"
+#include "server/shop/obsolete_order.h"
 #include "server/shop/order_change.h"
 #include "server/shop/order_due.h"
 #include "server/shop/order_licence.h"
@@ -170,12 +171,24 @@ Result<void> leave_unless_owned(CarAffairs& affairs, Order& order) {
   return {};
 }
 
+// The car is done with it, and an ECU that does not have it has come since: it will be offered
+// anew.
+bool has_ended_elsewhere(const Order& order, OrderCause cause, const Car& car) {
+  return cause == OrderCause::kReportedActive && order.kind == manifest::ImageKind::kSoftware &&
+         is_coming(order.phase) && is_for_newer_ecu(order, car);
+}
+
 Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
                                 const manifest::OrderReport& report, const VehicleState& state) {
   const std::optional<OrderCause> cause = cause_of(order, report, state);
   if (!cause) return note_error(affairs, order, report, report.error);
-  if (const Result<void> fine = check_borne_out(order, *cause, state, affairs.car()); !fine)
-    return note_error(affairs, order, report, manifest::describe_error(fine.error()));
+  if (const Result<void> fine = check_borne_out(order, *cause, state, affairs.car()); !fine) {
+    const Recorded refused =
+        note_error(affairs, order, report, manifest::describe_error(fine.error()));
+    if (!has_ended_elsewhere(order, *cause, affairs.car())) return refused;
+    TRY_VOID(apply_cause(affairs, order, OrderCause::kObsolete, report_json(report)));
+    return Recorded::kYes;
+  }
   const Recorded error = note_error(affairs, order, report, report.error);
   const OrderStep::Kind step =
       TRY(apply_cause(affairs, order, *cause, report_json(report), report.since));

@@ -45,7 +45,7 @@ void note_inclusive(CarAffairs& affairs, const Order& order) {
 // What failed in the car, or its owner would not have, is not offered to it again (rollout/).
 void note_settled(CarAffairs& affairs, const Order& order, OrderCause cause) {
   const bool settled =
-      order.phase == OrderPhase::kFailed ||
+      (order.phase == OrderPhase::kFailed && cause != OrderCause::kObsolete) ||
       (order.phase == OrderPhase::kCancelled && cause == OrderCause::kOwnerCancels);
   if (order.kind != manifest::ImageKind::kSoftware || !settled) return;
   for (const OrderedImage& image : order.images)

@@ -41,6 +41,7 @@ std::string_view to_string(OrderCause cause) {
     case OrderCause::kTermOver: return "term-over";
     case OrderCause::kSuperseded: return "superseded";
     case OrderCause::kImageWithdrawn: return "image-withdrawn";
+    case OrderCause::kObsolete: return "obsolete";
     case OrderCause::kReportedDownloading: return "reported-downloading";
     case OrderCause::kReportedDownloaded: return "reported-downloaded";
     case OrderCause::kReportedActivating: return "reported-activating";

@@ -41,6 +41,7 @@ enum class OrderCause : std::uint8_t {
   kTermOver,          // P1.8
   kSuperseded,        // a newer order of the same function has its licence
   kImageWithdrawn,    // the owner gives up what the car can have no more: its image is not listed
+  kObsolete,  // software: an image is not listed any more, or an ECU is another one now
   kReportedDownloading,
   kReportedDownloaded,
   kReportedActivating,
@@ -49,7 +50,7 @@ enum class OrderCause : std::uint8_t {
   kReportedDeactivating,
   kReportedDeactivated,
 };
-constexpr std::size_t kOrderCauses = 16;
+constexpr std::size_t kOrderCauses = 17;
 
 std::string_view to_string(OrderPhase phase);  // "ordered", …; stored and shown: never changes
 Result<OrderPhase> parse_order_phase(std::string_view text);
@@ -63,6 +64,7 @@ constexpr OrderActor actor_of(OrderCause cause) {
     case OrderCause::kPayloadReady:
     case OrderCause::kWindowOver:
     case OrderCause::kTermOver:
+    case OrderCause::kObsolete:
     case OrderCause::kSuperseded: return OrderActor::kSystem;
     case OrderCause::kOwnerCancels:
     case OrderCause::kConsentWithdrawn:
@@ -141,29 +143,30 @@ constexpr OrderStep fai = to(kFailed);
 // A car that was offline skips reports: each of them may come in any phase in which the order is
 // offered to it. In `kOrdered` the car cannot know of the order, so nothing that it says moves it.
 // What is downloaded is not cancelled by anybody, unless its image is not listed any more: the
-// Director holds it back then, and the car can never have it. What is final stays as it is. A term
+// Director holds it back then, and the car can never have it. What has begun in the car is obsolete
+// only once the car says itself that it has ended. What is final stays as it is. A term
 // that ends while the car has the package and has not activated it is over here only when the car
 // has long been silent (order_due.h): until then its word decides, and then the next look at the
 // clock.
 // Columns as in OrderCause: payload ready; owner cancels; window over; consent withdrawn; owner
-// withdraws; owner changed; term over; superseded; image withdrawn; reported downloading,
+// withdraws; owner changed; term over; superseded; image withdrawn; obsolete; reported downloading,
 // downloaded, activating, active, failed, deactivating, deactivated.
 // clang-format off
 constexpr std::array<std::array<OrderStep, kOrderCauses>, kOrderPhases> kRows = {{
-//                 rdy  own  win  con  wdr  chg  trm  sup  img  lod  ful  ing  on   bad  dg   off
-/*ordered     */ {{stg, can, can, can, can, can, can, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-/*staged      */ {{xx_, can, can, can, can, can, can, xx_, xx_, dlg, dld, acg, act, fai, xx_, xx_}},
-/*downloading */ {{xx_, can, can, can, can, can, can, xx_, xx_, xx_, dld, acg, act, fai, xx_, xx_}},
-/*downloaded  */ {{xx_, lat, xx_, xx_, cng, cng, cng, xx_, fai, xx_, xx_, acg, act, fai, xx_, xx_}},
-/*activating  */ {{xx_, lat, xx_, xx_, cng, xx_, cng, xx_, xx_, xx_, dld, xx_, act, fai, xx_, xx_}},
-/*active      */ {{xx_, lat, xx_, xx_, cng, xx_, exp, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-/*cancelling  */ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, dea, rfd}},
-/*deactivating*/ {{xx_, lat, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, rfd}},
-/*refunded    */ {{xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-/*expired     */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, end, xx_, xx_, xx_, xx_, xx_, xx_, xx_, end}},
-/*ended       */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-/*cancelled   */ {{xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
-/*failed      */ {{xx_, nop, xx_, xx_, nop, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_, xx_}},
+//                 rdy own win con wdr chg trm sup img obs lod ful ing on  bad dg  off
+/*ordered     */ {{stg,can,can,can,can,can,can,xx_,xx_,can,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
+/*staged      */ {{xx_,can,can,can,can,can,can,xx_,xx_,can,dlg,dld,acg,act,fai,xx_,xx_}},
+/*downloading */ {{xx_,can,can,can,can,can,can,xx_,xx_,can,xx_,dld,acg,act,fai,xx_,xx_}},
+/*downloaded  */ {{xx_,lat,xx_,xx_,cng,cng,cng,xx_,fai,fai,xx_,xx_,acg,act,fai,xx_,xx_}},
+/*activating  */ {{xx_,lat,xx_,xx_,cng,xx_,cng,xx_,xx_,fai,xx_,dld,xx_,act,fai,xx_,xx_}},
+/*active      */ {{xx_,lat,xx_,xx_,cng,xx_,exp,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
+/*cancelling  */ {{xx_,lat,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,dea,rfd}},
+/*deactivating*/ {{xx_,lat,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,rfd}},
+/*refunded    */ {{xx_,nop,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
+/*expired     */ {{xx_,nop,xx_,xx_,nop,xx_,xx_,end,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,end}},
+/*ended       */ {{xx_,nop,xx_,xx_,nop,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
+/*cancelled   */ {{xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
+/*failed      */ {{xx_,nop,xx_,xx_,nop,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_,xx_}},
 }};
 
 using enum OrderEntry::MoneyIs;

@@ -266,6 +266,8 @@ void provoke_rollouts(Record& record) {
     api.put("/v1/rollouts/r" + std::to_string(i), api.operator_token,
             {{"image", "software/hu-4/2.0.img"}, {"state", "paused"}});
   api.expect({413, "too-large"}, put, with("last", "software/hu-4/2.0.img"));
+  api.withdraw("software/hu-4/2.0.img");
+  api.expect({409, "conflict"}, put, with("r0", "software/hu-4/2.0.img"));
 }
 
 }  // namespace

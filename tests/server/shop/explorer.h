@@ -41,6 +41,7 @@ enum class Op {
   kConsent,          // withdraws what was given for software
   kPayload,          // the package is published
   kImage,            // is withdrawn
+  kNewEcu,           // the one that the software is for is exchanged; the old one may have it
   kOrderAgain,       // another product of the same function, once
   kNewKeys,          // the car is paired anew, once
   kCarWorks,         // the car sees what is wanted and does one step, saying nothing yet
@@ -225,6 +226,7 @@ class Explorer {
       case Op::kConsent: world_.call(server::Method::kDelete, kConsent, world_.owner_token); return;
       case Op::kPayload: publish_payload(); return;
       case Op::kImage: withdraw_image(); return;
+      case Op::kNewEcu: exchange_ecu(); return;
       case Op::kOrderAgain: {
         if (!second_.empty()) return;
         const Answered again = world_.order_function("cruise-again", world_.owner_token);
@@ -308,6 +310,20 @@ class Explorer {
     map_.pairs[key] = server::encode_image(image);
   }
 
+  server::Car stored_car() const {
+    return server::decode_car(map_.pairs.at("v/" + std::string(kVin) + "/car")).value();
+  }
+
+  bool is_ecu_new() { return stored_car().ecus[0].since > *parse_utc(ordered()); }
+
+  std::string ordered() { return order()["ordered"]; }
+
+  void exchange_ecu() {
+    server::Car car = stored_car();
+    car.ecus[0].since = *parse_utc(ordered()) + 1;
+    map_.pairs[server::car_key(car.vin)] = server::encode_car(car);
+  }
+
   // Where the answer is lost, the car has its old certificate and comes again.
   void new_keys() {
     SimCar& car = world_.car;
@@ -378,7 +394,7 @@ class Explorer {
       car.say(id, State::kActivating);
       return;
     }
-    if (entry["action"] == "install") car.install(entry["images"][0], 2);
+    if (entry["action"] == "install" && !is_ecu_new()) car.install(entry["images"][0], 2);
     if (!software) car.take_licence(id);
     car.say(id, State::kActive);
   }
@@ -564,6 +580,7 @@ class Explorer {
     if (car.seal_keys.public_key != first_keys_.public_key) text += "|new keys";
     const std::string image = map_.pairs.at(server::image_key(now["images"][0].get<std::string>()));
     text += std::to_string(std::hash<std::string>{}(image) % 1000);  // listed or withdrawn
+    if (is_ecu_new()) text += "|new ECU";
     if (second_.empty()) return text;
     const auto said = car.orders.find(second_);
     text += "|" + order(second_)["state"].get<std::string>();

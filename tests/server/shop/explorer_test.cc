@@ -19,12 +19,14 @@ enum class Name {
   kUnpublished,
   kUnpublishedTerm,
   kSoftware,
+  kObsolete,
   kSilent,
   kAgain,
 };
 constexpr Name kNames[] = {Name::kUnlimited, Name::kSubscription, Name::kTwoDays,
                            Name::kTracker,   Name::kUnpublished,  Name::kUnpublishedTerm,
-                           Name::kSoftware,  Name::kSilent,       Name::kAgain};
+                           Name::kSoftware,  Name::kObsolete,     Name::kSilent,
+                           Name::kAgain};
 
 Scenario scenario_of(Name name) {
   const Json two_days{{"kind", "fixed"}, {"days", 2}};
@@ -71,6 +73,12 @@ Scenario scenario_of(Name name) {
               .ops = {Op::kCancel, Op::kConsent, Op::kPayload, Op::kHandOver, Op::kCarWorks,
                       Op::kCarRollsBack, Op::kCarReports},
               .depth = 7,
+              .car = Car::kDetailed,
+              .payload = ShopWorld::Payload::kMissing};
+    case Name::kObsolete:
+      return {.product = nullptr,
+              .ops = {Op::kImage, Op::kNewEcu, Op::kPayload, Op::kCarWorks, Op::kCarReports},
+              .depth = 8,
               .car = Car::kDetailed,
               .payload = ShopWorld::Payload::kMissing};
     case Name::kSilent:
@@ -137,6 +145,10 @@ TEST_CASE("P1.6, P1.10: every history of an order whose package comes late or ne
 
 TEST_CASE("P2.1: every history of software whose consent is withdrawn") {
   check_ends(Name::kSoftware, {"cancelled"});
+}
+
+TEST_CASE("every history of software whose image is withdrawn or whose ECU is exchanged") {
+  check_ends(Name::kObsolete, {"cancelled", "failed"});
 }
 
 TEST_CASE("P1.5, P1.10: every history of a car that falls silent, is sold, or lost its image") {
