@@ -2,10 +2,12 @@
 // properties and signals there, what the owner wants are methods. Everything else is another
 // Vehicle's.
 //
-// One thread. Nothing is sent while nothing changes, and nobody is woken for it. Where the bus goes
-// away the car goes on without it until the agent starts again.
+// One thread. Nothing is sent while nothing changes, and nobody is woken for it; nothing waits for
+// the bus. Where that goes away the car goes on without it, and it is looked for again, after
+// pauses that grow.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,10 +18,13 @@ namespace layby::agent {
 
 class BusVehicle final : public Vehicle {
  public:
+  // Is told, in a line for people, that the bus has gone, and that it is there again.
+  using Log = std::function<void(const std::string&)>;
   // `address`: "system", "session" or a D-Bus address. kUnavailable without a bus, kConflict where
-  // somebody has the name already. Vehicle and clock must outlive it.
+  // somebody has the name already: that is waited for, a few seconds. Vehicle and clock must
+  // outlive it.
   static Result<std::unique_ptr<BusVehicle>> open(Vehicle& inner, const Clock& clock,
-                                                  const std::string& address);
+                                                  const std::string& address, Log log = {});
   ~BusVehicle() override;
 
   // Whether CheckNow was called since it was asked the last time.
@@ -28,7 +33,8 @@ class BusVehicle final : public Vehicle {
   // What the car says, with the owner's language and time in it where the bus has them. Answers
   // methods.
   const Facts& facts() override;
-  // Readable when either has something to say; negative while the car has none.
+  // Readable when either has something to say, or the bus is to be looked for again; negative while
+  // the car has none.
   int descriptor() const override;
   void want_signals(const std::set<std::string>& names) override { inner_.want_signals(names); }
   Result<void> activate_function(const std::string& id, const std::string& package_path,

@@ -10,7 +10,7 @@ BusVehicle::BusVehicle(Vehicle& inner, std::unique_ptr<State> state)
 BusVehicle::~BusVehicle() = default;
 
 Result<std::unique_ptr<BusVehicle>> BusVehicle::open(Vehicle&, const Clock&,
-                                                     const std::string& address) {
+                                                     const std::string& address, Log) {
   return fail(ErrorCode::kUnsupported, "D-Bus ({}): this build is without it", address);
 }
 
