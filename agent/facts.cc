@@ -4,6 +4,7 @@
 #include <charconv>
 #include <set>
 
+#include "agent/doors.h"
 #include "agent/viss_message.h"
 
 namespace layby::agent {
@@ -41,14 +42,6 @@ std::optional<std::int64_t> parse_thousandths(std::string_view text) {
 template <typename T>
 bool is_known(const Reading<T>& reading) {
   return std::holds_alternative<T>(reading);
-}
-
-// "….Row1.DriverSide.IsOpen"; a door has windows and shades too, which are no doors.
-bool is_of_door(std::string_view name) {
-  if (!name.starts_with(vss::kDoorPrefix)) return false;
-  name.remove_prefix(vss::kDoorPrefix.size());
-  return std::count(name.begin(), name.end(), '.') == 2 &&
-         (name.ends_with(".IsOpen") || name.ends_with(".IsLocked"));
 }
 
 }  // namespace

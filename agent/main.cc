@@ -53,6 +53,18 @@ int report(const Error& error, Exit exit = kFailed) {
   return exit;
 }
 
+bool is_stop_wanted() {
+  return stop_wanted != 0;
+}
+
+void log_line(const std::string& text) {
+  std::fprintf(stderr, "layby-agent: %s\n", text.c_str());
+}
+
+void log_link(const VehicleLink& link) {
+  log_line(link.is_connected ? "the car is reached" : "the car is not reached: " + link.error);
+}
+
 Exit exit_of(const Error& error) {
   return error.code() == ErrorCode::kNotFound || error.code() == ErrorCode::kUnauthenticated
              ? kNotReady
@@ -245,10 +257,39 @@ void wait_for(const Vehicle& vehicle, std::int64_t wait_ms) {
   if (wait_ms > 0 && stop_wanted == 0) ::poll(entries, 2, static_cast<int>(wait_ms));
 }
 
-int loop(Agent& agent, const Vehicle& vehicle, BusVehicle* bus, const Options& options) {
+// For `status`. It is no part of the car's state: a disk that does not take it is told of by
+// others.
+class LinkFile {
+ public:
+  LinkFile(Disk& disk, const Layout& layout) : disk_(disk), layout_(layout) {}
+
+  void keep(const VehicleLink& link) {
+    if (link == kept_) return;
+    static_cast<void>(write_vehicle_link(disk_, layout_, link));
+    kept_ = link;
+  }
+
+ private:
+  Disk& disk_;
+  const Layout& layout_;
+  VehicleLink kept_{};
+};
+
+// What the daemon goes round with.
+struct Running {
+  Agent& agent;
+  const Vehicle& vehicle;
+  BusVehicle* bus;
+  const VissVehicle& viss;
+  LinkFile link_file;
+};
+
+int loop(Running running, const Options& options) {
+  auto& [agent, vehicle, bus, viss, link_file] = running;
   Progress progress;
   while (stop_wanted == 0) {
     const auto next = agent.step();
+    link_file.keep(viss.link());
     if (!next) return report(next.error());
     progress.look(agent.record());
     give_back_code(kCodeBytesMax);
@@ -346,8 +387,13 @@ int run_daemon(const Options& options) {
   if (!language)
     return report(Error(ErrorCode::kInvalidArgument, "--language takes de, en, fr, it or nl"),
                   kUsage);
-  const auto vehicle_config = vehicle_config_of(disk, options);
-  if (!vehicle_config) return report(vehicle_config.error(), kUsage);
+  auto vehicle_config = vehicle_config_of(disk, options);
+  // A file that is not there may be on its way: who starts us may do so again.
+  if (!vehicle_config)
+    return report(vehicle_config.error(),
+                  vehicle_config.error().code() == ErrorCode::kInvalidArgument ? kUsage : kFailed);
+  vehicle_config->viss.interrupted = is_stop_wanted;
+  vehicle_config->viss.link_changed = log_link;
   // Without a certificate the agent says itself that it is not paired.
   if (const auto joined = join_certificate_and_key(disk, layout);
       !joined && joined.error().code() != ErrorCode::kNotFound)
@@ -362,7 +408,7 @@ int run_daemon(const Options& options) {
                                           .key_path = layout.certificate(),
                                           .bytes_per_second_max = options.rate_bytes_max,
                                           .proxy_url = options.proxy,
-                                          .interrupted = [] { return stop_wanted != 0; }});
+                                          .interrupted = is_stop_wanted});
   if (!transport) return report(transport.error());
   auto boot = boot_parts_of(disk, options);
   if (!boot) return report(boot.error(), kUsage);
@@ -373,7 +419,7 @@ int run_daemon(const Options& options) {
   Vehicle& without_bus = with_boot_control ? static_cast<Vehicle&>(*with_boot_control) : car;
   std::unique_ptr<BusVehicle> bus;
   if (!options.dbus.empty()) {
-    auto opened = BusVehicle::open(without_bus, clock, options.dbus);
+    auto opened = BusVehicle::open(without_bus, clock, options.dbus, log_line);
     if (!opened) return report(opened.error());
     bus = std::move(*opened);
   }
@@ -385,12 +431,12 @@ int run_daemon(const Options& options) {
                             .network = *network,
                             .maps = *maps,
                             .secondaries = &secondaries,
-                            .interrupted = [] { return stop_wanted != 0; },
+                            .interrupted = is_stop_wanted,
                             .before_unpacking = [] { give_back_code(0); }});
   if (!agent) return report(agent.error(), exit_of(agent.error()));
   if (const auto& error = (*agent)->record().boot_error)
     report(Error(*error).with_context("software is not updated"));
-  return loop(**agent, vehicle, bus.get(), options);
+  return loop({**agent, vehicle, bus.get(), viss, LinkFile(disk, layout)}, options);
 }
 
 // ---- install-offline ----------------------------------------------------------------------------
@@ -426,7 +472,7 @@ int run_install_offline(const Options& options) {
   if (!boot) return report(boot.error(), kUsage);
   OfflineOptions offline{.state_directory = options.state,
                          .package_path = options.package,
-                         .interrupted = [] { return stop_wanted != 0; }};
+                         .interrupted = is_stop_wanted};
   if (boot->control) offline.ask_slots = [&] { return boot_slots(*boot->control, boot->running); };
   Progress progress;
   offline.progress = [&](const Record& record) {

@@ -6,6 +6,7 @@
 #include "agent/licences.h"
 #include "agent/texts.h"
 #include "agent/trusted_time.h"
+#include "agent/vehicle_link.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 
@@ -90,15 +91,29 @@ Json ecu_json(const EcuSeen& ecu) {
   return json;
 }
 
+Json vehicle_json(const VehicleLink& link) {
+  Json json = {{"connected", link.is_connected}, {"since", format_utc(link.since)}};
+  if (!link.error.empty()) json["error"] = link.error;
+  if (link.next_try != 0) json["nextTry"] = format_utc(link.next_try);
+  return json;
+}
+
+std::string vehicle_line(const VehicleLink& link) {
+  if (link.is_connected) return fmt::format("car: reached since {}\n", format_utc(link.since));
+  return fmt::format("car: not reached since {}, next try {}: {}\n", format_utc(link.since),
+                     format_utc(link.next_try), link.error);
+}
+
 struct Sources {
   CarIdentity identity;
   Record record;
   std::map<manifest::FunctionId, LicenceVerdict> licences;
   UnixSeconds trusted_now;
   bool paired;
+  std::optional<VehicleLink> link;  // none while no daemon runs, or has looked for the car
 };
 
-Result<Sources> gather(Disk& disk, const Clock& clock, const Layout& layout) {
+Result<Sources> gather(Disk& disk, const Clock& clock, const Layout& layout, Daemon daemon) {
   CarIdentity identity = TRY(read_identity(disk, layout));
   const CarKeys keys = TRY(read_keys(disk, layout));
   Record record = TRY(Journal::read(disk, layout.directory()));
@@ -106,7 +121,12 @@ Result<Sources> gather(Disk& disk, const Clock& clock, const Layout& layout) {
   const Licences licences(disk, layout, identity, keys.seal.secret_key);
   auto verdicts = licences.judge_all(record, time.now());
   const bool paired = disk.status(layout.certificate()).has_value();
-  return Sources{std::move(identity), std::move(record), std::move(verdicts), time.now(), paired};
+  std::optional<VehicleLink> link;
+  if (auto read = read_vehicle_link(disk, layout);
+      read && read->since != 0 && daemon == Daemon::kRunning)
+    link = std::move(*read);
+  return Sources{std::move(identity), std::move(record), std::move(verdicts), time.now(), paired,
+                 std::move(link)};
 }
 
 Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
@@ -128,6 +148,7 @@ Json to_json(const Sources& sources, const Layout& layout, Daemon daemon) {
                {"orders", Json::array()},
                {"functions", Json::array()},
                {"slots", Json::object()}};
+  if (sources.link) json["vehicle"] = vehicle_json(*sources.link);
   if (record.boot_error) json["bootControl"] = {{"error", error_json(*record.boot_error)}};
   if (!record.attack.empty()) json["attack"] = record.attack;
   if (!record.data_month.empty())
@@ -200,6 +221,7 @@ std::string to_text(const Sources& sources, Daemon daemon) {
     out += fmt::format("last poll {}, next {}\n", format_utc(record.poll_last),
                        format_utc(record.poll_next));
   if (record.poll_error) out += "last error of the poll: " + record.poll_error->message() + "\n";
+  if (sources.link) out += vehicle_line(*sources.link);
   if (record.boot_error)
     out += fmt::format("software is not updated: {} ({}): {}\n",
                        static_cast<unsigned>(record.boot_error->code()),
@@ -225,7 +247,7 @@ std::string to_text(const Sources& sources, Daemon daemon) {
 
 Result<std::string> status(Disk& disk, const Clock& clock, const Layout& layout, Daemon daemon,
                            StatusForm form) {
-  const Sources sources = TRY(gather(disk, clock, layout));
+  const Sources sources = TRY(gather(disk, clock, layout, daemon));
   if (form == StatusForm::kText) return to_text(sources, daemon);
   return TRY(manifest::to_wire(to_json(sources, layout, daemon))) + "\n";
 }

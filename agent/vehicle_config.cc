@@ -1,10 +1,15 @@
 #include "agent/vehicle_config.h"
 
+#include <sys/stat.h>
 #include <toml++/toml.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <initializer_list>
 
-#include "agent/facts.h"
+#include "agent/doors.h"
 #include "base/limits.h"
 
 namespace layby::agent {
@@ -12,6 +17,9 @@ namespace {
 
 constexpr std::uint64_t kConfigBytesMax = 256 * kKiB;
 constexpr std::uint64_t kTokenBytesMax = 16 * kKiB;
+constexpr std::uint64_t kPemBytesMax = 256 * kKiB;
+// Beyond a day nobody knows what has happened to the car meanwhile.
+constexpr std::int64_t kAgeSecondsMin = 15, kAgeSecondsMax = 86'400;
 constexpr std::int64_t kPeriodMsMin = 100, kPeriodMsMax = 5'000;
 // Of a hook or a command: less than the ten minutes of an activation (P4.6).
 constexpr std::int64_t kHookSecondsMax = 540;
@@ -76,11 +84,27 @@ Result<void> check_secrets(const VissOptions& viss) {
   const bool has_tls_files = !viss.socket.ca_path.empty() || !viss.socket.certificate_path.empty();
   if (has_tls_files && !is_tls)
     return fail(ErrorCode::kInvalidArgument, "viss.ca, certificate and key are for wss:// only");
-  if (!viss.authorization.empty() && !is_tls && viss.socket.unix_path.empty())
+  if (viss.token && !is_tls && viss.socket.unix_path.empty())
     return fail(ErrorCode::kInvalidArgument, "viss.token_file is for wss:// and unix: only");
+  return {};
+}
+
+Result<std::string> read_token(Disk& disk, const std::string& path) {
+  const Bytes bytes = TRY_CONTEXT(read_file(disk, path, kTokenBytesMax), "viss.token_file");
+  std::string token(as_text(bytes));
+  token.erase(token.find_last_not_of(" \r\n") + 1);
   const auto is_token = [](char c) { return c > 0x20 && c < 0x7f; };
-  if (!std::ranges::all_of(viss.authorization, is_token))
-    return fail(ErrorCode::kInvalidArgument, "viss.token_file: printable ASCII is wanted");
+  if (token.empty() || !std::ranges::all_of(token, is_token))
+    return fail(ErrorCode::kInvalidArgument, "viss.token_file {}: printable ASCII is wanted", path);
+  return token;
+}
+
+// Libraries say of a missing file only that TLS does not work.
+Result<void> check_tls_files(Disk& disk, const WebSocketOptions& socket) {
+  for (const auto& [key, path] : {std::pair{"viss.ca", &socket.ca_path},
+                                  std::pair{"viss.certificate", &socket.certificate_path},
+                                  std::pair{"viss.key", &socket.key_path}})
+    if (!path->empty()) TRY_CONTEXT(read_file(disk, *path, kPemBytesMax), key);
   return {};
 }
 
@@ -95,8 +119,8 @@ Result<void> read_viss(Disk& disk, const toml::table& table, VissOptions& viss) 
   if (viss.socket.certificate_path.empty() != viss.socket.key_path.empty())
     return fail(ErrorCode::kInvalidArgument, "viss.certificate and viss.key go together");
   if (const std::string path = TRY(text_of(table, "token_file")); !path.empty()) {
-    viss.authorization = as_text(TRY(read_file(disk, path, kTokenBytesMax)));
-    viss.authorization.erase(viss.authorization.find_last_not_of(" \r\n") + 1);
+    TRY(read_token(disk, path));
+    viss.token = [&disk, path] { return read_token(disk, path); };
   }
   viss.period_ms = static_cast<std::uint32_t>(
       TRY(number_of(table, "period_ms", viss.period_ms, kPeriodMsMin, kPeriodMsMax)));
@@ -109,12 +133,13 @@ Result<void> read_viss(Disk& disk, const toml::table& table, VissOptions& viss) 
       TRY_VOID(check_path(text));
       *path = std::move(text);
     }
-  return check_secrets(viss);
+  TRY_VOID(check_secrets(viss));
+  return check_tls_files(disk, viss.socket);
 }
 
 Result<void> read_signal(const std::string& name, const toml::table& table,
                          std::vector<VissSignal>& signals) {
-  TRY_VOID(check_keys(table, name + ": ", {"path", "unit", "values", "absent"}));
+  TRY_VOID(check_keys(table, name + ": ", {"path", "unit", "values", "absent", "age_seconds"}));
   VissSignal signal{name, {name}};
   if (const toml::node* path = table.get("path")) signal.paths = TRY(texts_of(*path, "path"));
   if (const toml::node* absent = table.get("absent")) {
@@ -125,6 +150,9 @@ Result<void> read_signal(const std::string& name, const toml::table& table,
   for (const std::string& path : signal.paths) TRY_VOID(check_path(path));
   if (const std::string unit = TRY(text_of(table, "unit")); !unit.empty())
     signal.factor = TRY(unit_factor(unit));
+  if (table.contains("age_seconds"))
+    signal.age_ms_max =
+        1000 * TRY(number_of(table, "age_seconds", 0, kAgeSecondsMin, kAgeSecondsMax));
   const toml::node* values = table.get("values");
   if (values != nullptr && !values->is_table())
     return fail(ErrorCode::kInvalidArgument, "values: a table is wanted");
@@ -144,7 +172,7 @@ Result<void> read_signal(const std::string& name, const toml::table& table,
 // A door of our own naming, or a signal of facts.h.
 bool is_known_signal(const std::string& name, const std::vector<VissSignal>& signals) {
   return std::ranges::any_of(signals, [&](const VissSignal& s) { return s.name == name; }) ||
-         name.starts_with(vss::kDoorPrefix);
+         is_of_door(name);
 }
 
 Result<void> read_signals(const toml::table& table, VissOptions& viss) {
@@ -160,6 +188,17 @@ Result<void> read_signals(const toml::table& table, VissOptions& viss) {
   return {};
 }
 
+Result<void> check_program(const std::string& path) {
+  if (!path.starts_with('/'))
+    return fail(ErrorCode::kInvalidArgument, "an absolute path is wanted");
+  struct stat file {};
+  if (::stat(path.c_str(), &file) != 0)
+    return fail(ErrorCode::kNotFound, "{}: {}", path, std::strerror(errno));
+  if (!S_ISREG(file.st_mode) || ::access(path.c_str(), X_OK) != 0)
+    return fail(ErrorCode::kInvalidArgument, "{}: is no program that may be started", path);
+  return {};
+}
+
 Result<void> read_hooks(const toml::table& table, HookOptions& hooks) {
   hooks.seconds_max = TRY(number_of(table, "seconds_max", hooks.seconds_max, 1, kHookSecondsMax));
   for (const auto& [key, node] : table) {
@@ -167,8 +206,9 @@ Result<void> read_hooks(const toml::table& table, HookOptions& hooks) {
     const auto hook = hook_from(key.str());
     if (!hook) return fail(ErrorCode::kInvalidArgument, "hooks.{} is not known", key.str());
     auto program = TRY(texts_of(node, key.str()));
-    if (!program.front().starts_with('/'))
-      return fail(ErrorCode::kInvalidArgument, "hooks.{}: an absolute path is wanted", key.str());
+    TRY_VOID(check_program(program.front()).map_error([&](Error error) {
+      return std::move(error).with_context(fmt::format("hooks.{}", key.str()));
+    }));
     hooks.programs[*hook] = std::move(program);
   }
   return {};
@@ -201,6 +241,9 @@ Result<VehicleConfig> vehicle_at(const std::string& address) {
   if (address.starts_with(unix_scheme)) {
     config.viss.socket.url = "ws://localhost/";
     config.viss.socket.unix_path = address.substr(unix_scheme.size());
+    if (config.viss.socket.unix_path.empty())
+      return fail(ErrorCode::kInvalidArgument, "vehicle {}: the path of a socket is wanted",
+                  address);
   }
   TRY_VOID(check_viss_options(config.viss));
   return config;

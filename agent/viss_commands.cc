@@ -18,6 +18,11 @@ constexpr std::int64_t kAnswerPollMs = 1'000;
 // After this a command is another one: the agent asks for ten minutes at most.
 constexpr std::int64_t kOpenMsMax = 15 * 60'000;
 constexpr std::int64_t kScreenAgainMs = 1'000;
+// So often it is looked whether somebody wants to end us.
+constexpr std::int64_t kInterruptedMs = 250;
+// What the server forbids it forbids the next time, too; by then somebody may have set it right.
+constexpr std::int64_t kDeniedMs = 10 * 60'000;
+constexpr std::size_t kDenialsMax = 64;
 
 const char* to_string(BootStep step) {
   switch (step) {
@@ -55,6 +60,18 @@ std::optional<Json> answer_to(const std::string& id, const std::string& text) {
 
 // ---- commands -----------------------------------------------------------------------------------
 
+// The next message within this time, as of WebSocketClient; kUnavailable as soon as somebody wants
+// to end us.
+Result<std::optional<std::string>> VissVehicle::receive(std::int64_t wait_ms) {
+  const std::int64_t until_ms = clock_.monotonic_ms() + wait_ms;
+  for (;;) {
+    TRY_VOID(check_interrupted());
+    const std::int64_t left_ms = until_ms - clock_.monotonic_ms();
+    auto text = TRY(socket_->receive(std::clamp<std::int64_t>(left_ms, 0, kInterruptedMs)));
+    if (text || left_ms <= kInterruptedMs) return text;
+  }
+}
+
 Result<VissAnswer> VissVehicle::set(const std::string& path, const std::string& value) {
   const std::string id =
       TRY(send({.action = VissAction::kSet, .request_id = {}, .path = path, .value = value},
@@ -63,7 +80,7 @@ Result<VissAnswer> VissVehicle::set(const std::string& path, const std::string& 
   while (!kept_.contains(id)) {
     const std::int64_t left_ms = until_ms - clock_.monotonic_ms();
     if (left_ms <= 0) return fail(ErrorCode::kUnavailable, "the car does not answer");
-    const auto text = TRY(socket_->receive(left_ms));
+    const auto text = TRY(receive(left_ms));
     if (text) TRY_VOID(take(TRY(read_viss_answer(*text))));
   }
   return std::move(kept_.extract(id).mapped());
@@ -97,32 +114,44 @@ Result<std::optional<Json>> VissVehicle::wait_for_answer() {
       TRY_VOID(send({.action = VissAction::kGet, .request_id = {}, .path = options_.answer_path},
                     {Asked::What::kAnswer}));
     }
-    const auto next = TRY(socket_->receive(std::min(until_ms, next_poll_ms) - now_ms));
+    const auto next = TRY(receive(std::min(until_ms, next_poll_ms) - now_ms));
     if (next) TRY_VOID(take(TRY(read_viss_answer(*next))));
   }
 }
 
+// What the server said of a command that it did not take.
+Result<void> VissVehicle::refuse(const std::string& command, const VissError& error,
+                                 ErrorCode on_refusal) {
+  const bool could_not = error.number == 400;
+  if (could_not) open_.reset();
+  if (error.number == 403 || error.number == 406) {
+    if (denials_.size() >= kDenialsMax) denials_.clear();
+    denials_[command] = {clock_.monotonic_ms() + kDeniedMs, error.text()};
+  }
+  return fail(could_not ? on_refusal : ErrorCode::kUnavailable, "{}", error.text());
+}
+
 Result<void> VissVehicle::command(const Json& request, ErrorCode on_refusal) {
+  TRY_VOID(check_interrupted());
   const std::string what = TRY(manifest::to_wire(request));
   const std::int64_t now_ms = clock_.monotonic_ms();
   // The same command keeps its id until it is answered: the car then knows it again.
   if (!open_ || open_->text != what || now_ms - open_->since_ms > kOpenMsMax)
     open_ = {.text = what, .id = to_hex(crypto::random_bytes(8)), .since_ms = now_ms};
   TRY_VOID(ensure_connected());
+  const auto denial = denials_.find(what);
+  if (denial != denials_.end() && now_ms < denial->second.until_ms)
+    return fail(ErrorCode::kUnavailable, "{}", denial->second.why);
   Json with_id = request;
   with_id["id"] = open_->id;
   const auto refused = ask_car(TRY(manifest::to_wire(with_id)));
   const auto answer = refused && !*refused ? wait_for_answer() : std::optional<Json>{};
   if (!refused || !answer) {
-    const std::string why = (refused ? answer.error() : refused.error()).message();
-    disconnect();
-    return fail(ErrorCode::kUnavailable, "{}", why);
+    const Error why = refused ? answer.error() : refused.error();
+    disconnect(why);
+    return fail(ErrorCode::kUnavailable, "{}", why.message());
   }
-  if (*refused) {
-    const bool could_not = (*refused)->number == 400;
-    if (could_not) open_.reset();
-    return fail(could_not ? on_refusal : ErrorCode::kUnavailable, "{}", (*refused)->text());
-  }
+  if (*refused) return refuse(what, **refused, on_refusal);
   if (!*answer) return fail(ErrorCode::kUnavailable, "the car has not answered yet");
   open_.reset();
   if (TRY(manifest::bool_field(**answer, "ok"))) return {};
@@ -187,7 +216,7 @@ Result<void> VissVehicle::show(const Screen& screen) {
   next_screen_ms_ = 0;
   TRY_VOID(ensure_connected());
   if (const auto sent = send_screen(); !sent) {
-    disconnect();
+    disconnect(sent.error());
     return fail(ErrorCode::kUnavailable, "{}", sent.error().message());
   }
   return {};

@@ -16,6 +16,9 @@ struct VissSignal {
   std::vector<std::string> paths;  // the first one that the car has counts; empty: it has none
   double factor = 1;               // of a number, to our unit
   std::map<std::string, std::string> values{};  // the car's value and ours; others stay as they are
+  // A server that repeats a value under the time of its last change: so old it counts as one of
+  // now, whenever it is said again. 0: a value is as old as its time.
+  std::int64_t age_ms_max = 0;
 };
 
 // Every signal of facts.h under its own name; state of charge also as `…Current`. Doors: two rows

@@ -51,6 +51,9 @@ std::size_t common_bytes(const std::vector<std::string>& paths) {
 
 Result<void> check_viss_options(const VissOptions& options) {
   const std::string& url = options.socket.url;
+  TRY_VOID(check_websocket_options(options.socket).map_error([](Error error) {
+    return std::move(error).with_context("vehicle");
+  }));
   if (url.starts_with("wss://") || !options.socket.unix_path.empty()) return {};
   for (const std::string_view local : {"ws://127.0.0.1", "ws://localhost", "ws://[::1]"}) {
     const std::string_view rest = std::string_view(url).substr(std::min(local.size(), url.size()));
@@ -95,7 +98,18 @@ std::optional<std::int64_t> VissVehicle::ServerClock::ahead_ms() const {
 
 // ---- the connection -----------------------------------------------------------------------------
 
-void VissVehicle::disconnect() {
+void VissVehicle::note_link(bool is_connected, const std::string& error) {
+  const bool is_new = link_.since == 0 || is_connected != link_.is_connected ||
+                      (!is_connected && error != link_.error);
+  if (link_.since == 0 || is_connected != link_.is_connected) link_.since = clock_.now();
+  link_.is_connected = is_connected;
+  if (!is_connected) link_.error = error;
+  link_.next_try =
+      is_connected ? 0 : clock_.now() + (next_connect_ms_ - clock_.monotonic_ms() + 999) / 1000;
+  if (is_new && options_.link_changed) options_.link_changed(link_);
+}
+
+void VissVehicle::disconnect(const Error& why) {
   socket_.reset();
   facts_.clear();  // what a car that is gone said before says nothing about now
   for (auto& [path, source] : sources_) source = {.uses = std::move(source.uses)};
@@ -112,24 +126,46 @@ void VissVehicle::disconnect() {
       std::min(kReconnectMsMax, kReconnectMsMin << std::min<std::uint32_t>(failures_, 10));
   ++failures_;
   next_connect_ms_ = clock_.monotonic_ms() + with_jitter(pause_ms);
+  note_link(false, why.message());
 }
 
 // By vehicle.h whatever keeps us from asking is kUnavailable: anything else would be the car's no.
 Result<void> VissVehicle::ensure_connected() {
   if (socket_) return {};
   if (clock_.monotonic_ms() < next_connect_ms_)
-    return fail(ErrorCode::kUnavailable, "the car at {} does not answer", options_.socket.url);
-  auto socket = WebSocketClient::connect(options_.socket);
-  if (!socket) {
-    disconnect();
-    return fail(ErrorCode::kUnavailable, "{}", socket.error().message());
+    return fail(ErrorCode::kUnavailable, "the car at {} does not answer: {}", options_.socket.url,
+                link_.error);
+  if (const auto connected = connect(); !connected) {
+    disconnect(connected.error());
+    return fail(ErrorCode::kUnavailable, "{}", connected.error().message());
   }
-  socket_ = std::move(*socket);
-  if (const auto begun = begin_session(); !begun) {
-    disconnect();
-    return fail(ErrorCode::kUnavailable, "{}", begun.error().message());
-  }
+  note_link(true, "");
   return {};
+}
+
+Result<void> VissVehicle::connect() {
+  if (options_.token) {
+    std::string token = TRY(options_.token());
+    if (token != token_) denials_.clear();  // another one may be allowed what this one is not
+    token_ = std::move(token);
+  }
+  socket_ = TRY(WebSocketClient::connect(options_.socket));
+  return begin_session();
+}
+
+// Tokens expire. A newer one is for a connection of its own; without one the server may still tell
+// what needs none.
+Result<void> VissVehicle::check_token(const VissAnswer& answer) {
+  const bool is_expired = answer.error && answer.error->number == 401 && options_.token &&
+                          answer.error->reason.starts_with("token_");
+  if (!is_expired || TRY(options_.token()) == token_) return {};
+  return fail(ErrorCode::kUnauthenticated, "the server takes this token no more: {}",
+              answer.error->text());
+}
+
+Result<void> VissVehicle::check_interrupted() const {
+  if (!options_.interrupted || !options_.interrupted()) return {};
+  return fail(ErrorCode::kUnavailable, "the agent is being ended");
 }
 
 Result<void> VissVehicle::begin_session() {
@@ -147,7 +183,7 @@ Result<void> VissVehicle::begin_session() {
   while (is_asking(Asked::What::kValue)) {
     const std::int64_t left_ms = until_ms - clock_.monotonic_ms();
     if (left_ms <= 0) break;
-    const auto text = TRY(socket_->receive(left_ms));
+    const auto text = TRY(receive(left_ms));
     if (text) TRY_VOID(take(TRY(read_viss_answer(*text))));
   }
   return {};
@@ -195,7 +231,9 @@ Result<void> VissVehicle::drain() {
 
 const Facts& VissVehicle::facts() {
   // A peer that is gone or talks nonsense is no car.
-  if (ensure_connected() && !drain()) disconnect();
+  if (ensure_connected()) {
+    if (const auto drained = drain(); !drained) disconnect(drained.error());
+  }
   return facts_;
 }
 
@@ -203,7 +241,7 @@ const Facts& VissVehicle::facts() {
 
 Result<std::string> VissVehicle::send(VissRequest request, Asked asked) {
   request.request_id = std::to_string(++last_id_);
-  request.authorization = options_.authorization;
+  request.authorization = token_;
   asked.sent_ms = clock_.monotonic_ms();
   TRY_VOID(socket_->send(encode(request)));
   asked_[request.request_id] = std::move(asked);
@@ -260,6 +298,8 @@ Result<void> VissVehicle::subscribe_to_newcomers() {
       continue;
     source.interval = Source::Subscription::kMade;
     by_root[first_segment(path)].push_back(path);
+    if (source.change != Source::Subscription::kNone) continue;  // it has outlived the interval's
+    source.change = Source::Subscription::kMade;
     // Of several signals only the first would trigger the event (CORE, "Subscription Event
     // Triggering"): so each has a subscription of its own.
     TRY_VOID(send(
@@ -342,7 +382,8 @@ void VissVehicle::take_points(const VissAnswer& answer) {
       Signal signal{translate(use.signal, point.value), point.at_ms};
       if (const auto ahead_ms = server_clock_.ahead_ms()) {
         const std::int64_t age_ms = clock_.monotonic_ms() + *ahead_ms - point.at_ms;
-        signal.at_ms = clock_.now() * 1000 - age_ms;
+        const bool is_repeated = age_ms > 0 && age_ms <= use.signal.age_ms_max;
+        signal.at_ms = clock_.now() * 1000 - (is_repeated ? 0 : age_ms);
       }
       said_.insert(use.signal.name);
       facts_.set(use.signal.name, std::move(signal));
@@ -397,6 +438,8 @@ Result<void> VissVehicle::take_subscribed(const VissAnswer& answer, const Asked&
       source->second.change_id = answer.subscription_id;
     return {};
   }
+  if (asked.what == Asked::What::kChange && source != sources_.end())
+    source->second.change = Source::Subscription::kRefused;
   if (asked.what != Asked::What::kInterval) return {};  // the interval tells of changes, too
   // Refused as a whole for the sake of one of them, or because the server has no paths filter.
   if (asked.paths.size() > 1) {
@@ -409,6 +452,12 @@ Result<void> VissVehicle::take_subscribed(const VissAnswer& answer, const Asked&
 
 void VissVehicle::take_event(const VissAnswer& answer) {
   take_points(answer);
+  for (auto& [path, source] : sources_) {
+    if (!answer.error || source.change_id.empty() || source.change_id != answer.subscription_id)
+      continue;
+    source.change_id.clear();
+    source.change = Source::Subscription::kNone;
+  }
   const auto interval = intervals_.find(answer.subscription_id);
   if (interval == intervals_.end()) return;
   interval->second.heard_ms = heard_ms_;
@@ -447,6 +496,7 @@ Result<void> VissVehicle::take_answer(const VissAnswer& answer, const Asked& ask
     return fail(ErrorCode::kBadFormat, "VISS: {} is answered with {}", to_string(action),
                 to_string(answer.action));
   };
+  TRY_VOID(check_token(answer));
   switch (asked.what) {
     case Asked::What::kValue: TRY_VOID(is_of(VissAction::kGet)); return take_value(answer, asked);
     case Asked::What::kAnswer:

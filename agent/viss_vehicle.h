@@ -9,11 +9,16 @@
 // that the server says it has not, and never had while this process lives, is a signal that the car
 // has not; anything else is one that is lost (Facts::lose).
 //
+// The access token, where there is one, is asked for at each connection, and again when the server
+// does not take it any more: another one means another connection.
+//
 // Commands: one JSON text is set at `request_path`; the car's answer is the value that
 // `answer_path` takes (docs/embedding.md, "Commands through VISS"). A command that was not answered
-// keeps its id, over connections too.
+// keeps its id, over connections too. One that the server forbids is not asked again for ten
+// minutes.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,6 +27,7 @@
 #include <vector>
 
 #include "agent/vehicle.h"
+#include "agent/vehicle_link.h"
 #include "agent/viss_message.h"
 #include "agent/viss_signals.h"
 #include "agent/websocket_client.h"
@@ -32,13 +38,18 @@ namespace layby::agent {
 
 struct VissOptions {
   WebSocketOptions socket;
-  std::string authorization{};  // an access token, sent with each request; empty: none
+  // Gives the access token that is sent with each request, as it is now. None: there is none.
+  std::function<Result<std::string>()> token{};
   std::uint32_t period_ms = 1'000;
   std::uint32_t command_seconds_max = 120;  // a boot may take a while
   std::vector<VissSignal> signals = default_viss_signals();
   std::string request_path = "Vehicle.Layby.Command.Request";
   std::string answer_path = "Vehicle.Layby.Command.Answer";
   std::string screen_path = "Vehicle.Layby.HeadUnit.Screen";
+  // Asked while a command waits for the car: true makes it kUnavailable at once. May be empty.
+  std::function<bool()> interrupted{};
+  // Is told when the car is reached, is not any more, or is not for another reason. May be empty.
+  std::function<void(const VehicleLink&)> link_changed{};
 };
 
 // What an agent connects to: ws:// only where the bytes stay on this machine, as VISS demands TLS.
@@ -52,6 +63,7 @@ class VissVehicle final : public Vehicle {
   const Facts& facts() override;
   int descriptor() const override { return socket_ ? socket_->descriptor() : -1; }
   void want_signals(const std::set<std::string>& names) override;
+  const VehicleLink& link() const { return link_; }
   Result<void> activate_function(const std::string& id, const std::string& package_path,
                                  const std::string& until) override;
   Result<void> deactivate_function(const std::string& id) override;
@@ -70,8 +82,8 @@ class VissVehicle final : public Vehicle {
   struct Source {
     std::vector<Use> uses;
     enum class State : std::uint8_t { kUnknown, kThere, kNone, kInDoubt } state = State::kUnknown;
-    enum class Subscription : std::uint8_t { kNone, kMade, kRefused } interval{};
-    std::string change_id{};     // of the subscription to its changes
+    enum class Subscription : std::uint8_t { kNone, kMade, kRefused } interval{}, change{};
+    std::string change_id{};     // of the subscription to its changes, once it is answered
     std::int64_t newest_ms = 0;  // time stamp of the last value, by the server's clock
   };
   // What was asked and is not answered.
@@ -100,6 +112,11 @@ class VissVehicle final : public Vehicle {
     std::int64_t since_ms = 0;
     std::optional<std::int64_t> accepted_ms{};  // when the server took it the last time
   };
+  // A command that the server forbids, until when, and what it said.
+  struct Denial {
+    std::int64_t until_ms = 0;
+    std::string why;
+  };
   // What is known of the server's clock.
   struct ServerClock {
     std::optional<std::int64_t> first_at_ms{};  // of this connection, and when it was heard
@@ -114,8 +131,12 @@ class VissVehicle final : public Vehicle {
   };
 
   Result<void> ensure_connected();
-  void disconnect();
+  void disconnect(const Error& why);
+  void note_link(bool is_connected, const std::string& error);
+  Result<void> connect();
   Result<void> begin_session();
+  Result<void> check_token(const VissAnswer& answer);
+  Result<void> check_interrupted() const;
   Result<void> drain();
   bool is_silent() const;
   bool is_asking(Asked::What what) const;
@@ -140,8 +161,10 @@ class VissVehicle final : public Vehicle {
 
   Result<VissAnswer> set(const std::string& path, const std::string& value);
   Result<void> command(const manifest::Json& request, ErrorCode on_refusal);
+  Result<void> refuse(const std::string& command, const VissError& error, ErrorCode on_refusal);
   Result<std::optional<VissError>> ask_car(const std::string& text);
   Result<std::optional<manifest::Json>> wait_for_answer();
+  Result<std::optional<std::string>> receive(std::int64_t wait_ms);
   Result<void> send_screen();
 
   const VissOptions options_;
@@ -149,11 +172,14 @@ class VissVehicle final : public Vehicle {
   std::unique_ptr<WebSocketClient> socket_;
   std::int64_t next_connect_ms_ = 0;
   std::uint32_t failures_ = 0;  // in a row
+  std::string token_;           // of this connection
+  VehicleLink link_;
   std::uint64_t last_id_ = 0;
   Facts facts_;
   std::set<std::string> said_;  // names that the car has said since this process began
   std::optional<OpenCommand> open_;
-  std::string screen_;  // as it is to be shown; empty: none yet
+  std::map<std::string, Denial> denials_;  // by the command's text
+  std::string screen_;                     // as it is to be shown; empty: none yet
   ServerClock server_clock_;
 
   // Of this connection.

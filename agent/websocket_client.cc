@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 
+#include "agent/secondary/socket.h"
 #include "crypto/random.h"
 #include "crypto/websocket_key.h"
 
@@ -76,6 +78,28 @@ struct Address {
   std::string resource;
 };
 
+bool is_of(std::string_view text, std::string_view others) {
+  return !text.empty() && std::ranges::all_of(text, [&](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+           others.find(c) != std::string_view::npos;
+  });
+}
+
+// HOST or HOST:PORT; an address of IPv6 stands in brackets.
+bool is_authority(std::string_view text) {
+  std::size_t end = std::min(text.find(':'), text.size());
+  bool is_host = is_of(text.substr(0, end), ".-_");
+  if (text.starts_with('[')) {
+    end = std::min(text.find(']'), text.size() - 1) + 1;
+    is_host = text[end - 1] == ']' && is_of(text.substr(1, end - 2), ":.");
+  }
+  if (!is_host || end == text.size()) return is_host;
+  const std::string_view port = text.substr(end + 1);
+  std::uint16_t number = 0;
+  const auto [at, error] = std::from_chars(port.data(), port.data() + port.size(), number);
+  return text[end] == ':' && error == std::errc() && at == port.data() + port.size() && number > 0;
+}
+
 Result<Address> parse_url(const std::string& url) {
   const bool is_tls = url.starts_with("wss://");
   if (!is_tls && !url.starts_with("ws://"))
@@ -85,8 +109,10 @@ Result<Address> parse_url(const std::string& url) {
   Address address;
   address.authority = rest.substr(0, slash);
   address.resource = slash < rest.size() ? rest.substr(slash) : "/";
-  if (address.authority.empty() || url.find_first_of(" \r\n\t@#") != std::string::npos)
-    return fail(ErrorCode::kInvalidArgument, "{}: is no address of a WebSocket server", url);
+  const auto is_plain = [](char c) { return c > 0x20 && c < 0x7f && c != '#'; };
+  if (!is_authority(address.authority) || !std::ranges::all_of(address.resource, is_plain))
+    return fail(ErrorCode::kInvalidArgument,
+                "{}: is no address of a WebSocket server: HOST:PORT is wanted", url);
   address.http_url = (is_tls ? "https://" : "http://") + address.authority + "/";
   return address;
 }
@@ -148,10 +174,11 @@ struct WebSocketClient::Connection {
     }
     const CURLcode result = curl_easy_perform(easy);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, nullptr);  // it lives as long as this function
+    // libcurl's own text has milliseconds in it, and would be another one at each try.
     if (result != CURLE_OK)
       return fail(is_tls_error(result) ? ErrorCode::kUnauthenticated : ErrorCode::kUnavailable,
                   "{}: {}", options.unix_path.empty() ? options.url : options.unix_path,
-                  text[0] != '\0' ? text : curl_easy_strerror(result));
+                  is_tls_error(result) && text[0] != '\0' ? text : curl_easy_strerror(result));
     curl_easy_getinfo(easy, CURLINFO_ACTIVESOCKET, &socket);
     return options.unix_path.empty() ? Result<void>{} : check_owner(options.unix_path);
   }
@@ -215,6 +242,11 @@ WebSocketClient::~WebSocketClient() {
       websocket_frame({WebSocketMessage::Kind::kClose, normal}, WebSocketEnd::kClient, mask);
   std::size_t sent = 0;
   (void)curl_easy_send(connection_->easy, frame.data(), frame.size(), &sent);
+}
+
+Result<void> check_websocket_options(const WebSocketOptions& options) {
+  if (!options.unix_path.empty()) TRY_VOID(secondary::check_socket_path(options.unix_path));
+  return parse_url(options.url).map([](const Address&) {});
 }
 
 Result<std::unique_ptr<WebSocketClient>> WebSocketClient::connect(const WebSocketOptions& options) {

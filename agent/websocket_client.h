@@ -20,6 +20,10 @@ struct WebSocketOptions {
   std::string ca_path{}, certificate_path{}, key_path{};
 };
 
+// Whether `options` name something that can be connected to: kInvalidArgument with what is wrong.
+// Nothing is looked at but the texts.
+Result<void> check_websocket_options(const WebSocketOptions& options);
+
 class WebSocketClient {
  public:
   // Connects and shakes hands; waits for a few seconds at most. kUnavailable where nobody answers,

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -65,12 +66,24 @@ std::vector<VissRequest> FakeVissServer::sets() const {
   return sets_;
 }
 
+int FakeVissServer::changes(const std::string& path) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<int>(
+      std::ranges::count_if(changes_, [&](const auto& change) { return change.second == path; }));
+}
+
 std::int64_t FakeVissServer::now_ms() {
   const std::lock_guard lock(mutex_);
   const std::int64_t now_ms = std::chrono::duration_cast<std::chrono::milliseconds>(
                                   std::chrono::system_clock::now().time_since_epoch())
                                   .count();
   return manner_.frozen_ms.value_or(now_ms + manner_.ahead_ms);
+}
+
+std::int64_t FakeVissServer::value_ms() {
+  std::int64_t age_ms = 0;
+  with([&](Manner& manner) { age_ms = manner.value_age_ms; });
+  return now_ms() - age_ms;
 }
 
 void FakeVissServer::serve() {
@@ -80,6 +93,7 @@ void FakeVissServer::serve() {
     if (peer < 0) continue;
     ++connections_;
     intervals_.clear();
+    with([this](Manner&) { changes_.clear(); });
     talk(peer);
     ::close(peer);
   }
@@ -176,32 +190,47 @@ bool FakeVissServer::answer_get(int peer, const VissRequest& request, VissAnswer
       said.error = VissError{404, "invalid_path", "There is none."};
     }
   });
-  for (VissPoint& point : said.points) point.at_ms = now_ms();
+  for (VissPoint& point : said.points) point.at_ms = value_ms();
   return is_mute || say(peer, said);
+}
+
+bool FakeVissServer::answer_subscribe(int peer, const VissRequest& request, VissAnswer said) {
+  const bool is_interval = std::holds_alternative<VissTimebased>(*request.filter);
+  bool is_refused = false;
+  said.subscription_id = "s" + request.request_id;
+  with([&](Manner& manner) {
+    is_refused = is_interval ? manner.refuses_intervals : manner.refuses_changes;
+    if (!is_refused && !is_interval) changes_[said.subscription_id] = request.path;
+  });
+  if (is_refused) {
+    said.subscription_id.clear();
+    said.error = VissError{400, "filter_invalid", "No such filter."};
+    return say(peer, said);
+  }
+  if (is_interval) {
+    auto& paths = intervals_[said.subscription_id];
+    for (const std::string& path : request.paths) paths.push_back(request.path + "." + path);
+    if (paths.empty()) paths.push_back(request.path);
+  }
+  return say(peer, said);
+}
+
+bool FakeVissServer::is_token_over() {
+  bool is_over = false;
+  with([&](Manner& manner) { is_over = !manner.token.empty() && manner.token != token_; });
+  return is_over;
 }
 
 bool FakeVissServer::answer(int peer, const VissRequest& request) {
   VissAnswer said{.action = request.action, .request_id = request.request_id};
+  token_ = request.authorization;
+  if (is_token_over()) {
+    said.error = VissError{401, "token_expired", "The token has expired."};
+    return say(peer, said);
+  }
   switch (request.action) {
     case VissAction::kGet: return answer_get(peer, request, said);
-    case VissAction::kSubscribe: {
-      const bool is_interval = std::holds_alternative<VissTimebased>(*request.filter);
-      bool is_refused = false;
-      with([&](Manner& manner) {
-        is_refused = is_interval ? manner.refuses_intervals : manner.refuses_changes;
-      });
-      if (is_refused) {
-        said.error = VissError{400, "filter_invalid", "No such filter."};
-        return say(peer, said);
-      }
-      said.subscription_id = "s" + request.request_id;
-      if (is_interval) {
-        auto& paths = intervals_[said.subscription_id];
-        for (const std::string& path : request.paths) paths.push_back(request.path + "." + path);
-        if (paths.empty()) paths.push_back(request.path);
-      }
-      return say(peer, said);
-    }
+    case VissAction::kSubscribe: return answer_subscribe(peer, request, said);
     case VissAction::kSet: {
       std::function<std::optional<VissAnswer>(const VissRequest&)> on_set;
       bool is_ignored = false;
@@ -215,13 +244,27 @@ bool FakeVissServer::answer(int peer, const VissRequest& request) {
       if (!answered) return false;
       return is_ignored || say(peer, *answered);
     }
-    case VissAction::kUnsubscribe: return say(peer, said);
+    case VissAction::kUnsubscribe:
+      with([&](Manner&) { changes_.erase(request.subscription_id); });
+      return say(peer, said);
     case VissAction::kSubscription: return false;
   }
   LAYBY_ASSERT(false);
 }
 
+bool FakeVissServer::end_intervals(int peer) {
+  for (const auto& [id, paths] : std::exchange(intervals_, {}))
+    if (!say(peer, {.action = VissAction::kSubscription,
+                    .subscription_id = id,
+                    .error = VissError{401, "token_expired", "The token has expired."}}))
+      return false;
+  return true;
+}
+
 bool FakeVissServer::say_events(int peer) {
+  bool ends = is_token_over();
+  with([&](Manner& manner) { ends = std::exchange(manner.ends_intervals, false) || ends; });
+  if (ends) return end_intervals(peer);
   for (const auto& [id, paths] : intervals_) {
     VissAnswer event{.action = VissAction::kSubscription, .subscription_id = id};
     bool has_events = false;
@@ -231,7 +274,7 @@ bool FakeVissServer::say_events(int peer) {
         if (manner.values.contains(path) && !manner.errors.contains(path))
           event.points.push_back({path, manner.values.at(path), 0});
     });
-    for (VissPoint& point : event.points) point.at_ms = now_ms();
+    for (VissPoint& point : event.points) point.at_ms = value_ms();
     if (has_events && !say(peer, event)) return false;
   }
   return true;

@@ -33,6 +33,9 @@ class FakeVissServer {
     bool refuses_intervals = false;
     bool answers_wrongly = false;  // a get with a subscription
     bool takes_screens = true;
+    std::string token{};            // what has another one is 401 token_expired; empty: anybody may
+    bool ends_intervals = false;    // all that there are, with an error event each; once
+    std::int64_t value_age_ms = 0;  // of the time that values have, as of a change long ago
     // What it says to a set; nothing: it hangs up.
     std::function<std::optional<agent::VissAnswer>(const agent::VissRequest&)> on_set{};
   };
@@ -44,6 +47,7 @@ class FakeVissServer {
   std::string address() const { return "unix:" + path_; }
   int connections() const { return connections_; }
   std::vector<agent::VissRequest> sets() const;  // but for the screen's
+  int changes(const std::string& path) const;    // subscriptions to them, of this connection
   template <typename Change>
   void with(Change change) {
     const std::lock_guard lock(mutex_);
@@ -55,12 +59,16 @@ class FakeVissServer {
   void talk(int peer);
   bool shake_hands(int peer);
   bool answer(int peer, const agent::VissRequest& request);
+  bool answer_subscribe(int peer, const agent::VissRequest& request, agent::VissAnswer said);
   bool answer_get(int peer, const agent::VissRequest& request, agent::VissAnswer said);
   bool say_events(int peer);
+  bool end_intervals(int peer);
+  bool is_token_over();
   bool flood(int peer);
   bool send(int peer, const std::string& bytes);
   bool say(int peer, const agent::VissAnswer& said);
   std::int64_t now_ms();
+  std::int64_t value_ms();
 
   const std::string path_;
   int listener_ = -1;
@@ -69,8 +77,10 @@ class FakeVissServer {
   mutable std::mutex mutex_;
   Manner manner_;
   std::vector<agent::VissRequest> sets_;
+  std::map<std::string, std::string> changes_;  // id and path
   // Of the connection: the server's thread only.
   std::map<std::string, std::vector<std::string>> intervals_;
+  std::string token_;  // of the last request
   std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "agent/vehicle_link.h"
 #include "base/time_text.h"
 #include "manifest/json_value.h"
 #include "tests/agent/world.h"
@@ -99,4 +100,32 @@ TEST_CASE("an order that waits says for what, one that failed when it is tried a
   CHECK(order.contains("tookSeconds"));
   CHECK(order.contains("sinceLockSeconds"));
   CHECK_FALSE(order.contains("error"));
+}
+
+TEST_CASE("whether the car is reached is said while a daemon runs") {
+  World world;
+  world.run(5);
+  const Layout layout(kState);
+  const auto json_of = [&](Daemon daemon) {
+    const auto text = status(world.disk, world.clock, layout, daemon, StatusForm::kJson);
+    return manifest::parse_strict(as_bytes(*text), {.bytes_max = kMiB}).value();
+  };
+  CHECK(!json_of(Daemon::kRunning).contains("vehicle"));
+  VehicleLink link{.error = "/run/car: \xE9 refused", .since = kStart, .next_try = kStart + 30};
+  REQUIRE(write_vehicle_link(world.disk, layout, link));
+  Json vehicle = json_of(Daemon::kRunning)["vehicle"];
+  CHECK(vehicle["connected"] == false);
+  CHECK(vehicle["error"] == "/run/car: ? refused");
+  CHECK(vehicle["since"] == format_utc(kStart));
+  CHECK(vehicle["nextTry"] == format_utc(kStart + 30));
+  CHECK(text_of(world).find("car: not reached since " + format_utc(kStart) + ", next try " +
+                            format_utc(kStart + 30) + ": /run/car") != std::string::npos);
+  CHECK(!json_of(Daemon::kNotRunning).contains("vehicle"));
+  link.is_connected = true;
+  link.next_try = 0;
+  REQUIRE(write_vehicle_link(world.disk, layout, link));
+  vehicle = json_of(Daemon::kRunning)["vehicle"];
+  CHECK(vehicle["connected"] == true);
+  CHECK(!vehicle.contains("nextTry"));
+  CHECK(text_of(world).find("car: reached since") != std::string::npos);
 }

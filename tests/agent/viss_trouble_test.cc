@@ -1,4 +1,5 @@
 // The agent's VISS client against servers that are broken, hostile, or die at a bad moment.
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <functional>
@@ -357,4 +358,155 @@ TEST_CASE("an answer to another question than was asked ends the connection") {
   rig.server.with([](auto& m) { m.answers_wrongly = false; });
   rig.leap(60'000);
   CHECK(rig.is_seen(vss::kGear, "126"));
+}
+
+TEST_CASE("a token that has expired is read again, and used on a connection of its own") {
+  Rig rig;
+  std::string token = "first";
+  rig.change = [&](VissOptions& options) {
+    options.token = [&token] { return Result<std::string>(token); };
+  };
+  rig.server.with([](auto& m) { m.token = "first"; });
+  REQUIRE(rig.is_seen(vss::kGear, "126"));
+  rig.server.with([](auto& m) { m.token = "second"; });
+  CHECK(rig.becomes_true_soon([&] { return rig.value(vss::kGear) == "-"; }));
+  for (int i = 0; i < 100; ++i) {
+    rig.leap_both(200);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    rig.car().facts();
+  }
+  CHECK(rig.server.connections() == 1);  // nothing is won by another one
+  token = "second";
+  CHECK(rig.becomes_true_soon([&] { return rig.value(vss::kGear) == "126"; }));
+  CHECK(rig.server.connections() == 2);
+  // The same where it is a command that the server refuses for it.
+  rig.server.with([](auto& m) { m.token = "third"; });
+  token = "third";
+  CHECK(is_unavailable(rig.car().reload_maps("/m")));
+  rig.leap(60'000);
+  rig.server.with([&](auto& m) {
+    m.on_set = [&](const VissRequest& request) {
+      rig.server.with([&](auto& manner) {
+        manner.values["Vehicle.Layby.Command.Answer"] = answer_text(request);
+      });
+      return std::optional(taken(request));
+    };
+  });
+  CHECK(rig.car().reload_maps("/m"));
+  CHECK(rig.server.sets().back().authorization == "third");
+}
+
+TEST_CASE("a token that cannot be read is no connection, and said") {
+  Rig rig;
+  rig.change = [](VissOptions& options) {
+    options.token = []() -> Result<std::string> {
+      return fail(ErrorCode::kNotFound, "/run/token is not there");
+    };
+  };
+  CHECK(rig.car().facts().signals().empty());
+  CHECK(rig.server.connections() == 0);
+  CHECK(rig.car().link().error.find("/run/token") != std::string::npos);
+}
+
+TEST_CASE("who ends the agent does not wait for the car's answer") {
+  Rig rig;
+  std::atomic<bool> is_over = false;
+  rig.change = [&](VissOptions& options) {
+    options.interrupted = [&is_over] { return is_over.load(); };
+  };
+  REQUIRE(rig.is_seen(vss::kGear, "126"));  // the car takes the command, and says nothing
+  const SystemClock clock;
+  const std::int64_t begun_ms = clock.monotonic_ms();
+  std::thread ender([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    is_over = true;
+  });
+  CHECK(is_unavailable(rig.car().reload_maps("/m")));
+  ender.join();
+  CHECK(clock.monotonic_ms() - begun_ms < 20'000);  // of 120 seconds
+  CHECK(is_unavailable(rig.car().activate_function("f", "/f", "")));
+  REQUIRE(rig.server.sets().size() == 1);  // nothing is begun any more
+}
+
+TEST_CASE("a command that the server forbids is not asked again for ten minutes") {
+  for (const int number : {403, 406}) {
+    Rig rig;
+    rig.server.with([&](auto& m) {
+      m.on_set = [number](const VissRequest& request) {
+        VissAnswer said = taken(request);
+        said.error = VissError{number, "user_forbidden", "No."};
+        return std::optional(said);
+      };
+    });
+    for (int i = 0; i < 5; ++i) {
+      const auto done = rig.car().reload_maps("/m");
+      CHECK(is_unavailable(done));
+      CHECK(done.error().message().find(std::to_string(number)) != std::string::npos);
+    }
+    CHECK(rig.server.sets().size() == 1);
+    CHECK(is_unavailable(rig.car().reload_maps("/other")));
+    CHECK(rig.server.sets().size() == 2);
+    rig.leap(600'000);
+    CHECK(is_unavailable(rig.car().reload_maps("/m")));
+    CHECK(rig.server.sets().size() == 3);
+  }
+}
+
+TEST_CASE("a path has one subscription to its changes, whatever becomes of its interval") {
+  Rig rig;
+  const std::string gear(vss::kGear);
+  REQUIRE(rig.is_seen(vss::kGear, "126"));
+  REQUIRE(rig.becomes_true([&] { return rig.server.changes(gear) == 1; }));
+  for (int i = 0; i < 3; ++i) {
+    rig.server.with([](auto& m) { m.ends_intervals = true; });
+    CHECK(rig.becomes_true([&] { return rig.value(vss::kGear) == "-"; }));
+    CHECK(rig.becomes_true_soon([&] { return rig.value(vss::kGear) == "126"; }));
+  }
+  CHECK(rig.server.connections() == 1);
+  CHECK(rig.server.changes(gear) == 1);
+}
+
+TEST_CASE("a server that keeps the time of the last change is believed for as long as is said") {
+  const std::int64_t age_ms_max = GENERATE(0, 30'000, 120'000);
+  Rig rig;
+  rig.server.with([](auto& m) { m.value_age_ms = 60'000; });
+  rig.change = [&](VissOptions& options) {
+    for (VissSignal& signal : options.signals) signal.age_ms_max = age_ms_max;
+  };
+  REQUIRE(rig.is_seen(vss::kGear, "126"));
+  CHECK(rig.is_locked() == (age_ms_max > 60'000));
+  rig.server.with([](auto& m) { m.value_age_ms = 180'000; });
+  CHECK(rig.becomes_true([&] { return !rig.is_locked(); }));
+}
+
+TEST_CASE("whether the car is reached is told at each change, with the error and the next try") {
+  Rig rig;
+  std::vector<VehicleLink> told;
+  rig.change = [&](VissOptions& options) {
+    options.socket.unix_path += ".none";
+    options.link_changed = [&told](const VehicleLink& link) { told.push_back(link); };
+  };
+  for (int i = 0; i < 5; ++i) {
+    CHECK(rig.car().facts().signals().empty());
+    rig.leap(60'000);
+  }
+  REQUIRE(told.size() == 1);  // and not at each try
+  CHECK(!told[0].is_connected);
+  CHECK(told[0].error.find("viss.sock.none") != std::string::npos);
+  CHECK(told[0].since != 0);
+  const VehicleLink& link = rig.car().link();
+  CHECK(link.next_try > told[0].next_try);
+
+  Rig other;
+  other.change = [&](VissOptions& options) {
+    options.link_changed = [&told](const VehicleLink& changed) { told.push_back(changed); };
+  };
+  REQUIRE(other.is_seen(vss::kGear, "126"));
+  REQUIRE(told.size() == 2);
+  CHECK(told[1].is_connected);
+  CHECK(told[1].next_try == 0);
+  other.break_connection();
+  REQUIRE(told.size() >= 4);
+  CHECK(told[2].error.find("WebSocket") != std::string::npos);
+  CHECK(told[3].is_connected);
 }

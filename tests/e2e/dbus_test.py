@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The agent on a private D-Bus: what the head unit shows as properties and signals, what the owner wants as methods; silence while nothing changes.
+"""The agent on a private D-Bus: what the head unit shows as properties and signals, what the owner wants as methods; silence while nothing changes;
+who may ask, by the policy that is installed with it.
 
 The server asks cars to come every 900 seconds: whatever is on time here came by CheckNow, or by the server's answers to reports.
 """
@@ -17,10 +18,14 @@ CRUISE = "adaptive-cruise"
 NAME, PATH = "org.layby.Agent1", "/org/layby/Agent1"
 CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig><type>session</type><listen>unix:path=SOCKET</listen><auth>EXTERNAL</auth>
-<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+<busconfig><type>session</type><listen>unix:path=SOCKET</listen><listen>unix:abstract=SOCKET</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy>
+INCLUDED
 </busconfig>
 """
+POLICY = os.path.join(rig.SOURCE, "packaging", "dbus", "org.layby.Agent1.conf")
+IS_ROOT = os.geteuid() == 0  # the policy lets nobody else be the agent
+STRANGER = 65534
 
 
 class Bus:
@@ -28,17 +33,29 @@ class Bus:
         socket = os.path.join(r.directory, "bus")
         config = os.path.join(r.directory, "bus.conf")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.replace("SOCKET", socket))
-        r.begin(["dbus-daemon", f"--config-file={config}", "--nofork"], os.path.join(r.directory, "bus.log"))
-        wait_until("the bus listens", lambda: os.path.exists(socket))
+            out.write(CONFIG.replace("SOCKET", socket).replace("INCLUDED", f"<include>{POLICY}</include>" if IS_ROOT else ""))
+        self.rig, self.socket, self.config = r, socket, config
+        self.start()
         self.address = f"unix:path={socket}"
         self.heard = os.path.join(r.directory, "monitor.log")
         r.begin(["dbus-monitor", "--address", self.address, f"type='signal',path='{PATH}'"], self.heard)
+
+    def start(self):
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.daemon = self.rig.begin(["dbus-daemon", f"--config-file={self.config}", "--nofork"], os.path.join(self.rig.directory, "bus.log"))
+        wait_until("the bus listens", lambda: os.path.exists(self.socket))
 
     def attempt(self, method, *arguments):
         member = method if "." in method else f"{NAME}.{method}"
         return subprocess.run(["dbus-send", f"--bus={self.address}", "--print-reply", "--reply-timeout=20000",
                                f"--dest={NAME}", PATH, member, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+    def attempt_of_stranger(self, method, *arguments):
+        """As another user, who cannot look into our directory."""
+        return subprocess.run(["dbus-send", f"--bus=unix:abstract={self.socket}", "--print-reply", "--reply-timeout=20000", f"--dest={NAME}", PATH,
+                               method, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd="/", env={"PATH": os.environ["PATH"]},
+                              user=STRANGER, group=STRANGER, extra_groups=[])
 
     def call(self, method, *arguments):
         done = self.attempt(method, *arguments)
@@ -87,6 +104,18 @@ def test(r):
                      'signal name="StateChanged"', 'property name="Updates" type="a(sssuiasss)"'):
             check(word in described, f"{word} is missing:\n{described}")
 
+    with step("by the installed policy everybody may look, and a stranger may ask for nothing"):
+        if IS_ROOT:
+            for method, arguments in (("org.freedesktop.DBus.Properties.Get", (f"string:{NAME}", "string:Updates")),
+                                      ("org.freedesktop.DBus.Introspectable.Introspect", ())):
+                done = bus.attempt_of_stranger(method, *arguments)
+                check(done.returncode == 0, f"{method}: {done.stderr}")
+            for method, arguments in ((f"{NAME}.SetLanguage", ("string:de",)), (f"{NAME}.CheckNow", ()), (f"{NAME}.InstallAt", ("string:",))):
+                done = bus.attempt_of_stranger(method, *arguments)
+                check(done.returncode != 0 and "AccessDenied" in done.stderr, f"{method}: {done.stdout}{done.stderr}")
+        else:
+            print("SKIPPED: who may ask on the system bus is tried by root only: this test does not run as root", flush=True)
+
     with step("nothing is sent while nothing changes"):
         wait_until("the first poll", lambda: "last" in car.status()["poll"])
         time.sleep(2 * rig.PATIENCE)
@@ -111,13 +140,13 @@ def test(r):
         wait_until("the signal of its download", lambda: f'string "{order}"\n   string "downloaded"' in bus.signals())
 
     with step("a time that is none is refused; an order waits for the owner's time, and begins when there is none any more"):
-        for wrong in ("string:tomorrow", "string:2026-13-01T00:00:00Z"):
+        for wrong in ("string:tomorrow", "string:2026-13-01T00:00:00Z", "string:9999-12-31T23:59:59Z"):
             bus.refused("InstallAt", wrong)
         bus.refused("Postpone", "uint32:0")
         said = re.search(r'string "(\S+Z)"', bus.call("Postpone", "uint32:36000")).group(1)
         wait_for_text(bus, "ActivateAt", said)
         check("ActivateAt" in bus.signals(), "a signal says so")
-        bus.call("InstallAt", "string:2033-05-18T03:33:20Z")
+        bus.call("InstallAt", "string:" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86_400)))
         car.exit_and_lock()
         wait_until("it waits for the time", lambda: "owner-time" in (car.order(order) or {}).get("waitingFor", []))
         bus.call("InstallAt", "string:")
@@ -126,14 +155,35 @@ def test(r):
                    or f'string "{order}"\n   string ""' in bus.signals())
         wait_until("the function is listed", lambda: CRUISE in bus.get("Functions"))
 
-    with step("when the bus goes away the car goes on without it"):
+    with step("when the bus goes away the car goes on without it, and finds it again"):
         car.agent.stop()
         car.start_agent("--dbus", bus.address)
         wait_until("the agent is on the bus again", lambda: bus.attempt("org.freedesktop.DBus.Peer.Ping").returncode == 0)
-        r.processes[0].stop()
+        bus.daemon.stop()
         time.sleep(1)
         check(car.agent.running(), "it ended with the bus")
         check_equal(car.status()["running"], True, "running")
+        bus.start()
+        wait_until("the agent is on the new bus", lambda: bus.attempt("org.freedesktop.DBus.Peer.Ping").returncode == 0)
+        wait_for_text(bus, "Functions", CRUISE)
+        with open(car.agent.log, encoding="utf-8") as stream:
+            said = stream.read()
+        for text in ("the connection is gone", "the connection is there again"):
+            check(text in said, f"the agent does not say: {text}\n{said}")
+
+    with step("a car that cannot be reached is told of, and one that is there again"):
+        check_equal(car.status()["vehicle"]["connected"], True, "connected")
+        car.vehicle.kill()
+        wait_until("status says why", lambda: car.status()["vehicle"].get("nextTry"))
+        lost = car.status()["vehicle"]
+        check(not lost["connected"] and lost["error"], f"{lost}")
+        text = rig.run(os.path.join(rig.BIN, "layby-agent"), "status", "--state", car.state)
+        check("car: not reached since" in text, text)
+        car.start_vehicle(rig.PARKED)
+        wait_until("the car is reached", lambda: car.status()["vehicle"]["connected"], 60)
+        with open(car.agent.log, encoding="utf-8") as stream:
+            said = stream.read()
+        check("the car is not reached: " in said and "the car is reached" in said, said)
 
 
 def main():
