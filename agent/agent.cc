@@ -37,6 +37,11 @@ constexpr std::int64_t kEcusRetryMs = 60'000;
 // in this time: one that lies must not play with the car's connection.
 constexpr std::int64_t kEcuNewsMs = 900'000;
 
+// Whoever asks for a look out of turn, and however often: no more than one in this time.
+constexpr std::int64_t kHurryMs = 30'000;
+// A power that was off for less is one that wavers, and no power-on.
+constexpr std::int64_t kPowerOffMsMin = 5'000;
+
 // The server's interval, a tenth more or less, so that cars do not come all at once.
 UnixSeconds with_jitter(std::uint64_t seconds) {
   const std::uint64_t spread = std::max<std::uint64_t>(1, seconds / 5);
@@ -98,7 +103,13 @@ struct Agent::State {
   std::optional<News> news;
 
   bool was_powered_on = false;
-  bool report_wanted = true;  // the start counts as power-on (P2.4)
+  // Monotonic. The first power-on that is seen counts, however soon it comes.
+  std::int64_t powered_off_ms = clock.monotonic_ms() - kPowerOffMsMin;
+  bool is_powered_up = false;      // a power-on was seen, and nothing came of it yet
+  bool hurry_wanted = false;       // a look out of turn, as soon as there may be one
+  std::int64_t next_hurry_ms = 0;  // monotonic
+  UnixSeconds quiet_until = 0;     // wall clock; by the server's Retry-After: no poll, no report
+  bool report_wanted = true;       // the start counts as power-on (P2.4)
   bool poll_wanted = true;
   UnixSeconds report_retry = 0;
   std::uint32_t report_failures = 0;
@@ -136,7 +147,10 @@ struct Agent::State {
     return vin_said.empty() || vin_said == identity.vin.text();
   }
   Result<void> look_for_changes(const Facts& facts);
-  void try_everything_now();
+  void hurry();
+  std::int64_t hurry_in_ms() const;
+  void ask_for_patience(std::optional<std::int64_t> seconds);
+  UnixSeconds quiet() const;
   Result<Work::Did> talk();
   Result<Work::Did> ask_for_maps();
   Result<bool> is_report_due();
@@ -184,12 +198,33 @@ UnixSeconds Agent::trusted_now() const {
 }
 
 void Agent::check_now() {
-  state_->try_everything_now();
+  state_->hurry_wanted = true;
 }
 
 // ---- what the car says --------------------------------------------------------------------------
 
-void Agent::State::try_everything_now() {
+// How long the server wants no word from us, by the wall clock; 0: it does not mind.
+UnixSeconds Agent::State::quiet() const {
+  const bool is_far = quiet_until > clock.now() + kRetryAfterSecondsMax;  // the clock went back
+  return quiet_until > clock.now() && !is_far ? quiet_until : 0;
+}
+
+void Agent::State::ask_for_patience(std::optional<std::int64_t> seconds) {
+  if (seconds)
+    quiet_until = clock.now() + std::clamp<std::int64_t>(*seconds, 0, kRetryAfterSecondsMax);
+}
+
+std::int64_t Agent::State::hurry_in_ms() const {
+  const std::int64_t quiet_ms = quiet() == 0 ? 0 : (quiet() - clock.now()) * 1000;
+  return std::max(quiet_ms, next_hurry_ms - clock.monotonic_ms());
+}
+
+// Tries everything that pauses, if that was asked for and is not too often.
+void Agent::State::hurry() {
+  if (!hurry_wanted || hurry_in_ms() > 0) return;
+  hurry_wanted = false;
+  next_hurry_ms = clock.monotonic_ms() + kHurryMs;
+  report_wanted = std::exchange(is_powered_up, false) || report_wanted;
   report_retry = 0;
   report_failures = 0;
   poll_wanted = true;
@@ -203,12 +238,14 @@ void Agent::State::try_everything_now() {
 Result<void> Agent::State::look_for_changes(const Facts& facts) {
   // In doubt it is as it was: a bus that falls silent for a moment is no power-on.
   const bool powered_on = is_powered_on(facts, clock.now() * 1000).value_or(was_powered_on);
-  if (powered_on && !was_powered_on) {
-    report_wanted = true;
-    try_everything_now();
-  }
+  const std::int64_t now_ms = clock.monotonic_ms();
+  if (!powered_on && was_powered_on) powered_off_ms = now_ms;
+  if (powered_on && !was_powered_on && now_ms - powered_off_ms >= kPowerOffMsMin)
+    is_powered_up = hurry_wanted = true;
   was_powered_on = powered_on;
-  return note_connection(facts);
+  TRY_VOID(note_connection(facts));
+  hurry();
+  return {};
 }
 
 Result<void> Agent::State::note_connection(const Facts& facts) {
@@ -226,7 +263,7 @@ Result<void> Agent::State::note_connection(const Facts& facts) {
     changed = changed || value != *kept;
     *kept = value;
   }
-  if (was_private && !is_private_now) try_everything_now();
+  if (was_private && !is_private_now) hurry_wanted = true;
   const auto had_owner_time = record.owner_time;
   record.owner_time = kept_owner_time(facts, record.owner_time);
   // Privacy is a promise, and so is the owner's time; a bearer wavers at the edge of its net.
@@ -298,6 +335,7 @@ Result<Work::Did> Agent::State::send_report() {
     return Work::Did::kSomething;
   }
   ++report_failures;
+  ask_for_patience(wish);
   report_retry = clock.now() + std::clamp(wish.value_or(0), backoff_seconds(report_failures),
                                           kRetryAfterSecondsMax);
   record.poll_error = recordable(sent.error());
@@ -314,6 +352,7 @@ Result<void> Agent::State::poll() {
   if (!plan) {
     const Error error = recordable(plan.error());
     ++record.poll_failures;
+    ask_for_patience(wish);
     record.poll_error = error;
     if (is_attack(error.code()))
       record.attack = fmt::format("{}: {}", to_string(error.code()), error.message());
@@ -343,6 +382,7 @@ Result<Work::Did> Agent::State::talk() {
     TRY_VOID(hand_on());
     return Work::Did::kSomething;
   }
+  if (quiet() != 0) return Work::Did::kNothing;
   const Work::Did sent = TRY(send_report());
   if (sent == Work::Did::kSomething) return sent;
   const Record& record = journal.record();
@@ -422,13 +462,15 @@ Agent::Next Agent::State::wait(Work::Did did, const Facts& used) const {
   if (vehicle.descriptor() < 0) wait_ms = std::min(wait_ms, kWaitMsMaxWithoutDescriptor);
   for (const std::int64_t due_ms : {ecus_retry_ms, ecu_news_ms})
     if (due_ms > clock.monotonic_ms()) wait_ms = std::min(wait_ms, due_ms - clock.monotonic_ms());
+  if (hurry_wanted) wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, hurry_in_ms()));
   if (!may_talk_yet())
     wait_ms = std::min(wait_ms, started_ms + kSilenceAfterStartMs - clock.monotonic_ms());
   // What asks for the server is not due before there is a way to it.
   const bool talks = can_talk();
   const UnixSeconds ask_next = map_wish.next_due() > clock.now() ? map_wish.next_due() : 0;
-  for (const UnixSeconds due : {talks ? record.poll_next : 0, talks ? report_retry : 0,
-                                talks ? ask_next : 0, work.next_due()}) {
+  for (const UnixSeconds due : {talks ? std::max(record.poll_next, quiet()) : 0,
+                                talks ? std::max(report_retry, quiet()) : 0,
+                                talks ? std::max(ask_next, quiet()) : 0, work.next_due()}) {
     if (due == 0) continue;
     const std::int64_t in_ms = std::max<std::int64_t>(0, due - clock.now()) * 1000;
     wait_ms = std::min(wait_ms, std::max<std::int64_t>(50, in_ms));

@@ -12,6 +12,15 @@ namespace {
 // The server's word at pairing; the world's car was told 900 seconds.
 constexpr std::int64_t kIntervalMin = 810, kIntervalMax = 990;  // a tenth more or less
 
+// Time passes second by second, and no faster.
+void pass(World& world, int seconds) {
+  for (int i = 0; i < seconds; ++i) {
+    while (!world.agent->step().value().idle) {
+    }
+    world.clock.advance(1);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("the car looks for news at power-on, at its start and at the server's interval (P2.4)") {
@@ -100,4 +109,96 @@ TEST_CASE("a bus that falls silent for a moment is no power-on (P2.4)") {
   world.vehicle.drive();
   world.run(60);
   CHECK(world.server.reports().size() == reports + 1);
+}
+
+TEST_CASE(
+    "looks out of turn come once in thirty seconds, however often they are asked for (P2.4)") {
+  World world;
+  world.vehicle.park_locked();
+  world.run(60);
+  const auto polls = [&] { return world.server.requests["/v1/vehicle"]; };
+  const int before = polls();
+  REQUIRE(before > 0);
+  world.agent->check_now();
+  pass(world, 1);
+  const int of_one = polls() - before;
+  REQUIRE(of_one > 0);
+  SECTION("by somebody who does not let go of the button") {
+    for (int i = 0; i < 58; ++i) {
+      world.agent->check_now();
+      pass(world, 1);
+    }
+    CHECK(polls() - before == 2 * of_one);  // now and after 30 seconds
+    pass(world, 3);
+    CHECK(polls() - before == 3 * of_one);  // the last wish is not forgotten
+    pass(world, 120);
+    CHECK(polls() - before == 3 * of_one);
+  }
+  SECTION("by a power that wavers") {
+    const auto reports = world.server.reports().size();
+    for (int i = 0; i < 60; ++i) {
+      world.vehicle.drive();
+      pass(world, 1);
+      world.vehicle.park_locked();
+      pass(world, 1);
+    }
+    CHECK(world.server.reports().size() <= reports + 1);
+    CHECK(polls() - before <= 4 * of_one);
+  }
+}
+
+namespace {
+
+// The world's server, behind a gate that turns everybody away for a while and says for how long.
+class Gate final : public Transport {
+ public:
+  explicit Gate(FakeServer& server) : server_(server) {}
+
+  Result<HttpResponse> exchange(const HttpRequest& request, const BodySink& sink) override {
+    ++requests;
+    if (refusals == 0) return server_.exchange(request, sink);
+    --refusals;
+    HttpResponse response;
+    response.status = status;
+    response.headers["retry-after"] = "600";
+    return response;
+  }
+
+  int refusals = 0, status = 503, requests = 0;
+
+ private:
+  FakeServer& server_;
+};
+
+}  // namespace
+
+TEST_CASE("nobody hurries a server that has asked for patience (P2.4)") {
+  World world;
+  Gate gate(world.server);
+  world.agent = Agent::open(world.disk, world.clock, gate, world.vehicle, world.options).value();
+  world.vehicle.park_locked();
+  world.run(60);
+  gate.status = GENERATE(429, 503);
+  SECTION("the answer to a look") {
+    world.agent->check_now();
+  }
+  SECTION("the answer to a report") {
+    world.vehicle.drive();
+  }
+  gate.refusals = 1;
+  pass(world, 1);
+  REQUIRE(gate.refusals == 0);
+  const int asked = gate.requests;
+  const auto id = order_function(world);
+  for (int i = 0; i < 9; ++i) {
+    world.vehicle.park_locked();
+    world.agent->check_now();
+    pass(world, 30);
+    world.vehicle.drive();
+    pass(world, 30);
+  }
+  CHECK(gate.requests == asked);
+  CHECK(!world.state(id).has_value());
+  pass(world, 70);
+  CHECK(world.state(id).has_value());  // and what was asked for comes then
 }
