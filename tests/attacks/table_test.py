@@ -14,6 +14,8 @@ ATTACKS = (
     "compromised primary: mixed repositories", "compromised primary: replayed or forged time",
     "compromised primary: withheld root", "compromised primary: endless data", "compromised primary: messages that are none",
     "compromised primary: torn messages", "compromised primary: switches without an image",
+    "lying secondary: answers that are none", "lying secondary: impostor", "lying secondary: reports", "lying secondary: endless wants",
+    "lying secondary: texts that command terminals", "lying secondary: silence",
 )
 ROOMS = ("base", "crypto", "manifest", "agent", "delta", "server")
 
