@@ -82,10 +82,13 @@ std::string pem_of(ByteSpan point) {
   return pem + "-----END PUBLIC KEY-----\n";
 }
 
-// The point in its OCTET STRING; some tokens leave the wrapping out.
+// The point in its OCTET STRING; some tokens leave the wrapping out. The length tells which it is:
+// the first bytes of a bare point may be anything.
 Result<PublicPart> part_of(CK_KEY_TYPE type, const Bytes& parameters, const Bytes& point) {
   ByteSpan bare(point);
-  const bool is_wrapped = bare.size() > 2 && bare[0] == 0x04 && bare[1] == bare.size() - 2;
+  const std::size_t point_bytes = type == CKK_EC_EDWARDS ? kPointBytes : 2 * kPointBytes + 1;
+  const bool is_wrapped =
+      bare.size() == point_bytes + 2 && bare[0] == 0x04 && bare[1] == point_bytes;
   if (is_wrapped) bare = bare.subspan(2);
   if (type == CKK_EC_EDWARDS && bare.size() == kPointBytes)
     return PublicPart{Scheme::kEd25519, to_hex(bare)};

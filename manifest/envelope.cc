@@ -13,7 +13,9 @@ Result<Signature> read_signature(const Json& entry) {
   signature.key_id = TRY(text_field(entry, "keyid"));
   // An empty or strange signature is a signature that does not verify, no more: other signers'
   // troubles must not make good ones worthless.
-  auto bytes = from_hex(lower_hex(TRY(text_field(entry, "sig"))));
+  const auto text = text_field(entry, "sig");
+  if (!text) return signature;
+  auto bytes = from_hex(lower_hex(*text));
   if (bytes) signature.bytes = std::move(*bytes);
   return signature;
 }

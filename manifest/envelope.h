@@ -16,7 +16,7 @@ namespace layby::manifest {
 
 struct Signature {
   KeyId key_id;
-  Bytes bytes;  // empty where the text was not hexadecimal: it verifies nothing
+  Bytes bytes;  // empty where "sig" was no text, or not hexadecimal: it verifies nothing
 };
 
 // A document that was read, and not yet believed: nothing in it may be used before

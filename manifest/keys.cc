@@ -44,9 +44,12 @@ PublicKey PublicKey::of(const crypto::Signer& signer) {
   return std::move(*key);
 }
 
-Result<void> PublicKey::read_value(const std::string& type, const std::string& scheme,
-                                   const Json& value) {
+Result<void> PublicKey::read(const Json& key) {
   using Kind = crypto::PemKey::Kind;
+  const std::string type = TRY(text_field(key, "keytype"));
+  const std::string scheme = TRY(text_field(key, "scheme"));
+  const Json& value = *TRY(object_field(key, "keyval"));
+  value_ = TRY(to_canonical(Json::array({type, scheme, value})));
   // Earlier versions of the specification had the scheme's name for the type too.
   const bool is_ecdsa_type = type == "ecdsa" || type == "ecdsa-sha2-nistp256";
   if (type == "ed25519" && scheme == "ed25519") {
@@ -64,14 +67,12 @@ Result<void> PublicKey::read_value(const std::string& type, const std::string& s
 }
 
 Result<PublicKey> PublicKey::from_json(const Json& key, Unreadable value) {
-  const std::string type = TRY(text_field(key, "keytype"));
-  const std::string scheme = TRY(text_field(key, "scheme"));
-  const Json* public_part = TRY(object_field(key, "keyval"));
+  if (!key.is_object()) return fail(ErrorCode::kBadFormat, "a key is no object");
   PublicKey made;
   made.canonical_ = TRY(to_canonical(key));
   made.wire_ = TRY(to_wire(key));
-  made.value_ = TRY(to_canonical(Json::array({type, scheme, *public_part})));
-  auto read = made.read_value(type, scheme, *public_part);
+  made.value_ = made.canonical_;
+  auto read = made.read(key);
   if (!read && value == Unreadable::kRefused) return fail(std::move(read.error()));
   return made;
 }

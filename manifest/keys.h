@@ -40,7 +40,7 @@ class PublicKey {
 
  private:
   PublicKey() = default;
-  Result<void> read_value(const std::string& type, const std::string& scheme, const Json& value);
+  Result<void> read(const Json& key);
   std::optional<crypto::Ed25519PublicKey> ed25519_;
   std::optional<crypto::PemKey> pem_;
   std::string value_;      // of the key itself, not its spelling: what makes a key the same key

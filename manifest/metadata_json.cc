@@ -71,7 +71,9 @@ Result<RoleKeys> read_role_keys(const Json& role) {
   return keys;
 }
 
-// Unknown algorithms are passed over; what is left may be nothing.
+// Unknown algorithms are passed over; what is left may be nothing. To who asks for a file, what
+// cannot be read is as no hash at all, with which nothing can be downloaded: one entry must not
+// spoil the others.
 Result<Hashes> read_hashes(const Json& entry) {
   Hashes hashes;
   const Json* object = TRY(object_field(entry, "hashes"));
@@ -87,21 +89,13 @@ Result<Hashes> read_hashes(const Json& entry) {
   return hashes;
 }
 
-// Of a target: what cannot be read is as no hash at all, with which nothing can be downloaded. One
-// entry must not spoil the others.
-Result<Hashes> read_target_hashes(const Json& entry) {
-  TRY_VOID(object_field(entry, "hashes"));
-  auto hashes = read_hashes(entry);
-  return hashes ? std::move(*hashes) : Hashes{};
-}
-
 Result<FileEntry> read_file_entry(const Json& entry) {
   FileEntry file;
   file.version = TRY(uint_field(entry, "version"));
   if (file.version == 0) return fail(ErrorCode::kBadFormat, "\"version\" is 0");
   if (find_field(entry, "length")) file.length = TRY(uint_field(entry, "length"));
   if (find_field(entry, "hashes")) {
-    file.hashes = TRY(read_hashes(entry));
+    file.hashes = read_hashes(entry).value_or(Hashes{});
     if (file.hashes.empty()) file.proof = FileEntry::Proof::kNone;
   }
   return file;
@@ -116,10 +110,13 @@ Result<std::string> read_custom(const Json& holder) {
 }
 
 Result<Target> read_target(const Json& entry) {
+  TRY_VOID(object_field(entry, "hashes"));
   Target target;
-  target.length = TRY(uint_field(entry, "length"));
-  target.hashes = TRY(read_target_hashes(entry));
   target.custom = TRY(read_custom(entry));
+  const auto length = uint_field(entry, "length");
+  if (!length) return target;  // and no hashes: as if those could not be read
+  target.length = *length;
+  target.hashes = read_hashes(entry).value_or(Hashes{});
   return target;
 }
 

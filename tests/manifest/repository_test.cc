@@ -185,6 +185,10 @@ TEST_CASE("bad and unknown signatures beside enough good ones are tolerated") {
   signatures.push_back(Json{{"keyid", stale_id}, {"sig", std::string(128, '0')}});
   signatures.push_back(Json{{"keyid", "odd"}, {"sig", "aabb"}});
   signatures.push_back(Json{{"keyid", "nobody"}, {"sig", "not hex"}, {"note", "kept"}});
+  signatures.push_back(Json{{"keyid", "null"}, {"sig", nullptr}});
+  signatures.push_back(Json{{"keyid", "none"}});
+  for (int i = 0; i < 20; ++i)
+    signatures.push_back(Json{{"keyid", std::to_string(i)}, {"sig", "00"}});
   signatures.push_back(document["signatures"][0]);
   document["signatures"] = signatures;
   file = to_bytes(must(to_wire(document)));
@@ -201,6 +205,33 @@ TEST_CASE("more signatures than anybody needs are refused before they are checke
   file = to_bytes(must(to_wire(document)));
   TrustedRepository client = repository.client();
   CHECK(code_of(repository.refresh(client)) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE("an entry that cannot be read spoils only itself") {
+  TestRepository repository;
+  SECTION("a key without a scheme") {
+    repository.root.keys.emplace("odd", must(PublicKey::from_json(Json{{"keytype", "pigeon"}},
+                                                                  PublicKey::Unreadable::kKept)));
+    const Root root = must(decode_root(encode(repository.root)));
+    CHECK(root.keys.size() == repository.root.keys.size());
+    CHECK_FALSE(root.keys.at("odd").verify({}, {}));
+  }
+  SECTION("hashes of one role in the snapshot") {
+    Json part = encode(repository.snapshot);
+    part["meta"]["odd.json"] = Json{{"version", 1}, {"hashes", {{"sha256", "not hexadecimal"}}}};
+    const Snapshot snapshot = must(decode_snapshot(part));
+    CHECK(snapshot.files.at("odd.json").proof == FileEntry::Proof::kNone);
+    CHECK(snapshot.files.at("targets.json").proof != FileEntry::Proof::kNone);
+  }
+  SECTION("the length of one target") {
+    Json part = encode(repository.targets);
+    const auto good = repository.targets.targets.size();
+    part["targets"]["odd"] =
+        Json{{"length", "long"}, {"hashes", {{"sha256", std::string(64, 'a')}}}};
+    const Targets targets = must(decode_targets(part));
+    CHECK(targets.targets.size() == good + 1);
+    CHECK(targets.targets.at("odd").hashes.empty());  // with which nothing can be downloaded
+  }
 }
 
 TEST_CASE("unknown fields are tolerated and covered by the signature") {
