@@ -258,18 +258,24 @@ void wait_for(const Vehicle& vehicle, std::int64_t wait_ms) {
 }
 
 // For `status`. It is no part of the car's state: a disk that does not take it is told of by
-// others.
+// others. A car that stays away is tried again for days, and flash wears: that it was, and when it
+// will be again, alone is written every ten minutes at most.
 class LinkFile {
  public:
   LinkFile(Disk& disk, const Layout& layout) : disk_(disk), layout_(layout) {}
 
   void keep(const VehicleLink& link) {
-    if (link == kept_) return;
+    VehicleLink only_retried = kept_;
+    only_retried.next_try = link.next_try;
+    if (link == kept_ || (link == only_retried && link.next_try < kept_.next_try + kRetriedSeconds))
+      return;
     static_cast<void>(write_vehicle_link(disk_, layout_, link));
     kept_ = link;
   }
 
  private:
+  static constexpr UnixSeconds kRetriedSeconds = 600;
+
   Disk& disk_;
   const Layout& layout_;
   VehicleLink kept_{};

@@ -100,8 +100,9 @@ Json vehicle_json(const VehicleLink& link) {
 
 std::string vehicle_line(const VehicleLink& link) {
   if (link.is_connected) return fmt::format("car: reached since {}\n", format_utc(link.since));
-  return fmt::format("car: not reached since {}, next try {}: {}\n", format_utc(link.since),
-                     format_utc(link.next_try), link.error);
+  const std::string next_try = link.next_try == 0 ? "" : ", next try " + format_utc(link.next_try);
+  return fmt::format("car: not reached since {}{}: {}\n", format_utc(link.since), next_try,
+                     link.error);
 }
 
 struct Sources {
@@ -125,6 +126,8 @@ Result<Sources> gather(Disk& disk, const Clock& clock, const Layout& layout, Dae
   if (auto read = read_vehicle_link(disk, layout);
       read && read->since != 0 && daemon == Daemon::kRunning)
     link = std::move(*read);
+  // The file is written seldom: it was tried again meanwhile.
+  if (link && link->next_try <= clock.now()) link->next_try = 0;
   return Sources{std::move(identity), std::move(record), std::move(verdicts), time.now(), paired,
                  std::move(link)};
 }

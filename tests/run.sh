@@ -18,5 +18,5 @@ case ${1-} in
 esac
 
 bash build.sh release
-ctest --test-dir build/release --output-on-failure -j2
+ctest --test-dir build/release --output-on-failure -j"$(($(nproc) + 1))"
 [ "${LAYBY_LONG-}" != 1 ] || bash benches/size.sh

@@ -121,6 +121,10 @@ TEST_CASE("whether the car is reached is said while a daemon runs") {
   CHECK(text_of(world).find("car: not reached since " + format_utc(kStart) + ", next try " +
                             format_utc(kStart + 30) + ": /run/car") != std::string::npos);
   CHECK(!json_of(Daemon::kNotRunning).contains("vehicle"));
+  world.clock.advance_ms(31'000);  // and tried again
+  CHECK(!json_of(Daemon::kRunning)["vehicle"].contains("nextTry"));
+  CHECK(text_of(world).find("car: not reached since " + format_utc(kStart) + ": /run/car") !=
+        std::string::npos);
   link.is_connected = true;
   link.next_try = 0;
   REQUIRE(write_vehicle_link(world.disk, layout, link));
