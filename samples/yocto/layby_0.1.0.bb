@@ -32,5 +32,5 @@ SYSTEMD_SERVICE:${PN}-agent = "layby-agent.service"
 # It waits for a provisioned and paired car by itself.
 SYSTEMD_AUTO_ENABLE:${PN}-agent = "enable"
 USERADD_PACKAGES = "${PN}-agent"
-USERADD_PARAM:${PN}-agent = "--system --user-group --home-dir /var/lib/layby-agent --no-create-home layby-agent; \
-    --system --gid layby-agent --home-dir /var/lib/layby-ecu --no-create-home layby-ecu"
+USERADD_PARAM:${PN}-agent = "--system --user-group --home-dir /var/lib/layby-ecu --no-create-home layby-ecu; \
+    --system --user-group --groups layby-ecu --home-dir /var/lib/layby-agent --no-create-home layby-agent"
