@@ -171,11 +171,27 @@ Result<void> leave_unless_owned(CarAffairs& affairs, Order& order) {
   return {};
 }
 
+// Every ECU of the order's that has come since it was made has said what it runs. One that is
+// silent may have it.
+bool have_newer_ecus_spoken(const Order& order, const Car& car, const VehicleState& state) {
+  const auto has_spoken = [&](const CarEcu& ecu) {
+    const bool is_primary = car.pairing && ecu.serial == car.pairing->primary;
+    return is_primary ||
+           (state.secondaries.contains(ecu.serial) && !state.silent.contains(ecu.serial));
+  };
+  for (const OrderedImage& image : order.images)
+    for (const CarEcu* ecu : car.ecus_of(image.slot))
+      if (ecu->since > order.ordered && !has_spoken(*ecu)) return false;
+  return true;
+}
+
 // The car is done with it, and an ECU that does not have it has come since: it will be offered
 // anew.
-bool has_ended_elsewhere(const Order& order, OrderCause cause, const Car& car) {
+bool has_ended_elsewhere(const Order& order, OrderCause cause, const Car& car,
+                         const VehicleState& state) {
   return cause == OrderCause::kReportedActive && order.kind == manifest::ImageKind::kSoftware &&
-         is_coming(order.phase) && is_for_newer_ecu(order, car);
+         is_coming(order.phase) && is_for_newer_ecu(order, car) &&
+         have_newer_ecus_spoken(order, car, state);
 }
 
 Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
@@ -185,7 +201,7 @@ Result<Recorded> apply_to_order(CarAffairs& affairs, Order& order,
   if (const Result<void> fine = check_borne_out(order, *cause, state, affairs.car()); !fine) {
     const Recorded refused =
         note_error(affairs, order, report, manifest::describe_error(fine.error()));
-    if (!has_ended_elsewhere(order, *cause, affairs.car())) return refused;
+    if (!has_ended_elsewhere(order, *cause, affairs.car(), state)) return refused;
     TRY_VOID(apply_cause(affairs, order, OrderCause::kObsolete, report_json(report)));
     return Recorded::kYes;
   }

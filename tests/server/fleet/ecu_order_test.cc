@@ -134,6 +134,18 @@ TEST_CASE("an order goes on for the ECU that comes in the place of another") {
     CHECK(fleet.order(fleet.orders().at(1))["images"] == Json::array({kRadar}));
     CHECK(fleet.plan().orders.size() == 1);
   }
+  SECTION("the car has done it with the new one, which is silent just then") {
+    fleet.exchange_radar("RAD-2", "rad-1");
+    fleet.car.install_secondary("software/rad-1/1.img", 1);
+    CHECK(say(State::kActivating) == "activating");
+    fleet.car.install_secondary(kCamera, 2);
+    fleet.car.install_secondary(kRadar, 2);
+    fleet.car.secondaries.back().silent = "unavailable";
+    CHECK(say(State::kActive) == "activating");
+    fleet.car.secondaries.back().silent.clear();
+    CHECK(say(State::kActive) == "active");
+    CHECK(fleet.orders().size() == 1);
+  }
   SECTION("of another kind: it ends, and nothing waits for it") {
     fleet.exchange_radar("RAD-2", "rad-5", {{"hardware_id", "rad-5"}});
     REQUIRE(fleet.car.report().status == 200);
