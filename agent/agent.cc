@@ -488,7 +488,6 @@ Result<Agent::Next> Agent::step() {
   TRY_VOID(s.map_wish.note(facts, s.time.now()));
   s.network = s.connection_now(facts);
   s.work.begin_step();
-  s.secondaries.begin_step();
   const bool is_our_car = s.is_our_car(facts);
   Work::Did did = Work::Did::kNothing;
   if (!is_our_car) s.work.hold();
@@ -496,6 +495,8 @@ Result<Agent::Next> Agent::step() {
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.take_licences());
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.keep_terms(facts));
   if (did == Work::Did::kNothing && is_our_car) did = TRY(s.work.look_at_car(facts));
+  // What an order's step has waited for its ECUs does not count: the rounds would never come on.
+  s.secondaries.begin_step();
   if (did == Work::Did::kNothing) did = TRY(s.talk());
   if (did == Work::Did::kNothing && s.may_talk_yet()) did = TRY(s.work.download(s.network));
   s.work.tidy();

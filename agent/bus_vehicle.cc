@@ -101,6 +101,7 @@ struct BusVehicle::State {
   std::string language{};  // as the owner has said; empty: nothing
   // The owner's word; none: the car's counts. Empty: as soon as it may be.
   std::optional<std::string> activate_at{};
+  bool car_was_heard = false;
   std::string car_time{}, car_time_then{};  // the car's, now and when the owner spoke here
   bool check_wanted = false;
 
@@ -265,7 +266,11 @@ void BusVehicle::State::set_owner_time(std::optional<std::string> time) {
 // that is over is no time to wait for, whatever the car had before.
 void BusVehicle::State::note_car(const Facts& facts) {
   const auto said = facts.signals().find(std::string(vss::kActivateAt));
-  if (said != facts.signals().end()) car_time = said->second.value;
+  if (said != facts.signals().end()) {
+    // What it has said all along is no newer word than the owner's.
+    if (!std::exchange(car_was_heard, true)) car_time_then = said->second.value;
+    car_time = said->second.value;
+  }
   if (!activate_at) return;
   const auto at = parse_utc(*activate_at);
   if (car_time != car_time_then)

@@ -107,6 +107,16 @@ Result<Outbox::Changed> Outbox::changed(const Record& record, UnixSeconds now) c
   return ecus_content(record) != record.report_ecus ? Changed::kByEcus : Changed::kNo;
 }
 
+namespace {
+
+void leave_out(EcuReports& others) {
+  for (const auto& [serial, said] : others.reports)
+    others.silent.emplace(serial, std::string(to_string(ErrorCode::kReplay)));
+  others.reports.clear();
+}
+
+}  // namespace
+
 Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   Record& record = journal.record();
   LAYBY_ASSERT(!is_pending(record));
@@ -114,7 +124,9 @@ Result<void> Outbox::make(Journal& journal, UnixSeconds now) {
   manifest::EcuReport report = picture(record, now);
   report.counter = record.report_counter + 1;
   report.time = now;
-  const Bytes bytes = TRY(sign_what_fits(report, secondaries_.take_reports()));
+  EcuReports others = secondaries_.take_reports();
+  if (is_without_ecus_) leave_out(others);
+  const Bytes bytes = TRY(sign_what_fits(report, std::move(others)));
   TRY_VOID(disk_.make_dirs(layout_.outbox()));
   TRY_VOID(replace_file(disk_, layout_.pending_manifest(), bytes));
   record.report_counter = report.counter;
@@ -184,6 +196,7 @@ Result<void> Outbox::send(Journal& journal, std::optional<std::int64_t>& retry_a
                                .deadline_ms = kReportDeadlineMs}));
   // The very same bytes again are a 200: this is another report under a counter that was used.
   if (response.status == 409) {
+    is_without_ecus_ = true;
     const std::uint64_t counter =
         std::exchange(record.report_counter, record.report_counter + kCounterLeap);
     TRY_VOID(give_up(journal));
@@ -197,6 +210,7 @@ Result<void> Outbox::send(Journal& journal, std::optional<std::int64_t>& retry_a
   if (taken || never) {
     record.report_acknowledged = record.report_counter;
     TRY_VOID(journal.save());
+    is_without_ecus_ = never;
     if (taken) return {};
     return fail(ErrorCode::kForbidden, "the server refuses report {} with {}: {}",
                 record.report_counter, response.status, response.body.substr(0, 200));

@@ -47,7 +47,8 @@ class Outbox {
   // try again later. kForbidden: the server will never take it; it is given up, and the next
   // report is made when something changes. kCorrupt (it does not lie on the disk as it was made)
   // and kConflict (the server has seen this counter on another report: our record is older than
-  // what we said) give it up too, and a new one is due.
+  // what we said) give it up too, and a new one is due. After both the next one has no word of the
+  // secondaries.
   Result<void> send(Journal& journal, std::optional<std::int64_t>& retry_after_seconds);
 
  private:
@@ -66,6 +67,9 @@ class Outbox {
   const CarKeys& keys_;
   const Licences& licences_;
   Secondaries& secondaries_;
+  // The server took the last report not, perhaps for what an ECU says in it: the car's own word
+  // gets through without.
+  bool is_without_ecus_ = false;
 };
 
 }  // namespace layby::agent

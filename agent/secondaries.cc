@@ -32,6 +32,7 @@ constexpr std::int64_t kNonceMsMax = 240'000;
 constexpr UnixSeconds kEcuAheadSecondsMax = manifest::kReportAheadSecondsMax / 2;
 // A step for which an ECU may run a program of its firmware, or read an image back.
 constexpr std::int64_t kSlowAnswerMs = 560'000;
+constexpr std::int64_t kQuestionMsMin = 2'000;          // less of a visit is not worth a question
 constexpr int kFilesMax = 2 * (kRootRotationsMax + 8);  // of one look
 constexpr std::size_t kAttackCharactersMax = 300;
 // An ECU that starts anew in its trial, as it may just when it is asked, is switched so often more.
@@ -209,7 +210,8 @@ Result<Message> Secondaries::exchange(const PairedEcu& ecu, const Message& quest
     if (const auto pause = pauses_.find(ecu.serial);
         pause != pauses_.end() && began_ms < pause->second.until_ms)
       return fail(ErrorCode::kUnavailable, "{} did not answer a while ago", ecu.serial.text());
-    if (began_ms >= *visit_ends_ms_)
+    // Time that was spent on fetching what it wants is not its own slowness.
+    if (*visit_ends_ms_ - began_ms < kQuestionMsMin)
       return fail(ErrorCode::kUnavailable, "{} takes too long", ecu.serial.text());
     within_ms = std::min(within_ms, *visit_ends_ms_ - began_ms);
   }
@@ -295,7 +297,6 @@ Secondaries::Round Secondaries::go_on(Visits& visits, const Visit& visit) {
   if (!std::exchange(visits.is_under_way, true)) {
     visits.left = in_turn();
     std::ranges::reverse(visits.left);
-    visits.began_ms = clock_->monotonic_ms();
   }
   while (!visits.left.empty()) {
     const std::int64_t now_ms = clock_->monotonic_ms();
@@ -311,6 +312,8 @@ Secondaries::Round Secondaries::go_on(Visits& visits, const Visit& visit) {
 }
 
 Secondaries::Round Secondaries::ask_for_nonces() {
+  // One that was interrupted for long has nonces that no ECU answers to any more.
+  if (clock_->monotonic_ms() - nonces_at_ms_ >= kNonceRoundMs) nonce_visits_ = {};
   if (!nonce_visits_.is_under_way) {
     nonces_.clear();
     nonces_at_ms_ = clock_->monotonic_ms();
@@ -376,6 +379,7 @@ bool Secondaries::is_orphan_trial(const secondary::EcuStatus& said, const Record
 void Secondaries::end_trial(const PairedEcu& ecu, const secondary::EcuStatus& said) {
   visit_ends_ms_.reset();
   static_cast<void>(command(ecu, MessageType::kRevert, said.staged->sha256));
+  step_began_ms_ = clock_->monotonic_ms() - kVisitsBeginMs;
 }
 
 void Secondaries::forget_strangers(Record& record) const {

@@ -125,7 +125,6 @@ class Secondaries {
   struct Visits {
     bool is_under_way = false;
     std::vector<const PairedEcu*> left{};
-    std::int64_t began_ms = 0;
   };
   using Visit = std::function<void(const PairedEcu&)>;
   Round go_on(Visits& visits, const Visit& visit);

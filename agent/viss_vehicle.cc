@@ -16,6 +16,7 @@ constexpr std::int64_t kAnswerMsMax = 10'000;
 // The first look at the car waits for all of it, but not for ever: what is not known is in doubt.
 constexpr std::int64_t kFirstLookMsMax = 3'000;
 // What one look at the car takes in: who sends faster than we read must not hold us.
+constexpr std::size_t kLinkErrorBytesMax = 300;
 constexpr int kMessagesMax = 1'000;
 constexpr std::size_t kBytesMax = 4 * 1024 * 1024;
 constexpr std::int64_t kDrainMsMax = 200;
@@ -99,11 +100,12 @@ std::optional<std::int64_t> VissVehicle::ServerClock::ahead_ms() const {
 // ---- the connection -----------------------------------------------------------------------------
 
 void VissVehicle::note_link(bool is_connected, const std::string& error) {
+  const std::string printed = printable(error, kLinkErrorBytesMax);  // it may quote the server
   const bool is_new = link_.since == 0 || is_connected != link_.is_connected ||
-                      (!is_connected && error != link_.error);
+                      (!is_connected && printed != link_.error);
   if (link_.since == 0 || is_connected != link_.is_connected) link_.since = clock_.now();
   link_.is_connected = is_connected;
-  if (!is_connected) link_.error = error;
+  if (!is_connected) link_.error = printed;
   link_.next_try =
       is_connected ? 0 : clock_.now() + (next_connect_ms_ - clock_.monotonic_ms() + 999) / 1000;
   if (is_new && options_.link_changed) options_.link_changed(link_);

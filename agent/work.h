@@ -101,7 +101,7 @@ class Work {
     bool is_silent = false;            // the car says nothing
   };
   Hindrance hindrance(const OrderRecord& order, const Facts& facts) const;
-  // Asks the car anew each time; `waits` says what kept it at the last one.
+  // Asks the car anew each time; `waits` says what kept it at the last one that was put off.
   MaySwitch may_switch(const OrderRecord& order, std::vector<std::string>& waits);
   Result<Did> wait_to_activate(OrderRecord& order, std::vector<std::string> waits);
   Result<Did> put_off(OrderRecord& order, std::vector<std::string> waits);

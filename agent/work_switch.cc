@@ -40,8 +40,8 @@ MaySwitch Work::may_switch(const OrderRecord& order, std::vector<std::string>& w
     const OrderRecord* started = started_order();
     if (started != nullptr && started != &order)
       found.waits.emplace_back(to_string(Wait::kEarlierOrder));
+    if (found.waits.empty()) return {};
     waits = std::move(found.waits);
-    if (waits.empty()) return {};
     return fail(ErrorCode::kConditionsNotMet, "the car does not stand any more");
   };
 }

@@ -105,6 +105,9 @@ class FakeServer final : public agent::Transport {
 
   // The server has had reports that the car does not know of any more.
   void skip_reports(std::uint64_t count) { report_counter_ += count; }
+  void skip_ecu_reports(const std::string& serial, std::uint64_t count) {
+    ecus_.at(serial).counter += count;
+  }
 
   // Regions that the car asked for by itself, one list a request; newest maps become an order.
   std::vector<std::vector<std::string>> map_wishes;

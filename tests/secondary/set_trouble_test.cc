@@ -167,6 +167,27 @@ TEST_CASE("P4.1: an ECU that starts anew in its trial is switched again when the
   CHECK(car.kept() == "new");
 }
 
+TEST_CASE(
+    "P4.1: a car that stands again when the second ECU is asked has put the set off, no more") {
+  Car car;
+  const auto id = with_set(car);
+  std::vector<std::string> asked;
+  car.link.at_question = [&](const std::string& address, const secondary::Message& question) {
+    const bool is_next = asked.empty() || (asked.size() == 1 && asked.front() != address);
+    if (question.type != MessageType::kCheck || !is_next) return;
+    asked.push_back(address);
+    if (asked.size() == 2) return car.world.vehicle.park_locked();
+    for (const auto& [serial, box] : car.ecus) box->start();
+    car.world.vehicle.drive();
+  };
+  car.world.exit_and_lock();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 3600));
+  CHECK(asked.size() == 2);
+  CHECK(car.world.order(id)->attempts == 1);
+  CHECK(car.kept() == "new");
+  car.link.at_question = {};
+}
+
 TEST_CASE("P4.1: a set that waits for the car for a day, and is not decided, goes back") {
   Car car;
   const auto id = with_set(car);
