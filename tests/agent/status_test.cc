@@ -111,15 +111,16 @@ TEST_CASE("whether the car is reached is said while a daemon runs") {
     return manifest::parse_strict(as_bytes(*text), {.bytes_max = kMiB}).value();
   };
   CHECK(!json_of(Daemon::kRunning).contains("vehicle"));
-  VehicleLink link{.error = "/run/car: \xE9 refused", .since = kStart, .next_try = kStart + 30};
+  const UnixSeconds next_try = world.clock.now() + 30;
+  VehicleLink link{.error = "/run/car: \xE9 refused", .since = kStart, .next_try = next_try};
   REQUIRE(write_vehicle_link(world.disk, layout, link));
   Json vehicle = json_of(Daemon::kRunning)["vehicle"];
   CHECK(vehicle["connected"] == false);
   CHECK(vehicle["error"] == "/run/car: ? refused");
   CHECK(vehicle["since"] == format_utc(kStart));
-  CHECK(vehicle["nextTry"] == format_utc(kStart + 30));
+  CHECK(vehicle["nextTry"] == format_utc(next_try));
   CHECK(text_of(world).find("car: not reached since " + format_utc(kStart) + ", next try " +
-                            format_utc(kStart + 30) + ": /run/car") != std::string::npos);
+                            format_utc(next_try) + ": /run/car") != std::string::npos);
   CHECK(!json_of(Daemon::kNotRunning).contains("vehicle"));
   world.clock.advance_ms(31'000);  // and tried again
   CHECK(!json_of(Daemon::kRunning)["vehicle"].contains("nextTry"));

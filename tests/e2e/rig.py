@@ -226,6 +226,8 @@ class Car:
         return code
 
     def start_vehicle(self, signals, *options):
+        if os.path.exists(self.socket):  # of one that was killed: nobody listens there
+            os.unlink(self.socket)
         self.vehicle = self.rig.begin([os.path.join(BIN, "layby-car"), "serve", "--socket", self.socket, "--state",
                                        os.path.join(self.home, "car.json"), *options], os.path.join(self.home, "vehicle.log"))
         wait_until("the simulated car listens", lambda: os.path.exists(self.socket))
