@@ -39,6 +39,10 @@ bool Delegation::covers(std::string_view target_name) const {
   });
 }
 
+bool Delegation::covers(const HardwareId& hardware) const {
+  return hardware_ids.empty() || std::ranges::find(hardware_ids, hardware) != hardware_ids.end();
+}
+
 std::string SuccinctRoles::role_for(std::string_view target_name) const {
   LAYBY_ASSERT(bit_length >= 1 && bit_length <= 32);
   const crypto::Digest256 hash = crypto::sha256(as_bytes(target_name));

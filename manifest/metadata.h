@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "crypto/digest.h"
 #include "manifest/keys.h"
+#include "manifest/names.h"
 
 namespace layby::manifest {
 
@@ -81,8 +82,11 @@ struct Delegation {
   bool terminating = false;
   std::vector<std::string> paths;               // shell patterns; `*` and `?` do not match `/`
   std::vector<std::string> path_hash_prefixes;  // of the SHA-256 of the target's name
+  // Uptane 2.1.0, 5.2.3.2: images for other hardware are not this role's to speak of. Empty: any.
+  std::vector<HardwareId> hardware_ids{};
 
   bool covers(std::string_view target_name) const;
+  bool covers(const HardwareId& hardware) const;
 };
 
 // TAP 15: 2^bit_length roles, all with the same keys, that share the targets among them by the

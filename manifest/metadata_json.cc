@@ -16,6 +16,9 @@ constexpr std::string_view kSpecVersion = "1.0.34";
 // Of one document. To read an ECDSA key takes longer than to fetch it: 0.2 ms each.
 constexpr std::size_t kPemKeysMax = 2048;
 
+// Of one delegation: every revision of what one supplier makes.
+constexpr std::size_t kDelegationHardwareMax = 256;
+
 // "1.x" or "1.x.y": another major version may mean something else by the same words
 // (section 4.2.1).
 bool supported_spec_version(std::string_view text) {
@@ -129,6 +132,23 @@ Result<std::vector<std::string>> read_texts(const Json& array) {
   return texts;
 }
 
+Result<std::vector<HardwareId>> read_hardware_ids(const Json& entry) {
+  const Json* array = TRY(array_field(entry, "hardwareIds"));
+  if (array->empty() || array->size() > kDelegationHardwareMax)
+    return fail(ErrorCode::kBadFormat, "\"hardwareIds\" has 1 to {} hardware ids, not {}",
+                kDelegationHardwareMax, array->size());
+  std::vector<HardwareId> ids;
+  std::set<std::string> seen;
+  for (const std::string& text : TRY(read_texts(*array))) {
+    auto id = HardwareId::parse(text);
+    if (!id) return fail(ErrorCode::kBadFormat, "\"hardwareIds\": {}", id.error().message());
+    if (!seen.insert(text).second)
+      return fail(ErrorCode::kBadFormat, "\"hardwareIds\" names {} twice", text);
+    ids.push_back(std::move(*id));
+  }
+  return ids;
+}
+
 Result<Delegation> read_delegation(const Json& entry) {
   Delegation role;
   role.name = TRY(text_field(entry, "name"));
@@ -147,6 +167,8 @@ Result<Delegation> read_delegation(const Json& entry) {
   else
     for (std::string& prefix : TRY(read_texts(*TRY(array_field(entry, "path_hash_prefixes")))))
       role.path_hash_prefixes.push_back(lower_hex(std::move(prefix)));
+  if (find_field(entry, "hardwareIds"))
+    role.hardware_ids = TRY_CONTEXT(read_hardware_ids(entry), "role " + role.name);
   return role;
 }
 
@@ -227,6 +249,7 @@ Json delegation_json(const Delegation& role) {
     object["paths"] = role.paths;
   else
     object["path_hash_prefixes"] = role.path_hash_prefixes;
+  for (const HardwareId& id : role.hardware_ids) object["hardwareIds"].push_back(id.text());
   return object;
 }
 

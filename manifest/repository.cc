@@ -142,11 +142,12 @@ const Verified<Targets>* TrustedRepository::targets() const {
   return targets_current_ ? &*targets_ : nullptr;
 }
 
-const Target* TrustedRepository::find_target(const std::string& name) const {
+const Target* TrustedRepository::find_target(const std::string& name,
+                                             const std::optional<HardwareId>& hardware) const {
   if (!targets_current_) return nullptr;
   const auto listed = (*targets_)->targets.find(name);
   if (listed != (*targets_)->targets.end()) return &listed->second;
-  const auto resolved = resolved_.find(name);
+  const auto resolved = resolved_.find({name, hardware});
   return resolved == resolved_.end() ? nullptr : &resolved->second;
 }
 

@@ -20,6 +20,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -90,8 +91,10 @@ class TrustedRepository {
   // its parent names; nullptr otherwise. Says nothing about expiry.
   const Verified<Targets>* targets() const;
 
-  // Of the targets, or of a delegated role if a TargetSearch found it there; nullptr otherwise.
-  const Target* find_target(const std::string& name) const;
+  // Of the targets, or of a delegated role if a TargetSearch for just this name and hardware found
+  // it there since the last change; nullptr otherwise.
+  const Target* find_target(const std::string& name,
+                            const std::optional<HardwareId>& hardware = std::nullopt) const;
 
   // kFreeze if one of the four is expired at `now`, kUnavailable if `targets()` is nullptr.
   Result<void> check_current(UnixSeconds now) const;
@@ -146,7 +149,8 @@ class TrustedRepository {
   bool snapshot_current_ = false;               // it is what the timestamp names
   bool targets_current_ = false;                // and they are what it names
   std::map<std::string, Bytes> delegated_;      // verified anew by each search that meets them
-  std::map<std::string, Target> resolved_;      // what searches found since the last change
+  // What searches found since the last change, by name and by the hardware it was searched for.
+  std::map<std::pair<std::string, std::optional<HardwareId>>, Target> resolved_;
   std::vector<Role> rotated_away_;  // dropped with their keys: must go from the disk too
 };
 

@@ -30,8 +30,11 @@ void hold(std::map<std::string, Bytes>& held, const std::string& name, const Byt
 }  // namespace
 
 TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_name,
-                           UnixSeconds start_time)
-    : repository_(repository), target_name_(std::move(target_name)), start_time_(start_time) {
+                           UnixSeconds start_time, std::optional<HardwareId> hardware)
+    : repository_(repository),
+      target_name_(std::move(target_name)),
+      hardware_(std::move(hardware)),
+      start_time_(start_time) {
   LAYBY_ASSERT(repository_.targets());
   visit(**repository_.targets());
   go_on();
@@ -118,7 +121,7 @@ std::vector<StoredChange> TargetSearch::take_changes() {
 Result<const Target*> TargetSearch::found() const {
   LAYBY_ASSERT(to_visit_.empty());
   if (failure_) return fail(*failure_);
-  return repository_.find_target(target_name_);
+  return repository_.find_target(target_name_, hardware_);
 }
 
 const FileEntry* TargetSearch::entry_of(const Step& step) const {
@@ -144,7 +147,7 @@ Result<Targets> TargetSearch::verify(const Step& step, ByteSpan bytes) const {
 void TargetSearch::visit(const Targets& targets) {
   const auto at = targets.targets.find(target_name_);
   if (at != targets.targets.end()) {
-    repository_.resolved_.insert_or_assign(target_name_, at->second);
+    repository_.resolved_.insert_or_assign({target_name_, hardware_}, at->second);
     to_visit_.clear();
     return;
   }
@@ -161,7 +164,7 @@ void TargetSearch::visit(const Targets& targets) {
   // One more than can be visited shows that the bound was hit; further ones would only take memory.
   const std::size_t children_max = kDelegationsMax - visited_.size() + 1;
   for (const Delegation& role : targets.delegations->roles) {
-    if (!role.covers(target_name_)) continue;
+    if (!may_speak(role)) continue;
     if (!visited_.contains(role.name) && children.size() < children_max) {
       if (!keys) keys = std::make_shared<const KeyMap>(targets.delegations->keys);
       children.push_back({role.name, keys, role.keys});
@@ -172,6 +175,11 @@ void TargetSearch::visit(const Targets& targets) {
   }
   to_visit_.insert(to_visit_.end(), std::make_move_iterator(children.rbegin()),
                    std::make_move_iterator(children.rend()));
+}
+
+// By path, and by hardware where we know for which it is (Uptane 2.1.0, 5.4.4.7(4.1)).
+bool TargetSearch::may_speak(const Delegation& role) const {
+  return role.covers(target_name_) && (!hardware_ || role.covers(*hardware_));
 }
 
 // Skips what was visited and what we hold already, to the role that must be fetched.

@@ -1,7 +1,7 @@
-// Where a target is described: the walk down the delegations (TUF 1.0.34, section 5.6.7). Drive it
-// like a Refresh, after one:
+// Where a target is described: the walk down the delegations (TUF 1.0.34, section 5.6.7; Uptane
+// 2.1.0, 5.4.4.7). Drive it like a Refresh, after one:
 //
-//   TargetSearch search(repository, name, now);
+//   TargetSearch search(repository, name, now, hardware);
 //   while (const auto request = search.next()) { fetch, give or give_absent, persist }
 //   const Target* target = TRY(search.found());
 #pragma once
@@ -19,7 +19,11 @@ namespace layby::manifest {
 class TargetSearch {
  public:
   // `repository` must have its targets (`targets()` is our bug otherwise) and outlive the search.
-  TargetSearch(TrustedRepository& repository, std::string target_name, UnixSeconds start_time);
+  // `hardware` is that of the ECU that the target is meant for: who was delegated other hardware
+  // only is passed over, as one of other paths is. Without it, as in plain TUF, the hardware ids of
+  // delegations are not looked at.
+  TargetSearch(TrustedRepository& repository, std::string target_name, UnixSeconds start_time,
+               std::optional<HardwareId> hardware = std::nullopt);
 
   // The delegated role to fetch next; nothing when the search is over, or has failed.
   std::optional<MetadataRequest> next() const;
@@ -40,7 +44,8 @@ class TargetSearch {
 
   // Once `next` gives nothing: the target, nullptr if no role that may speak of it does, or why the
   // search failed: kTooLarge where more roles may speak than one search asks (5.6.7.1). The
-  // repository's find_target knows the target from then on, until its next change.
+  // repository's find_target knows the target, for this hardware, from then on, until its next
+  // change.
   Result<const Target*> found() const;
 
  private:
@@ -51,6 +56,7 @@ class TargetSearch {
   };
   Result<Targets> verify(const Step& step, ByteSpan bytes) const;
   void visit(const Targets& targets);
+  bool may_speak(const Delegation& role) const;
   void go_on();
   enum class Held { kTaken, kRefused, kFetch };
   Held try_held(ByteSpan bytes);
@@ -59,6 +65,7 @@ class TargetSearch {
 
   TrustedRepository& repository_;
   std::string target_name_;
+  std::optional<HardwareId> hardware_;
   UnixSeconds start_time_;
   std::vector<Step> to_visit_;  // the next one last
   std::set<std::string> visited_;

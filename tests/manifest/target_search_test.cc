@@ -1,6 +1,8 @@
 // Delegations (TUF 1.0.34, section 5.6.7): who may speak of a target, and who may not.
 #include "manifest/target_search.h"
 
+#include "manifest/ceremony.h"
+#include "manifest/envelope.h"
 #include "manifest/json_value.h"
 #include "tests/manifest/test_repository.h"
 
@@ -20,15 +22,16 @@ struct Delegating {
   std::map<std::string, Targets> roles;
 
   enum class Terminating { kNo, kYes };
-  // `from` delegates `paths` to `name`.
+  // `from` delegates `paths` to `name`, for any hardware or for `hardware`.
   void delegate(Targets& from, const std::string& name, const std::string& paths,
-                Terminating terminating = Terminating::kNo) {
+                Terminating terminating = Terminating::kNo,
+                const std::vector<HardwareId>& hardware = {}) {
     if (!keys.contains(name)) keys[name] = new_key();
     const PublicKey key = PublicKey::from_ed25519(keys[name]->public_key());
     if (!from.delegations) from.delegations.emplace();
     from.delegations->keys.insert_or_assign(key.id(), key);
     from.delegations->roles.push_back(
-        {name, {{key.id()}, 1}, terminating == Terminating::kYes, {paths}, {}});
+        {name, {{key.id()}, 1}, terminating == Terminating::kYes, {paths}, {}, hardware});
     roles[name].expires = kLater;
   }
 
@@ -51,8 +54,9 @@ struct Delegating {
   }
 
   Result<const Target*> search(TrustedRepository& client, const std::string& name,
-                               std::vector<std::string>* asked = nullptr) const {
-    TargetSearch search(client, name, kNow);
+                               std::vector<std::string>* asked = nullptr,
+                               const std::optional<HardwareId>& hardware = std::nullopt) const {
+    TargetSearch search(client, name, kNow, hardware);
     while (const auto request = search.next()) {
       if (asked) asked->push_back(request->file);
       const auto file = repository.files.find(request->file);
@@ -234,6 +238,102 @@ TEST_CASE("a supplier speaks within its paths only") {
   world.publish();
   TrustedRepository client = world.client();
   CHECK(must(world.search(client, "oem/x")) == nullptr);
+}
+
+HardwareId hardware(std::string_view text) {
+  return must(HardwareId::parse(text));
+}
+
+TEST_CASE("Uptane 5.4.4.7: who was delegated other hardware is passed over, without a request") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kYes,
+                 {hardware("hu-4"), hardware("hu-5")});
+  world.delegate(world.repository.targets, "b", "*");
+  world.roles["a"].targets["x"] = target_of("from a");
+  world.roles["b"].targets["x"] = target_of("from b");
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(*must(world.search(client, "x", &asked, hardware("hu-5"))) == target_of("from a"));
+  CHECK(asked == Names{"1.a.json"});
+  asked.clear();
+  // It would end the search, if it had a say.
+  CHECK(*must(world.search(client, "x", &asked, hardware("gw-1"))) == target_of("from b"));
+  CHECK(asked == Names{"1.b.json"});
+  // Each hardware has its own answer, and a search for none has one more.
+  CHECK(*client.find_target("x", hardware("hu-5")) == target_of("from a"));
+  CHECK(*client.find_target("x", hardware("gw-1")) == target_of("from b"));
+  CHECK(client.find_target("x", hardware("hu-4")) == nullptr);
+  CHECK(client.find_target("x") == nullptr);
+}
+
+TEST_CASE("without a hardware id, as in plain TUF, those of delegations are not looked at") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kNo,
+                 {hardware("hu-4")});
+  world.roles["a"].targets["x"] = target_of("from a");
+  world.publish();
+  TrustedRepository client = world.client();
+  CHECK(*must(world.search(client, "x")) == target_of("from a"));
+  CHECK(client.find_target("x", hardware("hu-4")) == nullptr);
+}
+
+TEST_CASE("the hardware of every delegation on the way counts") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kNo,
+                 {hardware("hu-4")});
+  world.delegate(world.roles["a"], "b", "*", Delegating::Terminating::kNo,
+                 {hardware("hu-4"), hardware("gw-1")});
+  world.roles["b"].targets["x"] = target_of("from b");
+  world.publish();
+  TrustedRepository client = world.client();
+  CHECK(*must(world.search(client, "x", nullptr, hardware("hu-4"))) == target_of("from b"));
+  // What a supplier was not given it cannot give on.
+  CHECK(must(world.search(client, "x", nullptr, hardware("gw-1"))) == nullptr);
+}
+
+TEST_CASE("top-level targets have the first word, whatever the hardware") {
+  Delegating world;
+  world.repository.targets.targets["x"] = target_of("from the top");
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kNo,
+                 {hardware("hu-4")});
+  world.roles["a"].targets["x"] = target_of("from a");
+  world.publish();
+  TrustedRepository client = world.client();
+  Names asked;
+  CHECK(*must(world.search(client, "x", &asked, hardware("hu-4"))) == target_of("from the top"));
+  CHECK(asked.empty());
+  CHECK(*client.find_target("x", hardware("gw-1")) == target_of("from the top"));
+}
+
+TEST_CASE("hardware ids of a delegation are written, read, kept by the ceremony, and bounded") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kNo,
+                 {hardware("hu-4"), hardware("gw-1")});
+  world.delegate(world.repository.targets, "b", "*");
+  const Json encoded = encode(world.repository.targets);
+  CHECK(encoded["delegations"]["roles"][0]["hardwareIds"] == Json{"hu-4", "gw-1"});
+  CHECK_FALSE(encoded["delegations"]["roles"][1].contains("hardwareIds"));
+  CHECK(encode(must(decode_targets(encoded))) == encoded);
+  const Bytes document =
+      must(make_targets(world.repository.targets, world.repository.signers(Role::kTargets)));
+  const Bytes renewed = must(renew_targets(document, kLater + 1));
+  const Envelope envelope = must(Envelope::parse(renewed, renewed.size()));
+  CHECK(envelope.signed_part()["delegations"] == encoded["delegations"]);
+
+  const auto read = [&](const Json& hardware_ids) {
+    Json changed = encoded;
+    changed["delegations"]["roles"][0]["hardwareIds"] = hardware_ids;
+    return decode_targets(changed);
+  };
+  Json many = Json::array();
+  for (int i = 0; i < 256; ++i) many.push_back(fmt::format("hu-{}", i));
+  CHECK(must(read(many)).delegations->roles[0].hardware_ids.size() == 256);
+  many.push_back("one-more");
+  for (const Json& bad :
+       {Json::array(), Json("hu-4"), Json{"hu-4", "hu-4"}, Json::array({""}), Json::array({"../x"}),
+        Json::array({std::string(65, 'a')}), Json::array({7}), Json(), many})
+    CHECK(code_of(read(bad)) == ErrorCode::kBadFormat);
 }
 
 TEST_CASE("a delegated role that cannot be had ends the search: nobody else's word counts") {
