@@ -103,11 +103,12 @@ Result<Found> newest(const Search& search, const std::string& directory) {
 // that the copy is written seldom: time by the day, data by 16 MiB, reports by 64 (a counter that
 // is behind leaps, outbox.cc).
 crypto::Digest256 what_asks_for_a_copy(const Record& record) {
-  std::string text = fmt::format(
-      "{} {} {} {} {} {} {} {} {} {}", record.map_set, record.private_mode, record.bearer,
-      record.roaming, std::max(record.time_signed, record.time_counted) / kDaySeconds,
-      to_hex(record.time_keys), record.data_month, record.data_bytes / kDataStepBytes,
-      record.report_counter / kReportStep, record.owner_time.value_or(0));
+  std::string text =
+      fmt::format("{} {} {} {} {} {} {} {} {}", record.map_set, record.private_mode, record.bearer,
+                  record.roaming, std::max(record.time_signed, record.time_counted) / kDaySeconds,
+                  record.data_month, record.data_bytes / kDataStepBytes,
+                  record.report_counter / kReportStep, record.owner_time.value_or(0));
+  for (const crypto::Digest256& key : record.time_keys) text += "\n" + to_hex(key);
   for (const OrderRecord& order : record.orders)
     text += fmt::format("\n{} {} {} {}", order.id.text(), to_string(order.state), order.attempts,
                         order.committed);

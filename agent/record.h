@@ -21,6 +21,7 @@
 #include "manifest/image_entry.h"
 #include "manifest/licence.h"
 #include "manifest/names.h"
+#include "manifest/server_time.h"
 
 namespace layby::agent {
 
@@ -200,7 +201,7 @@ struct Record {
   crypto::Digest256 report_sha256{};      // of its bytes in the outbox; 0: not known
 
   UnixSeconds time_signed = 0;      // the newest time that the Director signed
-  crypto::Digest256 time_keys{};    // of the keys that may sign time, when it came; 0: not known
+  manifest::TimeKeys time_keys{};   // who could sign time when it came; empty: not known
   UnixSeconds time_rtc_then = 0;    // what the wall clock said when it came
   UnixSeconds time_counted = 0;     // that time, and what the agent has counted since
   UnixSeconds poll_last = 0;        // wall clock

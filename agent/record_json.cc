@@ -366,8 +366,7 @@ Result<void> decode_server_part(const Json& json, Record& record) {
   // Journals of 0.1.0 do not have these three.
   if (manifest::find_field(json, "reportSha256") != nullptr)
     record.report_sha256 = TRY(manifest::digest_field(json, "reportSha256"));
-  if (manifest::find_field(json, "timeKeys") != nullptr)
-    record.time_keys = TRY(manifest::digest_field(json, "timeKeys"));
+  record.time_keys = TRY(manifest::time_keys_field(json, "timeKeys"));
   if (manifest::find_field(json, "timeCounted") != nullptr)
     record.time_counted = TRY(seconds(json, "timeCounted"));
   record.poll_last = TRY(seconds(json, "pollLast"));
@@ -459,7 +458,7 @@ Result<Bytes> encode_record(const Record& record) {
                {"reportContent", to_hex(record.report_content)},
                {"reportSha256", to_hex(record.report_sha256)},
                {"timeSigned", record.time_signed},
-               {"timeKeys", to_hex(record.time_keys)},
+               {"timeKeys", manifest::to_json(record.time_keys)},
                {"timeRtcThen", record.time_rtc_then},
                {"timeCounted", record.time_counted},
                {"pollLast", record.poll_last},

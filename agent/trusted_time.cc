@@ -7,8 +7,6 @@
 namespace layby::agent {
 namespace {
 
-// Two answers of one server may be this much out of order (its clock is corrected while it runs).
-constexpr UnixSeconds kSignedTimeStepBackMax = 300;
 // What a power cut may take from the count. Each poll notes a signed time: only a car without a
 // connection writes for the count's sake.
 constexpr UnixSeconds kCountedStepMin = 600;
@@ -22,10 +20,6 @@ void bring_back(Record& record, UnixSeconds now) {
     order.since = std::min(order.since, now);
   }
   for (auto& visit : record.visits) visit.second = std::min(visit.second, now);
-}
-
-bool same_keys(const crypto::Digest256& then, const crypto::Digest256& now) {
-  return then == crypto::Digest256{} || then == now;
 }
 
 }  // namespace
@@ -46,7 +40,7 @@ UnixSeconds TrustedTime::now() const {
   return base_ + elapsed();
 }
 
-void TrustedTime::take(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record) {
+void TrustedTime::take(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record) {
   base_ = counted_ = signed_time;
   base_monotonic_ms_ = clock_->monotonic_ms();
   record.time_signed = record.time_counted = signed_time;
@@ -54,22 +48,20 @@ void TrustedTime::take(UnixSeconds signed_time, const crypto::Digest256& keys, R
   record.time_rtc_then = clock_->now();
 }
 
-void TrustedTime::advance_to(UnixSeconds signed_time, const crypto::Digest256& keys,
+void TrustedTime::advance_to(UnixSeconds signed_time, const manifest::TimeKeys& keys,
                              Record& record) {
   // A time that other keys signed, before these took their place, may have been set ahead by a
   // thief: it binds no longer, as in `accept`.
-  const bool is_rekeyed = !same_keys(record.time_keys, keys);
+  const bool is_rekeyed = !manifest::still_holds(record.time_keys, keys);
   if (is_rekeyed && signed_time + kDaySeconds < now()) bring_back(record, signed_time);
   if (is_rekeyed || signed_time > now()) take(signed_time, keys, record);
 }
 
-Result<void> TrustedTime::accept(UnixSeconds signed_time, const crypto::Digest256& keys,
+Result<void> TrustedTime::accept(UnixSeconds signed_time, const manifest::TimeKeys& keys,
                                  Record& record) {
-  const UnixSeconds floor = same_keys(record.time_keys, keys) ? record.time_signed : 0;
-  if (signed_time + kSignedTimeStepBackMax < floor)
-    return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
-                signed_time, floor);
-  const UnixSeconds taken = std::max(signed_time, floor);
+  const bool holds = manifest::still_holds(record.time_keys, keys);
+  const UnixSeconds taken =
+      TRY(manifest::accept_signed_time(signed_time, holds ? record.time_signed : 0));
   if (taken + kDaySeconds < now()) bring_back(record, taken);
   take(taken, keys, record);
   fresh_ = true;

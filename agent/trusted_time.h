@@ -1,7 +1,7 @@
 // The time that the agent may rely on: the newest one that the Director signed, plus what has
-// passed since. It never goes back below a signed time, unless the Director's root has put other
-// keys in the place of those that signed it: whoever stole such a key could set the time ahead, and
-// the car must come back from there (as TUF recovers from a fast-forward attack).
+// passed since. It never goes back below a signed time, unless the Director's root has taken away a
+// key that could have signed it: whoever stole such a key could set the time ahead, and the car
+// must come back from there (as TUF recovers from a fast-forward attack).
 //
 // While the agent runs, what has passed is counted by the monotonic clock, and kept in the record
 // now and then. Across a restart the wall clock says how long the car was off: it can be wrong, so
@@ -13,6 +13,7 @@
 
 #include "agent/record.h"
 #include "base/clock.h"
+#include "manifest/server_time.h"
 
 namespace layby::agent {
 
@@ -29,16 +30,16 @@ class TrustedTime {
   bool is_fresh() const { return fresh_; }
   // Takes in a time that was signed with these keys and notes it in the record, which the caller
   // saves. kRollback if it is below one that the same keys signed before.
-  Result<void> accept(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
+  Result<void> accept(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record);
   // The same for a time that may be long ago, as that of an offline package: it only ever moves
   // time forward. One that is not later than `now` changes nothing.
-  void advance_to(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
+  void advance_to(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record);
   // Notes in the record what was counted since the signed time, if that is worth a write.
   enum class Noted { kYes, kNo };
   Noted note_counted(Record& record) const;
 
  private:
-  void take(UnixSeconds signed_time, const crypto::Digest256& keys, Record& record);
+  void take(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record);
   UnixSeconds elapsed() const { return (clock_->monotonic_ms() - base_monotonic_ms_) / 1000; }
 
   const Clock* clock_;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::uint64_t kTimeBytesMax = 4 * kKiB;
 constexpr std::string_view kJoinedNonces = "layby time nonces 1";
+constexpr UnixSeconds kSignedTimeStepBackMax = 300;
+constexpr std::size_t kTimeKeysMax = 32;  // what a journal has to keep
 
 // Signed by the Director's timestamp role. The same keys sign timestamps: the type keeps what they
 // sign apart.
@@ -45,14 +47,44 @@ TimeNonce join_time_nonces(std::span<const TimeNonce> nonces) {
   return joined;
 }
 
-crypto::Digest256 time_keys(const Root& root) {
-  const RoleKeys& role = root.roles.at(Role::kTimestamp);
-  std::set<PublicKey> keys;
-  for (const KeyId& id : role.key_ids)
-    if (const auto key = root.keys.find(id); key != root.keys.end()) keys.insert(key->second);
-  std::string text = std::to_string(role.threshold);
-  for (const PublicKey& key : keys) text += "\n" + key.id();
-  return crypto::sha256(as_bytes(text));
+TimeKeys time_keys(const Root& root) {
+  std::set<crypto::Digest256> keys;
+  for (const KeyId& id : root.roles.at(Role::kTimestamp).key_ids)
+    if (const auto key = root.keys.find(id); key != root.keys.end())
+      keys.insert(crypto::sha256(as_bytes(key->second.id())));
+  if (keys.size() <= kTimeKeysMax) return TimeKeys(keys.begin(), keys.end());
+  Bytes all;
+  for (const crypto::Digest256& key : keys) all.insert(all.end(), key.begin(), key.end());
+  return {crypto::sha256(all)};
+}
+
+Json to_json(const TimeKeys& keys) {
+  Json list = Json::array();
+  for (const crypto::Digest256& key : keys) list.push_back(to_hex(key));
+  return list;
+}
+
+Result<TimeKeys> time_keys_field(const Json& object, std::string_view name) {
+  const Json* list = find_field(object, name);
+  TimeKeys keys;
+  if (list == nullptr || !list->is_array()) return keys;
+  for (const Json& entry : *list) {
+    const auto* text = entry.get_ptr<const std::string*>();
+    if (text == nullptr) return fail(ErrorCode::kBadFormat, "\"{}\" is no list of digests", name);
+    keys.push_back(TRY_CONTEXT(array_from_hex<crypto::Digest256{}.size()>(*text), name));
+  }
+  return keys;
+}
+
+bool still_holds(const TimeKeys& then, const TimeKeys& now) {
+  return std::ranges::includes(now, then);
+}
+
+Result<UnixSeconds> accept_signed_time(UnixSeconds signed_time, UnixSeconds held) {
+  if (signed_time + kSignedTimeStepBackMax < held)
+    return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
+                signed_time, held);
+  return std::max(signed_time, held);
 }
 
 Result<void> check_time_witness(UnixSeconds signed_time, const Root& root) {

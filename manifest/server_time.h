@@ -3,6 +3,7 @@
 
 #include <array>
 #include <span>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -23,8 +24,26 @@ TimeNonce make_time_nonce();
 // matter; the same nonce twice counts once.
 TimeNonce join_time_nonces(std::span<const TimeNonce> nonces);
 
-// Who may sign time: changes with every key that comes or goes, and with the threshold.
-crypto::Digest256 time_keys(const Root& root);
+// Who can sign time: digests of the keys of the timestamp role, whatever their ids are, in
+// ascending order. More than 32 keys are one digest of them all.
+using TimeKeys = std::vector<crypto::Digest256>;
+TimeKeys time_keys(const Root& root);
+
+// As agent and ECU keep them. Reading gives none where there is no list: an older record had a
+// digest.
+Json to_json(const TimeKeys& keys);
+Result<TimeKeys> time_keys_field(const Json& object, std::string_view name);
+
+// Whether a time that came when `then` could sign still holds later ones off, now that `now` can:
+// not if one of those keys was taken away, since whoever stole it could have set the time ahead
+// (recovery from fast-forward, as TUF 5.3.11 has it). Keys that are merely added change nothing.
+// `then` is empty where it is not known, and the time holds.
+bool still_holds(const TimeKeys& then, const TimeKeys& now);
+
+// The newest signed time from now on: `signed_time`, but never less than `held`. kRollback if it is
+// more than five minutes below that: two answers of one server may be a little out of order, since
+// its clock is corrected while it runs.
+Result<UnixSeconds> accept_signed_time(UnixSeconds signed_time, UnixSeconds held);
 
 // kFreeze from the root's expiry on: a signed time can leap no further than its own witness is good
 // for. Past the expiry of the root nobody's word counts, so a time from there is none, and moves no

@@ -86,7 +86,7 @@ Result<void> write_state(Disk& disk, const EcuLayout& layout, const EcuState& st
                {"wantedUntil", state.wanted_until},
                {"reportCounter", state.report_counter},
                {"time", state.time},
-               {"timeKeys", to_hex(state.time_keys)},
+               {"timeKeys", manifest::to_json(state.time_keys)},
                {"attack", state.attack},
                {"attackReported", state.attack_reported},
                {"attackWellSince", state.attack_well_since}};
@@ -116,7 +116,7 @@ Result<EcuState> read_state(Disk& disk, const EcuLayout& layout) {
   state.has_restarted = TRY(manifest::bool_field(json, "hasRestarted"));
   state.report_counter = TRY(manifest::uint_field(json, "reportCounter"));
   state.time = static_cast<UnixSeconds>(TRY(manifest::uint_field(json, "time")));
-  state.time_keys = TRY(manifest::digest_field(json, "timeKeys"));
+  state.time_keys = TRY(manifest::time_keys_field(json, "timeKeys"));
   state.attack = TRY(manifest::text_field(json, "attack"));
   state.attack_reported = TRY(manifest::bool_field(json, "attackReported"));
   state.attack_well_since =

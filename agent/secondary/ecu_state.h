@@ -14,6 +14,7 @@
 #include "base/disk.h"
 #include "crypto/digest.h"
 #include "manifest/names.h"
+#include "manifest/server_time.h"
 
 namespace layby::secondary {
 
@@ -51,7 +52,7 @@ struct EcuState {
 
   std::uint64_t report_counter = 0;   // of the last report that was made
   UnixSeconds time = 0;               // the newest that was signed; 0: none yet
-  crypto::Digest256 time_keys{};      // of those that signed it
+  manifest::TimeKeys time_keys{};     // who could sign it then
   std::string attack{};               // "name: text" of the first refusal that was not told yet
   bool attack_reported = false;       // a report with it was made
   UnixSeconds attack_well_since = 0;  // a whole look after that report; 0: none yet

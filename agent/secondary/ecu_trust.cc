@@ -9,8 +9,6 @@
 namespace layby::secondary {
 namespace {
 
-// Two answers of one server may be this much out of order.
-constexpr UnixSeconds kSignedTimeStepBackMax = 300;
 // So long a question for the time waits for its answer. What was counted since the last time is no
 // floor beside it: a server whose clock was ahead for an hour would never be believed again.
 constexpr std::int64_t kNonceMsMax = 300 * 1000;
@@ -65,16 +63,11 @@ Result<void> EcuTrust::take_time(const TimeBody& body, EcuState& state) {
   const UnixSeconds signed_time = TRY(manifest::verify_server_time(
       body.document, manifest::join_time_nonces(body.nonces), director_));
   TRY_VOID(manifest::check_time_witness(signed_time, *director_.root()));
-  const crypto::Digest256 keys = manifest::time_keys(*director_.root());
-  // What other keys signed, before these took their place, may have been set ahead by a thief.
-  const bool is_rekeyed = state.time_keys != keys && state.time_keys != crypto::Digest256{};
-  const UnixSeconds floor = is_rekeyed ? 0 : state.time;
-  if (signed_time + kSignedTimeStepBackMax < floor)
-    return fail(ErrorCode::kRollback, "signed time {} is older than {}, which was signed before",
-                signed_time, floor);
+  manifest::TimeKeys keys = manifest::time_keys(*director_.root());
+  const bool holds = manifest::still_holds(state.time_keys, keys);
+  state.time = TRY(manifest::accept_signed_time(signed_time, holds ? state.time : 0));
+  state.time_keys = std::move(keys);
   nonce_.reset();
-  state.time = std::max(signed_time, floor);
-  state.time_keys = keys;
   time_at_ms_ = clock_->monotonic_ms();
   return {};
 }

@@ -2,6 +2,7 @@
 #include "agent/trusted_time.h"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "agent/data_budget.h"
 #include "tests/agent/world.h"
@@ -14,8 +15,10 @@ namespace {
 
 constexpr UnixSeconds kTenYears = 10 * 365 * kDaySeconds;
 
-crypto::Digest256 keys(const char* name) {
-  return crypto::sha256(as_bytes(name));
+manifest::TimeKeys keys(std::initializer_list<const char*> names) {
+  std::set<crypto::Digest256> digests;
+  for (const char* name : names) digests.insert(crypto::sha256(as_bytes(name)));
+  return {digests.begin(), digests.end()};
 }
 
 // The journal as the next start finds it.
@@ -29,12 +32,12 @@ TEST_CASE("a signed time never goes back, across restarts too") {
   ManualClock clock(kStart);
   Record record;
   TrustedTime time(clock, record);
-  REQUIRE(time.accept(kStart + 1000, keys("a"), record));
-  CHECK(time.accept(kStart + 990, keys("a"), record));  // one server's clock, corrected
+  REQUIRE(time.accept(kStart + 1000, keys({"a"}), record));
+  CHECK(time.accept(kStart + 990, keys({"a"}), record));  // one server's clock, corrected
   CHECK(time.now() == kStart + 1000);
   Record kept = reopened(record);
   TrustedTime again(clock, kept);
-  const auto refused = again.accept(kStart, keys("a"), kept);
+  const auto refused = again.accept(kStart, keys({"a"}), kept);
   REQUIRE(!refused);
   CHECK(refused.error().code() == ErrorCode::kRollback);
 }
@@ -43,14 +46,27 @@ TEST_CASE("other keys take back what their predecessors signed, for good") {
   ManualClock clock(kStart);
   Record record;
   TrustedTime time(clock, record);
-  REQUIRE(time.accept(kStart + kTenYears, keys("stolen"), record));
+  REQUIRE(time.accept(kStart + kTenYears, keys({"stolen"}), record));
   Record kept = reopened(record);
   TrustedTime again(clock, kept);
-  CHECK(!again.accept(kStart, keys("stolen"), kept));
-  REQUIRE(again.accept(kStart, keys("new"), kept));
+  CHECK(!again.accept(kStart, keys({"stolen"}), kept));
+  REQUIRE(again.accept(kStart, keys({"new"}), kept));
   CHECK(again.now() == kStart);
   Record later = reopened(kept);
   CHECK(TrustedTime(clock, later).now() == kStart);
+}
+
+TEST_CASE("a key that is added takes nothing back, one that is taken away does (P5.1)") {
+  ManualClock clock(kStart);
+  Record record;
+  TrustedTime time(clock, record);
+  REQUIRE(time.accept(kStart, keys({"a"}), record));
+  CHECK(!time.accept(kStart - kDaySeconds, keys({"a", "b"}), record));
+  REQUIRE(time.accept(kStart + kTenYears, keys({"a", "b"}), record));
+  record = reopened(record);
+  CHECK(!time.accept(kStart, keys({"a", "b", "c"}), record));
+  CHECK(time.accept(kStart, keys({"b", "c"}), record));
+  CHECK(time.now() == kStart);
 }
 
 TEST_CASE("a wall clock that is set back at each start does not stop the time (P1.9)") {
@@ -58,7 +74,7 @@ TEST_CASE("a wall clock that is set back at each start does not stop the time (P
   {
     ManualClock clock(kStart);
     TrustedTime time(clock, record);
-    REQUIRE(time.accept(kStart, keys("a"), record));
+    REQUIRE(time.accept(kStart, keys({"a"}), record));
   }
   for (int start = 0; start < 5; ++start) {
     ManualClock clock(0);
@@ -72,7 +88,7 @@ TEST_CASE("a wall clock that is set back at each start does not stop the time (P
   CHECK(TrustedTime(clock, record).now() == kStart + 5 * kDaySeconds);
   // What was only counted holds no signed time off.
   TrustedTime time(clock, record);
-  CHECK(time.accept(kStart + kDaySeconds, keys("a"), record));
+  CHECK(time.accept(kStart + kDaySeconds, keys({"a"}), record));
 }
 
 TEST_CASE("a journal of an older agent reads, and its time stands") {
@@ -87,8 +103,8 @@ TEST_CASE("a journal of an older agent reads, and its time stands") {
   Record old = decode_record(as_bytes(text)).value();
   ManualClock clock(kStart);
   TrustedTime time(clock, old);
-  CHECK(!time.accept(kStart - kDaySeconds, keys("a"), old));
-  CHECK(time.accept(kStart + 1, keys("a"), old));
+  CHECK(!time.accept(kStart - kDaySeconds, keys({"a"}), old));
+  CHECK(time.accept(kStart + 1, keys({"a"}), old));
 }
 
 TEST_CASE("a rotated timestamp key does not lock the car out (P5.1)") {
@@ -149,13 +165,13 @@ TEST_CASE("a time that was ahead leaves no month, no wait and no visit behind (P
   ManualClock clock(kStart);
   Record record;
   TrustedTime time(clock, record);
-  REQUIRE(time.accept(kStart + kTenYears, keys("stolen"), record));
+  REQUIRE(time.accept(kStart + kTenYears, keys({"stolen"}), record));
   record.data_month = month_of(time.now());
   record.data_bytes = 1'000;
   record.orders.push_back({.id = manifest::OrderId::generate(kStart)});
   record.orders[0].offered_at = time.now();
   record.visits[manifest::RegionId::parse("FR").value()] = time.now();
-  REQUIRE(time.accept(kStart, keys("new"), record));
+  REQUIRE(time.accept(kStart, keys({"new"}), record));
   CHECK(record.data_month == month_of(kStart));
   CHECK(record.data_bytes == 1'000);
   CHECK(record.orders[0].offered_at == kStart);
