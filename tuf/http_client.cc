@@ -80,7 +80,7 @@ long deadline_ms(std::uint64_t bytes_max, std::chrono::milliseconds time_max) {
   return std::max(1L, static_cast<long>(std::min<std::int64_t>(ms, time_max.count())));
 }
 
-void set_options(CURL* easy, Exchange& exchange, char* error_text) {
+void set_options(CURL* easy, Exchange& exchange, const std::string& ca_file, char* error_text) {
   curl_easy_reset(easy);  // the connection stays open
   curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error_text);
   curl_easy_setopt(easy, CURLOPT_URL, exchange.url.c_str());
@@ -94,6 +94,10 @@ void set_options(CURL* easy, Exchange& exchange, char* error_text) {
   curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR,
                    exchange.url.starts_with("http://") ? "http,https" : "https");
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+  if (!ca_file.empty()) {
+    curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file.c_str());
+    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);  // the system's authorities
+  }
   curl_easy_setopt(easy, CURLOPT_USERAGENT, "layby-tuf");
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, kConnectTimeoutMs);
   curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, deadline_ms(exchange.bytes_max, exchange.time_max));
@@ -108,6 +112,7 @@ void set_options(CURL* easy, Exchange& exchange, char* error_text) {
 ErrorCode code_of(CURLcode result) {
   switch (static_cast<int>(result)) {
     case CURLE_OPERATION_TIMEDOUT: return ErrorCode::kSlowRetrieval;
+    case CURLE_SSL_CACERT_BADFILE:  // it is no file of certificates
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL: return ErrorCode::kInvalidArgument;
     default: return ErrorCode::kUnavailable;
@@ -122,22 +127,23 @@ struct HttpClient::State {
   ~State() { curl_easy_cleanup(easy); }
 };
 
-Result<std::unique_ptr<HttpClient>> HttpClient::create() {
+Result<std::unique_ptr<HttpClient>> HttpClient::create(std::string ca_file) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
     return fail(ErrorCode::kInternal, "libcurl does not start");
   auto state = std::make_unique<State>();
   state->easy = curl_easy_init();
   if (state->easy == nullptr) return fail(ErrorCode::kInternal, "libcurl gives no handle");
-  return std::unique_ptr<HttpClient>(new HttpClient(std::move(state)));
+  return std::unique_ptr<HttpClient>(new HttpClient(std::move(state), std::move(ca_file)));
 }
 
-HttpClient::HttpClient(std::unique_ptr<State> state) : state_(std::move(state)) {}
+HttpClient::HttpClient(std::unique_ptr<State> state, std::string ca_file)
+    : state_(std::move(state)), ca_file_(std::move(ca_file)) {}
 HttpClient::~HttpClient() = default;
 
 Result<HttpClient::Answer> HttpClient::get(const std::string& url, std::uint64_t bytes_max,
                                            const Sink& sink, std::chrono::milliseconds time_max) {
   Exchange exchange{state_->easy, url, bytes_max, sink, time_max};
-  set_options(state_->easy, exchange, state_->error_text);
+  set_options(state_->easy, exchange, ca_file_, state_->error_text);
   state_->error_text[0] = '\0';
   const CURLcode result = curl_easy_perform(state_->easy);
   if (exchange.failure) return fail(std::move(*exchange.failure));

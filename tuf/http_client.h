@@ -14,7 +14,8 @@ namespace layby::tuf {
 
 class HttpClient {
  public:
-  static Result<std::unique_ptr<HttpClient>> create();
+  // `ca_file`: the only authorities that may vouch for a server (PEM); empty: the system's.
+  static Result<std::unique_ptr<HttpClient>> create(std::string ca_file);
   ~HttpClient();
 
   // Takes the next bytes of a body; its error ends the exchange and is the result.
@@ -31,8 +32,9 @@ class HttpClient {
 
  private:
   struct State;
-  explicit HttpClient(std::unique_ptr<State> state);
+  HttpClient(std::unique_ptr<State> state, std::string ca_file);
   std::unique_ptr<State> state_;
+  std::string ca_file_;
 };
 
 }  // namespace layby::tuf

@@ -28,6 +28,7 @@ struct Arguments {
   std::string target_dir;
   std::string target_base_url;
   std::string root;
+  std::string ca_file;
   std::uint32_t metadata_seconds = 30 * 60;  // slow retrieval: all of it, however many files it is
 };
 
@@ -46,7 +47,7 @@ Result<void> refresh(const Arguments& arguments) {
   TRY_VOID(require(arguments.metadata_dir, "--metadata-dir"));
   TRY_VOID(require(arguments.metadata_url, "--metadata-url"));
   RealDisk disk;
-  const auto http = TRY(HttpClient::create());
+  const auto http = TRY(HttpClient::create(arguments.ca_file));
   const DirectoryLock lock =
       TRY_CONTEXT(DirectoryLock::take(arguments.metadata_dir), "no trusted root, use init first");
   Session session =
@@ -63,7 +64,7 @@ Result<void> download(const Arguments& arguments) {
   if (arguments.target_names.empty())
     return fail(ErrorCode::kInvalidArgument, "--target-name is needed");
   RealDisk disk;
-  const auto http = TRY(HttpClient::create());
+  const auto http = TRY(HttpClient::create(arguments.ca_file));
   const DirectoryLock lock =
       TRY_CONTEXT(DirectoryLock::take(arguments.metadata_dir), "no trusted root, use init first");
   Session session =
@@ -94,6 +95,8 @@ int run(int argc, char** argv) {
   app.add_option("--target-dir", arguments.target_dir, "where downloaded targets go");
   app.add_option("--target-base-url", arguments.target_base_url,
                  "where the repository has targets");
+  app.add_option("--ca", arguments.ca_file,
+                 "PEM file of the servers' authority, in the place of the system's");
   app.add_option("--metadata-seconds", arguments.metadata_seconds,
                  "what all metadata together may take (1800)")
       ->check(CLI::Range(1, 86'400));

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import shutil
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -197,6 +198,12 @@ class Repository:
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            pass  # a client that hangs up, or shakes no hands
+
     def do_GET(self):
         repository = self.server.repository
         path = self.path[len(self.server.prefix):] if self.path.startswith(self.server.prefix) else self.path
@@ -243,6 +250,13 @@ class World:
         os.mkdir(self.target_dir)
         self.reason = ""
 
+    def encrypt(self, certificate, key):
+        """From now on the repository is under https://."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = self.url.replace("http:", "https:", 1)
+
     def close(self):
         self.server.shutdown()
         self.server.server_close()
@@ -273,8 +287,9 @@ class World:
             file.write(self.repository.files["metadata/1.root.json"] if root is None else root)
         return self.run("--metadata-dir", self.metadata_dir, "init", path)
 
-    def refresh(self, days=None):
-        return self.run("--metadata-url", self.url + "metadata/", "--metadata-dir", self.metadata_dir, "refresh", days=days)
+    def refresh(self, days=None, options=()):
+        return self.run("--metadata-url", self.url + "metadata/", "--metadata-dir", self.metadata_dir, *options, "refresh",
+                        days=days)
 
     def download(self, *names, days=None, memory_max=None):
         wanted = [argument for name in names for argument in ("--target-name", name)]
