@@ -2,7 +2,8 @@
 //
 //   node tuf_js_client.mjs METADATA_DIR METADATA_URL TARGET_DIR TARGET_URL TARGET...
 //
-// Exit status 0: all targets verified; 1: refused. METADATA_DIR holds the trusted root.json.
+// Refreshes, and downloads the targets. Exit status 0: all of it verified; 1: refused, and standard error says why in one line,
+// first the error's class. METADATA_DIR holds the trusted root.json.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
@@ -19,6 +20,7 @@ try {
     await updater.downloadTarget(info, join(targetDir, encodeURIComponent(path)));
   }
 } catch (error) {
-  console.error(String(error));
+  const status = error.statusCode ? ` (${error.statusCode})` : '';
+  console.error(`${error.constructor.name}: ${error.message}${status}`.replaceAll('\n', ' '));
   process.exit(1);
 }

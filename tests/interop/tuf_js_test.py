@@ -1,48 +1,16 @@
 """layby-tuf and tuf-js, an independent implementation, side by side.
 
 Repositories that tuf-js's models sign, with each kind of key, and those that tests/tuf makes: both clients must take what is
-right and refuse what was tampered with. Needs node, npm and a package registry; without them the test is skipped (exit status
-77) and says what is missing. The packages go to the build directory, pinned; nothing of them is in this repository.
+right and refuse what was tampered with. The repository of the real server is image_repository_test's.
 """
 import os
 import shutil
-import subprocess
-import sys
 import unittest
 
+from npm_packages import install, node
 from tuf_repository import World
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PACKAGES = os.environ["LAYBY_INTEROP_DIR"]
-WANTED = ("tuf-js@5.0.1", "@tufjs/models@4.1.1")
 SCHEMES = ("ed25519", "ecdsa-sha2-nistp256", "rsassa-pss-sha256")
-
-
-def skip(why):
-    print(f"skipped: {why}")
-    sys.exit(77)
-
-
-def install():
-    if not shutil.which("node") or not shutil.which("npm"):
-        skip("node and npm are not installed")
-    if os.path.isdir(os.path.join(PACKAGES, "node_modules", "tuf-js")):
-        return
-    os.makedirs(PACKAGES, exist_ok=True)
-    with open(os.path.join(PACKAGES, "package.json"), "w") as file:
-        file.write('{"private": true}\n')
-    command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0", *WANTED]
-    try:
-        done = subprocess.run(command, cwd=PACKAGES, capture_output=True, text=True, timeout=120)
-    except subprocess.TimeoutExpired:
-        skip("the package registry does not answer")
-    if done.returncode:
-        skip("the packages cannot be had: " + done.stderr.strip().splitlines()[-1])
-
-
-def node(script, *arguments):
-    return subprocess.run(["node", os.path.join(HERE, script), *arguments], cwd=PACKAGES, capture_output=True, text=True,
-                          timeout=60)
 
 
 class Interop(unittest.TestCase):
