@@ -9,14 +9,15 @@ import rig
 from hostile import IMAGE, part_of
 from npm_packages import node
 from rig import check, check_equal
+from tuf_repository import PROGRAM, some_days_later
 
 IMAGES = "/v1/repositories/image/targets/"
-ORDER = ("root", "timestamp", "snapshot", "targets")  # delegated roles come after these
+ORDER = ("root", "timestamp", "snapshot", "targets")
 
 # What both call by their own names: the code of layby-tuf, and what tuf-js says of it.
 WORDS = {
     "bad-signature": r"was signed by \d/\d keys",
-    "rollback": r"BadVersionError|is less than current version",
+    "rollback": r"BadVersionError|is less than current version|Missing file \S+ in new snapshot",
     "mix-and-match": r"LengthOrHashMismatchError|Expected (hash|length) \w+ but got",
     "wrong-image": r"LengthOrHashMismatchError: Expected (hash|length) \w+ but got",
     "endless-data": r"Max length reached",
@@ -67,7 +68,7 @@ class TufJs(Client):
     def run(self, url, names, days):
         """The exit status, and what it said."""
         options, environment = (), {"NODE_EXTRA_CA_CERTS": self.ca or ""}
-        if days:
+        if days is not None:
             options = ("--require", os.path.join(rig.SOURCE, "tests", "interop", "shifted_clock.cjs"))
             environment["LAYBY_SHIFT_DAYS"] = str(days)
         done = node("tuf_js_client.mjs", self.metadata, url + IMAGE, self.targets, url + IMAGES, *names, options=options,
@@ -80,41 +81,39 @@ class LaybyTuf(Client):
     name = "layby-tuf"
 
     def run(self, url, names, days):
-        command = [os.path.join(rig.BIN, "layby-tuf"), "--metadata-dir", self.metadata, "--metadata-url", url + IMAGE]
+        command = [PROGRAM, "--metadata-dir", self.metadata, "--metadata-url", url + IMAGE]
         if self.ca:
             command += ["--ca", self.ca]
         for name in names:
             command += ["--target-name", name]
         command += ["--target-dir", self.targets, "--target-base-url", url + IMAGES, "download"] if names else ["refresh"]
-        environment = dict(os.environ)
-        if days:
-            command = ["faketime", "-f", f"{days:+d}d", *command]
-            # faketime preloads a library, and AddressSanitizer insists on being the first one otherwise.
-            environment["ASAN_OPTIONS"] = ":".join([*filter(None, [environment.get("ASAN_OPTIONS")]), "verify_asan_link_order=0"])
+        command, environment = some_days_later(command, days)
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
         check(done.returncode in (0, 1), f"layby-tuf: exit status {done.returncode}: {done.stderr}")
         return done.returncode, done.stderr.strip()
 
 
 class Pair:
-    """Both clients, with the same past. `published(path)` fetches a file of the repository as it truly is."""
+    """Both clients, with the same past. `published(role, version)` fetches a document as it truly is; `order` is that in which
+    clients come to the roles."""
 
-    def __init__(self, directory, published, clients):
-        self.directory, self.published, self.clients = directory, published, clients
+    def __init__(self, directory, published, clients, order):
+        self.directory, self.published, self.clients, self.order = directory, published, clients, order
 
     @classmethod
-    def fresh(cls, directory, published, root, ca):
+    def fresh(cls, directory, published, root, ca, delegated=()):
         clients = [kind(os.path.join(directory, "0", kind.name), ca) for kind in (TufJs, LaybyTuf)]
         for client in clients:
             client.begin(root)
-        return cls(directory, published, clients)
+        return cls(directory, published, clients, (*ORDER, *delegated))
 
     def copy(self):
         """Two more that have come as far as these."""
         home = os.path.join(self.directory, str(len(os.listdir(self.directory))))
-        return Pair(self.directory, self.published, [c.copy(os.path.join(home, c.name)) for c in self.clients])
+        clients = [client.copy(os.path.join(home, client.name)) for client in self.clients]
+        return Pair(self.directory, self.published, clients, self.order)
 
-    def takes(self, url, *names, days=0):
+    def takes(self, url, *names, days=None):
         """Both refresh and download; afterwards they trust the same, and have the same."""
         for client in self.clients:
             status, said = client.run(url, names, days)
@@ -124,7 +123,7 @@ class Pair:
         check(one.downloaded() == other.downloaded(), "they have downloaded different things")
         return one.versions()
 
-    def refuses(self, code, role, url, *names, days=0, signed=()):
+    def refuses(self, code, role, url, *names, days=None, signed=()):
         """Both refuse, for this reason. What they had stays, but for roles before `role` (None: all of them), which may be new:
         then they are what was published, or the documents `signed`."""
         for client in self.clients:
@@ -138,7 +137,6 @@ class Pair:
 
     def check_kept(self, client, role, before, signed):
         after = client.trusted()
-        limit = ORDER.index(role) if role in ORDER else len(ORDER)
         for name in sorted({*before, *after}):
             holder = name.removesuffix(".json")
             if after.get(name) == before.get(name):
@@ -147,7 +145,7 @@ class Pair:
                 check(holder in ("timestamp", "snapshot") and after["root.json"] != before["root.json"],
                       f"{client.name} has lost {holder}")
                 continue
-            place = ORDER.index(holder) if holder in ORDER else len(ORDER)
-            check(role is None or place < limit, f"{client.name} has changed what it trusts of {holder}")
+            check(role is None or self.order.index(holder) < self.order.index(role),
+                  f"{client.name} has changed what it trusts of {holder}")
             check(after[name] in signed or after[name] == self.published(holder, part_of(after[name])["version"]),
                   f"{client.name} trusts a {holder} that nobody has published")

@@ -9,89 +9,16 @@ import re
 import sys
 
 import rig
-from ceremony_test import Offline, key_id, make_online_keys
-from clients import IMAGE, IMAGES, Pair
-from hostile import Hostile, Thief, part_of, with_body, with_status
+from ceremony_test import key_id, make_online_keys
+from clients import Pair
+from hostile import Thief, part_of, with_body, with_status
+from image_world import World, file_of, one_byte_of_what_is_signed
 from npm_packages import install
 from rig import check, check_equal, step
 from tuf_repository import utc
 
 DE_OLD, DE_NEW, FR_NEW = (f"maps/{region}/{version}.tar" for region, version in
                           (("DE", rig.OLD_MAP), ("DE", rig.NEW_MAP), ("FR", rig.NEW_MAP)))
-
-
-class World:
-    """A server with operators, somebody in its way, and clients."""
-
-    def __init__(self, r):
-        self.r, self.offline = r, Offline(r)
-        self.ca = r.server.provision("ca.pem")
-        self.hostile = Hostile(r.server, os.path.join(r.directory, "nobody"))
-        self.root = r.server.provision("image-root.json")  # the one that clients are given
-        self.pairs = os.path.join(r.directory, "clients")
-        os.mkdir(self.pairs)
-
-    def metadata(self, role, version):
-        return self.hostile.fetch(IMAGE + ("timestamp.json" if role == "timestamp" else f"{version}.{role}.json"))
-
-    def clients(self):
-        directory = os.path.join(self.pairs, str(len(os.listdir(self.pairs))))
-        return Pair.fresh(directory, self.metadata, self.root, self.ca)
-
-    def present(self):
-        """Role -> the document that is published now, the root's chain aside."""
-        found = {"timestamp": self.metadata("timestamp", 0)}
-        for role, file in (("snapshot", "timestamp"), ("targets", "snapshot")):
-            found[role] = self.metadata(role, part_of(found[file])["meta"][role + ".json"]["version"])
-        return found
-
-    def listed(self, name):
-        return part_of(self.present()["targets"])["targets"][name]
-
-    def image_path(self, name):
-        folder, _, file = name.rpartition("/")
-        return f"{IMAGES}{folder}/{self.listed(name)['hashes']['sha256']}.{file}"
-
-    def image(self, name):
-        return self.hostile.fetch(self.image_path(name))
-
-    def publish_map(self, version, region, counter):
-        self.r.publish([self.r.map_image(version, region, counter)])
-
-    def renew_targets(self, days):
-        """The same targets with another end, signed offline; the new version."""
-        offline, here = self.offline, self.offline.path("present-targets.json")
-        with open(here, "wb") as out:
-            out.write(self.present()["targets"])
-        draft = offline.path(f"targets-{len(os.listdir(offline.home))}.json")
-        offline("targets", "renew", here, "-o", draft, "--expires-days", str(days))
-        offline("targets", "sign", draft, "--root", offline.roots["image"], "--key", self.r.server.offline("image-targets.key"),
-                "--passphrase-file", offline.passphrase)
-        return self.r.operator("targets", "publish", draft)["version"]
-
-    def altered(self, rules):
-        self.hostile.rules = rules
-        return self.hostile.url
-
-    def survives(self, pair, code, role, rules, *names):
-        """Clients that have come as far as `pair` refuse this, and go on once it is over."""
-        shown = pair.copy()
-        shown.refuses(code, role, self.altered(rules), *names)
-        shown.takes(self.altered({}), *names)
-
-
-def one_byte_of_what_is_signed(handler, forward):
-    """The last digit of the year in which it ends."""
-    answer = forward()
-    head, mark, tail = answer.body.partition(b'"expires":"')
-    check(mark and answer.body.count(mark) == 1, "a document without one end")
-    answer.body = head + mark + tail[:3] + (b"8" if tail[3:4] != b"8" else b"9") + tail[4:]
-    return answer
-
-
-def file_of(role, version):
-    """The pattern of its path."""
-    return re.escape(IMAGE + ("timestamp.json" if role == "timestamp" else f"{version}.{role}.json"))
 
 
 def first_trust(w, pair):
@@ -183,7 +110,7 @@ def stolen_online_keys(w, pair):
     w.r.server.start()  # now the timestamp key that was rotated in has its place among the files
     thief = Thief(w.hostile)
 
-    def shown(code, role, edits, days=0):
+    def shown(code, role, edits, days=None):
         rules = thief.forge("image", edits)
         signed = [rule(None, None).body for rule in rules.values()]
         pair.copy().refuses(code, role, w.altered(rules), DE_NEW, days=days, signed=signed)

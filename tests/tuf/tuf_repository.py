@@ -232,6 +232,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def some_days_later(command, days):
+    """The command and its environment, for a clock that is so far ahead; None: for the machine's."""
+    if days is None:
+        return command, dict(os.environ)
+    # faketime preloads a library, and AddressSanitizer insists on being the first one otherwise.
+    options = ":".join([*filter(None, [os.environ.get("ASAN_OPTIONS")]), "verify_asan_link_order=0"])
+    return ["faketime", "-f", f"{days:+d}d", *command], {**os.environ, "ASAN_OPTIONS": options}
+
+
 class World:
     """A repository, its server and a client with directories of its own."""
 
@@ -264,13 +273,8 @@ class World:
 
     def run(self, *arguments, days=None, memory_max=None):
         """The exit status; the line on standard error is in `reason`. `days`: so far in the future. `memory_max` in bytes."""
-        command = [PROGRAM, *arguments]
-        environment = dict(os.environ)
-        if days is not None:
-            command = ["faketime", "-f", f"{days:+d}d", *command]
-            # faketime preloads a library, and AddressSanitizer insists on being the first one otherwise.
-            environment["ASAN_OPTIONS"] = ":".join([*filter(None, [environment.get("ASAN_OPTIONS")]),
-                                                    "verify_asan_link_order=0"])
+        command, environment = some_days_later([PROGRAM, *arguments], days)
+
         def limit():
             # AddressSanitizer reserves terabytes of addresses for its shadow: memory is bounded in the release build.
             if memory_max is not None and "LAYBY_ASAN" not in os.environ:
