@@ -381,9 +381,14 @@ Result<Bytes> make_targets(const Targets& targets, Signers by) {
 Result<OnlineRoles> make_online_roles(Version targets_version, ByteSpan targets,
                                       const OnlineVersions& versions, Signers snapshot_by,
                                       Signers timestamp_by) {
-  const Snapshot snapshot{versions.snapshot,
-                          versions.snapshot_expires,
-                          {{"targets.json", describe_file(targets_version, targets)}}};
+  return make_online_roles({{"targets.json", describe_file(targets_version, targets)}}, versions,
+                           snapshot_by, timestamp_by);
+}
+
+Result<OnlineRoles> make_online_roles(std::map<std::string, FileEntry> files,
+                                      const OnlineVersions& versions, Signers snapshot_by,
+                                      Signers timestamp_by) {
+  const Snapshot snapshot{versions.snapshot, versions.snapshot_expires, std::move(files)};
   OnlineRoles made;
   made.snapshot = TRY(make_snapshot(snapshot, snapshot_by));
   const Timestamp timestamp{versions.timestamp, versions.timestamp_expires,

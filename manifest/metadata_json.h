@@ -45,6 +45,10 @@ struct OnlineVersions {
 Result<OnlineRoles> make_online_roles(Version targets_version, ByteSpan targets,
                                       const OnlineVersions& versions, Signers snapshot_by,
                                       Signers timestamp_by);
+// The same around any number of roles; `files` as in a Snapshot.
+Result<OnlineRoles> make_online_roles(std::map<std::string, FileEntry> files,
+                                      const OnlineVersions& versions, Signers snapshot_by,
+                                      Signers timestamp_by);
 
 // The name of a metadata file in a repository: "7.root.json", "timestamp.json" (TUF 1.0.34,
 // section 3). `version` is left out where the repository has no consistent snapshots, except for

@@ -13,7 +13,7 @@ namespace layby::manifest {
 namespace {
 
 // Delegated roles that one search looks into.
-constexpr std::size_t kDelegationsMax = 32;
+constexpr std::size_t kDelegationsMax = kSearchRolesMax;
 
 // Of documents of delegated roles that are held for later searches, all together. What is more is
 // fetched again, or offered again by a caller that stores it.

@@ -16,6 +16,9 @@
 
 namespace layby::manifest {
 
+// Delegated roles that one search looks into.
+constexpr std::size_t kSearchRolesMax = 32;
+
 class TargetSearch {
  public:
   // `repository` must have its targets (`targets()` is our bug otherwise) and outlive the search.

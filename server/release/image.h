@@ -16,15 +16,17 @@
 
 namespace layby::server {
 
-// A withdrawn image is one that later targets no longer name: no car is sent there any more, but
-// cars may still have it, so it stays a base for deltas, and its name and counter stay used up.
+// A withdrawn image is one that later targets no longer name, or whose delegated role cars no
+// longer believe: no car is sent there any more, but cars may still have it, so it stays a base for
+// deltas, and its name and counter stay used up.
 enum class Listing { kListed, kWithdrawn };
 
 struct Image {
   manifest::ImageEntry entry;
   manifest::Target target;  // as signed, for Director metadata
   Listing listing = Listing::kListed;
-  manifest::Version published = 1;  // version of the targets that named it first
+  manifest::Version published =
+      1;  // version of the targets, of whichever role, that named it first
 };
 
 // How a caller reads: straight from a store, or through a Change, which then expects what was read.

@@ -97,27 +97,34 @@ Result<void> check_fresh(const Services& services, Change& change, std::vector<I
 
 }  // namespace
 
+Result<void> check_unchanged(const std::optional<Image>& before, const std::string& name,
+                             const manifest::Target& target) {
+  if (!before || before->target == target) return {};
+  return fail(ErrorCode::kConflict,
+              "image {} was published before with other content: take a new name", name);
+}
+
 Result<CheckedImages> check_images(const Services& services, Change& change,
-                                   const manifest::Targets& present, const manifest::Targets& next,
-                                   KnownBytes& known) {
+                                   const std::set<std::string>& named,
+                                   const std::map<std::string, manifest::Target>& listed,
+                                   manifest::Version version, KnownBytes& known) {
   CheckedImages checked;
-  for (const auto& [name, target] : next.targets) {
+  for (const auto& [name, target] : listed) {
     std::optional<Image> before = TRY(image(reader(change), name));
-    if (before && before->target != target)
-      return fail(ErrorCode::kConflict,
-                  "image {} was published before with other content: take a new name", name);
+    TRY_VOID(check_unchanged(before, name, target));
     if (!before) {
       manifest::ImageEntry entry = TRY(manifest::read_image_entry(name, target));
-      checked.fresh.push_back({std::move(entry), target, Listing::kListed, next.version});
+      checked.fresh.push_back({std::move(entry), target, Listing::kListed, version});
     } else if (before->listing == Listing::kWithdrawn) {
       before->listing = Listing::kListed;
       checked.changed_listing.push_back(std::move(*before));
     }
   }
-  for (const auto& [name, target] : present.targets) {
-    if (next.targets.contains(name)) continue;
+  for (const std::string& name : named) {
+    if (listed.contains(name)) continue;
     std::optional<Image> gone = TRY(image(reader(change), name));
     if (!gone) return fail(ErrorCode::kCorrupt, "image {} was published and has no record", name);
+    if (gone->listing == Listing::kWithdrawn) continue;
     gone->listing = Listing::kWithdrawn;
     checked.changed_listing.push_back(std::move(*gone));
   }

@@ -1,7 +1,9 @@
-// What must hold of the images in the next targets.json before it is published.
+// What must hold of the images that the next targets name before they are published.
 #pragma once
 
 #include <map>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "server/release/image.h"
@@ -12,16 +14,22 @@ namespace layby::server {
 
 struct CheckedImages {
   std::vector<Image> fresh;            // never named before; by slot and rising counter
-  std::vector<Image> changed_listing;  // withdrawn by these targets, or listed again
+  std::vector<Image> changed_listing;  // withdrawn by this publication, or listed again
 };
 
 // Digests of files in the payload store that were read and hashed in this call.
 using KnownBytes = std::map<crypto::Digest256, crypto::Hasher::Digests>;
 
-// See publish_targets for the rules and the errors. Reads through `change` and writes nothing.
+// `listed` is what the repository will stand behind, `named` all that is named by what is published
+// now. See publish_targets for the rules and the errors. Reads through `change` and writes nothing.
 Result<CheckedImages> check_images(const Services& services, Change& change,
-                                   const manifest::Targets& present, const manifest::Targets& next,
-                                   KnownBytes& known);
+                                   const std::set<std::string>& named,
+                                   const std::map<std::string, manifest::Target>& listed,
+                                   manifest::Version version, KnownBytes& known);
+
+// Its bytes or facts are not those that were published under this name before.
+Result<void> check_unchanged(const std::optional<Image>& before, const std::string& name,
+                             const manifest::Target& target);
 
 // The record of a new image, and its place among the releases of its slot.
 void put_fresh_image(Change& change, const Image& image);

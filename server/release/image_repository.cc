@@ -5,11 +5,15 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/time_text.h"
-#include "manifest/json_value.h"
+#include "manifest/envelope.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
-#include "server/fleet/json_answer.h"
+#include "manifest/target_search.h"
+#include "server/release/delegation_tree.h"
 #include "server/release/image_check.h"
+#include "server/release/image_state.h"
 #include "server/release/payload_job.h"
 #include "server/release/release_keys.h"
 #include "server/release/role_signers.h"
@@ -18,139 +22,117 @@ namespace layby::server {
 
 namespace {
 
-using manifest::Json;
 using manifest::Role;
 using manifest::Version;
-
-// The versions that are published now.
-struct RepositoryState {
-  Version root = 0;
-  Version targets = 0;
-  Version snapshot = 0;
-  Version timestamp = 0;
-  UnixSeconds snapshot_expires = 0;
-  UnixSeconds targets_expires = 0;
-};
-
-Result<RepositoryState> decode_state(std::string_view record) {
-  const Json json = TRY(parse_stored(kImageStateKey, record));
-  RepositoryState state;
-  state.root = TRY(manifest::uint_field(json, "root"));
-  state.targets = TRY(manifest::uint_field(json, "targets"));
-  state.snapshot = TRY(manifest::uint_field(json, "snapshot"));
-  state.timestamp = TRY(manifest::uint_field(json, "timestamp"));
-  state.snapshot_expires = TRY(manifest::time_field(json, "snapshot_expires"));
-  state.targets_expires = TRY(manifest::time_field(json, "targets_expires"));
-  return state;
-}
-
-Result<RepositoryState> load_state(Change& change) {
-  const std::optional<std::string> record = TRY(change.get(kImageStateKey));
-  if (!record) return fail(ErrorCode::kUnavailable, "there is no Image repository yet");
-  return decode_state(*record);
-}
-
-void save_state(Change& change, const RepositoryState& state) {
-  change.put(kImageStateKey, to_stored(Json{
-                                 {"root", state.root},
-                                 {"targets", state.targets},
-                                 {"snapshot", state.snapshot},
-                                 {"timestamp", state.timestamp},
-                                 {"snapshot_expires", format_utc(state.snapshot_expires)},
-                                 {"targets_expires", format_utc(state.targets_expires)},
-                             }));
-}
-
-Result<std::string> stored_document(Change& change, const std::string& key) {
-  std::optional<std::string> bytes = TRY(change.get(key));
-  if (!bytes) return fail(ErrorCode::kCorrupt, "{} is missing", key);
-  return std::move(*bytes);
-}
 
 std::string text_of(const Bytes& bytes) {
   return std::string(as_text(bytes));
 }
 
-void put_timestamp(Change& change, const Bytes& timestamp, UnixSeconds now) {
-  change.put(kImageTimestampKey, encode_cached({.resign_at = now + kTimestampLifeSeconds / 2,
+// When half its life is over, or earlier, when a delegated role expires: what stands on that one is
+// withdrawn then (resign_timestamp).
+void put_timestamp(Change& change, const ImageState& state, const Bytes& timestamp,
+                   UnixSeconds now) {
+  UnixSeconds resign_at = now + kTimestampLifeSeconds / 2;
+  for (const auto& [name, role] : state.delegated)
+    if (role.is_believed) resign_at = std::min(resign_at, role.expires);
+  change.put(kImageTimestampKey, encode_cached({.resign_at = resign_at,
                                                 .certificate = std::nullopt,
                                                 .bytes = text_of(timestamp)}));
 }
 
-// Signs snapshot and timestamp around these targets and writes them and the state.
+// What the snapshot lists.
+using Files = std::map<std::string, manifest::FileEntry>;
+
+// Signs snapshot and timestamp around these files and writes them and the state.
 Result<manifest::OnlineRoles> put_online_roles(Change& change, const OnlineKeys& keys,
-                                               const manifest::Root& root, RepositoryState& state,
-                                               ByteSpan targets, UnixSeconds now) {
+                                               const manifest::Root& root, ImageState& state,
+                                               Files files, UnixSeconds now) {
   ++state.snapshot;
   ++state.timestamp;
   state.snapshot_expires = now + kSnapshotLifeSeconds;
   const auto snapshot_by = TRY(role_signers(keys, Repository::kImage, Role::kSnapshot, root));
   const auto timestamp_by = TRY(role_signers(keys, Repository::kImage, Role::kTimestamp, root));
   manifest::OnlineRoles roles =
-      TRY(manifest::make_online_roles(state.targets, targets,
+      TRY(manifest::make_online_roles(std::move(files),
                                       {.snapshot = state.snapshot,
                                        .timestamp = state.timestamp,
                                        .snapshot_expires = state.snapshot_expires,
                                        .timestamp_expires = now + kTimestampLifeSeconds},
                                       snapshot_by, timestamp_by));
   change.put(image_snapshot_key(state.snapshot), as_text(roles.snapshot));
-  put_timestamp(change, roles.timestamp, now);
-  save_state(change, state);
+  put_timestamp(change, state, roles.timestamp, now);
+  save_image_state(change, state);
   return roles;
 }
 
-Result<CachedDocument> load_timestamp(Change& change) {
-  const std::string value = TRY(stored_document(change, std::string(kImageTimestampKey)));
-  return decode_cached(value);
-}
+// What is published after a commit, as clients fetch it.
+struct NextSet {
+  manifest::OnlineRoles online;
+  Bytes targets;
+  DelegationTree::Documents delegated;
+  Bytes root;  // empty: none but the present one
+};
 
 // What a client sees that comes now, with what it has stored from before.
 Result<manifest::TrustedRepository> refresh_as_client(const manifest::StoredRoles& stored,
-                                                      const manifest::OnlineRoles& roles,
-                                                      ByteSpan targets, UnixSeconds now,
-                                                      ByteSpan next_root = {}) {
+                                                      const NextSet& next, UnixSeconds now) {
   manifest::TrustedRepository client = TRY(manifest::TrustedRepository::load(stored));
   manifest::Refresh refresh(client, now);
-  bool is_root_next = !next_root.empty();
+  bool is_root_next = !next.root.empty();
   while (const auto request = refresh.next()) {
     switch (request->role) {
       case Role::kRoot:
         if (std::exchange(is_root_next, false))
-          TRY_VOID(refresh.give(next_root));
+          TRY_VOID(refresh.give(next.root));
         else
           TRY_VOID(refresh.give_absent());
         break;
-      case Role::kTimestamp: TRY_VOID(refresh.give(roles.timestamp)); break;
-      case Role::kSnapshot: TRY_VOID(refresh.give(roles.snapshot)); break;
-      case Role::kTargets: TRY_VOID(refresh.give(targets)); break;
+      case Role::kTimestamp: TRY_VOID(refresh.give(next.online.timestamp)); break;
+      case Role::kSnapshot: TRY_VOID(refresh.give(next.online.snapshot)); break;
+      case Role::kTargets: TRY_VOID(refresh.give(next.targets)); break;
     }
   }
   TRY_VOID(client.check_current(now));
   return client;
 }
 
-Result<void> check_as_clients(const manifest::StoredRoles& present,
-                              const manifest::OnlineRoles& roles, ByteSpan targets, UnixSeconds now,
-                              ByteSpan next_root = {}) {
-  const manifest::StoredRoles fresh{
-      .root = present.root, .timestamp = {}, .snapshot = {}, .targets = {}};
-  for (const manifest::StoredRoles* stored : {&fresh, &present}) {
-    const manifest::TrustedRepository client = TRY_CONTEXT(
-        refresh_as_client(*stored, roles, targets, now, next_root), "as a client sees it");
-    LAYBY_ASSERT(client.targets() != nullptr);
+Result<void> search_as_client(manifest::TrustedRepository& client, const NextSet& next,
+                              const manifest::ImageEntry& entry, const manifest::Target& target,
+                              UnixSeconds now) {
+  const std::string& name = entry.name.text();
+  for (const manifest::HardwareId& hardware : entry.hardware_ids) {
+    manifest::TargetSearch search(client, name, now, hardware);
+    while (const auto request = search.next()) {
+      const auto document = next.delegated.find(request->delegated);
+      if (document == next.delegated.end())
+        TRY_VOID(search.give_absent());
+      else
+        TRY_VOID(search.give(document->second));
+    }
+    const manifest::Target* found = TRY(search.found());
+    if (found == nullptr || *found != target)
+      return fail(ErrorCode::kMixAndMatch, "image {}: not what is found for hardware {}", name,
+                  hardware.text());
   }
   return {};
 }
 
-Result<manifest::StoredRoles> load_present(Change& change, const RepositoryState& state) {
-  const CachedDocument timestamp = TRY(load_timestamp(change));
-  const std::string root = TRY(stored_document(change, image_root_key(state.root)));
-  const std::string snapshot = TRY(stored_document(change, image_snapshot_key(state.snapshot)));
-  const std::string targets = TRY(stored_document(change, image_targets_key(state.targets)));
-  return manifest::StoredRoles{.root = to_bytes(root),
-                               .timestamp = to_bytes(timestamp.bytes),
-                               .snapshot = to_bytes(snapshot),
-                               .targets = to_bytes(targets)};
+// A client that has only the root and one that has what is published now: both take the next set,
+// and find the images in it.
+Result<void> check_as_clients(const manifest::StoredRoles& present, const NextSet& next,
+                              const DelegationTree::ListedImages& images, UnixSeconds now) {
+  const manifest::StoredRoles fresh{
+      .root = present.root, .timestamp = {}, .snapshot = {}, .targets = {}};
+  for (const manifest::StoredRoles* stored : {&fresh, &present}) {
+    manifest::TrustedRepository client =
+        TRY_CONTEXT(refresh_as_client(*stored, next, now), "as a client sees it");
+    LAYBY_ASSERT(client.targets() != nullptr);
+    for (const auto& [name, target] : images)
+      TRY_VOID(search_as_client(client, next, TRY(manifest::read_image_entry(name, target)), target,
+                                now));
+  }
+  return {};
 }
 
 Result<manifest::Targets> check_next_targets(const manifest::TrustedRepository& present,
@@ -160,15 +142,65 @@ Result<manifest::Targets> check_next_targets(const manifest::TrustedRepository& 
   if (next.version != expected)
     return fail(ErrorCode::kRollback, "the next targets are version {}, these are version {}",
                 expected, next.version);
-  if (next.delegations)
-    return fail(ErrorCode::kUnsupported, "delegated targets cannot be published");
+  TRY_VOID(check_delegations("targets", next));
   return next;
 }
 
+// Signed as every role that delegates to it asks: a car may come by any of them.
+Result<manifest::Targets> check_next_delegated(const DelegationTree& present,
+                                               const ImageState& state, const std::string& role,
+                                               ByteSpan bytes, UnixSeconds now) {
+  const auto delegators = present.delegators_of(role);
+  if (delegators.empty())
+    return fail(ErrorCode::kNotFound,
+                "role {}: no targets that are published delegate to it: publish the delegation "
+                "first",
+                role);
+  const auto envelope =
+      TRY_CONTEXT(manifest::Envelope::parse(bytes, kTargetsBytesMax), "role " + role);
+  for (const auto& delegator : delegators)
+    TRY_VOID(manifest::verify_threshold(
+        envelope, *delegator.keys, delegator.delegation->keys,
+        fmt::format("role {}, by the keys that {} delegates to", role, delegator.role)));
+  manifest::Targets next =
+      TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), "role " + role);
+  const auto before = state.delegated.find(role);
+  const Version expected = before == state.delegated.end() ? 1 : before->second.version + 1;
+  if (next.version != expected)
+    return fail(ErrorCode::kRollback, "role {}: its next version is {}, this is version {}", role,
+                expected, next.version);
+  TRY_VOID(manifest::check_expiry("role " + role, next.expires, now));
+  TRY_VOID(check_delegations(role, next));
+  return next;
+}
+
+// What no car would believe is not published.
+Result<void> check_authorised(Change& change, const DelegationTree& next, const std::string& role,
+                              const manifest::Targets& targets) {
+  for (const auto& [name, target] : targets.targets) {
+    const auto entry = TRY_CONTEXT(manifest::read_image_entry(name, target), "role " + role);
+    TRY_VOID(check_unchanged(TRY(image(reader(change), name)), name, target));
+    for (const manifest::HardwareId& hardware : entry.hardware_ids) {
+      if (!next.may_speak(role, name, hardware))
+        return fail(ErrorCode::kForbidden,
+                    "image {}: role {} may not speak of it for hardware {}: no chain of "
+                    "delegations from the targets has both among its paths and hardwareIds",
+                    name, role, hardware.text());
+      const manifest::Target* found = next.find(name, hardware);
+      if (found == nullptr || *found != target)
+        return fail(ErrorCode::kForbidden,
+                    "image {}: cars with hardware {} do not come to role {} for it: a role before "
+                    "it is not there or not signed as it must be, or its delegation is terminating",
+                    name, hardware.text(), role);
+    }
+  }
+  return {};
+}
+
 // Records of the images and their jobs.
-Result<Publication> put_images(Change& change, const CheckedImages& checked, Version version,
+Result<Publication> put_images(Change& change, const CheckedImages& checked, Version snapshot,
                                UnixSeconds now, std::size_t delta_bases, delta::Profile profile) {
-  Publication publication{.version = version, .new_images = {}, .withdrawn = {}, .jobs = 0};
+  Publication publication;
   std::vector<PayloadJob> jobs;
   const auto add_job = [&](JobKind kind, const Image& image, std::optional<JobBase> base) {
     PayloadJob job;
@@ -184,8 +216,9 @@ Result<Publication> put_images(Change& change, const CheckedImages& checked, Ver
   for (const Image& image : checked.changed_listing) {
     change.put(image_key(image.entry.name.text()), encode_image(image));
     add_job(JobKind::kAnnounce, image, std::nullopt);
-    if (image.listing == Listing::kWithdrawn)
-      publication.withdrawn.push_back(image.entry.name.text());
+    auto& names =
+        image.listing == Listing::kWithdrawn ? publication.withdrawn : publication.listed_again;
+    names.push_back(image.entry.name.text());
   }
   for (const Image& image : checked.fresh) put_fresh_image(change, image);
   for (const Image& image : checked.fresh) {
@@ -195,31 +228,71 @@ Result<Publication> put_images(Change& change, const CheckedImages& checked, Ver
     publication.new_images.push_back(image.entry.name.text());
   }
   for (std::size_t i = 0; i < jobs.size(); ++i) {
-    jobs[i].id = job_id(version, i);
+    jobs[i].id = job_id(snapshot, i);
     save_job(change, jobs[i]);
   }
   publication.jobs = jobs.size();
   return publication;
 }
 
-void warn_of_expiry(const Services& services, const RepositoryState& state) {
-  constexpr UnixSeconds kWarnSeconds = 60 * kDaySeconds;
-  if (state.targets_expires - services.clock.now() < kWarnSeconds)
-    services.log(LogLevel::kWarning, "image targets expire soon: sign the next version offline",
-                 {{"expires", format_utc(state.targets_expires)}});
+void warn_of_gap(const Services& services, const std::string& text) {
+  services.log(LogLevel::kWarning, "cars take nothing by a delegation", {{"what", text}});
 }
 
-Result<std::string> resign_timestamp(const Services& services, Change& change) {
+void warn_of_expiry(const Services& services, const ImageState& state) {
+  constexpr UnixSeconds kWarnSeconds = 60 * kDaySeconds;
+  const auto warn = [&](const std::string& role, UnixSeconds expires) {
+    if (expires - services.clock.now() < kWarnSeconds)
+      services.log(LogLevel::kWarning, "image targets expire soon: sign the next version offline",
+                   {{"role", role}, {"expires", format_utc(expires)}});
+  };
+  warn("targets", state.targets_expires);
+  for (const auto& [name, role] : state.delegated)
+    if (role.is_believed) warn(name, role.expires);
+}
+
+Result<manifest::TrustedRepository> trust(const manifest::StoredRoles& present) {
+  manifest::TrustedRepository trusted = TRY(manifest::TrustedRepository::load(present));
+  if (trusted.targets() == nullptr)
+    return fail(ErrorCode::kCorrupt, "the published Image repository does not verify");
+  return trusted;
+}
+
+// Cars find no image of a role that has expired, and would refuse all orders for one that is given
+// such a one. How many jobs tell the cars that want it.
+Result<std::size_t> withdraw_expired(const Services& services, Change& change, ImageState& state,
+                                     UnixSeconds now) {
+  const bool is_due = std::ranges::any_of(state.delegated, [&](const auto& named) {
+    return named.second.is_believed && named.second.expires <= now;
+  });
+  if (!is_due) return 0;
+  const manifest::StoredRoles present = TRY(load_present(change, state));
+  const manifest::TrustedRepository trusted = TRY(trust(present));
+  const auto tree = TRY(DelegationTree::build(**trusted.targets(), present.delegated, now));
+  const auto listed = TRY(tree.listed());
+  KnownBytes known;
+  const CheckedImages checked =
+      TRY(check_images(services, change, tree.named(), listed, state.targets, known));
+  for (auto& [name, role] : state.delegated) role.is_believed = tree.is_believed(name);
+  for (const std::string& text : tree.gaps()) warn_of_gap(services, text);
+  // The snapshot that is signed with this names the jobs.
+  return TRY(put_images(change, checked, state.snapshot + 1, now, services.delta_bases,
+                        delta::Profile::kSmall))
+      .jobs;
+}
+
+Result<std::string> resign_timestamp(const Services& services, Change& change, std::size_t& jobs) {
   const UnixSeconds now = services.clock.now();
   CachedDocument present = TRY(load_timestamp(change));
   if (now < present.resign_at) return std::move(present.bytes);  // somebody else was faster
-  RepositoryState state = TRY(load_state(change));
+  ImageState state = TRY(load_image_state(change));
   warn_of_expiry(services, state);
   const manifest::Root root = TRY(present_image_root(change));
-  if (state.snapshot_expires - now < kSnapshotLifeSeconds / 2) {
-    const std::string targets = TRY(stored_document(change, image_targets_key(state.targets)));
+  jobs = TRY(withdraw_expired(services, change, state, now));
+  if (jobs > 0 || state.snapshot_expires - now < kSnapshotLifeSeconds / 2) {
+    Files files = TRY(present_files(change, state));
     const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, services.keys, root, state, as_bytes(targets), now));
+        TRY(put_online_roles(change, services.keys, root, state, std::move(files), now));
     return text_of(roles.timestamp);
   }
   const std::string snapshot = TRY(stored_document(change, image_snapshot_key(state.snapshot)));
@@ -230,9 +303,79 @@ Result<std::string> resign_timestamp(const Services& services, Change& change) {
        .expires = now + kTimestampLifeSeconds,
        .snapshot = manifest::describe_file(state.snapshot, as_bytes(snapshot))},
       by));
-  put_timestamp(change, timestamp, now);
-  save_state(change, state);
+  put_timestamp(change, state, timestamp, now);
+  save_image_state(change, state);
   return text_of(timestamp);
+}
+
+// One role's next document, and what the repository is with it.
+struct NextDocument {
+  std::string role;  // "targets" or a delegated one
+  Version version = 1;
+  Bytes bytes;
+  std::string key;               // where it goes
+  std::set<std::string> before;  // images that its present version names
+};
+
+// All that a client looks for to see that the walk of `tree` is its own: what the commit offers,
+// and an image of each role.
+DelegationTree::ListedImages to_be_proved(const CheckedImages& checked, const DelegationTree& tree,
+                                          const DelegationTree::ListedImages& listed) {
+  DelegationTree::ListedImages images;
+  for (const Image& image : checked.fresh) images.emplace(image.entry.name.text(), image.target);
+  for (const Image& image : checked.changed_listing)
+    if (image.listing == Listing::kListed) images.emplace(image.entry.name.text(), image.target);
+  for (const std::string& name : tree.samples())
+    if (const auto at = listed.find(name); at != listed.end()) images.insert(*at);
+  return images;
+}
+
+struct Publisher {
+  const Services& services;
+  delta::Profile profile;
+  KnownBytes known = {};  // images are read once, also when the commit has to be tried again
+
+  Result<Publication> publish(Change& change, ImageState state,
+                              const manifest::StoredRoles& present, const NextDocument& document,
+                              NextSet next, const DelegationTree& tree, UnixSeconds now) {
+    std::set<std::string> named = tree.named();
+    named.insert(document.before.begin(), document.before.end());
+    const auto listed = TRY(tree.listed());
+    const CheckedImages checked =
+        TRY(check_images(services, change, named, listed, document.version, known));
+    for (auto& [name, role] : state.delegated) role.is_believed = tree.is_believed(name);
+    Files files = TRY(present_files(change, state));
+    files[document.role + ".json"] = manifest::describe_file(document.version, document.bytes);
+    const auto root = TRY(read_root(as_text(present.root)));
+    next.online = TRY(put_online_roles(change, services.keys, root, state, std::move(files), now));
+    TRY_VOID(check_as_clients(present, next, to_be_proved(checked, tree, listed), now));
+    change.put(document.key, as_text(document.bytes));
+    Publication publication =
+        TRY(put_images(change, checked, state.snapshot, now, services.delta_bases, profile));
+    publication.version = document.version;
+    publication.warnings = tree.gaps();
+    return publication;
+  }
+};
+
+std::set<std::string> names_in(const manifest::Targets& targets) {
+  std::set<std::string> names;
+  for (const auto& [name, target] : targets.targets) names.insert(name);
+  return names;
+}
+
+// As if it had been published just now.
+Publication unchanged(Version version) {
+  Publication publication;
+  publication.version = version;
+  return publication;
+}
+
+Result<Publication> announce(const Services& services, Result<Publication> publication) {
+  if (!publication) return publication;
+  for (const std::string& text : publication->warnings) warn_of_gap(services, text);
+  if (publication->jobs > 0) services.wake_payload_worker();
+  return publication;
 }
 
 }  // namespace
@@ -242,15 +385,16 @@ Result<void> seed_repositories(Store& store, const OnlineKeys& keys, const First
   return commit_with_retry(store, [&](Change& change) -> Result<void> {
     if (TRY(change.get(kImageStateKey)))
       return fail(ErrorCode::kAlreadyExists, "there is an Image repository already");
-    RepositoryState state;
+    ImageState state;
     state.root = state.targets = 1;
-    const manifest::OnlineRoles roles = TRY(put_online_roles(
-        change, keys, TRY(read_root(as_text(first.image_root))), state, first.image_targets, now));
+    const Files files{{"targets.json", manifest::describe_file(1, first.image_targets)}};
+    NextSet next{.online = {}, .targets = first.image_targets, .delegated = {}, .root = {}};
+    next.online = TRY(put_online_roles(change, keys, TRY(read_root(as_text(first.image_root))),
+                                       state, files, now));
     const manifest::TrustedRepository client = TRY(refresh_as_client(
-        {.root = first.image_root, .timestamp = {}, .snapshot = {}, .targets = {}}, roles,
-        first.image_targets, now));
+        {.root = first.image_root, .timestamp = {}, .snapshot = {}, .targets = {}}, next, now));
     state.targets_expires = (*client.targets())->expires;
-    save_state(change, state);
+    save_image_state(change, state);
     // The Director's root must hold by itself too; its other roles are made per car.
     TRY_VOID(manifest::TrustedRepository::load(
         {.root = first.director_root, .timestamp = {}, .snapshot = {}, .targets = {}}));
@@ -263,54 +407,89 @@ Result<void> seed_repositories(Store& store, const OnlineKeys& keys, const First
 
 Result<Publication> publish_targets(const Services& services, ByteSpan targets,
                                     delta::Profile profile) {
-  KnownBytes known;  // images are read once, also when the commit has to be tried again
+  Publisher publisher{services, profile};
   const auto publish = [&](Change& change) -> Result<Publication> {
     const UnixSeconds now = services.clock.now();
-    RepositoryState state = TRY(load_state(change));
+    ImageState state = TRY(load_image_state(change));
     const manifest::StoredRoles present = TRY(load_present(change, state));
-    if (std::ranges::equal(*present.targets, targets))
-      return Publication{.version = state.targets, .new_images = {}, .withdrawn = {}, .jobs = 0};
-    const manifest::TrustedRepository trusted = TRY(manifest::TrustedRepository::load(present));
-    if (trusted.targets() == nullptr)
-      return fail(ErrorCode::kCorrupt, "the published Image repository does not verify");
+    if (std::ranges::equal(*present.targets, targets)) return unchanged(state.targets);
+    const manifest::TrustedRepository trusted = TRY(trust(present));
     const manifest::Targets next = TRY(check_next_targets(trusted, targets, now));
-    const CheckedImages checked =
-        TRY(check_images(services, change, **trusted.targets(), next, known));
+    const auto tree = TRY(DelegationTree::build(next, present.delegated, now));
     state.targets = next.version;
     state.targets_expires = next.expires;
-    const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, services.keys, *trusted.root(), state, targets, now));
-    TRY_VOID(check_as_clients(present, roles, targets, now));
-    change.put(image_targets_key(next.version), as_text(targets));
-    return put_images(change, checked, next.version, now, services.delta_bases, profile);
+    const NextDocument document{.role = "targets",
+                                .version = next.version,
+                                .bytes = Bytes(targets.begin(), targets.end()),
+                                .key = image_targets_key(next.version),
+                                .before = names_in(**trusted.targets())};
+    NextSet set{
+        .online = {}, .targets = document.bytes, .delegated = present.delegated, .root = {}};
+    return publisher.publish(change, std::move(state), present, document, std::move(set), tree,
+                             now);
   };
-  Publication publication = TRY(commit_with_retry(services.store, publish));
-  if (publication.jobs > 0) services.wake_payload_worker();
-  return publication;
+  return announce(services, commit_with_retry(services.store, publish));
+}
+
+Result<Publication> publish_delegated(const Services& services, const std::string& role,
+                                      ByteSpan targets, delta::Profile profile) {
+  Publisher publisher{services, profile};
+  const auto publish = [&](Change& change) -> Result<Publication> {
+    const UnixSeconds now = services.clock.now();
+    ImageState state = TRY(load_image_state(change));
+    const manifest::StoredRoles present = TRY(load_present(change, state));
+    const auto before = present.delegated.find(role);
+    if (before != present.delegated.end() && std::ranges::equal(before->second, targets))
+      return unchanged(state.delegated.at(role).version);
+    const manifest::TrustedRepository trusted = TRY(trust(present));
+    const manifest::Targets& top = **trusted.targets();
+    const auto tree_before = TRY(DelegationTree::build(top, present.delegated, now));
+    const manifest::Targets next =
+        TRY(check_next_delegated(tree_before, state, role, targets, now));
+    const NextDocument document{.role = role,
+                                .version = next.version,
+                                .bytes = Bytes(targets.begin(), targets.end()),
+                                .key = delegated_key(role, next.version),
+                                .before = tree_before.named()};
+    NextSet set{
+        .online = {}, .targets = *present.targets, .delegated = present.delegated, .root = {}};
+    set.delegated.insert_or_assign(role, document.bytes);
+    const auto tree = TRY(DelegationTree::build(top, set.delegated, now));
+    TRY_VOID(check_authorised(change, tree, role, next));
+    state.delegated.insert_or_assign(
+        role, DelegatedState{.version = next.version, .expires = next.expires});
+    return publisher.publish(change, std::move(state), present, document, std::move(set), tree,
+                             now);
+  };
+  return announce(services, commit_with_retry(services.store, publish));
 }
 
 Result<manifest::Root> present_image_root(Change& change) {
-  const RepositoryState state = TRY(load_state(change));
+  const ImageState state = TRY(load_image_state(change));
   return read_root(TRY(stored_document(change, image_root_key(state.root))));
 }
 
 Result<manifest::Version> publish_image_root(const Services& services, ByteSpan root) {
   return commit_with_retry(services.store, [&](Change& change) -> Result<manifest::Version> {
     const UnixSeconds now = services.clock.now();
-    RepositoryState state = TRY(load_state(change));
+    ImageState state = TRY(load_image_state(change));
     const manifest::StoredRoles present = TRY(load_present(change, state));
     if (std::ranges::equal(present.root, root)) return state.root;
     auto client = TRY(manifest::TrustedRepository::load(present));
     TRY_VOID(client.accept_root(root));
     TRY_VOID(check_serves_cars(services, Repository::kImage, *client.root()));
     state.root = client.root()->version;
-    const manifest::OnlineRoles roles =
-        TRY(put_online_roles(change, services.keys, *client.root(), state, *present.targets, now));
+    NextSet next{.online = {},
+                 .targets = *present.targets,
+                 .delegated = present.delegated,
+                 .root = Bytes(root.begin(), root.end())};
+    next.online = TRY(put_online_roles(change, services.keys, *client.root(), state,
+                                       TRY(present_files(change, state)), now));
     // Targets that have expired meanwhile are not this root's fault: they can only be renewed under
     // a root that is valid.
     TRY_VOID(client.check_root_expiry(now));
     const UnixSeconds then = std::min(now, state.targets_expires - 1);
-    TRY_VOID(check_as_clients(present, roles, *present.targets, then, root));
+    TRY_VOID(check_as_clients(present, next, {}, then));
     change.put(image_root_key(state.root), as_text(root));
     return state.root;
   });
@@ -321,8 +500,13 @@ Result<std::string> image_timestamp(const Services& services) {
   if (!value) return fail(ErrorCode::kUnavailable, "there is no Image repository yet");
   CachedDocument document = TRY(decode_cached(*value));
   if (services.clock.now() < document.resign_at) return std::move(document.bytes);
-  return commit_with_retry(services.store,
-                           [&](Change& change) { return resign_timestamp(services, change); });
+  std::size_t jobs = 0;
+  auto timestamp = commit_with_retry(services.store, [&](Change& change) {
+    jobs = 0;
+    return resign_timestamp(services, change, jobs);
+  });
+  if (timestamp && jobs > 0) services.wake_payload_worker();
+  return timestamp;
 }
 
 Result<std::optional<std::string>> image_document(const Store& store, manifest::Role role,
@@ -334,6 +518,11 @@ Result<std::optional<std::string>> image_document(const Store& store, manifest::
     case Role::kTimestamp: return std::nullopt;  // it has no numbered files
   }
   return std::nullopt;
+}
+
+Result<std::optional<std::string>> delegated_document(const Store& store,
+                                                      const DelegatedFile& file) {
+  return store.get(delegated_key(file.role, file.version));
 }
 
 }  // namespace layby::server

@@ -18,6 +18,10 @@ std::string image_targets_key(std::uint64_t version) {
   return fmt::format("i/targets/{}", version);
 }
 
+std::string delegated_key(std::string_view role, std::uint64_t version) {
+  return fmt::format("i/delegated/{}/{}", role, version);
+}
+
 std::string director_root_key(std::uint64_t version) {
   return fmt::format("i/director-root/{}", version);
 }
@@ -68,8 +72,8 @@ std::string job_queue_key(std::string_view id) {
   return fmt::format("{}{}", kJobQueuePrefix, id);
 }
 
-std::string job_id(std::uint64_t targets_version, std::size_t index) {
-  return fmt::format("{:010}-{:06}", targets_version, index);
+std::string job_id(std::uint64_t snapshot, std::size_t index) {
+  return fmt::format("{:010}-{:06}", snapshot, index);
 }
 
 }  // namespace layby::server

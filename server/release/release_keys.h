@@ -2,6 +2,7 @@
 //
 //   i/state                                 versions of the Image repository that are published
 //   i/root/<N>  i/snapshot/<N>  i/targets/<N>   the documents, byte for byte
+//   i/delegated/<role>/<N>                  those of delegated roles; role names are plain names
 //   i/timestamp                             the timestamp, with its ETag and when to sign it anew
 //   i/image/<name>                          an image, for ever: names are never reused
 //   i/director-root/<N>                     root of the Directors of all cars
@@ -34,6 +35,7 @@ inline constexpr std::string_view kJobQueuePrefix = "jq/";
 std::string image_root_key(std::uint64_t version);
 std::string image_snapshot_key(std::uint64_t version);
 std::string image_targets_key(std::uint64_t version);
+std::string delegated_key(std::string_view role, std::uint64_t version);
 std::string image_key(std::string_view name);
 
 std::string director_root_key(std::uint64_t version);
@@ -55,6 +57,7 @@ std::string payload_key(const crypto::Digest256& image,
 
 std::string job_key(std::string_view id);
 std::string job_queue_key(std::string_view id);
-std::string job_id(std::uint64_t targets_version, std::size_t index);
+// `snapshot` is the version that the publication made: each makes one.
+std::string job_id(std::uint64_t snapshot, std::size_t index);
 
 }  // namespace layby::server

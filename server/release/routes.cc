@@ -24,19 +24,35 @@ Result<delta::Profile> asked_profile(const Request& request) {
   return delta::parse_profile(asked->second);
 }
 
-Result<Response> put_targets(const Services& services, const Request& request) {
-  const Caller caller = TRY(require_role(services, request, Role::kOperator));
-  const Publication publication =
-      TRY(publish_targets(services, as_bytes(request.body), TRY(asked_profile(request))));
+Response published(const Services& services, const Caller& caller, const std::string& role,
+                   const Publication& publication) {
   services.log(LogLevel::kInfo, "image targets published",
-               {{"version", std::to_string(publication.version)},
+               {{"role", role},
+                {"version", std::to_string(publication.version)},
                 {"by", caller.name()},
                 {"new", std::to_string(publication.new_images.size())},
                 {"withdrawn", std::to_string(publication.withdrawn.size())}});
   return json_response(200, Json{{"version", publication.version},
                                  {"new_images", publication.new_images},
                                  {"withdrawn", publication.withdrawn},
-                                 {"jobs", publication.jobs}});
+                                 {"listed_again", publication.listed_again},
+                                 {"jobs", publication.jobs},
+                                 {"warnings", publication.warnings}});
+}
+
+Result<Response> put_targets(const Services& services, const Request& request) {
+  const Caller caller = TRY(require_role(services, request, Role::kOperator));
+  const Publication publication =
+      TRY(publish_targets(services, as_bytes(request.body), TRY(asked_profile(request))));
+  return published(services, caller, "targets", publication);
+}
+
+Result<Response> put_delegated(const Services& services, const Request& request) {
+  const Caller caller = TRY(require_role(services, request, Role::kOperator));
+  const std::string& role = request.path_values.at("role");
+  const Publication publication =
+      TRY(publish_delegated(services, role, as_bytes(request.body), TRY(asked_profile(request))));
+  return published(services, caller, role, publication);
 }
 
 Result<Response> put_root(const Services& services, const Request& request, Repository repository) {
@@ -63,7 +79,10 @@ Result<Response> get_metadata(const Services& services, const Request& request) 
   if (file && file->role == manifest::Role::kTimestamp)
     return document_response(request, TRY(image_timestamp(services)), Caching::kRevalidate);
   std::optional<std::string> bytes;
-  if (file) bytes = TRY(image_document(services.store, file->role, file->version));
+  if (file)
+    bytes = TRY(image_document(services.store, file->role, file->version));
+  else if (const auto delegated = parse_delegated_file(name))
+    bytes = TRY(delegated_document(services.store, *delegated));
   if (!bytes) return fail(ErrorCode::kNotFound, "the Image repository has no {}", name);
   return document_response(request, std::move(*bytes), Caching::kImmutable);
 }
@@ -147,11 +166,14 @@ void add_release_routes(Router& router, const Services& services) {
     if (caller) return std::nullopt;
     return problem(caller.error());
   };
-  router.add({.method = Method::kPut,
-              .path = "/v1/repositories/image/targets",
-              .handler = handler(services, put_targets),
-              .body_bytes_max = kTargetsBytesMax,
-              .admit = admit});
+  for (const auto& [path, action] :
+       {std::pair<const char*, Action>{"/v1/repositories/image/targets", put_targets},
+        std::pair<const char*, Action>{"/v1/repositories/image/delegated/{role}", put_delegated}})
+    router.add({.method = Method::kPut,
+                .path = path,
+                .handler = handler(services, action),
+                .body_bytes_max = kTargetsBytesMax,
+                .admit = admit});
   for (const auto& [path, action] :
        {std::pair<const char*, Action>{"/v1/repositories/image/root", put_image_root},
         std::pair<const char*, Action>{"/v1/repositories/director/root", put_director_root}})

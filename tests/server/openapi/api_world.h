@@ -119,6 +119,7 @@ std::map<std::string, Prepare> good_car_calls();
 std::map<std::string, Prepare> good_trail_calls();
 std::map<std::string, Prepare> good_order_calls();
 std::map<std::string, Prepare> good_vehicle_calls();
+std::map<std::string, Prepare> good_publishing_calls();
 std::map<std::string, Prepare> good_release_calls();
 
 // Every refusal that is not the same for all operations of a kind.

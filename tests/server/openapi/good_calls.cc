@@ -334,6 +334,39 @@ std::map<std::string, Prepare> good_vehicle_calls() {
   };
 }
 
+std::map<std::string, Prepare> good_publishing_calls() {
+  return {
+      {"put /v1/repositories/image/targets",
+       [](Api& api) {
+         api.repository.add({.name = "maps/IT/1.tar", .bytes = "IT one"});
+         Call made = call("/v1/repositories/image/targets", api.operator_token);
+         made.bytes = api.repository.sign();
+         return made;
+       }},
+      {"put /v1/repositories/image/delegated/{role}",
+       [](Api& api) {
+         Supplier supplier("acme");
+         supplier.next.expires = api.base.clock.now() + kDaySeconds;
+         delegate(api.repository.next, supplier);
+         REQUIRE(api.repository.publish());
+         api.repository.add(supplier, {.name = "maps/IT/1.tar", .bytes = "IT one"});
+         Call made = call("/v1/repositories/image/delegated/acme", api.operator_token);
+         made.bytes = supplier.sign();
+         return made;
+       }},
+      {"put /v1/repositories/image/root",
+       [](Api& api) {
+         return next_root(api, "image", api.repository.first().image_root,
+                          *api.repository.offline().image_root.front());
+       }},
+      {"put /v1/repositories/director/root",
+       [](Api& api) {
+         return next_root(api, "director", api.repository.first().director_root,
+                          *api.repository.offline().director_root.front());
+       }},
+  };
+}
+
 std::map<std::string, Prepare> good_release_calls() {
   return {
       {"post /v1/uploads",
@@ -350,23 +383,6 @@ std::map<std::string, Prepare> good_release_calls() {
          return made;
        }},
       {"delete /v1/uploads/{id}", [](Api& api) { return call(upload(api), api.operator_token); }},
-      {"put /v1/repositories/image/targets",
-       [](Api& api) {
-         api.repository.add({.name = "maps/IT/1.tar", .bytes = "IT one"});
-         Call made = call("/v1/repositories/image/targets", api.operator_token);
-         made.bytes = api.repository.sign();
-         return made;
-       }},
-      {"put /v1/repositories/image/root",
-       [](Api& api) {
-         return next_root(api, "image", api.repository.first().image_root,
-                          *api.repository.offline().image_root.front());
-       }},
-      {"put /v1/repositories/director/root",
-       [](Api& api) {
-         return next_root(api, "director", api.repository.first().director_root,
-                          *api.repository.offline().director_root.front());
-       }},
       {"get /v1/repositories/image/metadata/{file}",
        [](Api&) { return call("/v1/repositories/image/metadata/timestamp.json"); }},
       {"get /v1/repositories/image/targets/{path}",

@@ -38,7 +38,7 @@ const std::map<std::string, std::string> kDoneElsewhere = {
 std::map<std::string, Prepare> all_good_calls() {
   std::map<std::string, Prepare> all;
   for (auto* calls : {good_account_calls, good_car_calls, good_trail_calls, good_order_calls,
-                      good_vehicle_calls, good_release_calls})
+                      good_vehicle_calls, good_publishing_calls, good_release_calls})
     all.merge(calls());
   return all;
 }

@@ -83,6 +83,7 @@ void provoke_publishing(Record& record) {
   repository.next.expires = api.base.clock.now() - 1;
   refused({422, "freeze"});
   repository.next.delegations = manifest::Delegations{};
+  repository.next.delegations->succinct_roles = {.keys = {}, .bit_length = 1, .name_prefix = "bin"};
   refused({422, "unsupported"});
   const NewImage image{.name = "maps/IT/1.tar", .bytes = "IT one"};
   repository.next.targets["maps/IT/1.tar"] = target_of(api, image);
@@ -105,6 +106,53 @@ void provoke_publishing(Record& record) {
   repository.next = published;
   repository.add({.name = "maps/IT/1.tar", .bytes = "IT other", .release_counter = 1});
   api.expect({409, "conflict"}, put, sending(repository.sign()));
+}
+
+void provoke_delegated(Record& record) {
+  Api api(record);
+  const std::string put = "put /v1/repositories/image/delegated/{role}";
+  TestRepository& repository = api.repository;
+  Supplier supplier("acme");
+  supplier.next.expires = api.base.clock.now() + kDaySeconds;
+  const auto sending = [&](const std::string& bytes) {
+    Call made = call("/v1/repositories/image/delegated/acme", api.operator_token);
+    made.bytes = bytes;
+    return made;
+  };
+  api.expect({404, "not-found"}, put, sending(supplier.sign()));
+  delegate(repository.next, supplier);
+  REQUIRE(repository.publish());
+  const manifest::Targets before = supplier.next;
+  const auto refused = [&](const NamedProblem& problem) {
+    api.expect(problem, put, sending(supplier.sign()));
+    supplier.next = before;
+  };
+  api.expect({400, "bad-json"}, put, sending("{"));
+  api.expect({400, "bad-format"}, put, sending("{}"));
+  Supplier stranger("acme");
+  stranger.next = before;
+  api.expect({422, "bad-signature"}, put, sending(stranger.sign()));
+  supplier.next.version = 7;
+  refused({422, "rollback"});
+  supplier.next.expires = api.base.clock.now() - 1;
+  refused({422, "freeze"});
+  supplier.next.delegations = manifest::Delegations{};
+  supplier.next.delegations->succinct_roles = {.keys = {}, .bit_length = 1, .name_prefix = "bin"};
+  refused({422, "unsupported"});
+  repository.add(supplier, {.name = "functions/x/9.pkg", .bytes = "package"});
+  refused({403, "forbidden"});
+  repository.add(supplier, {.name = "maps/IT/2.tar", .bytes = "IT two", .release_counter = 2});
+  ++supplier.next.targets["maps/IT/2.tar"].length;
+  refused({422, "wrong-image"});
+  repository.add(supplier, {.name = "maps/IT/2.tar", .bytes = "IT two", .release_counter = 2});
+  CHECK(api.send(put, sending(supplier.sign())).status == 200);
+  ++supplier.next.version;
+  const manifest::Targets published = supplier.next;
+  repository.add(supplier, {.name = "maps/IT/1.tar", .bytes = "IT one", .release_counter = 1});
+  api.expect({422, "image-rollback"}, put, sending(supplier.sign()));
+  supplier.next = published;
+  repository.add(supplier, {.name = "maps/IT/2.tar", .bytes = "IT other", .release_counter = 2});
+  api.expect({409, "conflict"}, put, sending(supplier.sign()));
 }
 
 void provoke_files(Record& record) {
@@ -162,6 +210,7 @@ void provoke_metadata(Record& record) {
 void provoke_in_release(Record& record) {
   provoke_uploads(record);
   provoke_publishing(record);
+  provoke_delegated(record);
   provoke_files(record);
   provoke_metadata(record);
 }

@@ -54,11 +54,20 @@ manifest::Target TestRepository::entry_of(const NewImage& image) const {
 }
 
 void TestRepository::add(const NewImage& image) {
+  put_bytes(image);
+  next.targets[image.name] = entry_of(image);
+}
+
+void TestRepository::add(Supplier& to, const NewImage& image) {
+  put_bytes(image);
+  to.next.targets[image.name] = entry_of(image);
+}
+
+void TestRepository::put_bytes(const NewImage& image) {
   const crypto::Digest256 digest = crypto::sha256(as_bytes(image.bytes));
   const std::string path = services_.payloads.incoming_dir() + "/new-" + to_hex(digest);
   REQUIRE(replace_file(services_.disk, path, as_bytes(image.bytes)));
   REQUIRE(services_.payloads.adopt(path, digest));
-  next.targets[image.name] = entry_of(image);
 }
 
 std::string TestRepository::sign() const {
@@ -76,9 +85,41 @@ Result<server::Publication> TestRepository::publish() {
   return publication;
 }
 
+Result<server::Publication> TestRepository::publish(Supplier& supplier) {
+  if (supplier.next.expires == 0) supplier.next.expires = services_.clock.now() + 180 * kDaySeconds;
+  auto publication = server::publish_delegated(services_, supplier.role, as_bytes(supplier.sign()));
+  if (publication) ++supplier.next.version;
+  return publication;
+}
+
 void TestRepository::publish_and_make_payloads() {
   value_of(publish());
   run_all_jobs(services_);
+}
+
+std::string Supplier::sign() const {
+  const std::array<const crypto::Signer*, 1> by{key.get()};
+  return std::string(as_text(value_of(manifest::make_targets(next, by))));
+}
+
+void undelegate(manifest::Targets& from, const Supplier& to) {
+  if (!from.delegations) return;
+  std::erase_if(from.delegations->roles, [&](const auto& role) { return role.name == to.role; });
+}
+
+void delegate(manifest::Targets& from, Supplier& to, const SpeaksOf& scope) {
+  undelegate(from, to);
+  if (!from.delegations) from.delegations.emplace();
+  const auto key = manifest::PublicKey::of(*to.key);
+  from.delegations->keys.insert_or_assign(key.id(), key);
+  manifest::Delegation delegation{.name = to.role,
+                                  .keys = {{key.id()}, 1},
+                                  .terminating = scope.terminating,
+                                  .paths = scope.paths,
+                                  .path_hash_prefixes = {}};
+  for (const std::string& id : scope.hardware_ids)
+    delegation.hardware_ids.push_back(value_of(manifest::HardwareId::parse(id)));
+  from.delegations->roles.push_back(std::move(delegation));
 }
 
 void run_all_jobs(const server::Services& services) {

@@ -19,6 +19,24 @@ struct NewImage {
   std::vector<std::string> hardware_ids = {"hu-4"};
 };
 
+// A delegated role, and who signs it.
+struct Supplier {
+  explicit Supplier(std::string name)
+      : role(std::move(name)), key(crypto::MemorySigner::generate()) {}
+  std::string role;
+  std::unique_ptr<crypto::Signer> key;
+  manifest::Targets next{};  // as TestRepository::next
+
+  std::string sign() const;
+};
+
+// What a delegation lets its role speak of.
+struct SpeaksOf {
+  std::vector<std::string> paths = {"maps/*/*"};
+  std::vector<std::string> hardware_ids = {};  // empty: any
+  bool terminating = false;
+};
+
 class TestRepository {
  public:
   // Seeds both repositories in the store of `services`.
@@ -27,8 +45,9 @@ class TestRepository {
   // The targets that `sign` signs: version, expiry and images can be changed freely.
   manifest::Targets next;
 
-  // Puts the bytes into the payload store and the image into `next`.
+  // Puts the bytes into the payload store and the image into `next`, or into a supplier's.
   void add(const NewImage& image);
+  void add(Supplier& to, const NewImage& image);
   // The entry alone, for bytes that are somewhere or nowhere.
   manifest::Target entry_of(const NewImage& image) const;
 
@@ -36,16 +55,23 @@ class TestRepository {
   std::string sign(const crypto::Signer& other) const;  // by another one
   // Signs and publishes; `next` becomes the version after it if that succeeds.
   Result<server::Publication> publish();
+  Result<server::Publication> publish(Supplier& supplier);
   void publish_and_make_payloads();
 
   const server::FirstDocuments& first() const { return first_; }
   const server::OfflineKeys& offline() const { return offline_; }
 
  private:
+  void put_bytes(const NewImage& image);
+
   const server::Services& services_;
   server::OfflineKeys offline_;
   server::FirstDocuments first_;
 };
+
+// `from` delegates to the supplier, by its key; in place of what it delegated to it before.
+void delegate(manifest::Targets& from, Supplier& to, const SpeaksOf& scope = {});
+void undelegate(manifest::Targets& from, const Supplier& to);
 
 // Runs jobs until none is due; all of them must have ended well.
 void run_all_jobs(const server::Services& services);

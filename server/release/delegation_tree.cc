@@ -1,0 +1,196 @@
+#include "server/release/delegation_tree.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/limits.h"
+#include "base/time_text.h"
+#include "manifest/image_entry.h"
+#include "manifest/metadata_json.h"
+#include "manifest/target_search.h"
+
+namespace layby::server {
+
+namespace {
+
+using manifest::Delegation;
+using manifest::Target;
+using manifest::Targets;
+
+const std::string kTop = "targets";  // no delegated role has this name (read_delegation)
+
+std::size_t usable_keys(const manifest::KeyMap& keys, const manifest::RoleKeys& role) {
+  std::set<manifest::PublicKey> different;
+  for (const manifest::KeyId& id : role.key_ids)
+    if (const auto at = keys.find(id); at != keys.end()) different.insert(at->second);
+  return different.size();
+}
+
+}  // namespace
+
+Result<void> check_delegations(std::string_view role, const Targets& targets) {
+  if (!targets.delegations) return {};
+  if (targets.delegations->succinct_roles)
+    return fail(ErrorCode::kUnsupported, "{}: succinct_roles cannot be published", role);
+  for (const Delegation& delegation : targets.delegations->roles) {
+    if (const auto name = manifest::parse_plain_name(delegation.name, "delegated role"); !name)
+      return fail(ErrorCode::kBadFormat, "{}: {}", role, name.error().message());
+    if (delegation.name == role) return fail(ErrorCode::kBadFormat, "{} delegates to itself", role);
+    const std::size_t keys = usable_keys(targets.delegations->keys, delegation.keys);
+    if (keys < delegation.keys.threshold)
+      return fail(ErrorCode::kBadFormat,
+                  "{}: {} keys of role {} are there, of which {} must sign: it never could", role,
+                  keys, delegation.name, delegation.keys.threshold);
+  }
+  return {};
+}
+
+Result<DelegationTree> DelegationTree::build(Targets top, const Documents& documents,
+                                             UnixSeconds now) {
+  DelegationTree tree;
+  tree.documents_.emplace(kTop, Document{std::nullopt, std::move(top)});
+  for (const auto& [role, bytes] : documents) {
+    auto envelope = TRY_CONTEXT(manifest::Envelope::parse(bytes, kTargetsBytesMax), role);
+    auto targets = TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), role);
+    tree.documents_.emplace(role, Document{std::move(envelope), std::move(targets)});
+  }
+  tree.follow(now);
+  return tree;
+}
+
+std::string DelegationTree::flaw_of(const Delegator& delegator, UnixSeconds now) const {
+  const Delegation& delegation = *delegator.delegation;
+  const auto at = documents_.find(delegation.name);
+  if (at == documents_.end()) return "nothing of it is published yet";
+  const Document& document = at->second;
+  const std::size_t good =
+      manifest::count_signatures(*document.envelope, *delegator.keys, delegation.keys);
+  if (good < delegation.keys.threshold)
+    return fmt::format(
+        "its version {} has {} of {} signatures by these keys: its next version must be signed by "
+        "them",
+        document.targets.version, good, delegation.keys.threshold);
+  if (now >= document.targets.expires)
+    return fmt::format("its version {} expired at {}: publish the next one",
+                       document.targets.version, format_utc(document.targets.expires));
+  return {};
+}
+
+// Each delegation of a believed role is judged; a role is believed that is so for one of them.
+void DelegationTree::follow(UnixSeconds now) {
+  believed_ = {kTop};
+  std::vector<std::string> to_visit{kTop};
+  while (!to_visit.empty()) {
+    const std::string role = std::move(to_visit.back());
+    to_visit.pop_back();
+    const auto& delegations = documents_.at(role).targets.delegations;
+    if (!delegations) continue;
+    for (const Delegation& delegation : delegations->roles) {
+      Delegator delegator{role, &delegations->keys, &delegation, {}};
+      delegator.flaw = flaw_of(delegator, now);
+      if (delegator.flaw.empty()) {
+        sound_.insert(&delegation);
+        if (believed_.insert(delegation.name).second) to_visit.push_back(delegation.name);
+      }
+      delegators_.push_back(std::move(delegator));
+    }
+  }
+}
+
+std::vector<DelegationTree::Delegator> DelegationTree::delegators_of(
+    const std::string& role) const {
+  std::vector<Delegator> found;
+  std::ranges::copy_if(delegators_, std::back_inserter(found), [&](const Delegator& delegator) {
+    return delegator.delegation->name == role;
+  });
+  return found;
+}
+
+bool DelegationTree::may_speak(const std::string& role, const std::string& image,
+                               const manifest::HardwareId& hardware) const {
+  std::set<std::string> reached{kTop};
+  std::vector<std::string> to_visit{kTop};
+  while (!to_visit.empty()) {
+    const std::string from = std::move(to_visit.back());
+    to_visit.pop_back();
+    const auto& delegations = documents_.at(from).targets.delegations;
+    if (!delegations) continue;
+    for (const Delegation& delegation : delegations->roles)
+      if (sound_.contains(&delegation) && delegation.covers(image) && delegation.covers(hardware) &&
+          reached.insert(delegation.name).second)
+        to_visit.push_back(delegation.name);
+  }
+  return reached.contains(role);
+}
+
+const Target* DelegationTree::find(const std::string& image,
+                                   const manifest::HardwareId& hardware) const {
+  std::set<std::string> visited;
+  std::vector<const Delegation*> to_visit;  // the next one last
+  const Targets* here = &documents_.at(kTop).targets;
+  for (;;) {
+    const auto named = here->targets.find(image);
+    if (named != here->targets.end()) return &named->second;
+    std::vector<const Delegation*> children;
+    if (here->delegations) {
+      for (const Delegation& delegation : here->delegations->roles) {
+        if (!delegation.covers(image) || !delegation.covers(hardware)) continue;
+        children.push_back(&delegation);
+        if (!delegation.terminating) continue;
+        to_visit.clear();
+        break;
+      }
+    }
+    to_visit.insert(to_visit.end(), children.rbegin(), children.rend());
+    while (!to_visit.empty() && visited.contains(to_visit.back()->name)) to_visit.pop_back();
+    if (to_visit.empty() || visited.size() == manifest::kSearchRolesMax) return nullptr;
+    const Delegation* next = to_visit.back();
+    to_visit.pop_back();
+    if (!sound_.contains(next)) return nullptr;  // nobody else's word counts then
+    visited.insert(next->name);
+    here = &documents_.at(next->name).targets;
+  }
+}
+
+Result<DelegationTree::ListedImages> DelegationTree::listed() const {
+  ListedImages listed = documents_.at(kTop).targets.targets;
+  for (const std::string& role : believed_) {
+    if (role == kTop) continue;
+    for (const auto& [name, target] : documents_.at(role).targets.targets) {
+      const auto entry = TRY_CONTEXT(manifest::read_image_entry(name, target), "role " + role);
+      const bool is_found = std::ranges::all_of(entry.hardware_ids, [&](const auto& hardware) {
+        const Target* found = find(name, hardware);
+        return found != nullptr && *found == target;
+      });
+      if (is_found) listed.emplace(name, target);
+    }
+  }
+  return listed;
+}
+
+std::set<std::string> DelegationTree::named() const {
+  std::set<std::string> names;
+  for (const auto& [role, document] : documents_)
+    for (const auto& [name, target] : document.targets.targets) names.insert(name);
+  return names;
+}
+
+std::vector<std::string> DelegationTree::samples() const {
+  std::vector<std::string> names;
+  for (const std::string& role : believed_) {
+    const auto& images = documents_.at(role).targets.targets;
+    if (role != kTop && !images.empty()) names.push_back(images.begin()->first);
+  }
+  return names;
+}
+
+std::vector<std::string> DelegationTree::gaps() const {
+  std::vector<std::string> texts;
+  for (const Delegator& delegator : delegators_)
+    if (!delegator.flaw.empty())
+      texts.push_back(fmt::format("role {}, to which {} delegates: {}; cars take no image by it",
+                                  delegator.delegation->name, delegator.role, delegator.flaw));
+  return texts;
+}
+
+}  // namespace layby::server

@@ -1,0 +1,90 @@
+// Who speaks of which image in the Image repository: the top-level targets and, as far as they and
+// the roles below them delegate, the delegated roles. Judged as a client judges them: by its
+// delegator's keys, path patterns and hardware ids, in order of priority (TUF 1.0.34, 5.6.7; Uptane
+// 2.1.0, 5.4.4.7).
+//
+// A client's own walk is manifest::TargetSearch, which reads a document anew for each name. This
+// one reads each once, and answers for all names; what it answers is held against that walk before
+// anything is published (image_repository.cc).
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "manifest/envelope.h"
+#include "manifest/metadata.h"
+
+namespace layby::server {
+
+// What no repository of ours publishes: a role whose name is no plain name (manifest/names.h), so
+// that it is the same in a URL, in a package and on a disk; one that delegates to itself; a
+// delegation that fewer keys can sign than must (kBadFormat); hash bins (kUnsupported).
+Result<void> check_delegations(std::string_view role, const manifest::Targets& targets);
+
+class DelegationTree {
+ public:
+  using Documents = std::map<std::string, Bytes>;  // by role, the latest of each
+  using ListedImages = std::map<std::string, manifest::Target>;
+
+  // `top` was verified; `documents` are judged here, at `now`. kBadJson, kBadFormat for a document
+  // that cannot be read.
+  static Result<DelegationTree> build(manifest::Targets top, const Documents& documents,
+                                      UnixSeconds now);
+
+  // A believed role that delegates to another one, whether that one is believed for it or not.
+  struct Delegator {
+    std::string role;
+    const manifest::KeyMap* keys = nullptr;
+    const manifest::Delegation* delegation = nullptr;
+    std::string flaw;  // why a client believes nothing that comes this way; empty: it believes
+  };
+  // In no particular order; the tree owns what they point to.
+  std::vector<Delegator> delegators_of(const std::string& role) const;
+
+  // Whether a client that follows some chain of delegations takes the role's document.
+  bool is_believed(const std::string& role) const { return believed_.contains(role); }
+
+  // Whether a chain of delegations from the top gives the role a say about this image, each by path
+  // and by hardware.
+  bool may_speak(const std::string& role, const std::string& image,
+                 const manifest::HardwareId& hardware) const;
+
+  // What a client finds; nullptr for nothing.
+  const manifest::Target* find(const std::string& image,
+                               const manifest::HardwareId& hardware) const;
+
+  // The images that the repository stands behind: a client finds each, just so, for each of its
+  // hardware ids. kBadFormat for an entry of a delegated role that is no image.
+  Result<ListedImages> listed() const;
+
+  // Every image that some document names, believed or not.
+  std::set<std::string> named() const;
+
+  // Of each believed delegated role that names images: the first.
+  std::vector<std::string> samples() const;
+
+  // For people: each delegation to a role that is not believed for it, and why.
+  std::vector<std::string> gaps() const;
+
+ private:
+  struct Document {
+    std::optional<manifest::Envelope> envelope;  // none of the top-level targets
+    manifest::Targets targets;
+  };
+  DelegationTree() = default;
+  std::string flaw_of(const Delegator& delegator, UnixSeconds now) const;
+  void follow(UnixSeconds now);
+
+  std::map<std::string, Document> documents_;  // the top-level ones as "targets"
+  std::vector<Delegator> delegators_;          // of believed roles
+  std::set<const manifest::Delegation*> sound_;
+  std::set<std::string> believed_;
+};
+
+}  // namespace layby::server
