@@ -1,6 +1,7 @@
 #include "manifest/ceremony.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/time_text.h"
 #include "manifest/envelope.h"
@@ -91,6 +92,74 @@ Result<std::optional<ReadRoot>> read_previous(const std::optional<Bytes>& previo
   return before;
 }
 
+// Targets with the envelope around them: not believed, only read.
+struct ReadTargets {
+  Envelope envelope;
+  Targets targets;
+};
+
+Result<ReadTargets> read_targets(ByteSpan document) {
+  auto envelope = TRY(Envelope::parse(document, kTargetsBytesMax));
+  auto targets = TRY(decode_targets(envelope.signed_part()));
+  return ReadTargets{std::move(envelope), std::move(targets)};
+}
+
+Result<ReadTargets> read_delegating(ByteSpan document) {
+  ReadTargets read = TRY(read_targets(document));
+  if (read.targets.delegations && read.targets.delegations->succinct_roles)
+    return fail(ErrorCode::kUnsupported, "these targets have succinct_roles");
+  return read;
+}
+
+Result<const Delegation*> find_delegation(const Targets& delegator, std::string_view role) {
+  if (delegator.delegations) {
+    const auto& roles = delegator.delegations->roles;
+    const auto at = std::ranges::find(roles, role, &Delegation::name);
+    if (at != roles.end()) return &*at;
+  }
+  return fail(ErrorCode::kNotFound, "version {} delegates to no role {}", delegator.version, role);
+}
+
+Result<Delegations> delegations_of(const NewDelegation& wanted) {
+  const auto bad = [&](std::string_view what) {
+    return fail(ErrorCode::kInvalidArgument, "role {}: {}", wanted.role, what);
+  };
+  std::string name = TRY(parse_plain_name(wanted.role, "role"));
+  Delegation made{.name = std::move(name),
+                  .keys = {{}, wanted.threshold},
+                  .terminating = wanted.is_terminating,
+                  .paths = wanted.paths,
+                  .path_hash_prefixes = {},
+                  .hardware_ids = wanted.hardware_ids};
+  if (wanted.paths.empty()) return bad("it needs a path");
+  Delegations delegations;
+  for (const PublicKey& key : wanted.keys) {
+    if (!delegations.keys.emplace(key.id(), key).second) return bad("a key is given twice");
+    made.keys.key_ids.push_back(key.id());
+  }
+  if (wanted.threshold < 1 || wanted.keys.size() < wanted.threshold)
+    return bad(
+        fmt::format("{} keys and {} signatures needed", wanted.keys.size(), wanted.threshold));
+  delegations.roles.push_back(std::move(made));
+  return delegations;
+}
+
+// Keys that no delegation names any more are left out.
+void drop_unnamed_keys(Json& delegations) {
+  std::set<std::string> named;
+  for (const Json& role : delegations["roles"])
+    for (const Json& id : role["keyids"]) named.insert(id.get_ref<const std::string&>());
+  Json keys = Json::object();
+  for (const auto& [id, key] : delegations["keys"].items())
+    if (named.contains(id)) keys[id] = key;
+  delegations["keys"] = std::move(keys);
+}
+
+Result<Bytes> draft_of_targets(const Json& signed_part) {
+  TRY_CONTEXT(decode_targets(signed_part), "the draft");
+  return draft_of(signed_part);
+}
+
 SignatureCount count(std::string by, const Envelope& envelope, const Root& root, Role role) {
   const RoleKeys& keys = root.roles.at(role);
   return {std::move(by), count_signatures(envelope, root.keys, keys), keys.threshold};
@@ -151,9 +220,44 @@ Result<Bytes> draft_targets(UnixSeconds expires) {
 }
 
 Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires) {
-  const Envelope envelope = TRY(Envelope::parse(document, kTargetsBytesMax));
-  const Targets targets = TRY(decode_targets(envelope.signed_part()));
-  return draft_of(next_part(envelope, targets.version, expires));
+  const ReadTargets read = TRY(read_targets(document));
+  return draft_of(next_part(read.envelope, read.targets.version, expires));
+}
+
+Result<Bytes> delegate_targets(ByteSpan document, const NewDelegation& delegation,
+                               UnixSeconds expires) {
+  const ReadTargets read = TRY(read_delegating(document));
+  Targets alone;
+  alone.delegations = TRY(delegations_of(delegation));
+  const Json made = encode(alone)["delegations"];
+  Json part = next_part(read.envelope, read.targets.version, expires);
+  if (!read.targets.delegations)
+    part["delegations"] = Json{{"keys", Json::object()}, {"roles", Json::array()}};
+  Json& present = part["delegations"];
+  present["keys"].update(made["keys"]);
+  Json& roles = present["roles"];
+  const auto at = std::ranges::find_if(
+      roles, [&](const Json& role) { return role["name"] == delegation.role; });
+  if (at != roles.end())
+    *at = made["roles"][0];
+  else
+    roles.push_back(made["roles"][0]);
+  drop_unnamed_keys(present);
+  return draft_of_targets(part);
+}
+
+Result<Bytes> undelegate_targets(ByteSpan document, std::string_view role, UnixSeconds expires) {
+  const ReadTargets read = TRY(read_delegating(document));
+  TRY(find_delegation(read.targets, role));
+  Json part = next_part(read.envelope, read.targets.version, expires);
+  Json& present = part["delegations"];
+  Json left = Json::array();
+  for (const Json& other : present["roles"])
+    if (other["name"] != role) left.push_back(other);
+  present["roles"] = std::move(left);
+  drop_unnamed_keys(present);
+  if (present["roles"].empty()) part.erase("delegations");
+  return draft_of_targets(part);
 }
 
 Result<Bytes> sign_root(ByteSpan document, const std::optional<Bytes>& previous,
@@ -178,6 +282,23 @@ Result<Bytes> sign_targets(ByteSpan document, ByteSpan root, const crypto::Signe
   return add_signature(envelope, by);
 }
 
+Result<Bytes> sign_delegated(ByteSpan document, ByteSpan delegator, std::string_view role,
+                             const crypto::Signer& by) {
+  const ReadTargets read = TRY(read_targets(document));
+  const ReadTargets above = TRY_CONTEXT(read_targets(delegator), "the delegator");
+  const Delegation& delegation =
+      *TRY_CONTEXT(find_delegation(above.targets, role), "the delegator");
+  const PublicKey key = PublicKey::of(by);
+  const auto& keys = above.targets.delegations->keys;
+  const bool is_of_role = std::ranges::any_of(delegation.keys.key_ids, [&](const KeyId& id) {
+    const auto at = keys.find(id);
+    return at != keys.end() && at->second == key;
+  });
+  if (!is_of_role)
+    return fail(ErrorCode::kForbidden, "{} is no key that is delegated to for {}", key.id(), role);
+  return add_signature(read.envelope, by);
+}
+
 bool DocumentState::is_complete() const {
   return std::ranges::all_of(counts, [](const SignatureCount& c) { return c.good >= c.needed; });
 }
@@ -193,11 +314,21 @@ Result<DocumentState> root_state(ByteSpan document, const std::optional<Bytes>& 
 }
 
 Result<DocumentState> targets_state(ByteSpan document, ByteSpan root) {
-  const Envelope envelope = TRY(Envelope::parse(document, kTargetsBytesMax));
-  const Targets targets = TRY(decode_targets(envelope.signed_part()));
-  const ReadRoot read = TRY_CONTEXT(read_root(root), "the root");
+  const ReadTargets read = TRY(read_targets(document));
+  const ReadRoot judge = TRY_CONTEXT(read_root(root), "the root");
+  return DocumentState{read.targets.version,
+                       read.targets.expires,
+                       {count("the root", read.envelope, judge.root, Role::kTargets)}};
+}
+
+Result<DocumentState> delegated_state(ByteSpan document, ByteSpan delegator,
+                                      std::string_view role) {
+  const ReadTargets read = TRY(read_targets(document));
+  const ReadTargets above = TRY_CONTEXT(read_targets(delegator), "the delegator");
+  const RoleKeys& keys = TRY_CONTEXT(find_delegation(above.targets, role), "the delegator")->keys;
+  const std::size_t good = count_signatures(read.envelope, above.targets.delegations->keys, keys);
   return DocumentState{
-      targets.version, targets.expires, {count("the root", envelope, read.root, Role::kTargets)}};
+      read.targets.version, read.targets.expires, {{"the delegation", good, keys.threshold}}};
 }
 
 }  // namespace layby::manifest

@@ -47,16 +47,37 @@ Result<Bytes> draft_targets(UnixSeconds expires);
 // The next targets with the same contents: what is left to do when only time or keys have passed.
 Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires);
 
+// What targets delegate to one role (TUF 1.0.34, section 4.5).
+struct NewDelegation {
+  std::string role;  // a plain name (names.h)
+  std::vector<PublicKey> keys;
+  std::uint64_t threshold = 1;
+  std::vector<std::string> paths;        // patterns
+  std::vector<HardwareId> hardware_ids;  // empty: any
+  bool is_terminating = false;
+};
+// The draft of targets that delegate so, and this expiry. What they delegated to the role before
+// makes way and its place in the order is kept; a further role comes last. kInvalidArgument for a
+// name that is none, without keys or paths, for a key twice, a threshold that the keys do not
+// reach; kUnsupported for targets with succinct_roles; kBadFormat for what is no targets.
+Result<Bytes> delegate_targets(ByteSpan document, const NewDelegation& delegation,
+                               UnixSeconds expires);
+// The draft of targets that delegate nothing to the role; kNotFound where they do not now.
+Result<Bytes> undelegate_targets(ByteSpan document, std::string_view role, UnixSeconds expires);
+
 // With one more signature. `previous` is the root before a root, or the root that is to judge
 // targets. kForbidden for a key that counts for nothing in this document; kBadFormat for another
 // kind of document, kMixAndMatch for a previous root that is not the version before.
 Result<Bytes> sign_root(ByteSpan document, const std::optional<Bytes>& previous,
                         const crypto::Signer& by);
 Result<Bytes> sign_targets(ByteSpan document, ByteSpan root, const crypto::Signer& by);
+// Of a delegated role, as these targets delegate to it; kNotFound where they do not.
+Result<Bytes> sign_delegated(ByteSpan document, ByteSpan delegator, std::string_view role,
+                             const crypto::Signer& by);
 
 // Good signatures and how many are needed, by whose word.
 struct SignatureCount {
-  std::string by;  // "the root before", "itself", "the root"
+  std::string by;  // "the root before", "itself", "the root", "the delegation"
   std::size_t good = 0;
   std::uint64_t needed = 1;
 };
@@ -68,5 +89,6 @@ struct DocumentState {
 };
 Result<DocumentState> root_state(ByteSpan document, const std::optional<Bytes>& previous);
 Result<DocumentState> targets_state(ByteSpan document, ByteSpan root);
+Result<DocumentState> delegated_state(ByteSpan document, ByteSpan delegator, std::string_view role);
 
 }  // namespace layby::manifest

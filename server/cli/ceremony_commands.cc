@@ -157,6 +157,15 @@ Result<std::optional<Bytes>> read_previous(Disk& disk, const std::string& file) 
   return TRY(read_document(disk, file));
 }
 
+// What says who may sign these targets.
+Result<Bytes> read_judge(Disk& disk, const Signing& signing) {
+  const std::string& judge = signing.role.empty() ? signing.root : signing.delegator;
+  if (judge.empty())
+    return fail(ErrorCode::kInvalidArgument,
+                "who may sign? give --root, or --delegator and --role for a delegated role");
+  return read_document(disk, judge);
+}
+
 void print_state(const std::string& file, const manifest::DocumentState& state) {
   fmt::print("{}: version {}, expires {}\n", file, state.version, format_utc(state.expires));
   for (const auto& count : state.counts)
@@ -273,15 +282,45 @@ Result<void> sign_root_file(const Signing& signing) {
   return {};
 }
 
+Result<void> delegate(const DelegationChange& change) {
+  RealDisk disk;
+  const Bytes document = TRY(read_document(disk, change.in));
+  manifest::NewDelegation delegation{.role = change.role,
+                                     .keys = {},
+                                     .threshold = change.threshold,
+                                     .paths = change.paths,
+                                     .hardware_ids = {},
+                                     .is_terminating = change.is_terminating};
+  for (const std::string& file : change.keys)
+    delegation.keys.push_back(TRY(read_public_key(disk, file)));
+  for (const std::string& id : change.hardware_ids)
+    delegation.hardware_ids.push_back(TRY(manifest::HardwareId::parse(id)));
+  const Bytes draft = TRY_CONTEXT(
+      manifest::delegate_targets(document, delegation, expiry_in(change.expires_days)), change.in);
+  return keep_draft(disk, change.out, draft);
+}
+
+Result<void> undelegate(const DelegationChange& change) {
+  RealDisk disk;
+  const Bytes document = TRY(read_document(disk, change.in));
+  const Bytes draft = TRY_CONTEXT(
+      manifest::undelegate_targets(document, change.role, expiry_in(change.expires_days)),
+      change.in);
+  return keep_draft(disk, change.out, draft);
+}
+
 Result<void> sign_targets_file(const Signing& signing) {
   RealDisk disk;
   const Bytes document = TRY(read_document(disk, signing.document));
-  const Bytes root = TRY(read_document(disk, signing.root));
+  const bool is_top = signing.role.empty();
+  const Bytes judge = TRY(read_judge(disk, signing));
   const auto key = TRY(open_key(disk, signing.key));
-  const Bytes made = TRY_CONTEXT(manifest::sign_targets(document, root, *key), signing.document);
+  const Bytes made =
+      TRY_CONTEXT(is_top ? manifest::sign_targets(document, judge, *key)
+                         : manifest::sign_delegated(document, judge, signing.role, *key),
+                  signing.document);
   TRY_VOID(replace_file(disk, signing.document, made));
-  print_state(signing.document, TRY(manifest::targets_state(made, root)));
-  return {};
+  return show_targets(signing);
 }
 
 Result<void> show_root(const std::string& document, const std::string& previous) {
@@ -301,11 +340,15 @@ Result<void> show_root(const std::string& document, const std::string& previous)
   return {};
 }
 
-Result<void> show_targets(const std::string& document, const std::string& root) {
+Result<void> show_targets(const Signing& shown) {
   RealDisk disk;
-  const Bytes bytes = TRY(read_document(disk, document));
-  const Bytes judge = TRY(read_document(disk, root));
-  print_state(document, TRY_CONTEXT(manifest::targets_state(bytes, judge), document));
+  const Bytes document = TRY(read_document(disk, shown.document));
+  const bool is_top = shown.role.empty();
+  const Bytes judge = TRY(read_judge(disk, shown));
+  print_state(shown.document,
+              TRY_CONTEXT(is_top ? manifest::targets_state(document, judge)
+                                 : manifest::delegated_state(document, judge, shown.role),
+                          shown.document));
   return {};
 }
 

@@ -55,9 +55,23 @@ struct NewTargets {
 };
 Result<void> make_targets_draft(const NewTargets& wanted);
 
+struct DelegationChange {
+  std::string in, out;
+  std::string role;
+  std::vector<std::string> keys;  // files of public parts
+  std::uint64_t threshold = 1;
+  std::vector<std::string> paths, hardware_ids;
+  bool is_terminating = false;
+  std::uint64_t expires_days = 365;
+};
+Result<void> delegate(const DelegationChange& change);
+Result<void> undelegate(const DelegationChange& change);  // by `role` alone
+
 struct Signing {
-  std::string document;  // gets the signature, in place
-  std::string root;      // the root before a root, may be empty; of targets the present one
+  std::string document;   // gets the signature, in place
+  std::string root;       // the root before a root, may be empty; of targets the present one
+  std::string delegator;  // of a delegated role's targets, in place of `root`: who delegates to it
+  std::string role;       // its name
   KeyReference key;
 };
 Result<void> sign_root_file(const Signing& signing);
@@ -65,7 +79,7 @@ Result<void> sign_targets_file(const Signing& signing);
 
 // Version, expiry, keys and whose signatures are missing.
 Result<void> show_root(const std::string& document, const std::string& previous);
-Result<void> show_targets(const std::string& document, const std::string& root);
+Result<void> show_targets(const Signing& shown);
 
 // PUT to the server: `repository` is "image" or "director", `file` a signed root; or targets.
 Result<void> publish_document(Session& session, const std::string& path, const std::string& file);

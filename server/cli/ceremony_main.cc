@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "server/cli/ceremony_commands.h"
+#include "server/cli/http_client.h"
 
 namespace layby::cli {
 namespace {
@@ -147,6 +148,33 @@ void add_root_commands(CLI::App& app, const CeremonyChoices& choices) {
   });
 }
 
+void add_delegation_commands(CLI::App* targets, const CeremonyChoices& choices) {
+  const auto add = [&](const char* name, const char* what,
+                       Result<void> (*does)(const DelegationChange&)) {
+    CLI::App* sub = targets->add_subcommand(name, what);
+    auto change = std::make_shared<DelegationChange>();
+    sub->add_option("TARGETS", change->in, "the present ones, or a draft of the next")->required();
+    sub->add_option("-o,--out", change->out, "the draft; TARGETS itself only where it is one")
+        ->required();
+    sub->add_option("--role", change->role, "of the supplier")->required();
+    add_expiry(sub, change->expires_days);
+    when_given(choices, sub, change, does);
+    return std::pair(sub, change);
+  };
+  const auto [sub, change] =
+      add("delegate", "lets a supplier's role sign for images; replaces what it was let before",
+          delegate);
+  sub->add_option("--key", change->keys, "public parts of its keys; repeatable")->required();
+  sub->add_option("--threshold", change->threshold, "how many of them must sign")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  sub->add_option("--path", change->paths, "pattern of image names, as 'maps/DE/*'; repeatable")
+      ->required();
+  sub->add_option("--hardware", change->hardware_ids, "hardware id; repeatable; any without it");
+  sub->add_flag("--terminating", change->is_terminating, "no later role is asked for these names");
+  add("undelegate", "the role has no say any more", undelegate);
+}
+
 void add_targets_commands(CLI::App& app, const CeremonyChoices& choices) {
   CLI::App* targets = group(app, "targets", "targets of the Image repository, as files");
   const auto draft = [&](const char* name, const char* what) {
@@ -162,27 +190,40 @@ void add_targets_commands(CLI::App& app, const CeremonyChoices& choices) {
   renew.first->add_option("TARGETS", renew.second->in, "the present ones")->required();
   add_changes(targets, choices, Role::kTargets);
 
-  const auto with_root = [&](const char* name, const char* what) {
+  add_delegation_commands(targets, choices);
+
+  const auto judged = [&](const char* name, const char* what) {
     CLI::App* sub = targets->add_subcommand(name, what);
     auto signing = std::make_shared<Signing>();
     sub->add_option("TARGETS", signing->document)->required();
-    sub->add_option("--root", signing->root, "that says who may sign")->required();
+    CLI::Option* root = sub->add_option("--root", signing->root, "that says who may sign");
+    CLI::Option* delegator = sub->add_option("--delegator", signing->delegator,
+                                             "of a delegated role: the targets that say it");
+    CLI::Option* role = sub->add_option("--role", signing->role, "that they delegate to");
+    root->excludes(delegator);
+    delegator->needs(role);
+    role->needs(delegator);
     return std::pair(sub, signing);
   };
-  const auto sign = with_root("sign", "adds a signature to a draft");
+  const auto sign = judged("sign", "adds a signature to a draft");
   add_key_options(sign.first, sign.second->key);
   when_given(choices, sign.first, sign.second, sign_targets_file);
-  const auto show = with_root("show", "whose signatures they have");
-  when_given<Signing>(choices, show.first, show.second, [](const Signing& given) {
-    return show_targets(given.document, given.root);
-  });
+  const auto show = judged("show", "whose signatures they have");
+  when_given(choices, show.first, show.second, show_targets);
 
+  struct Publication {
+    std::string file, role;
+  };
   CLI::App* publish = targets->add_subcommand("publish", "hands the next ones to the server");
-  auto file = std::make_shared<std::string>();
-  publish->add_option("TARGETS", *file)->required();
-  publish->callback([choices, file] {
-    choices.online([file](Session& session) {
-      return publish_document(session, "/v1/repositories/image/targets", *file);
+  auto given = std::make_shared<Publication>();
+  publish->add_option("TARGETS", given->file)->required();
+  publish->add_option("--role", given->role, "delegated role that they are of; else the top ones");
+  publish->callback([choices, given] {
+    choices.online([given](Session& session) {
+      const std::string path =
+          given->role.empty() ? "/v1/repositories/image/targets"
+                              : "/v1/repositories/image/delegated/" + encode_segment(given->role);
+      return publish_document(session, path, given->file);
     });
   });
 }

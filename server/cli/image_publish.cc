@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "crypto/open_signer.h"
+#include "manifest/envelope.h"
 #include "manifest/json_value.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
 #include "server/cli/output.h"
@@ -37,6 +39,37 @@ Result<manifest::TrustedRepository> fetch_repository(Session& session,
   }
   TRY_VOID(repository.check_current(SystemClock().now()));
   return repository;
+}
+
+Result<Bytes> fetch_metadata(Session& session, const std::string& file) {
+  const HttpRequest request{.method = "GET",
+                            .path = std::string(kMetadataPath) + encode_segment(file),
+                            .headers = {},
+                            .body = {}};
+  HttpAnswer answer = TRY(session.exchange(request));
+  return to_bytes(TRY(session.accept(std::move(answer), request)).body);
+}
+
+// The targets of a delegated role as the repository has them; version 0 before the first ones. They
+// are signed anew here: so they must be what this very key signed before.
+Result<manifest::Targets> fetch_delegated(Session& session,
+                                          const manifest::TrustedRepository& repository,
+                                          const std::string& role, const crypto::Signer& signer) {
+  const auto& files = (*repository.snapshot())->files;
+  const auto entry = files.find(role + ".json");
+  if (entry == files.end()) {
+    manifest::Targets none;
+    none.version = 0;
+    return none;
+  }
+  const Bytes bytes =
+      TRY(fetch_metadata(session, fmt::format("{}.{}.json", entry->second.version, role)));
+  TRY_VOID(manifest::check_against_parent(entry->second, bytes, role));
+  const auto envelope = TRY_CONTEXT(manifest::Envelope::parse(bytes, kTargetsBytesMax), role);
+  TRY_VOID(manifest::verify_signature(envelope, manifest::PublicKey::of(signer), role));
+  auto targets = TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), role);
+  TRY_VOID(manifest::check_version_against_parent(entry->second, targets.version, role));
+  return targets;
 }
 
 Result<std::optional<manifest::PublicKey>> read_licence_key(Disk& disk, const std::string& file) {
@@ -84,6 +117,15 @@ Result<Json> upload_all(Session& session, const std::vector<PreparedImage>& imag
   return published;
 }
 
+// Of delegations by which cars take nothing now.
+Result<void> print_warnings(const std::string& answer) {
+  const Json published =
+      TRY(manifest::parse_strict(as_bytes(answer), {.bytes_max = kAnswerBytesMax}));
+  for (const Json& text : *TRY(manifest::array_field(published, "warnings")))
+    if (text.is_string()) fmt::print(stderr, "warning: {}\n", text.get_ref<const std::string&>());
+  return {};
+}
+
 }  // namespace
 
 Result<void> publish_images(Session& session, const PublishOptions& options) {
@@ -95,7 +137,10 @@ Result<void> publish_images(Session& session, const PublishOptions& options) {
     images.push_back(TRY(prepare_image(session.disk(), spec, licence_key)));
 
   const auto repository = TRY(fetch_repository(session, options.image_root_file));
-  manifest::Targets next = **repository.targets();
+  const bool is_top = options.role.empty();
+  manifest::Targets next = is_top
+                               ? **repository.targets()
+                               : TRY(fetch_delegated(session, repository, options.role, *signer));
   images = TRY(new_images(std::move(images), next));
   Json published = Json::array();
   if (!images.empty()) {
@@ -107,13 +152,16 @@ Result<void> publish_images(Session& session, const PublishOptions& options) {
         SystemClock().now() + static_cast<std::int64_t>(options.expires_days) * kDaySeconds;
     const crypto::Signer* const by[] = {signer.get()};
     const Bytes document = TRY(manifest::make_targets(next, by));
-    TRY_CONTEXT(repository.check_next_targets(document, SystemClock().now()), "what was signed");
+    if (is_top)
+      TRY_CONTEXT(repository.check_next_targets(document, SystemClock().now()), "what was signed");
+    const std::string place = is_top ? "targets" : "delegated/" + encode_segment(options.role);
     HttpRequest request{.method = "PUT",
-                        .path = "/v1/repositories/image/targets?profile=" + options.profile,
+                        .path = "/v1/repositories/image/" + place + "?profile=" + options.profile,
                         .headers = {{"Content-Type", "application/json"}},
                         .body = as_text(document)};
     HttpAnswer answer = TRY(session.exchange(request));
-    TRY(session.accept(std::move(answer), request));
+    const HttpAnswer good = TRY(session.accept(std::move(answer), request));
+    TRY_VOID(print_warnings(good.body));
   }
   const Json outcome{{"version", next.version}, {"images", std::move(published)}};
   if (session.form() == OutputForm::kText)

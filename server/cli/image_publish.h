@@ -15,6 +15,7 @@ struct PublishOptions {
   std::vector<ImageSpec> images;
   std::string image_root_file;  // the root that the repository is believed by
   std::string targets_key_file;
+  std::string role;              // delegated one that signs; empty: the top-level targets
   std::string passphrase_file;   // empty: the key has an empty passphrase
   std::string licence_key_file;  // functions
   std::uint64_t expires_days = 365;

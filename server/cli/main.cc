@@ -427,6 +427,8 @@ void add_publish_options(CLI::App* publish, PublishOptions& options, ImageSpec& 
       ->required();
   publish->add_option("--targets-key", options.targets_key_file, "offline key file, or PKCS#11 URI")
       ->required();
+  publish->add_option("--role", options.role,
+                      "delegated role that the key is of; without it: the top-level targets");
   publish->add_option("--passphrase-file", options.passphrase_file);
   publish->add_option("--licence-key", options.licence_key_file, "for functions: licence-key.json");
   publish

@@ -47,7 +47,7 @@ class Offline {
     return init_root(root);
   }
   Result<void> sign(const std::string& root) const {
-    return sign_root_file({path(root), "", {path("a.key"), passphrase()}});
+    return sign_root_file({path(root), "", "", "", {path("a.key"), passphrase()}});
   }
   Result<void> renew(const std::string& in, const std::string& out) const {
     RootChange change;
@@ -120,9 +120,49 @@ TEST_CASE("ceremony: a draft may be made anew in place, a signed document may no
   refused(offline.first_root("targets.json"));  // a draft, of something else
   REQUIRE(sign_targets_file({offline.path("targets.json"),
                              offline.path("root.json"),
+                             "",
+                             "",
                              {offline.path("a.key"), offline.passphrase()}}));
   const Bytes targets = offline.bytes("targets.json");
   refused(make_targets_draft(
       {.in = offline.path("targets.json"), .out = offline.path("targets.json")}));
   CHECK(offline.bytes("targets.json") == targets);
+}
+
+TEST_CASE("ceremony: a supplier is brought in, signs its first targets, and is revoked") {
+  Offline offline;
+  REQUIRE(offline.first_root("root.json"));
+  REQUIRE(create_key(offline.wanted("acme.key", "acme.json")));
+  const auto path = [&](const char* name) { return offline.path(name); };
+  REQUIRE(make_targets_draft({.in = "", .out = path("targets.json")}));
+  DelegationChange change{.in = path("targets.json"),
+                          .out = path("targets.json"),
+                          .role = "acme",
+                          .keys = {path("acme.json")},
+                          .paths = {"maps/*/*"},
+                          .hardware_ids = {"hu-4"}};
+  REQUIRE(delegate(change));
+  const KeyReference ours{path("a.key"), offline.passphrase()};
+  const KeyReference theirs{path("acme.key"), offline.passphrase()};
+  REQUIRE(sign_targets_file({path("targets.json"), path("root.json"), "", "", ours}));
+
+  REQUIRE(make_targets_draft({.in = "", .out = path("role.json")}));
+  const Signing by_acme{path("role.json"), "", path("targets.json"), "acme", theirs};
+  Signing by_us = by_acme;
+  by_us.key = ours;
+  CHECK(sign_targets_file(by_us).error().code() == ErrorCode::kForbidden);
+  REQUIRE(sign_targets_file(by_acme));
+  CHECK(show_targets(by_acme));
+  CHECK(show_targets({path("role.json"), "", "", "", {}}).error().code() ==
+        ErrorCode::kInvalidArgument);
+
+  change.out = path("role.json");  // which bears signatures
+  refused(delegate(change));
+  change.out = path("next.json");
+  REQUIRE(undelegate(change));
+  change.in = path("next.json");
+  CHECK(undelegate(change).error().code() == ErrorCode::kNotFound);
+  Signing revoked = by_acme;
+  revoked.delegator = path("next.json");
+  CHECK(show_targets(revoked).error().code() == ErrorCode::kNotFound);
 }
