@@ -6,6 +6,7 @@
 #include "base/time_text.h"
 #include "manifest/envelope.h"
 #include "manifest/json_value.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
 
 namespace layby::manifest {
@@ -60,12 +61,13 @@ Result<void> remove_key(Root& root, Role role, const PublicKey& key) {
 }
 
 Result<void> check_reachable(const Root& root, Role role) {
-  const RoleKeys& keys = root.roles.at(role);
-  if (keys.threshold >= 1 && keys.key_ids.size() >= keys.threshold) return {};
+  const std::uint64_t threshold = root.roles.at(role).threshold;
+  const std::size_t keys = keys_of(root, role).size();
+  if (threshold >= 1 && keys >= threshold) return {};
   return fail(ErrorCode::kConflict,
               "the {} role would have {} keys and need {} signatures: add a key, or lower its "
               "threshold, first",
-              to_string(role), keys.key_ids.size(), keys.threshold);
+              to_string(role), keys, threshold);
 }
 
 // Keys that no role names any more are left out.

@@ -14,6 +14,15 @@ Result<void> check_proof(const FileEntry& entry, std::string_view name) {
 
 }  // namespace
 
+std::set<PublicKey> keys_of(const Root& root, Role role) {
+  std::set<PublicKey> values;
+  for (const KeyId& id : root.roles.at(role).key_ids) {
+    const auto key = root.keys.find(id);
+    if (key != root.keys.end()) values.insert(key->second);
+  }
+  return values;
+}
+
 Result<void> check_given_length(const FileEntry& entry, std::uint64_t default_max, Rules rules,
                                 std::string_view name) {
   TRY_VOID(check_proof(entry, name));

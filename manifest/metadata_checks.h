@@ -1,6 +1,7 @@
 // Checks that the engine's two walks share: along the four roles, and down the delegations.
 #pragma once
 
+#include <set>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -15,6 +16,9 @@ namespace layby::manifest {
 // is no such file is thrown away before it is parsed. Otherwise, and in a car, the limits of
 // base/limits.h hold.
 constexpr std::uint64_t kGivenLengthMax = 64 * kMiB;
+
+// The key values of a role, each once: ids are only names, and some may name no key.
+std::set<PublicKey> keys_of(const Root& root, Role role);
 
 // Before a file is asked for (5.5.1, 5.6.1): kTooLarge if what the parent gives as its length is
 // more than this client takes; `default_max` holds where it gives none.

@@ -1,7 +1,6 @@
 #include "manifest/repository.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/assert.h"
@@ -52,16 +51,6 @@ Result<Model> verify_document(ByteSpan bytes, const Root& root, Rules rules) {
       TRY_CONTEXT(Envelope::parse(bytes, document_bytes_max<Model>(rules)), name);
   TRY_VOID(verify_threshold(envelope, root.keys, root.roles.at(Traits::kRole), name));
   return Traits::decode(envelope.signed_part());
-}
-
-// The key values of a role: ids are only names.
-std::set<PublicKey> keys_of(const Root& root, Role role) {
-  std::set<PublicKey> values;
-  for (const KeyId& id : root.roles.at(role).key_ids) {
-    const auto key = root.keys.find(id);
-    if (key != root.keys.end()) values.insert(key->second);
-  }
-  return values;
 }
 
 // 5.3.11: rotated when a key that could sign the role no longer can.

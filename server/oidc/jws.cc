@@ -87,9 +87,32 @@ std::optional<Json> public_part(const Json& key, JwsAlgorithm& algorithm) {
   return out;
 }
 
+bool is_json_number(std::string_view text) {
+  const auto take_digits = [&] {
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    text.remove_prefix(digits);
+    return digits;
+  };
+  const auto take_one_of = [&](std::string_view characters) {
+    const bool is_there = !text.empty() && characters.find(text.front()) != std::string_view::npos;
+    text.remove_prefix(is_there ? 1 : 0);
+    return is_there;
+  };
+  take_one_of("-");
+  const bool begins_with_zero = text.starts_with('0');
+  const std::size_t whole = take_digits();
+  if (whole == 0 || (begins_with_zero && whole > 1)) return false;
+  if (take_one_of(".") && take_digits() == 0) return false;
+  if (take_one_of("eE")) {
+    take_one_of("+-");
+    if (take_digits() == 0) return false;
+  }
+  return text.empty();
+}
+
 // The claims with every number as our JSON has it: a provider may write 1795341956.0 (a
 // NumericDate, RFC 7519), or put numbers into claims that nobody here looks at. What is no whole
-// number that we can hold becomes null.
+// number that we can hold becomes null. What is no number of JSON's stays, to be refused.
 std::string with_plain_numbers(std::string_view json) {
   std::string out;
   bool in_text = false;
@@ -103,13 +126,17 @@ std::string with_plain_numbers(std::string_view json) {
       continue;
     }
     const std::size_t end = std::min(json.find_first_not_of("0123456789+-.eE", at), json.size());
+    const std::string_view text = json.substr(at, end - at);
+    at = end;
+    if (!is_json_number(text)) {
+      out += text;
+      continue;
+    }
     double number = 0;
-    const auto [read, error] = std::from_chars(json.data() + at, json.data() + end, number);
-    const bool whole = error == std::errc{} && read == json.data() + end &&
-                       std::trunc(number) == number &&
+    const auto error = std::from_chars(text.data(), text.data() + text.size(), number).ec;
+    const bool whole = error == std::errc{} && std::trunc(number) == number &&
                        std::abs(number) <= static_cast<double>(manifest::kJsonIntegerMax);
     out += whole ? fmt::format("{}", static_cast<std::int64_t>(number)) : "null";
-    at = end;
   }
   return out;
 }

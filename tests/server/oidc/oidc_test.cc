@@ -254,6 +254,21 @@ TEST_CASE("OIDC: numbers that JSON allows and ours does not are no reason to ref
   CHECK(world.status(world.rsa.token(claims)) == 401);
 }
 
+TEST_CASE("OIDC: claims that are no JSON are refused, in a number too") {
+  ProviderWorld world;
+  const auto status_with = [&](const std::string& number) {
+    std::string claims = world.claims().dump();
+    claims.insert(1, "\"score\":" + number + ",");
+    const std::string body =
+        base64url(R"({"alg":"RS256","kid":"rsa-1"})") + "." + base64url(claims);
+    return world.status(body + "." + base64url(world.rsa.sign(body)));
+  };
+  for (const char* number : {"0", "-0", "10", "-1.5", "0.25e-3", "1E+400"})
+    CHECK(status_with(number) == 200);
+  for (const char* number : {"01", "-", "-01", "1.", "-.5", "1e", "1.e5", "1-2", "1.2.3"})
+    CHECK(status_with(number) == 401);
+}
+
 TEST_CASE("P2.7: a deleted account does not come back by the token that it was deleted with") {
   ProviderWorld world;
   const std::string token = world.rsa.token(world.claims());
