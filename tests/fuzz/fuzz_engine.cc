@@ -78,13 +78,17 @@ void offer_search(const World& world, ByteSpan document, const Targets& targets)
   if (!signed_snapshot || !timestamp || !client.accept_timestamp(*timestamp, kNow) ||
       !client.accept_snapshot(*signed_snapshot, kNow) || !client.accept_targets(document, kNow))
     return;
-  TargetSearch search(client, "maps/DE/1.tar", kNow);
-  int given = 0;
-  while (search.next()) {
-    LAYBY_ASSERT(++given <= 33);
-    static_cast<void>(search.give(document));
+  for (const auto& hardware :
+       {std::optional<HardwareId>(), std::optional(*HardwareId::parse("hu-4"))}) {
+    TargetSearch search(client, "maps/DE/1.tar", kNow, hardware);
+    int given = 0;
+    while (search.next()) {
+      LAYBY_ASSERT(++given <= 33);
+      static_cast<void>(search.give(document));
+    }
+    LAYBY_ASSERT(!search.found() ||
+                 *search.found() == client.find_target("maps/DE/1.tar", hardware));
   }
-  LAYBY_ASSERT(!search.found() || *search.found() == client.find_target("maps/DE/1.tar"));
 }
 
 template <typename Accept>
