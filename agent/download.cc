@@ -22,7 +22,10 @@ constexpr std::uint64_t kRunSeconds = 10;
 constexpr std::uint64_t kRunBytesMin = 1 * kMiB;
 constexpr std::uint64_t kRunBytesMax = 32 * kMiB;
 constexpr std::int64_t kRunDeadlineMs = 15 * 60 * 1000;
+// Of whatever is fetched of a payload, over this window: who drips must not hold the agent, which
+// looks at nothing else meanwhile, until the deadline.
 constexpr std::uint64_t kPayloadBytesPerSecondMin = 256;
+constexpr int kPayloadRateWindowSeconds = 60;
 constexpr std::int64_t kPieceDeadlineMs = 15 * 60 * 1000;
 // A run that brought so much before it broke off is gone on with at once: a link that is cut every
 // few seconds costs its connections and no pauses. The order's byte budget bounds how often.
@@ -199,6 +202,8 @@ DownloadOutcome Downloads::fetch_piece(OrderRecord& order, const manifest::Paylo
                                              .range = range,
                                              .bytes_max = range.length,
                                              .deadline_ms = kPieceDeadlineMs,
+                                             .bytes_per_second_min = kPayloadBytesPerSecondMin,
+                                             .rate_window_seconds = kPayloadRateWindowSeconds,
                                              .body_bytes = &body_bytes},
                                             [&](ByteSpan part) -> Result<void> {
                                               bytes.insert(bytes.end(), part.begin(), part.end());
@@ -355,7 +360,7 @@ DownloadOutcome Downloads::fetch_run(OrderRecord& order, std::size_t index, Mete
        .bytes_max = run_bytes - have,
        .deadline_ms = kRunDeadlineMs,
        .bytes_per_second_min = kPayloadBytesPerSecondMin,
-       .rate_window_seconds = 60,
+       .rate_window_seconds = kPayloadRateWindowSeconds,
        .body_bytes = &body_bytes},
       [&](ByteSpan bytes) {
         received += bytes.size();
