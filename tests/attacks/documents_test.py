@@ -6,56 +6,37 @@ import json
 import sys
 
 import rig
-from attacked_car import World
-from hostile import DIRECTOR, FOLDERS, StolenKey, part_of, sign, with_body
-from rig import check, step, wait_until
+from attacked_car import ROOT_KEYS, World
+from hostile import DIRECTOR, FOLDERS, sign, with_body
+from rig import check, step
 from tuf_repository import canonical
-
-
-def passphrase(w):
-    with open(w.r.server.offline("passphrase"), "rb") as stream:
-        return stream.read().strip()
-
-
-def root_keys(w, repository):
-    return [StolenKey(w.r.server.offline(f"{repository}-root{suffix}.key"), passphrase(w)) for suffix in ("", "-2", "-3")]
-
-
-def next_root(w, repository):
-    with open(w.r.server.provision(f"{repository}-root.json"), "rb") as stream:
-        part = part_of(stream.read())
-    part["version"] += 1
-    return part
-
-
-def serving_root(repository, document):
-    return {FOLDERS[repository] + r"2\.root\.json": with_body(document)}
 
 
 def signatures(w):
     for repository in FOLDERS:
-        keys = root_keys(w, repository)
-        part = next_root(w, repository)
+        keys = w.root_keys(repository)
+        part = w.next_root(repository)
         with step(f"threshold minus one: a root of the {repository} repository with one of two signatures"):
-            w.mount("bad-signature", serving_root(repository, sign(part, keys[0])), "1 good signatures")
+            w.mount("bad-signature", w.serving_root(repository, sign(part, keys[0])), "1 good signatures")
         with step(f"key under two ids: one root key's signature under another's id ({repository})"):
             document = json.loads(sign(part, keys[0]))
             document["signatures"].append({**document["signatures"][0], "keyid": keys[1].keyid})
-            w.mount("bad-signature", serving_root(repository, json.dumps(document).encode()), "1 good signatures")
+            w.mount("bad-signature", w.serving_root(repository, json.dumps(document).encode()), "1 good signatures")
         with step(f"nine copies of one signature are one, and no document ({repository})"):
             document = json.loads(sign(part, keys[0]))
             document["signatures"] *= 9
-            w.mount("bad-format", serving_root(repository, json.dumps(document).encode()), "two signatures")
+            w.mount("bad-format", w.serving_root(repository, json.dumps(document).encode()), "two signatures")
     with step("key under two ids: a root that names one key twice makes no two signers of it"):
-        part = next_root(w, "director")
+        part = w.next_root("director")
         key = w.thief.keys["director-timestamp"]
         part["keys"]["another-name"] = copy.deepcopy(key.public)
         part["roles"]["timestamp"] = {"keyids": [key.keyid, "another-name"], "threshold": 2}
         twice = copy.copy(key)
         twice.keyid = "another-name"
         rules = w.thief.forge("director", {}, {"timestamp": [key, twice]})
-        rules.update(serving_root("director", sign(part, *root_keys(w, "director")[:2])))
-        w.mount("bad-signature", rules, "1 good signatures")
+        rules.update(w.serving_root("director", sign(part, *w.root_keys("director")[:2])))
+        w.mount("bad-signature", rules, "1 good signatures",
+                restore="the thief has used the root keys themselves: only the owner's root 3 could follow that root 2")
 
 
 def spelled(w, change):
@@ -72,7 +53,7 @@ def spelled(w, change):
 
 
 def spellings(w):
-    offline = {"targets": [StolenKey(w.r.server.offline("image-targets.key"), passphrase(w))]}
+    offline = {"targets": [w.stolen_offline("image-targets")]}
     with step("path traversal: names that lead out of their directory, in the Director alone and in both repositories"):
         for name in ("../../etc/passwd", "/etc/passwd", "maps/../../x/1.tar", "maps/DE/..", "maps//1.tar", "maps/DE/%2e%2e",
                      "maps/DE/1\x00.tar", "maps/" + "D" * 300 + "/1.tar"):
@@ -83,10 +64,12 @@ def spellings(w):
                     order["images"] = [name if i == old else i for i in order["images"]]
 
             def listed(part):
+                part["version"] += 1
                 part["targets"][name] = part["targets"][f"maps/DE/{rig.NEW_MAP}.tar"]
             one = w.thief.forge("director", {"targets": renamed})
             w.mount("repositories-disagree", one)
-            w.mount("bad-format", {**one, **w.thief.forge("image", {"targets": listed}, offline)})
+            w.mount("bad-format", {**one, **w.thief.forge("image", {"targets": listed}, offline)},
+                    restore="the thief has used the offline key of the Image repository's targets, which no online key takes back")
     with step("duplicate JSON keys: two readers would read two things"):
         w.mount("bad-json", spelled(w, lambda t: t.replace('"version":', '"version":99999,"version":', 1)))
     with step("deep nesting"):
@@ -103,12 +86,14 @@ def spellings(w):
             error = "bad-format" if document == b"null" else "bad-json"
             w.mount(error, {DIRECTOR + r"timestamp\.json": with_body(document)})
     with step("non-canonical bytes: another spelling of what is signed is the same document, and its hash is not"):
-        pretty = json.dumps(json.loads(w.thief.documents("director")["timestamp"]), indent=2).encode()
-        w.target.save()
-        w.target.hostile.rules = {DIRECTOR + r"timestamp\.json": with_body(pretty)}
+        def pretty(part):
+            return json.dumps(json.loads(sign(part, w.thief.keys["director-timestamp"])), indent=2).encode()
+        before = w.target.version("director", "timestamp")
+        w.target.stop()
+        w.target.hostile.rules = w.target.as_before(w.thief, w.thief.forge("director", {"timestamp": pretty}))
         w.car.start_agent()
         w.target.is_at_peace()
-        w.target.restore()
+        check(w.target.version("director", "timestamp") > before, "the car has not taken it")
 
         made = {}
 
@@ -127,8 +112,10 @@ def test(r):
     w = World(r)
     signatures(w)
     spellings(w)
-    wait_until("the order is still there", lambda: w.car.status()["orders"])
+    with step("with all that these documents have left in the car, new roots bring it back, and the order becomes active"):
+        w.take_back()
+        w.becomes_active()
 
 
 if __name__ == "__main__":
-    sys.exit(rig.main(test, ("--root-keys", "3", "--root-threshold", "2")))
+    sys.exit(rig.main(test, ROOT_KEYS))

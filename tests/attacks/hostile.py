@@ -15,6 +15,7 @@ import re
 import shutil
 import ssl
 import threading
+import time
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -25,12 +26,20 @@ from tuf_repository import Key, canonical, digests, utc
 
 DIRECTOR, IMAGE = "/v1/vehicle/director/", "/v1/repositories/image/metadata/"
 FOLDERS = {"director": DIRECTOR, "image": IMAGE}
+PAYLOADS = r"/v1/payloads/[0-9a-f]{64}"
 ROLES = ("timestamp", "snapshot", "targets")
 
 
 class Answer:
     def __init__(self, body=b"", status=200, headers=()):
         self.body, self.status, self.headers = body, status, dict(headers)
+
+
+def attack_in(manifest):
+    """What the car's report says of an attack."""
+    ecus = json.loads(manifest)["signed"]["ecus"]
+    said = [report["signed"].get("attack", "") for report in ecus.values()]
+    return next(filter(None, said), "")
 
 
 class Hostile:
@@ -40,18 +49,39 @@ class Hostile:
     def __init__(self, server, state):
         self.server, self.state = server, state
         self.rules, self.manifests, self.asked = {}, [], []
+        self.last_attack = ""  # of the last report that the server took
+        self.news, self.let_go = threading.Event(), threading.Event()
+        self.let_go.set()
         self.listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.listener.daemon_threads = True
         self.listener.hostile = self
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(os.path.join(server.data, "tls", "server.pem"), os.path.join(server.data, "tls", "server.key"))
-        self.listener.socket = context.wrap_socket(self.listener.socket, server_side=True, do_handshake_on_connect=False)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.show_certificate("server")
+        self.listener.socket = self.context.wrap_socket(self.listener.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"https://127.0.0.1:{self.listener.server_address[1]}"
         threading.Thread(target=self.listener.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def show_certificate(self, name):
+        """From now on, of the server's directory `tls`."""
+        path = os.path.join(self.server.data, "tls", name)
+        self.context.load_cert_chain(path + ".pem", path + ".key")
 
     def close(self):
         self.listener.shutdown()
         self.listener.server_close()
+
+    def hold_next_news(self):
+        """The car's next report that tells of another attack is taken by the server, and its answer waits: whoever waits for
+        `news` can look at both sides in peace, and end the attack between two looks of the car."""
+        self.news.clear()
+        self.let_go.clear()
+
+    def note_report(self, manifest):
+        before, self.last_attack = self.last_attack, attack_in(manifest)
+        if self.last_attack in ("", before) or self.let_go.is_set():
+            return
+        self.news.set()
+        self.let_go.wait(60)
 
     def exchange(self, method, path, body=None, headers=(), state=None):
         """One request to the real server, as the car."""
@@ -104,6 +134,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = rule(self, forward) if rule else forward()
         except OSError:
             answer = Answer(status=502)
+        if answer and answer.status == 200 and self.path == "/v1/vehicle/manifest":
+            hostile.note_report(body)
         if answer is None:
             self.close_connection = True
         else:
@@ -131,21 +163,80 @@ def with_status(status):
     return lambda handler, forward: Answer(status=status)
 
 
-def endless(handler, forward):
-    handler.send_response(200)
+def begin_body(handler, headers):
+    """The beginning of an answer that fits the question: of a range where one was asked for."""
+    wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", handler.headers.get("Range", ""))
+    handler.send_response(206 if wanted else 200)
+    if wanted:
+        handler.send_header("Content-Range", f"bytes {wanted[1]}-{wanted[2]}/*")
+    for name, value in headers.items():
+        handler.send_header(name, value)
     handler.end_headers()
+
+
+def write_without_end(handler, piece):
     for _ in range(20_000):  # 80 MB, far above every limit
-        handler.wfile.write(b" " * 4096)
+        handler.wfile.write(piece)
+
+
+def endless(handler, forward):
+    """Says no length."""
+    begin_body(handler, {})
+    write_without_end(handler, b" " * 4096)
+
+
+def endless_chunked(handler, forward):
+    begin_body(handler, {"Transfer-Encoding": "chunked"})
+    write_without_end(handler, b"1000\r\n" + b" " * 4096 + b"\r\n")
+
+
+def endless_with_length(handler, forward):
+    """Says a length that nobody has room for, and begins to send it."""
+    begin_body(handler, {"Content-Length": str(1 << 40)})
+    write_without_end(handler, b" " * 4096)
+
+
+ENDLESS = (endless, endless_chunked, endless_with_length)
+
+
+def longer_than_said(handler, forward):
+    """Says half of the length, and sends it all."""
+    body = forward().body
+    begin_body(handler, {"Content-Length": str(len(body) // 2)})
+    handler.wfile.write(body)
+
+
+def shorter_than_said(handler, forward):
+    body = forward().body
+    begin_body(handler, {"Content-Length": str(len(body) + 100)})
+    handler.wfile.write(body)
 
 
 def stalled(handler, forward):
     """Begins well, and then says nothing more."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "4000")
-    handler.end_headers()
+    begin_body(handler, {"Content-Length": "4000"})
     handler.wfile.write(b'{"signatures":[')
     handler.wfile.flush()
     threading.Event().wait(100)
+
+
+def drip(bytes_per_second):
+    """What the server says, byte for byte and without end in sight."""
+    def rule(handler, forward):
+        body = forward().body
+        begin_body(handler, {"Content-Length": str(len(body))})
+        for at in range(0, len(body), bytes_per_second):
+            handler.wfile.write(body[at:at + bytes_per_second])
+            handler.wfile.flush()
+            time.sleep(1)
+    return rule
+
+
+def of_chunks(rule):
+    """Only for what comes after the head of a payload."""
+    def with_head(handler, forward):
+        return forward() if handler.headers.get("Range", "").startswith("bytes=0-") else rule(handler, forward)
+    return with_head
 
 
 def hang_up(handler, forward):
@@ -194,7 +285,7 @@ class Thief:
     """Has the keys of the server's online roles."""
 
     def __init__(self, hostile):
-        self.hostile = hostile
+        self.hostile, self.ahead = hostile, 0
         self.steal()
 
     def steal(self):
@@ -202,7 +293,11 @@ class Thief:
         with open(os.path.join(folder, "passphrase"), "rb") as stream:
             passphrase = stream.read().strip()
         names = [f"{r}-{role}" for r in FOLDERS for role in ROLES if (r, role) != ("image", "targets")] + ["licence"]
-        self.keys = {name: StolenKey(os.path.join(folder, name + ".key"), passphrase) for name in names}
+
+        def newest(name):  # that the present root names
+            following = os.path.join(folder, name + ".next.key")
+            return following if os.path.exists(following) else os.path.join(folder, name + ".key")
+        self.keys = {name: StolenKey(newest(name), passphrase) for name in names}
 
     def documents(self, repository, state=None):
         """What the server publishes now, role by role."""
@@ -214,19 +309,24 @@ class Thief:
         found["targets"] = self.hostile.fetch(f"{folder}{version}.targets.json", state)
         return found
 
-    def forge(self, repository, edits, signers=None, base=None, ahead=1000):
-        """The rules that serve the repository with `edits[role](part)`, signed anew from the changed role upward, `ahead`
-        versions later. An edit may give the bytes of the whole document instead. `signers[role]`: other keys."""
+    def signs(self, repository, role):
+        return f"{repository}-{role}" in self.keys
+
+    def forge(self, repository, edits, signers=None, base=None, ahead=None):
+        """The rules that serve the repository with `edits[role](part)`, all that he can sign signed anew, `ahead` versions later:
+        without a number later than everything that he has signed before. An edit may give the bytes of the whole document
+        instead. `signers[role]`: other keys."""
         signers = signers or {}
+        self.ahead += 1000
         present = base or self.documents(repository)
         parts = {role: part_of(document) for role, document in present.items()}
-        made, changed = dict(present), False
+        made = dict(present)
         for role in reversed(ROLES):
             part = parts[role]
-            changed = changed or role in edits or role in signers
-            if not changed:
+            if role not in edits and role not in signers and not self.signs(repository, role):
                 continue
-            part["version"] += ahead
+            if self.signs(repository, role):  # what is another's to sign stays what the honest ones will go on from
+                part["version"] += ahead or self.ahead
             if role == "snapshot":
                 part["meta"]["targets.json"] = entry(parts["targets"]["version"], made["targets"])
             if role == "timestamp":
@@ -234,6 +334,20 @@ class Thief:
             outcome = edits[role](part) if role in edits else None
             keys = signers.get(role) or [self.keys[f"{repository}-{role}"]]
             made[role] = outcome if isinstance(outcome, bytes) else sign(part, *keys)
+        return self.serving(repository, made)
+
+    def over(self, repository, kept):
+        """The rules that serve documents as they were once signed, `kept[role]`, and above them what is newer than all that the car
+        has seen."""
+        self.ahead += 1000
+        made = {**self.documents(repository), **kept}
+        for role, child in (("snapshot", "targets"), ("timestamp", "snapshot")):
+            if role in kept:
+                continue
+            part = part_of(made[role])
+            part.update(version=part["version"] + self.ahead, expires=utc(300))
+            part["meta"][child + ".json"] = entry(part_of(made[child])["version"], made[child])
+            made[role] = sign(part, self.keys[f"{repository}-{role}"])
         return self.serving(repository, made)
 
     def serving(self, repository, made):
@@ -279,6 +393,7 @@ class Target:
             return absent
 
     def stop(self):
+        self.hostile.let_go.set()
         if self.car.agent and self.car.agent.running():
             rig.check_equal(self.car.agent.stop(), 0, "exit status of the agent")
 
@@ -306,19 +421,59 @@ class Target:
         def holds():
             status = self.car.status()
             return not status.get("attack") and "error" not in status["poll"]
-        wait_until("the car polls and has no complaint", holds)
+        wait_until(lambda: f"the car polls and has no complaint: {self.car.status()}", holds)
 
-    def mount(self, error, rules, words=""):
-        """The attack, on a car that starts into it; afterwards it is the car that it was."""
-        self.save()
-        installed = copy.deepcopy(self.car.status()["slots"])
+    def run_up(self, thief):
+        """Repositories of which the thief has left the car newer versions than the server has."""
+        def is_ahead(repository):
+            honest = thief.documents(repository)
+            return any(self.version(repository, role) > part_of(honest[role])["version"] for role in ROLES)
+        return [repository for repository in FOLDERS if is_ahead(repository)]
+
+    def as_before(self, thief, rules):
+        """The same, and the thief goes on as the repositories where he has been: so the car comes to what these are about."""
+        for repository in self.run_up(thief):
+            rules = {**rules, **{k: v for k, v in thief.forge(repository, {}).items() if k not in rules}}
+        return rules
+
+    def begin(self, rules, seconds):
+        """The attack, on a car that starts into it with all that was left in it by the last one; what it tells the server."""
+        self.stop()
         self.hostile.rules = rules
+        self.hostile.hold_next_news()
         self.car.start_agent()
-        named = self.names(error)
-        check(words in named, f"{words!r} is not in {named!r}")
-        self.is_told(error)
+        if not self.hostile.news.wait(seconds * rig.PATIENCE):
+            raise rig.Failed(f"the car tells of no attack: {self.car.status()}")
+        return self.hostile.last_attack
+
+    def strike(self, thief, error, rules, words="", is_over=False, seconds=40):
+        """One attack, which goes on unless it `is_over` then: the car names it, the server is told, nothing that is installed has changed."""
+        installed = copy.deepcopy(self.car.status()["slots"])
+        named = self.begin(self.as_before(thief, rules), seconds)
+        check(named.startswith(error + ": ") and words in named, f"{error} {words!r} is not in {named!r}")
+        check(self.attack().startswith(named[:100]), f"the car says {self.attack()!r}, its report {named!r}")
+        self.is_told(named)
+        if is_over:
+            self.hostile.rules = {}  # for the car's next look, which comes as soon as its report is answered
+        self.hostile.let_go.set()
         rig.check_equal(self.car.status()["slots"], installed, "what is installed")
-        self.hostile.rules = {}
-        self.restore()
-        self.car.start_agent()
-        self.is_at_peace()
+
+    def mount(self, thief, error, rules, words="", restore=None, seconds=40):
+        """One attack and its end. Nothing is put in order afterwards: the car goes on with what the attack has left in it. Where
+        that are versions that the server has not reached, it says so and keeps what it has, until the root is changed
+        (World.take_back). `restore`: why the step must put the car's trust back to what it was."""
+        if restore:
+            self.save()
+        self.strike(thief, error, rules, words, is_over=True, seconds=seconds)
+        if restore:
+            self.restore()
+            self.car.start_agent()
+        self.goes_on(thief)
+
+    def goes_on(self, thief):
+        if self.run_up(thief):
+            wait_until(lambda: f"what is honest is older, and it says so: {self.car.status()}",
+                       lambda: self.hostile.last_attack.startswith("rollback: ") and "error" in self.car.status()["poll"])
+        else:
+            self.is_at_peace()
+            wait_until("the server hears that it is over", lambda: not self.hostile.last_attack)

@@ -4,27 +4,23 @@
 Each step mounts one attack on the real agent, and checks that the agent names it, that the server is told, that nothing
 that is installed has changed, and that the car goes on once the attack is over. docs/attacks.md refers to these texts."""
 import copy
-import json
-import os
+import re
 import sys
 
 import rig
-from attacked_car import OTHER_VIN, World
-from hostile import DIRECTOR, FOLDERS, ROLES, Answer, part_of, sign, with_body, with_status
-from rig import check, step, wait_until
+from attacked_car import OTHER_VIN, ROOT_KEYS, VIN, World
+from hostile import DIRECTOR, FOLDERS, ROLES, Answer, part_of, sign, with_body
+from rig import check, check_equal, step, wait_until
 from tuf_repository import Key, utc
 
-NL_OLD = f"maps/NL/{rig.OLD_MAP}.tar"
 NL_NEW = f"maps/NL/{rig.NEW_MAP}.tar"
 
 
-def setting(role, **fields):
-    """An edit that sets fields of a role."""
-    return {role: lambda part: part.update(fields)}
-
-
-def custom_of(part, image):
-    return part["targets"][image]["custom"]
+def changed(document):
+    """One byte of what is signed; it is a document all the same."""
+    other = re.sub(rb'("(?:expires|time)":")2', rb"\g<1>3", document, count=1)
+    check(other != document, f"nothing was changed in {document}")
+    return other
 
 
 def arbitrary_software(w):
@@ -41,103 +37,44 @@ def arbitrary_software(w):
             for image in part["targets"].values():
                 image["hashes"] = {"sha256": "ab" * 32, "sha512": "ab" * 64}
         w.mount("repositories-disagree", w.thief.forge("director", {"targets": swap}))
-    with step("arbitrary software: a changed byte of what is signed"):
+
+
+def changed_bytes(w):
+    with step("arbitrary software: without any key, a changed byte of a snapshot and of targets that are new to the car"):
+        news = {"director": lambda region: w.anna("order", "map", VIN, region), "image": lambda name: w.publish(name, 100)}
         for repository, folder in FOLDERS.items():
-            document = w.thief.documents(repository)["timestamp"].replace(b'"expires":"2', b'"expires":"3', 1)
-            w.mount("bad-signature", {folder + "timestamp.json": with_body(document)})
-
-
-def rollbacks(w):
-    with step("rollback: an older timestamp of each repository"):
-        for repository, folder in FOLDERS.items():
-            older = dict(w.second[repository])
-            rules = w.thief.forge(repository, setting("timestamp"))
-            w.target.save()
-            w.target.hostile.rules = rules  # the car takes a newer one, well signed
-            w.car.start_agent()
-            wait_until("the newer timestamp is trusted", lambda: w.target.version(repository, "timestamp") > 1000)
-            w.target.stop()
-            w.target.hostile.rules = {folder + "timestamp.json": with_body(older["timestamp"])}
-            w.car.start_agent()
-            w.target.names("rollback")
-            w.target.is_told("rollback")
-            w.target.hostile.rules = {}
-            w.target.stop()
-            w.target.restore()
-            w.car.start_agent()
-            w.target.is_at_peace()
-    with step("rollback: a newer timestamp that names an older snapshot"):
+            for role, name in (("snapshot", "FR"), ("targets", "IT")):
+                w.target.stop()
+                news[repository](name)
+                w.mount("mix-and-match", {folder + rf"\d+\.{role}\.json": lambda handler, forward: Answer(changed(forward().body))},
+                        role)
+    with step("arbitrary software: a changed byte in the next root of each repository"):
         for repository in FOLDERS:
-            def older(part):
-                part["meta"]["snapshot.json"]["version"] -= 1
-            w.mount("rollback", w.thief.forge(repository, {"timestamp": older}))
-    with step("rollback: a newer snapshot that names older targets, or leaves an entry out"):
+            root = sign(w.next_root(repository), *w.root_keys(repository)[:2])
+            w.mount("bad-signature", w.serving_root(repository, changed(root)), "root")
+    with step("arbitrary software: a changed byte of each role of both repositories, its parents signed anew, and of the time"):
         for repository in FOLDERS:
-            def older(part):
-                part["meta"]["targets.json"]["version"] -= 1
-            w.mount("rollback", w.thief.forge(repository, {"snapshot": older}))
-            w.mount("bad-format", w.thief.forge(repository, {"snapshot": lambda part: part["meta"].clear()}))
-    with step("rollback: targets of an older version under a newer snapshot"):
-        w.mount("mix-and-match", w.thief.forge("director", {"targets": lambda part: sign(
-            {**part, "version": 1}, w.thief.keys["director-targets"])}))
-    with step("rollback: root 1 as root 2"):
-        for repository, folder in FOLDERS.items():
-            with open(w.r.server.provision(f"{repository}-root.json"), "rb") as stream:
-                w.mount("rollback", {folder + r"2\.root\.json": with_body(stream.read())})
-    with step("image rollback: stolen Director keys offer an older image that the Image repository still lists"):
-        def older(part):
-            image = part["targets"].pop(f"maps/DE/{rig.NEW_MAP}.tar")
-            listed = part_of(w.second["image"]["targets"])["targets"][NL_OLD]
-            image.update(length=listed["length"], hashes=listed["hashes"])
-            image["custom"].update(mustMatch=listed["custom"]["mustMatch"])
-            part["targets"][NL_OLD] = image
-            for order in part["custom"]["orders"]:
-                order["images"] = [NL_OLD]
-        w.mount("image-rollback", w.thief.forge("director", {"targets": older}))
-
-
-def freezes(w):
-    with step("freeze: each role of both repositories, expired"):
-        for repository in FOLDERS:
+            present = w.thief.documents(repository)
             for role in ROLES:
-                if (repository, role) != ("image", "targets"):
-                    w.mount("freeze", w.thief.forge(repository, setting(role, expires=utc(-1))))
-    with step("freeze: a failure is not the end of the root chain"):
-        w.target.save()
-        w.target.hostile.rules = {DIRECTOR + r"2\.root\.json": with_status(500)}
-        w.car.start_agent()
-        wait_until("the car says so", lambda: "answered 500" in json.dumps(w.car.status()["poll"]))
-        w.target.hostile.rules = {}
-        w.target.restore()
-        w.car.start_agent()
-        w.target.is_at_peace()
+                w.mount("bad-signature", w.thief.over(repository, {role: changed(present[role])}), role)
+        w.mount("bad-signature", {r"/v1/vehicle/time\?.*": lambda handler, forward: Answer(changed(forward().body))}, "time")
 
 
 def mixtures(w):
     with step("mix-and-match: another snapshot, other targets than the parent names"):
-        for repository, folder in FOLDERS.items():
-            snapshot = w.thief.documents(repository)["snapshot"]
-            key = [w.thief.keys[f"{repository}-snapshot"]]
-            part = part_of(snapshot)
+        for repository in FOLDERS:
+            part = part_of(w.thief.documents(repository)["snapshot"])
             part["expires"] = utc(20)
-            rules = w.thief.forge(repository, setting("timestamp"))
-            rules[next(p for p in rules if "snapshot" in p)] = with_body(sign(part, *key))
-            w.target.save()
-            # A car that has nothing of that snapshot yet.
-            w.target.stop()
-            for role in ("snapshot", "targets"):
-                os.remove(w.target.trust(repository, role + ".json"))
-            w.target.hostile.rules = rules
-            w.car.start_agent()
-            w.target.names("mix-and-match")
-            w.target.is_told("mix-and-match")
-            w.target.hostile.rules = {}
-            w.target.restore()
-            w.car.start_agent()
-            w.target.is_at_peace()
+            rules = w.thief.forge(repository, {})
+            rules[next(p for p in rules if "snapshot" in p)] = with_body(sign(part, w.thief.keys[f"{repository}-snapshot"]))
+            w.mount("mix-and-match", rules, "snapshot")
+            honest = w.thief.documents(repository)["targets"]
+            other = w.thief.forge("director", {}) if repository == "director" else w.thief.over("image", {
+                "targets": honest.replace(b'"', b' "', 1)})
+            w.mount("mix-and-match", {**other, re.escape(FOLDERS[repository]) + r"\d+\.targets\.json": with_body(honest)}, "targets")
     with step("mix-and-match: the same version of targets with other content"):
         def same_version(part):
-            part["version"] = part_of(w.thief.documents("director")["targets"])["version"]
+            part["version"] = w.target.version("director", "targets")
             part["expires"] = utc(3)
         w.mount("mix-and-match", w.thief.forge("director", {"targets": same_version}))
     with step("mixed bundle: two releases of one slot in one answer"):
@@ -149,8 +86,42 @@ def mixtures(w):
             part["targets"][stale].update(length=listed[stale]["length"], hashes=listed[stale]["hashes"])
             part["targets"][stale]["custom"]["mustMatch"] = listed[stale]["custom"]["mustMatch"]
             for order in part["custom"]["orders"]:
-                order["images"] = [stale, fresh]
+                if fresh in order["images"]:
+                    order["images"] = [stale, fresh]
         w.mount("wrong-ecu", w.thief.forge("director", {"targets": both}))
+    with step("mixed bundle: an image of one order in another's as well, or instead of its own"):
+        def in_both(part):
+            one, other = part["custom"]["orders"][:2]
+            one["images"] += other["images"]
+        w.mount("bad-format", w.thief.forge("director", {"targets": in_both}), "ordered twice")
+
+        def instead(part):
+            one, other = part["custom"]["orders"][:2]
+            one["images"], part["custom"]["orders"] = other["images"], [one]
+        w.mount("bad-format", w.thief.forge("director", {"targets": instead}), "belongs to no order")
+    with step("mixed bundle: half of one order put into another with the Director's keys is an offer, whole or not at all"):
+        offered = {}
+
+        def mixed(part):
+            one, other = part["custom"]["orders"][:2]
+            one["images"] += other["images"]
+            part["custom"]["orders"].remove(other)
+            offered.update(one)
+        slots = w.car.status()["slots"]
+        w.target.stop()
+        w.target.hostile.rules = w.target.as_before(w.thief, w.thief.forge("director", {"targets": mixed}))
+        w.car.start_agent()
+
+        def has_all():
+            order = w.car.order(offered["id"]) or {}
+            complete = {p["image"] for p in order.get("payloads", []) if p.get("chunksVerified", 0) == p.get("chunkCount")}
+            return order.get("state") == "downloaded" and complete == set(offered["images"])
+        wait_until(lambda: f"the order holds both: {w.car.status()['orders']}", has_all)
+        check_equal(w.car.status()["slots"], slots, "what is installed")
+        for region in ("DE", "FR", "IT"):
+            check(rig.same_tree(w.car.live_map(region), w.r.region(rig.OLD_MAP, region)), f"the map of {region} has changed")
+        w.target.hostile.rules = {}
+        w.target.goes_on(w.thief)
     with step("extraneous dependency: an image that no order of this car asked for"):
         def more(part):
             part["targets"][NL_NEW] = copy.deepcopy(next(iter(part["targets"].values())))
@@ -174,38 +145,37 @@ def wrong_software(w):
             return w.thief.forge("director", {"targets": lambda part: part["custom"].update(vin=value)})
         w.mount("wrong-vehicle", vin(OTHER_VIN))
         w.mount("wrong-vehicle", w.thief.forge("director", {"targets": lambda part: part.pop("custom") and None}))
-    with step("another car's empty metadata, and its valid metadata, as the server signed them"):
+    with step("another car's empty metadata, as the server signed it"):
         def of_other():
             def rule(handler, forward):
                 return Answer(w.target.hostile.fetch(handler.path, w.other.state))
             return {DIRECTOR + r"(timestamp|\d+\.snapshot|\d+\.targets)\.json": rule}
-
-        def shown():
-            w.target.save()
-            for role in ROLES:  # else the other car's versions would be older ones
-                os.remove(w.target.trust("director", role + ".json"))
-            w.target.hostile.rules = of_other()
-            w.car.start_agent()
-            w.target.names("wrong-vehicle")
-            w.target.is_told("wrong-vehicle")
-            w.target.hostile.rules = {}
-            w.target.restore()
-            w.car.start_agent()
-            w.target.is_at_peace()
-        shown()
+        w.take_back()
+        w.rotate(*[f"director-{role}" for role in ROLES])  # a car that has dropped what it had
+        w.mount("wrong-vehicle", of_other())
+    with step("another car's metadata whose versions are higher: refused, and until the root is changed the car's own is older"):
+        def versions(state):
+            return [part_of(document)["version"] for document in w.thief.documents("director", state).values()]
+        while not all(a > b for a, b in zip(versions(w.other.state), versions(w.car.state))):
+            order = w.order_function("adaptive-cruise", OTHER_VIN)
+            w.thief.documents("director", w.other.state)
+            w.anna("order", "cancel", order)
         w.anna("order", "map", OTHER_VIN, "FR")
         check(part_of(w.thief.documents("director", w.other.state)["targets"])["targets"], "the other car is offered a map")
-        shown()
+        w.mount("wrong-vehicle", of_other())
+        check_equal(w.target.run_up(w.thief), ["director"], "what is newer in the car")
 
 
 def test(r):
     w = World(r)
+    changed_bytes(w)
     arbitrary_software(w)
-    rollbacks(w)
-    freezes(w)
     mixtures(w)
     wrong_software(w)
+    with step("with all that these attacks have left in the car, new roots bring it back, and the order becomes active"):
+        w.take_back()
+        w.becomes_active()
 
 
 if __name__ == "__main__":
-    sys.exit(rig.main(test))
+    sys.exit(rig.main(test, ROOT_KEYS))

@@ -7,7 +7,7 @@ import os
 import sys
 
 import rig
-from attacked_car import World
+from attacked_car import ROOT_KEYS, World
 from hostile import FOLDERS, hang_up, part_of, sign, with_body
 from rig import check, check_equal, step, wait_until
 
@@ -75,15 +75,13 @@ def conditions_and_counters(w):
 
 def what_is_left_to_him(w):
     with step("privilege: at worst he withholds"):
-        w.target.save()
         slots = w.car.status()["slots"]
+        w.target.stop()
         w.target.hostile.rules = {r"/v1/.*": hang_up}
         w.car.start_agent()
         wait_until("the car says so", lambda: "error" in w.car.status()["poll"])
         check_equal(w.car.status()["slots"], slots, "what is installed")
         w.target.hostile.rules = {}
-        w.target.restore()
-        w.car.start_agent()
         w.target.is_at_peace()
     with step("privilege: at worst he offers what the offline key signed: the owner ordered DE, the car is offered IT"):
         listed = part_of(w.second["image"]["targets"])["targets"]
@@ -98,12 +96,17 @@ def what_is_left_to_him(w):
             order = part["custom"]["orders"][0]
             order.update(id=order["id"][:-4] + "0000", images=[fresh])
             part["custom"]["orders"] = [order]
-        w.target.save()
+        w.target.stop()
         w.target.hostile.rules = w.thief.forge("director", {"targets": offered})
         w.car.start_agent()
         wait_until("the car has the offer", lambda: any(o["id"].endswith("0000") for o in w.car.status()["orders"]))
         check_equal(w.target.attack(), "", "attack")
         check(rig.same_tree(w.car.live_map("IT"), w.r.region(rig.OLD_MAP, "IT")), "the map has changed")
+        w.target.hostile.rules = {}
+    with step("privilege: with the next roots he is out: the offer is gone, and what the owner ordered becomes active"):
+        w.take_back()
+        wait_until("the offer is gone", lambda: not any(o["id"].endswith("0000") for o in w.car.status()["orders"]))
+        w.becomes_active()
 
 
 def test(r):
@@ -111,8 +114,9 @@ def test(r):
     all_online_keys(w)
     own_software(w)
     conditions_and_counters(w)
+    w.take_back()
     what_is_left_to_him(w)
 
 
 if __name__ == "__main__":
-    sys.exit(rig.main(test))
+    sys.exit(rig.main(test, ROOT_KEYS))

@@ -4,25 +4,15 @@ in the car, and that the ceremony's next root takes it back from him. As in meta
 import sys
 
 import rig
-from attacked_car import VIN, World
-from ceremony_test import ONLINE, Offline, key_id, make_online_keys
+from attacked_car import ROOT_KEYS, World
+from ceremony_test import ONLINE
 from hostile import FOLDERS, Answer, part_of, sign, with_body
 from rig import check, step, wait_until
 
 FAR = 2 ** 31
 
 
-def rotated(w, offline, *names):
-    """The owner's answer: new keys for these roles, named by the next roots."""
-    made = make_online_keys(w.r, offline, names)
-    for repository, roles in ONLINE.items():
-        edits = [("rotate", "--role", role, "--old", key_id(offline.roots[repository], role), "--new",
-                  made[f"{repository}-{role}"]) for role in roles if f"{repository}-{role}" in made]
-        if edits:
-            offline.change(repository, *edits)
-
-
-def fast_forward(w, offline):
+def fast_forward(w):
     for repository in FOLDERS:
         roles = ONLINE[repository]
         with step(f"fast-forward: stolen keys run the versions of the {repository} repository up to 2^31"):
@@ -38,17 +28,16 @@ def fast_forward(w, offline):
             w.target.names("rollback")
             w.target.is_told("rollback")
         with step(f"fast-forward: the next root names other keys, and the car takes the honest versions again ({repository})"):
-            rotated(w, offline, *[f"{repository}-{role}" for role in roles])
-            w.target.stop()
+            revoked = dict(w.thief.keys)
+            w.rotate(*[f"{repository}-{role}" for role in roles])
             w.car.start_agent()
             wait_until("honest versions", lambda: all(w.target.version(repository, r, absent=FAR) < FAR for r in roles))
             w.target.is_at_peace()
         with step(f"what the revoked keys sign counts for nothing ({repository})"):
-            w.mount("bad-signature", w.thief.forge(repository, {role: lambda part: None for role in roles}))
-        w.thief.steal()  # the new ones, for the next attack
+            w.mount("bad-signature", w.thief.forge(repository, {}, {role: [revoked[f"{repository}-{role}"]] for role in roles}))
 
 
-def poisoned_clock(w, offline):
+def poisoned_clock(w):
     def ahead(years):
         def rule(handler, forward):
             part = part_of(forward().body)
@@ -79,12 +68,10 @@ def poisoned_clock(w, offline):
         w.target.names("rollback")
         check(w.car.status()["slots"], "something is installed")
     with step("poisoned clock: with the thief's key gone from the root, the car is back in the present"):
-        rotated(w, offline, "director-timestamp")
-        w.target.stop()
+        w.rotate("director-timestamp")
         w.car.start_agent()
         w.target.is_at_peace()
         check(w.car.status()["trustedTime"][:4] <= str(int(before[:4]) + 1), w.car.status()["trustedTime"])
-        w.thief.steal()
     with step("time: an answer to another question, or signed by nobody known, moves no clock"):
         old = w.target.hostile.fetch("/v1/vehicle/time?nonce=" + "00" * 16)
         w.mount("replay", {r"/v1/vehicle/time\?.*": with_body(old)})
@@ -97,14 +84,11 @@ def poisoned_clock(w, offline):
 
 def test(r):
     w = World(r)
-    offline = Offline(r)
-    fast_forward(w, offline)
-    poisoned_clock(w, offline)
+    fast_forward(w)
+    poisoned_clock(w)
     with step("after all of it the car does its work: the order becomes active"):
-        order = next(o["id"] for o in w.anna("order", "list", VIN)["orders"] if o["state"] != "active")
-        w.car.set(**rig.PARKED)
-        w.car.wait_for_active(w.anna, [order], 120)
+        w.becomes_active()
 
 
 if __name__ == "__main__":
-    sys.exit(rig.main(test, ("--root-keys", "3", "--root-threshold", "2")))
+    sys.exit(rig.main(test, ROOT_KEYS))
