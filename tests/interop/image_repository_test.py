@@ -115,14 +115,13 @@ def stolen_online_keys(w, pair):
         signed = [rule(None, None).body for rule in rules.values()]
         pair.copy().refuses(code, role, w.altered(rules), DE_NEW, days=days, signed=signed)
 
-    def older(file):
-        def edit(part):
-            part["meta"][file]["version"] -= 1
-        return edit
+    def older(role):
+        version = part_of(w.present()[role])["version"] - 1
+        return lambda part: part["meta"][f"{role}.json"].update(version=version)
     with step("a newer timestamp that names an older snapshot"):
-        shown("rollback", "timestamp", {"timestamp": older("snapshot.json")})
+        shown("rollback", "timestamp", {"timestamp": older("snapshot")})
     with step("a newer snapshot that names older targets"):
-        shown("rollback", "snapshot", {"snapshot": older("targets.json")})
+        shown("rollback", "snapshot", {"snapshot": older("targets")})
     with step("snapshot: expired, under a timestamp that is not"):
         shown("freeze", "snapshot", {"timestamp": lambda part: part.update(expires=utc(60))}, days=29)
 
