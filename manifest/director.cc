@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "manifest/json_value.h"
+#include "manifest/target_search.h"
 
 namespace layby::manifest {
 namespace {
@@ -121,6 +122,19 @@ Result<ImageClaim> read_claim(const Target& target) {
   return claim;
 }
 
+// Whom an image is for, before anybody asks what it is.
+Result<void> check_assigned(const std::string& name, const ImageClaim& claim, const CarFacts& car) {
+  for (const auto& [serial, hardware] : claim.ecus) {
+    const auto ecu = car.ecus.find(serial);
+    if (ecu == car.ecus.end())
+      return fail(ErrorCode::kWrongEcu, "{}: this car has no ECU {}", name, serial.text());
+    if (ecu->second != hardware)
+      return fail(ErrorCode::kWrongEcu, "{}: the ECU {} is {}, not {}", name, serial.text(),
+                  ecu->second.text(), hardware.text());
+  }
+  return {};
+}
+
 // Length, every hash that either names, and mustMatch (Uptane: the images that the two repositories
 // describe must be the same).
 Result<void> check_agreement(const std::string& name, const Target& director, const Target& image,
@@ -141,22 +155,25 @@ bool is_slot_of(const Slot& slot, const EcuSerial& ecu, const CarFacts& car) {
   return slot.is_secondary() == (ecu != *car.primary);
 }
 
-Result<void> check_ecus(const std::string& name, const ImageClaim& claim, const ImageEntry& entry,
-                        const CarFacts& car) {
+// For each of its ECUs what the Image repository says to that ECU: roles may differ by hardware.
+// The first one's entry; of what all had to agree in, each says the same.
+Result<ImageEntry> verify_image(const std::string& name, const Target& director,
+                                const ImageClaim& claim, const TrustedRepository& image,
+                                const CarFacts& car) {
+  std::optional<ImageEntry> verified;
   for (const auto& [serial, hardware] : claim.ecus) {
-    const auto ecu = car.ecus.find(serial);
-    if (ecu == car.ecus.end())
-      return fail(ErrorCode::kWrongEcu, "{}: this car has no ECU {}", name, serial.text());
-    if (ecu->second != hardware)
-      return fail(ErrorCode::kWrongEcu, "{}: the ECU {} is {}, not {}", name, serial.text(),
-                  ecu->second.text(), hardware.text());
+    const Target* at = TRY(find_image(image, name, hardware));
+    ImageEntry entry = TRY(read_image_entry(name, *at));
+    TRY_VOID(check_agreement(name, director, *at, claim, entry));
     if (std::ranges::find(entry.hardware_ids, hardware) == entry.hardware_ids.end())
       return fail(ErrorCode::kWrongEcu, "{}: not made for the hardware {}", name, hardware.text());
     if (!is_slot_of(entry.facts.slot, serial, car))
       return fail(ErrorCode::kWrongEcu, "{}: {} is no slot of the ECU {}", name,
                   entry.facts.slot.text(), serial.text());
+    if (!verified) verified = std::move(entry);
   }
-  return {};
+  LAYBY_ASSERT(verified);  // read_claim takes none without an ECU
+  return std::move(*verified);
 }
 
 Result<void> check_release_counter(const ImageEntry& entry, const CarFacts& car) {
@@ -175,13 +192,8 @@ Result<PlannedImages> verify_images(const Targets& director, const TrustedReposi
   std::set<std::pair<EcuSerial, Slot>> assigned;
   for (const auto& [name, target] : director.targets) {
     const ImageClaim claim = TRY_CONTEXT(read_claim(target), name);
-    const Target* at = image.find_target(name);
-    if (!at)
-      return fail(ErrorCode::kRepositoriesDisagree, "{}: the Image repository does not have it",
-                  name);
-    ImageEntry entry = TRY(read_image_entry(name, *at));
-    TRY_VOID(check_agreement(name, target, *at, claim, entry));
-    TRY_VOID(check_ecus(name, claim, entry, car));
+    TRY_VOID(check_assigned(name, claim, car));
+    ImageEntry entry = TRY(verify_image(name, target, claim, image, car));
     TRY_VOID(check_release_counter(entry, car));
     std::vector<EcuSerial> ecus;
     for (const auto& [serial, hardware] : claim.ecus) {
@@ -251,6 +263,7 @@ Result<PlannedOrder> read_order(const Json& object, PlannedImages& images) {
   return order;
 }
 
+// Of targets that are for this car, and that delegate nothing.
 Result<Json> read_director_custom(const Targets& director, const Vin& vin) {
   if (director.custom.empty())
     return fail(ErrorCode::kWrongVehicle, "the Director's targets name no car");
@@ -259,6 +272,8 @@ Result<Json> read_director_custom(const Targets& director, const Vin& vin) {
   if (named != vin.text())
     return fail(ErrorCode::kWrongVehicle, "the Director's targets are for {}, this is {}", named,
                 vin.text());
+  if (director.delegations)
+    return fail(ErrorCode::kBadFormat, "the Director's targets delegate, which Uptane forbids");
   return custom;
 }
 
@@ -324,14 +339,26 @@ Targets make_director_targets(const DirectorContent& content) {
   return targets;
 }
 
+Result<std::vector<AssignedTarget>> assigned_targets(const TrustedRepository& director,
+                                                     const CarFacts& car) {
+  LAYBY_ASSERT(director.targets());
+  const Targets& targets = **director.targets();
+  TRY(read_director_custom(targets, car.vin));
+  std::set<AssignedTarget> assigned;
+  for (const auto& [name, target] : targets.targets) {
+    const ImageClaim claim = TRY_CONTEXT(read_claim(target), name);
+    TRY_VOID(check_assigned(name, claim, car));
+    for (const auto& [serial, hardware] : claim.ecus) assigned.insert({name, hardware});
+  }
+  return std::vector<AssignedTarget>(assigned.begin(), assigned.end());
+}
+
 Result<VerifiedPlan> verify_plan(const TrustedRepository& director, const TrustedRepository& image,
                                  const CarFacts& car, UnixSeconds now) {
   if (auto current = director.check_current(now); !current)
     return fail(std::move(current.error()).with_context("Director"));
   const Targets& targets = **director.targets();
   const Json custom = TRY(read_director_custom(targets, car.vin));
-  if (targets.delegations)
-    return fail(ErrorCode::kBadFormat, "the Director's targets delegate, which Uptane forbids");
   PlannedImages images;
   if (!targets.targets.empty()) {
     if (auto current = image.check_current(now); !current)

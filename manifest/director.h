@@ -98,6 +98,22 @@ struct PlannedOrder {
   Delivery delivery = Delivery::kOverTheAir;
 };
 
+// An image that the Director gives this car, and the hardware of an ECU that it is for.
+struct AssignedTarget {
+  std::string name;
+  HardwareId hardware;
+  auto operator<=>(const AssignedTarget&) const = default;
+};
+
+// What verify_plan compares with the Image repository, each once: between its refresh and
+// verify_plan a TargetSearch is due for each. The Director must be refreshed (`targets()` is our
+// bug otherwise). Only what can be for this car is named:
+//   kWrongVehicle  another VIN
+//   kWrongEcu      an ECU that the car does not have, or with other hardware
+//   kBadFormat     delegations, an entry that cannot be read
+Result<std::vector<AssignedTarget>> assigned_targets(const TrustedRepository& director,
+                                                     const CarFacts& car);
+
 // Orders that both repositories stand behind, for this car. Only verify_plan makes one.
 class VerifiedPlan {
  public:
@@ -112,13 +128,14 @@ class VerifiedPlan {
   Version director_version_ = 0;
 };
 
-// Both repositories must be refreshed: all roles there and not expired at `now`. Then, whole or not
-// at all:
+// Both repositories must be refreshed, all roles there and not expired at `now`, and what the
+// Director assigns must be searched for (assigned_targets). Then, whole or not at all:
 //   kWrongVehicle          another VIN
 //   kWrongEcu              an ECU that the car does not have, with other hardware, or given two
 //                          images for one slot; an image that does not fit the hardware, or whose
 //                          slot is not the ECU's
-//   kRepositoriesDisagree  an image that the Image repository does not have just so
+//   kRepositoriesDisagree  an image that the Image repository does not have just so; one that only
+//                          a delegated role has that may not speak of its path or hardware
 //   kImageRollback         a release counter below the installed one
 //   kBadFormat             delegations, an image without order, an order without its images
 // A Director that names nothing needs no Image repository: `image` may then be out of date.

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "manifest/json_value.h"
+#include "manifest/target_search.h"
 
 namespace layby::manifest {
 namespace {
@@ -19,6 +20,10 @@ Result<void> check_vin(const Targets& director, const Vin& vin) {
               vin.text());
 }
 
+Result<Json> read_custom(const Target& target) {
+  return parse_strict(as_bytes(target.custom), {.bytes_max = target.custom.size()});
+}
+
 // The Director's entry in the form that the Image repository has: what it says of payloads is the
 // primary's business.
 Result<ImageEntry> read_entry(const std::string& name, const Target& target, const Json& custom,
@@ -32,16 +37,13 @@ Result<ImageEntry> read_entry(const std::string& name, const Target& target, con
 
 Result<void> check_agreement(const std::string& name, const Target& target,
                              const ImageEntry& claimed, const TrustedRepository& image) {
-  const Target* at = image.find_target(name);
-  if (at == nullptr)
-    return fail(ErrorCode::kRepositoriesDisagree, "{}: the Image repository does not have it",
-                name);
+  const HardwareId& hardware = claimed.hardware_ids.front();
+  const Target* at = TRY(find_image(image, name, hardware));
   const ImageEntry entry = TRY(read_image_entry(name, *at));
   if (at->length != target.length || at->hashes != target.hashes ||
       entry.must_match != claimed.must_match)
     return fail(ErrorCode::kRepositoriesDisagree,
                 "{}: Director and Image repository do not say the same", name);
-  const HardwareId& hardware = claimed.hardware_ids.front();
   if (std::ranges::find(entry.hardware_ids, hardware) == entry.hardware_ids.end())
     return fail(ErrorCode::kWrongEcu, "{}: not made for the hardware {}", name, hardware.text());
   return {};
@@ -69,26 +71,32 @@ Result<ImageEntry> read_own(const std::string& name, const Target& target, const
 
 }  // namespace
 
-Result<std::optional<VerifiedEcuImage>> verify_ecu_image(const Verified<Targets>& director,
-                                                         const TrustedRepository* image,
-                                                         const EcuFacts& ecu) {
-  TRY_VOID(check_vin(*director, ecu.vin));
-  if (director->delegations)
+Result<std::optional<std::string>> own_image_name(const Targets& director, const EcuFacts& ecu) {
+  TRY_VOID(check_vin(director, ecu.vin));
+  if (director.delegations)
     return fail(ErrorCode::kBadFormat, "the Director's targets delegate, which Uptane forbids");
-  std::optional<VerifiedEcuImage> found;
-  for (const auto& [name, target] : director->targets) {
-    const Json custom = TRY_CONTEXT(
-        parse_strict(as_bytes(target.custom), {.bytes_max = target.custom.size()}), name);
+  std::optional<std::string> found;
+  for (const auto& [name, target] : director.targets) {
+    const Json custom = TRY_CONTEXT(read_custom(target), name);
     const Json* ecus = TRY_CONTEXT(object_field(custom, "ecuIdentifiers"), name);
-    const Json* claim = find_field(*ecus, ecu.serial.text());
-    if (claim == nullptr) continue;
-    ImageEntry entry = TRY(read_own(name, target, custom, *claim, image, ecu));
+    if (find_field(*ecus, ecu.serial.text()) == nullptr) continue;
     if (found)
       return fail(ErrorCode::kWrongEcu, "{}: the ECU {} is given two images", name,
                   ecu.serial.text());
-    found = VerifiedEcuImage(std::move(entry));
+    found = name;
   }
   return found;
+}
+
+Result<std::optional<VerifiedEcuImage>> verify_ecu_image(const Verified<Targets>& director,
+                                                         const TrustedRepository* image,
+                                                         const EcuFacts& ecu) {
+  const auto name = TRY(own_image_name(*director, ecu));
+  if (!name) return std::optional<VerifiedEcuImage>{};
+  const Target& target = director->targets.at(*name);
+  const Json custom = TRY(read_custom(target));
+  const Json& claim = custom["ecuIdentifiers"][ecu.serial.text()];
+  return VerifiedEcuImage(TRY(read_own(*name, target, custom, claim, image, ecu)));
 }
 
 }  // namespace layby::manifest

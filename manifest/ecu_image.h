@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/result.h"
 #include "manifest/image_entry.h"
@@ -35,12 +36,18 @@ class VerifiedEcuImage {
   ImageEntry entry_;
 };
 
+// The name of the one image that the Director's targets give this ECU; empty where they give it
+// none. kWrongVehicle, kWrongEcu and kBadFormat as verify_ecu_image.
+Result<std::optional<std::string>> own_image_name(const Targets& director, const EcuFacts& ecu);
+
 // The one image that the Director's targets give this ECU; empty where they give it none. `image`
-// is the Image repository, refreshed; nullptr where the ECU verifies partially, and has to believe
-// the Director alone. Expiry was checked when the targets were accepted.
+// is the Image repository, refreshed, and searched (TargetSearch) for the ECU's own image and
+// hardware; nullptr where the ECU verifies partially, and has to believe the Director alone. Expiry
+// was checked when the targets were accepted.
 //   kWrongVehicle          another VIN, or none
 //   kWrongEcu              this serial with other hardware, two images, an image for another slot
-//   kRepositoriesDisagree  an image that the Image repository does not have just so
+//   kRepositoriesDisagree  an image that the Image repository does not have just so, or only in a
+//                          delegated role that may not speak of its path or hardware
 //   kImageRollback         a release counter below the installed one
 //   kBadFormat             delegations, an entry that cannot be read
 Result<std::optional<VerifiedEcuImage>> verify_ecu_image(const Verified<Targets>& director,

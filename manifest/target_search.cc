@@ -27,6 +27,21 @@ void hold(std::map<std::string, Bytes>& held, const std::string& name, const Byt
   if (bytes.size() <= kHeldBytesMax) held.emplace(name, bytes);
 }
 
+// Of an image that the top-level targets do not have.
+std::string why_missing(const Targets& top, const std::string& name, const HardwareId& hardware) {
+  if (!top.delegations) return "it is not among its targets, and nobody else may speak";
+  if (top.delegations->succinct_roles) return "neither its targets nor the role of its bin have it";
+  bool is_delegated = false;
+  for (const Delegation& role : top.delegations->roles) {
+    if (!role.covers(name)) continue;
+    if (role.covers(hardware))
+      return "neither its targets nor the roles that may speak of it have it";
+    is_delegated = true;
+  }
+  return is_delegated ? "its path is delegated, but for other hardware"
+                      : "it is not among its targets, and its path is delegated to nobody";
+}
+
 }  // namespace
 
 TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_name,
@@ -204,6 +219,15 @@ void TargetSearch::go_on() {
     if (held == repository_.delegated_.end()) return;
     if (try_held(held->second) != Held::kTaken) return;
   }
+}
+
+Result<const Target*> find_image(const TrustedRepository& repository, const std::string& name,
+                                 const HardwareId& hardware) {
+  LAYBY_ASSERT(repository.targets());
+  if (const Target* found = repository.find_target(name, hardware)) return found;
+  return fail(ErrorCode::kRepositoriesDisagree,
+              "{}: the Image repository does not have it for the hardware {}: {}", name,
+              hardware.text(), why_missing(**repository.targets(), name, hardware));
 }
 
 }  // namespace layby::manifest

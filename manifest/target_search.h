@@ -45,6 +45,10 @@ class TargetSearch {
 
   std::vector<StoredChange> take_changes();
 
+  // The delegated roles that were looked into until now, next()'s among them; each is in the
+  // snapshot, but perhaps the last one of a search that has failed.
+  const std::set<std::string>& visited() const { return visited_; }
+
   // Once `next` gives nothing: the target, nullptr if no role that may speak of it does, or why the
   // search failed: kTooLarge where more roles may speak than one search asks (5.6.7.1). The
   // repository's find_target knows the target, for this hardware, from then on, until its next
@@ -75,5 +79,11 @@ class TargetSearch {
   std::vector<StoredChange> changes_;
   std::optional<Error> failure_;
 };
+
+// The entry of an image for an ECU with this hardware: of the top-level targets, or what a search
+// for just this name and hardware found since the last change. kRepositoriesDisagree where there is
+// none; the message says whether its path or its hardware is delegated to nobody.
+Result<const Target*> find_image(const TrustedRepository& repository, const std::string& name,
+                                 const HardwareId& hardware);
 
 }  // namespace layby::manifest

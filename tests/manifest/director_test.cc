@@ -1,8 +1,9 @@
 // The checks of a primary with full verification, one test each (P1.3, P5.1).
 #include "manifest/director.h"
 
+#include "manifest/ecu_image.h"
 #include "manifest/json_value.h"
-#include "tests/manifest/test_repository.h"
+#include "tests/manifest/delegating.h"
 
 namespace layby::tests {
 namespace {
@@ -37,7 +38,8 @@ ImageEntry entry_of(std::string_view name, std::uint64_t counter = 1) {
 
 // Both repositories and a car, in agreement until a test changes something.
 struct Fleet {
-  TestRepository image;
+  Delegating images;
+  TestRepository& image = images.repository;
   TestRepository director;
   DirectorContent content{.version = 1, .expires = kLater, .vin = kVin, .orders = {}, .images = {}};
   CarFacts car{.vin = kVin, .ecus = {{kEcu, kHardware}}, .release_counters = {}};
@@ -69,14 +71,21 @@ struct Fleet {
     return director.targets;
   }
 
-  // Publishes `targets` of the Director as they stand, refreshes and verifies.
-  Result<VerifiedPlan> verify() {
-    image.release();
+  // Publishes `targets` of the Director as they stand, and refreshes.
+  Result<void> refresh() {
+    images.publish();
     director.release();
     image_client = image.client();
     director_client = director.client();
     TRY_VOID(image.refresh(*image_client));
-    TRY_VOID(director.refresh(*director_client));
+    return director.refresh(*director_client);
+  }
+
+  // The same, searches and verifies.
+  Result<VerifiedPlan> verify() {
+    TRY_VOID(refresh());
+    for (const AssignedTarget& at : TRY(assigned_targets(*director_client, car)))
+      TRY(images.search(*image_client, at.name, nullptr, at.hardware));
     return verify_plan(*director_client, *image_client, car, kNow);
   }
 };
@@ -300,6 +309,167 @@ TEST_CASE("Director and Image repository disagree") {
     change_custom(target, [](Json& custom) { custom["mustMatch"]["new"] = 1; });
   }
   CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+}
+
+// The cameras' software comes from a supplier: only its role names it.
+struct Supplied : Secondaries {
+  const std::string name = "software/cam-2/5.img";
+  Target target = image.targets.targets.at(name);
+
+  Supplied() { image.targets.targets.erase(name); }
+
+  void delegate(const std::string& paths, const std::vector<HardwareId>& hardware) {
+    images.delegate(image.targets, "supplier", paths, Delegating::Terminating::kNo, hardware);
+    images.roles["supplier"].targets[name] = target;
+    director_targets();
+  }
+
+  // What a camera says to the same, with a search of its own.
+  std::optional<ErrorCode> verified_by_camera() {
+    const EcuFacts camera{.vin = kVin, .serial = left, .hardware = camera_hardware};
+    const auto own = must(own_image_name(**director_client->targets(), camera));
+    REQUIRE(own == name);
+    must(images.search(*image_client, *own, nullptr, camera.hardware));
+    return code_of(verify_ecu_image(*director_client->targets(), &*image_client, camera));
+  }
+};
+
+TEST_CASE(
+    "Uptane 5.4.4.7: an image of a supplier counts within its paths and its hardware (P5.1)") {
+  Supplied fleet;
+  std::string reason;
+  SECTION("both fit") {
+    fleet.delegate("software/cam-?/*", {fleet.camera_hardware});
+  }
+  SECTION("the path fits, for any hardware") {
+    fleet.delegate("software/cam-?/*", {});
+  }
+  SECTION("outside its path") {
+    fleet.delegate("software/rad-1/*", {fleet.camera_hardware});
+    reason = "it is not among its targets, and its path is delegated to nobody";
+  }
+  SECTION("for other hardware") {
+    fleet.delegate("software/cam-?/*", {fleet.radar_hardware});
+    reason = "its path is delegated, but for other hardware";
+  }
+  SECTION("it does not have it") {
+    fleet.delegate("software/cam-?/*", {fleet.camera_hardware});
+    fleet.images.roles["supplier"].targets.clear();
+    reason = "neither its targets nor the roles that may speak of it have it";
+  }
+  SECTION("revoked: the delegation is gone, the role is published all the same") {
+    fleet.delegate("software/cam-?/*", {fleet.camera_hardware});
+    fleet.image.targets.delegations.reset();
+    reason = "it is not among its targets, and nobody else may speak";
+  }
+  const auto plan = fleet.verify();
+  if (reason.empty()) {
+    CHECK(must(plan).orders()[0].images[0].entry.name.text() == fleet.name);
+    CHECK(fleet.verified_by_camera() == std::nullopt);
+    return;
+  }
+  CHECK(code_of(plan) == ErrorCode::kRepositoriesDisagree);
+  CHECK(plan.error().message() ==
+        fleet.name + ": the Image repository does not have it for the hardware cam-2: " + reason);
+  CHECK(fleet.verified_by_camera() == ErrorCode::kRepositoriesDisagree);
+}
+
+TEST_CASE(
+    "nothing of a delegated role counts that was not searched for, for that hardware (P5.1)") {
+  Supplied fleet;
+  fleet.delegate("software/cam-?/*", {});
+  must(fleet.refresh());
+  const auto verified = [&] {
+    return code_of(verify_plan(*fleet.director_client, *fleet.image_client, fleet.car, kNow));
+  };
+  CHECK(verified() == ErrorCode::kRepositoriesDisagree);
+  REQUIRE(must(fleet.images.search(*fleet.image_client, fleet.name)) != nullptr);
+  CHECK(verified() == ErrorCode::kRepositoriesDisagree);
+  REQUIRE(must(fleet.images.search(*fleet.image_client, fleet.name, nullptr,
+                                   fleet.radar_hardware)) != nullptr);
+  CHECK(verified() == ErrorCode::kRepositoriesDisagree);
+  must(fleet.images.search(*fleet.image_client, fleet.name, nullptr, fleet.camera_hardware));
+  CHECK(verified() == std::nullopt);
+}
+
+TEST_CASE("Director and a supplier disagree") {
+  Supplied fleet;
+  fleet.delegate("software/cam-?/*", {});
+  Target& supplied = fleet.images.roles["supplier"].targets.at(fleet.name);
+  SECTION("length") {
+    supplied.length += 1;
+  }
+  SECTION("sha256") {
+    supplied.hashes.sha256->at(0) ^= 1;
+  }
+  SECTION("a field of mustMatch") {
+    change_custom(supplied, [](Json& custom) { custom["mustMatch"]["batteryPercentMin"] = 0; });
+  }
+  SECTION("top-level targets have it otherwise: theirs is the first word") {
+    fleet.image.targets.targets[fleet.name] = supplied;
+    fleet.image.targets.targets[fleet.name].length += 1;
+  }
+  CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+  CHECK(fleet.verified_by_camera() == ErrorCode::kRepositoriesDisagree);
+}
+
+TEST_CASE("what top-level targets have needs no supplier, who cannot contradict them") {
+  Supplied fleet;
+  fleet.delegate("software/cam-?/*", {});
+  fleet.image.targets.targets[fleet.name] = fleet.target;
+  fleet.images.roles["supplier"].targets.at(fleet.name).length += 1;
+  CHECK(fleet.verify());
+  CHECK(fleet.verified_by_camera() == std::nullopt);
+}
+
+TEST_CASE("an image for ECUs of two kinds of hardware: somebody must speak for each (P5.1)") {
+  const HardwareId other = *HardwareId::parse("hu-5");
+  const EcuSerial second = *EcuSerial::parse("HU-2");
+  const std::string name = "maps/DE/2.tar";
+  Fleet fleet(std::vector<ImageEntry>{});
+  ImageEntry entry = entry_of(name, 2);
+  entry.hardware_ids = {kHardware, other};
+  fleet.add(entry);
+  fleet.content.images[0].ecus.emplace(second, other);
+  fleet.car.ecus.emplace(second, other);
+  fleet.image.targets.targets.clear();
+  const auto delegate = [&](const std::string& role, const HardwareId& hardware) {
+    fleet.images.delegate(fleet.image.targets, role, "maps/*/*", Delegating::Terminating::kNo,
+                          {hardware});
+    fleet.images.roles[role].targets[name] = make_image_target(entry);
+  };
+  delegate("a", kHardware);
+  fleet.director_targets();
+  CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+  delegate("b", other);
+  CHECK(must(fleet.verify()).orders()[0].images[0].ecus.size() == 2);
+  SECTION("and all must say the same") {
+    fleet.images.roles["b"].targets.at(name).length += 1;
+    CHECK(code_of(fleet.verify()) == ErrorCode::kRepositoriesDisagree);
+  }
+  SECTION("and mean that hardware") {
+    change_custom(fleet.images.roles["b"].targets.at(name),
+                  [](Json& custom) { custom["hardwareIds"] = {"hu-4"}; });
+    CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+  }
+}
+
+TEST_CASE("only what can be for this car is searched for") {
+  Secondaries fleet;
+  fleet.director_targets();
+  must(fleet.verify());
+  const auto assigned = must(assigned_targets(*fleet.director_client, fleet.car));
+  CHECK(assigned == std::vector<AssignedTarget>{{"software/cam-2/5.img", fleet.camera_hardware},
+                                                {"software/rad-1/7.img", fleet.radar_hardware}});
+  CarFacts other = fleet.car;
+  other.ecus.erase(fleet.radar);
+  CHECK(code_of(assigned_targets(*fleet.director_client, other)) == ErrorCode::kWrongEcu);
+  other = fleet.car;
+  other.ecus.insert_or_assign(fleet.radar, fleet.camera_hardware);
+  CHECK(code_of(assigned_targets(*fleet.director_client, other)) == ErrorCode::kWrongEcu);
+  other = fleet.car;
+  other.vin = must(Vin::parse("WVWZZZ1JZXW000018"));
+  CHECK(code_of(assigned_targets(*fleet.director_client, other)) == ErrorCode::kWrongVehicle);
 }
 
 TEST_CASE("the key that signs licences cannot be replaced by the Director") {

@@ -4,7 +4,7 @@
 #include "manifest/ceremony.h"
 #include "manifest/envelope.h"
 #include "manifest/json_value.h"
-#include "tests/manifest/test_repository.h"
+#include "tests/manifest/delegating.h"
 
 namespace layby::tests {
 namespace {
@@ -14,57 +14,6 @@ using namespace manifest;
 Target target_of(std::string_view content) {
   return {content.size(), {crypto::sha256(as_bytes(content)), std::nullopt}, {}};
 }
-
-// A repository whose targets delegate to roles with keys of their own.
-struct Delegating {
-  TestRepository repository;
-  std::map<std::string, KeyPointer> keys;
-  std::map<std::string, Targets> roles;
-
-  enum class Terminating { kNo, kYes };
-  // `from` delegates `paths` to `name`, for any hardware or for `hardware`.
-  void delegate(Targets& from, const std::string& name, const std::string& paths,
-                Terminating terminating = Terminating::kNo,
-                const std::vector<HardwareId>& hardware = {}) {
-    if (!keys.contains(name)) keys[name] = new_key();
-    const PublicKey key = PublicKey::from_ed25519(keys[name]->public_key());
-    if (!from.delegations) from.delegations.emplace();
-    from.delegations->keys.insert_or_assign(key.id(), key);
-    from.delegations->roles.push_back(
-        {name, {{key.id()}, 1}, terminating == Terminating::kYes, {paths}, {}, hardware});
-    roles[name].expires = kLater;
-  }
-
-  void publish_role(const std::string& name, const std::string& file) {
-    const crypto::Signer* const by[] = {keys[name].get()};
-    const Bytes bytes = must(make_targets(roles[name], by));
-    repository.files[fmt::format("{}.{}.json", roles[name].version, file)] = bytes;
-    repository.snapshot.files[name + ".json"] = describe_file(roles[name].version, bytes);
-  }
-
-  void publish() {
-    for (const auto& [name, role] : roles) publish_role(name, name);
-    repository.release();
-  }
-
-  TrustedRepository client() {
-    TrustedRepository made = repository.client();
-    must(repository.refresh(made));
-    return made;
-  }
-
-  Result<const Target*> search(TrustedRepository& client, const std::string& name,
-                               std::vector<std::string>* asked = nullptr,
-                               const std::optional<HardwareId>& hardware = std::nullopt) const {
-    TargetSearch search(client, name, kNow, hardware);
-    while (const auto request = search.next()) {
-      if (asked) asked->push_back(request->file);
-      const auto file = repository.files.find(request->file);
-      TRY_VOID(file == repository.files.end() ? search.give_absent() : search.give(file->second));
-    }
-    return search.found();
-  }
-};
 
 using Names = std::vector<std::string>;
 
