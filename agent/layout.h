@@ -26,6 +26,8 @@ class Layout {
   std::string ca() const { return absolute("keys/ca.pem"); }
   std::string director_trust() const { return absolute("trust/director"); }
   std::string image_trust() const { return absolute("trust/image"); }
+  // Delegated roles of the Image repository.
+  std::string delegated_trust() const { return absolute("trust/image/delegated"); }
   std::string outbox() const { return absolute("outbox"); }
   std::string pending_manifest() const { return absolute("outbox/manifest.json"); }
   std::string licences() const { return absolute("licences"); }

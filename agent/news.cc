@@ -5,7 +5,10 @@
 #include "agent/kept_file.h"
 #include "base/limits.h"
 #include "base/time_text.h"
+#include "manifest/metadata_checks.h"
 #include "manifest/server_time.h"
+#include "manifest/target_search.h"
+#include "manifest/url_names.h"
 
 namespace layby::agent {
 namespace {
@@ -118,8 +121,8 @@ Result<void> News::with_newer_roots(Record& record, const std::function<Result<v
   return attempt();
 }
 
-Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
-  for (manifest::Refresh::Change& change : refresh.take_changes()) {
+Result<void> News::persist(const Source& source, std::vector<manifest::StoredChange> changes) {
+  for (manifest::StoredChange& change : changes) {
     if (held_)
       held_->push_back({source.directory, std::move(change)});
     else
@@ -129,6 +132,7 @@ Result<void> News::persist(const Source& source, manifest::Refresh& refresh) {
 }
 
 Result<void> News::store(const std::string& directory, const manifest::StoredChange& change) {
+  if (!change.delegated.empty()) return delegated_.write(change.delegated, *change.bytes);
   const std::string path = directory + "/" + file_of(change.role);
   if (change.bytes && change.role == manifest::Role::kRoot)
     return write_kept(*disk_, path, *change.bytes);
@@ -137,8 +141,10 @@ Result<void> News::store(const std::string& directory, const manifest::StoredCha
   return disk_->sync_dir(directory);
 }
 
-Result<void> News::fetch_one(const Source& source, manifest::Refresh& refresh,
-                             const manifest::Refresh::Request& request) {
+// One file of a refresh or a search.
+template <typename Walk>
+Result<void> News::fetch_one(const Source& source, Walk& walk,
+                             const manifest::MetadataRequest& request) {
   HttpRequest http{.path = source.url + request.file, .bytes_max = request.bytes_max};
   const bool is_timestamp = request.role == manifest::Role::kTimestamp;
   const auto* trusted = source.repository.timestamp();
@@ -147,31 +153,77 @@ Result<void> News::fetch_one(const Source& source, manifest::Refresh& refresh,
   const HttpResponse response = TRY(get(std::move(http)));
   if (response.status == 304 && is_timestamp && trusted != nullptr) {
     const Bytes kept = trusted->bytes();
-    return refresh.give(kept);  // its expiry is checked as always
+    return walk.give(kept);  // its expiry is checked as always
   }
-  if (response.status == 404 || response.status == 403) return refresh.give_absent();
+  if (response.status == 404 || response.status == 403) return walk.give_absent();
   if (response.status != 200)
     return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
                 response.status, source.url, request.file);
-  TRY_VOID(refresh.give(as_bytes(response.body)));
+  TRY_VOID(walk.give(as_bytes(response.body)));
   if (is_timestamp) source.etag = plain_etag(response.header("etag"));
   return {};
 }
 
-Result<void> News::refresh(Source source, UnixSeconds now, Until until) {
+template <typename Walk>
+Result<void> News::take_one(const Source& source, Walk& walk,
+                            const manifest::MetadataRequest& request) {
+  const Result<void> given = fetch_one(source, walk, request);
+  const Result<void> kept = persist(source, walk.take_changes());  // also what came before an error
+  if (!kept) {
+    is_ahead_of_disk_ = true;
+    source.etag.clear();
+    return kept;
+  }
+  if (!given) return fail(given.error().with_context(source.url + request.file));
+  return {};
+}
+
+Result<void> News::refresh(const Source& source, UnixSeconds now, Until until) {
   manifest::Refresh refresh(source.repository, now);
   while (const auto request = refresh.next()) {
     if (until == Until::kRoots && request->role != manifest::Role::kRoot) break;
-    const Result<void> given = fetch_one(source, refresh, *request);
-    const Result<void> kept = persist(source, refresh);  // also what came before an error
-    if (!kept) {
-      is_ahead_of_disk_ = true;
-      source.etag.clear();
-      return kept;
-    }
-    if (!given) return fail(given.error().with_context(source.url + request->file));
+    TRY_VOID(take_one(source, refresh, *request));
   }
   return {};
+}
+
+// What we have of a delegated role is offered before it is asked for: a look with nothing new costs
+// no further request, after a restart either.
+Result<void> News::search(const Source& source, const manifest::AssignedTarget& image,
+                          UnixSeconds now, std::set<std::string>& roles) {
+  manifest::TargetSearch search(image_, image.name, now, image.hardware);
+  const auto note_roles = [&] {
+    roles.insert(search.visited().begin(), search.visited().end());
+    return DelegatedFiles::check_bounds(roles, **image_.snapshot());
+  };
+  while (const auto request = search.next()) {
+    TRY_VOID(note_roles());
+    TRY(manifest::delegated_file_name(request->delegated));
+    const auto stored = delegated_.read(request->delegated);
+    if (stored && search.offer_stored(*stored) == manifest::TargetSearch::Stored::kSettled)
+      continue;
+    TRY_VOID(take_one(source, search, *request));
+  }
+  TRY_CONTEXT(search.found(), image.name);  // none at all is for verify_plan to refuse
+  return note_roles();
+}
+
+Result<void> News::look_for_images(UnixSeconds now, Record& record, const manifest::CarFacts& car) {
+  const Source source{image_, std::string(kImageRepositoryUrl), layout_->image_trust(),
+                      record.image_etag};
+  TRY_VOID(refresh(source, now, Until::kTargets));
+  std::set<std::string> roles;
+  for (const auto& image : TRY(manifest::assigned_targets(director_, car)))
+    TRY_VOID(search(source, image, now, roles));
+  roles_ = std::move(roles);
+  return {};
+}
+
+// Roles of which this car needs nothing, that were revoked, or that the snapshot does not list any
+// more. As long as the Director names nothing all stay: what comes next may need them.
+void News::drop_other_roles() {
+  if (roles_) delegated_.keep_only(*roles_);
+  roles_.reset();
 }
 
 // What could not be kept must not be what we go on from: the next start would know the older
@@ -193,18 +245,21 @@ News::Source News::director(Record& record) {
 
 Result<manifest::VerifiedPlan> News::look(UnixSeconds now, Record& record) {
   TRY_VOID(refresh(director(record), now, Until::kTargets));
+  const manifest::CarFacts car = car_facts(record);
   const auto* targets = director_.targets();
   if (targets != nullptr && !(*targets)->targets.empty())
-    TRY_VOID(refresh(
-        {image_, std::string(kImageRepositoryUrl), layout_->image_trust(), record.image_etag}, now,
-        Until::kTargets));
+    TRY_VOID(look_for_images(now, record, car));
+  return manifest::verify_plan(director_, image_, car, now);
+}
+
+manifest::CarFacts News::car_facts(const Record& record) const {
   manifest::CarFacts car{.vin = identity_->vin, .ecus = {}, .release_counters = {}};
   car.primary = identity_->ecu;
   car.ecus.emplace(identity_->ecu, identity_->hardware);
   for (const PairedEcu& ecu : secondaries_->paired()) car.ecus.emplace(ecu.serial, ecu.hardware);
   for (const auto& [slot, held] : record.slots)
     car.release_counters.emplace(slot, held.release_counter);
-  return manifest::verify_plan(director_, image_, car, now);
+  return car;
 }
 
 Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
@@ -216,6 +271,7 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
     return look(time.now(), record);
   };
   auto plan = attempt();
+  if (plan) drop_other_roles();
   retry_after_seconds = retry_after_seconds_;
   return plan;
 }
@@ -245,6 +301,26 @@ Result<std::optional<Bytes>> News::old_root(const std::string& path) {
   return root;
 }
 
+// A delegated role just as the snapshot names it: what we needed ourselves, and so what any ECU of
+// this car needs.
+std::optional<Bytes> News::delegated_file(const std::string& file) const {
+  constexpr std::string_view kEnding = ".json";
+  const std::size_t dot = file.find('.');
+  if (image_.snapshot() == nullptr || dot == std::string::npos || !file.ends_with(kEnding) ||
+      file.size() < dot + 1 + kEnding.size())
+    return std::nullopt;
+  const auto role =
+      manifest::percent_decoded(file.substr(dot + 1, file.size() - dot - 1 - kEnding.size()));
+  if (!role) return std::nullopt;
+  const auto& files = (*image_.snapshot())->files;
+  const auto entry = files.find(*role + ".json");
+  if (entry == files.end() || file.substr(0, dot) != std::to_string(entry->second.version))
+    return std::nullopt;
+  auto bytes = delegated_.read(*role);
+  if (!bytes || !manifest::check_against_parent(entry->second, *bytes, *role)) return std::nullopt;
+  return bytes;
+}
+
 Result<std::optional<Bytes>> News::file_for_ecus(const secondary::WantBody& want) {
   const bool is_director = want.repository == secondary::RepositoryName::kDirector;
   const manifest::TrustedRepository& repository = is_director ? director_ : image_;
@@ -262,6 +338,7 @@ Result<std::optional<Bytes>> News::file_for_ecus(const secondary::WantBody& want
   if (auto file = named(repository.snapshot(), "snapshot")) return file;
   if (auto file = named(repository.targets(), "targets")) return file;
   if (auto file = named(&repository.root(), "root")) return file;
+  if (auto file = is_director ? std::nullopt : delegated_file(want.file)) return file;
   constexpr std::size_t kVersionDigitsMax = 9;
   const std::string digits = want.file.substr(0, want.file.find('.'));
   const bool is_root = want.file == digits + ".root.json" && !digits.empty() &&
@@ -305,6 +382,7 @@ Result<manifest::VerifiedPlan> News::take_package(
   const std::vector<Held> accepted = std::move(*held_);
   held_.reset();
   for (const Held& held : accepted) TRY_VOID(store(held.directory, held.change));
+  drop_other_roles();
   return plan;
 }
 

@@ -1,12 +1,17 @@
-// Looking for news: signed time, the Director's metadata for this car, the Image repository's, and
-// what both say together. Trusted files are kept on the disk as they are accepted.
+// Looking for news: signed time, the Director's metadata for this car, the Image repository's with
+// the delegated roles that speak of this car's images, and what all say together. Trusted files are
+// kept on the disk as they are accepted.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "agent/car_identity.h"
+#include "agent/delegated_files.h"
 #include "agent/journal.h"
 #include "agent/layout.h"
 #include "agent/secondaries.h"
@@ -56,6 +61,7 @@ class News {
         layout_(&layout),
         identity_(&identity),
         secondaries_(&secondaries),
+        delegated_(disk, layout.delegated_trust()),
         director_(std::move(director)),
         image_(std::move(image)) {}
 
@@ -71,14 +77,23 @@ class News {
   Result<UnixSeconds> fetch_package_time(TrustedTime& time, Record& record);
   Result<void> with_newer_roots(Record& record, const std::function<Result<void>()>& attempt);
   Result<manifest::VerifiedPlan> look(UnixSeconds now, Record& record);
+  manifest::CarFacts car_facts(const Record& record) const;
+  Result<void> look_for_images(UnixSeconds now, Record& record, const manifest::CarFacts& car);
+  Result<void> search(const Source& source, const manifest::AssignedTarget& image, UnixSeconds now,
+                      std::set<std::string>& roles);
+  void drop_other_roles();
   enum class Until { kRoots, kTargets };
-  Result<void> refresh(Source source, UnixSeconds now, Until until);
-  Result<void> fetch_one(const Source& source, manifest::Refresh& refresh,
-                         const manifest::Refresh::Request& request);
+  Result<void> refresh(const Source& source, UnixSeconds now, Until until);
+  template <typename Walk>
+  Result<void> take_one(const Source& source, Walk& walk, const manifest::MetadataRequest& request);
+  template <typename Walk>
+  Result<void> fetch_one(const Source& source, Walk& walk,
+                         const manifest::MetadataRequest& request);
   Result<HttpResponse> get(HttpRequest request);
   Result<std::optional<Bytes>> file_for_ecus(const secondary::WantBody& want);
   Result<std::optional<Bytes>> old_root(const std::string& path);
-  Result<void> persist(const Source& source, manifest::Refresh& refresh);
+  std::optional<Bytes> delegated_file(const std::string& file) const;
+  Result<void> persist(const Source& source, std::vector<manifest::StoredChange> changes);
   Result<void> store(const std::string& directory, const manifest::StoredChange& change);
 
   Disk* disk_;
@@ -86,6 +101,7 @@ class News {
   const Layout* layout_;
   const CarIdentity* identity_;
   Secondaries* secondaries_;
+  DelegatedFiles delegated_;
   manifest::TrustedRepository director_;
   manifest::TrustedRepository image_;
   std::function<bool()> interrupted_;
@@ -104,7 +120,8 @@ class News {
     bool has_failed = false;
   };
   OldRoots old_roots_;
-  bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
+  std::optional<std::set<std::string>> roles_;  // delegated ones that the last look needed
+  bool is_ahead_of_disk_ = false;               // something was accepted that could not be kept
 };
 
 }  // namespace layby::agent

@@ -6,6 +6,7 @@
 #include "agent/kept_file.h"
 #include "base/limits.h"
 #include "manifest/json_value.h"
+#include "manifest/target_search.h"
 
 namespace layby::agent {
 namespace {
@@ -32,8 +33,10 @@ constexpr std::int64_t kNonceMsMax = 240'000;
 constexpr UnixSeconds kEcuAheadSecondsMax = manifest::kReportAheadSecondsMax / 2;
 // A step for which an ECU may run a program of its firmware, or read an image back.
 constexpr std::int64_t kSlowAnswerMs = 560'000;
-constexpr std::int64_t kQuestionMsMin = 2'000;          // less of a visit is not worth a question
-constexpr int kFilesMax = 2 * (kRootRotationsMax + 8);  // of one look
+constexpr std::int64_t kQuestionMsMin = 2'000;  // less of a visit is not worth a question
+// Of one look: two chains of roots with the other roles, and what is delegated.
+constexpr int kFilesMax =
+    2 * (kRootRotationsMax + 8) + static_cast<int>(manifest::kDelegatedRolesMax);
 constexpr std::size_t kAttackCharactersMax = 300;
 // An ECU that starts anew in its trial, as it may just when it is asked, is switched so often more.
 constexpr int kSwitchesMax = 2;

@@ -71,18 +71,18 @@ Result<ImageEntry> read_own(const std::string& name, const Target& target, const
 
 }  // namespace
 
-Result<std::optional<std::string>> own_image_name(const Targets& director, const EcuFacts& ecu) {
-  TRY_VOID(check_vin(director, ecu.vin));
+Result<std::optional<std::string>> own_image_name(const Targets& director, const Vin& vin,
+                                                  const EcuSerial& serial) {
+  TRY_VOID(check_vin(director, vin));
   if (director.delegations)
     return fail(ErrorCode::kBadFormat, "the Director's targets delegate, which Uptane forbids");
   std::optional<std::string> found;
   for (const auto& [name, target] : director.targets) {
     const Json custom = TRY_CONTEXT(read_custom(target), name);
     const Json* ecus = TRY_CONTEXT(object_field(custom, "ecuIdentifiers"), name);
-    if (find_field(*ecus, ecu.serial.text()) == nullptr) continue;
+    if (find_field(*ecus, serial.text()) == nullptr) continue;
     if (found)
-      return fail(ErrorCode::kWrongEcu, "{}: the ECU {} is given two images", name,
-                  ecu.serial.text());
+      return fail(ErrorCode::kWrongEcu, "{}: the ECU {} is given two images", name, serial.text());
     found = name;
   }
   return found;
@@ -91,7 +91,7 @@ Result<std::optional<std::string>> own_image_name(const Targets& director, const
 Result<std::optional<VerifiedEcuImage>> verify_ecu_image(const Verified<Targets>& director,
                                                          const TrustedRepository* image,
                                                          const EcuFacts& ecu) {
-  const auto name = TRY(own_image_name(*director, ecu));
+  const auto name = TRY(own_image_name(*director, ecu.vin, ecu.serial));
   if (!name) return std::optional<VerifiedEcuImage>{};
   const Target& target = director->targets.at(*name);
   const Json custom = TRY(read_custom(target));

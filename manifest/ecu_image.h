@@ -38,7 +38,8 @@ class VerifiedEcuImage {
 
 // The name of the one image that the Director's targets give this ECU; empty where they give it
 // none. kWrongVehicle, kWrongEcu and kBadFormat as verify_ecu_image.
-Result<std::optional<std::string>> own_image_name(const Targets& director, const EcuFacts& ecu);
+Result<std::optional<std::string>> own_image_name(const Targets& director, const Vin& vin,
+                                                  const EcuSerial& serial);
 
 // The one image that the Director's targets give this ECU; empty where they give it none. `image`
 // is the Image repository, refreshed, and searched (TargetSearch) for the ECU's own image and

@@ -10,6 +10,8 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "manifest/target_search.h"
+#include "manifest/url_names.h"
 
 namespace layby::manifest {
 namespace {
@@ -89,19 +91,22 @@ enum class Place {
   kImageTimestamp,
   kImageSnapshot,
   kImageTargets,
+  kImageDelegated,
   kPayload,
 };
 
 struct Known {
   Place place;
   Version version = 0;
+  std::string role{};  // a delegated one, as in the name
   crypto::Digest256 payload{};
   std::uint64_t bytes_max;
 };
 
 // Any number of them, also none.
 constexpr bool may_repeat(Place place) {
-  return place == Place::kDirectorRoot || place == Place::kImageRoot || place == Place::kPayload;
+  return place == Place::kDirectorRoot || place == Place::kImageRoot ||
+         place == Place::kImageDelegated || place == Place::kPayload;
 }
 
 std::optional<Known> known_metadata(std::string_view name, Repository repository) {
@@ -132,6 +137,29 @@ std::optional<Known> known_metadata(std::string_view name, Repository repository
   return std::nullopt;
 }
 
+// "image/VERSION.ROLE.json"; the four roles have places of their own.
+std::optional<Known> known_delegated(std::string_view name) {
+  constexpr std::string_view kEnding = ".json";
+  const std::string_view directory = directory_of(Repository::kImage);
+  if (!name.starts_with(directory) || !name.ends_with(kEnding)) return std::nullopt;
+  const std::string_view file =
+      name.substr(directory.size(), name.size() - directory.size() - kEnding.size());
+  Version version = 0;
+  const auto number = std::from_chars(file.data(), file.data() + file.size(), version);
+  const std::size_t dot = file.find('.');
+  if (number.ec != std::errc{} || version == 0 || dot == std::string_view::npos)
+    return std::nullopt;
+  const std::string_view encoded = file.substr(dot + 1);
+  const auto role = percent_decoded(encoded);
+  if (!role || role->empty() || package_delegated_name(*role, version) != name) return std::nullopt;
+  for (const Role top : kRoles)
+    if (*role == to_string(top)) return std::nullopt;
+  return Known{.place = Place::kImageDelegated,
+               .version = version,
+               .role = std::string(encoded),
+               .bytes_max = kTargetsBytesMax};
+}
+
 std::optional<Known> known_member(std::string_view name) {
   if (name == kPackageTimeName) return Known{.place = Place::kTime, .bytes_max = kTimeBytesMax};
   if (name.starts_with(kPayloadDirectory)) {
@@ -139,8 +167,9 @@ std::optional<Known> known_member(std::string_view name) {
     if (!digest) return std::nullopt;
     return Known{.place = Place::kPayload, .payload = *digest, .bytes_max = kPackageMemberBytesMax};
   }
-  const auto of_director = known_metadata(name, Repository::kDirector);
-  return of_director ? of_director : known_metadata(name, Repository::kImage);
+  if (auto of_director = known_metadata(name, Repository::kDirector)) return of_director;
+  if (auto of_image = known_metadata(name, Repository::kImage)) return of_image;
+  return known_delegated(name);
 }
 
 // Whether `next` may stand behind `last`; nullopt is the beginning, and the end.
@@ -157,6 +186,7 @@ bool may_follow(const std::optional<Known>& last, const std::optional<Known>& ne
   }
   if (to < from || !may_repeat(next->place)) return false;
   if (next->place == Place::kPayload) return last->payload < next->payload;
+  if (next->place == Place::kImageDelegated) return last->role < next->role;
   return next->version == last->version + 1;
 }
 
@@ -201,6 +231,11 @@ std::string package_metadata_name(Repository repository, Role role, Version vers
   return fmt::format("{}{}.{}.json", directory, version, to_string(role));
 }
 
+std::string package_delegated_name(std::string_view role, Version version) {
+  return fmt::format("{}{}.{}.json", directory_of(Repository::kImage), version,
+                     percent_encoded(role));
+}
+
 std::string package_payload_name(const crypto::Digest256& payload) {
   return std::string(kPayloadDirectory) + to_hex(payload);
 }
@@ -243,6 +278,7 @@ Result<OfflinePackage> OfflinePackage::open(const ReadAt& archive) {
   OfflinePackage package(archive);
   std::optional<Known> last;
   std::uint64_t offset = 0;
+  std::size_t delegated = 0;
   for (;;) {
     const Block block = TRY(read_block(archive, offset));
     if (is_zero(block)) break;
@@ -260,8 +296,11 @@ Result<OfflinePackage> OfflinePackage::open(const ReadAt& archive) {
       return bad(ErrorCode::kBadFormat, "its header is not as it has to be");
     if (!may_follow(last, known))
       return bad(ErrorCode::kBadFormat, "twice, in a wrong place, or something is missing before");
-    if (known->version > 1 + static_cast<Version>(kRootRotationsMax) && may_repeat(known->place))
+    const bool is_root = known->place == Place::kDirectorRoot || known->place == Place::kImageRoot;
+    if (is_root && known->version > 1 + static_cast<Version>(kRootRotationsMax))
       return bad(ErrorCode::kTooLarge, "too many roots");
+    if (known->place == Place::kImageDelegated && ++delegated > kDelegatedRolesMax)
+      return bad(ErrorCode::kTooLarge, "too many delegated roles");
     const std::uint64_t begin = offset + kBlockBytes;
     const std::uint64_t padding = padding_bytes(header.length);
     if (archive.size() < begin || archive.size() - begin < header.length + padding)

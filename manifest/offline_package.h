@@ -26,6 +26,8 @@ enum class Repository { kDirector, kImage };
 inline constexpr std::string_view kPackageTimeName = "time.json";
 // `version` is ignored for the timestamp, which has none.
 std::string package_metadata_name(Repository repository, Role role, Version version);
+// Of a delegated role of the Image repository.
+std::string package_delegated_name(std::string_view role, Version version);
 std::string package_payload_name(const crypto::Digest256& payload);
 
 // ustar has eleven octal digits for a size.

@@ -15,16 +15,14 @@ namespace {
 // Delegated roles that one search looks into.
 constexpr std::size_t kDelegationsMax = kSearchRolesMax;
 
-// Of documents of delegated roles that are held for later searches, all together. What is more is
-// fetched again, or offered again by a caller that stores it.
-constexpr std::size_t kHeldBytesMax = 16 * kMiB;
-
+// What is more than kDelegatedBytesMax is fetched again by a later search, or offered again by a
+// caller that stores it.
 void hold(std::map<std::string, Bytes>& held, const std::string& name, const Bytes& bytes) {
   held.erase(name);
   std::size_t sum = bytes.size();
   for (const auto& [other, document] : held) sum += document.size();
-  if (sum > kHeldBytesMax) held.clear();
-  if (bytes.size() <= kHeldBytesMax) held.emplace(name, bytes);
+  if (sum > kDelegatedBytesMax) held.clear();
+  if (bytes.size() <= kDelegatedBytesMax) held.emplace(name, bytes);
 }
 
 // Of an image that the top-level targets do not have.

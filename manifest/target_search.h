@@ -12,12 +12,18 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "manifest/repository.h"
 
 namespace layby::manifest {
 
 // Delegated roles that one search looks into.
 constexpr std::size_t kSearchRolesMax = 32;
+
+// Delegated roles that one look at the Image repository may need, of all images of a car together:
+// what they cost is memory and room on its disk, by the word of whoever delegates.
+constexpr std::size_t kDelegatedRolesMax = 64;
+constexpr std::uint64_t kDelegatedBytesMax = 16 * kMiB;
 
 class TargetSearch {
  public:

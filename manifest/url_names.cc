@@ -1,6 +1,6 @@
 #include "manifest/url_names.h"
 
-#include "base/result.h"
+#include <charconv>
 
 namespace layby::manifest {
 namespace {
@@ -30,6 +30,32 @@ std::string percent_encoded(std::string_view name) {
       append_encoded(out, c);
   }
   return out;
+}
+
+std::optional<std::string> percent_decoded(std::string_view encoded) {
+  std::string name;
+  for (std::size_t at = 0; at < encoded.size(); ++at) {
+    if (encoded[at] != '%') {
+      name += encoded[at];
+      continue;
+    }
+    const std::string_view digits = encoded.substr(at + 1, 2);
+    unsigned char byte = 0;
+    if (std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16).ec != std::errc{})
+      return std::nullopt;
+    name += static_cast<char>(byte);
+    at += 2;
+  }
+  if (percent_encoded(name) != encoded) return std::nullopt;
+  return name;
+}
+
+Result<std::string> delegated_file_name(std::string_view role) {
+  constexpr std::string_view kTemporary = ".new";
+  std::string name = percent_encoded(role) + ".json";
+  if (name.size() + kTemporary.size() > kFileNameBytesMax)
+    return fail(ErrorCode::kInvalidArgument, "role {}: the name is too long for a file", role);
+  return name;
 }
 
 std::string percent_encoded_file_name(std::string_view name) {

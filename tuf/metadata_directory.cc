@@ -9,10 +9,13 @@ namespace layby::tuf {
 
 using manifest::Role;
 
-std::string MetadataDirectory::path_of(Role role, const std::string& delegated) const {
-  const std::string name = delegated.empty() ? std::string(manifest::to_string(role))
-                                             : manifest::percent_encoded(delegated);
-  return path_ + "/" + name + ".json";
+std::string MetadataDirectory::path_of(Role role) const {
+  return path_ + "/" + std::string(manifest::to_string(role)) + ".json";
+}
+
+Result<std::string> MetadataDirectory::path_of(const manifest::StoredChange& change) const {
+  if (change.delegated.empty()) return path_of(change.role);
+  return path_ + "/" + TRY(manifest::delegated_file_name(change.delegated));
 }
 
 Result<void> MetadataDirectory::initialize(const std::string& root_path) {
@@ -20,16 +23,16 @@ Result<void> MetadataDirectory::initialize(const std::string& root_path) {
   TRY_CONTEXT(manifest::TrustedRepository::load({root, {}, {}, {}}), root_path);
   TRY_VOID(disk_.make_dirs(path_));
   const DirectoryLock lock = TRY(DirectoryLock::take(path_));
-  return replace_file(disk_, path_of(Role::kRoot, {}), root);
+  return replace_file(disk_, path_of(Role::kRoot), root);
 }
 
 Result<manifest::StoredRoles> MetadataDirectory::load() {
   manifest::StoredRoles stored;
-  auto root = read_file(disk_, path_of(Role::kRoot, {}), kRootBytesMax);
+  auto root = read_file(disk_, path_of(Role::kRoot), kRootBytesMax);
   if (!root) return fail(std::move(root.error()).with_context("no trusted root, use init first"));
   stored.root = std::move(*root);
   const auto take = [&](Role role, std::uint64_t bytes_max, std::optional<Bytes>& place) {
-    if (auto bytes = read_file(disk_, path_of(role, {}), bytes_max)) place = std::move(*bytes);
+    if (auto bytes = read_file(disk_, path_of(role), bytes_max)) place = std::move(*bytes);
   };
   take(Role::kTimestamp, kTimestampBytesMax, stored.timestamp);
   take(Role::kSnapshot, manifest::kGivenLengthMax, stored.snapshot);
@@ -38,21 +41,16 @@ Result<manifest::StoredRoles> MetadataDirectory::load() {
 }
 
 std::optional<Bytes> MetadataDirectory::delegated(const std::string& role) {
-  auto bytes = read_file(disk_, path_of(Role::kTargets, role), manifest::kGivenLengthMax);
+  const auto name = manifest::delegated_file_name(role);
+  if (!name) return std::nullopt;
+  auto bytes = read_file(disk_, path_ + "/" + *name, manifest::kGivenLengthMax);
   if (!bytes) return std::nullopt;
   return std::move(*bytes);
 }
 
-Result<void> MetadataDirectory::check_storable(const std::string& role) {
-  constexpr std::string_view kEnding = ".json.new";  // as long as it is being written
-  if (manifest::percent_encoded(role).size() + kEnding.size() > kFileNameBytesMax)
-    return fail(ErrorCode::kInvalidArgument, "role {}: the name is too long for a file", role);
-  return {};
-}
-
 Result<void> MetadataDirectory::apply(const std::vector<manifest::StoredChange>& changes) {
   for (const manifest::StoredChange& change : changes) {
-    const std::string path = path_of(change.role, change.delegated);
+    const std::string path = TRY(path_of(change));
     if (change.bytes) {
       TRY_VOID(replace_file(disk_, path, *change.bytes));
     } else {

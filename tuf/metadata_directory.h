@@ -12,8 +12,6 @@
 
 namespace layby::tuf {
 
-constexpr std::size_t kFileNameBytesMax = 255;  // NAME_MAX of Linux
-
 class MetadataDirectory {
  public:
   // `disk` must outlive it.
@@ -30,13 +28,11 @@ class MetadataDirectory {
   // Of a delegated role; nothing where there is none, or none that can be read.
   std::optional<Bytes> delegated(const std::string& role);
 
-  // kInvalidArgument for a role that would get no file here: its name is too long.
-  static Result<void> check_storable(const std::string& role);
-
   Result<void> apply(const std::vector<manifest::StoredChange>& changes);
 
  private:
-  std::string path_of(manifest::Role role, const std::string& delegated) const;
+  std::string path_of(manifest::Role role) const;
+  Result<std::string> path_of(const manifest::StoredChange& change) const;
   Disk& disk_;
   std::string path_;
 };

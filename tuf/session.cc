@@ -39,7 +39,7 @@ Session::Session(Disk& disk, HttpClient& http, MetadataDirectory metadata, std::
 template <typename Walk>
 Result<void> Session::fetch(Walk& walk, const manifest::MetadataRequest& request) {
   using std::chrono::steady_clock;
-  if (!request.delegated.empty()) TRY_VOID(MetadataDirectory::check_storable(request.delegated));
+  if (!request.delegated.empty()) TRY(manifest::delegated_file_name(request.delegated));
   if (metadata_time_left_ <= std::chrono::milliseconds::zero())
     return fail(ErrorCode::kSlowRetrieval, "{}: the time for all metadata is over", request.file);
   Bytes body;
@@ -81,7 +81,7 @@ Result<const manifest::Target*> Session::find(const std::string& target_name) {
 
 Result<void> Session::download(const std::string& target_name, const std::string& target_directory,
                                const std::string& target_base_url) {
-  if (manifest::percent_encoded_file_name(target_name).size() > kFileNameBytesMax)
+  if (manifest::percent_encoded_file_name(target_name).size() > manifest::kFileNameBytesMax)
     return fail(ErrorCode::kInvalidArgument, "target {}: the name is too long for a file",
                 target_name);
   const manifest::Target target = *TRY(find(target_name));

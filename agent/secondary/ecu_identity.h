@@ -36,6 +36,7 @@ class EcuLayout {
   std::string state() const { return directory_ + "/state.json"; }
   std::string director_trust() const { return directory_ + "/trust/director"; }
   std::string image_trust() const { return directory_ + "/trust/image"; }
+  std::string delegated_trust() const { return image_trust() + "/delegated"; }
   std::string software() const { return directory_ + "/software"; }
   std::string slot(char name) const { return software() + "/" + name + ".img"; }
 

@@ -5,6 +5,7 @@
 #include "agent/kept_file.h"
 #include "base/assert.h"
 #include "base/limits.h"
+#include "manifest/url_names.h"
 
 namespace layby::secondary {
 namespace {
@@ -87,6 +88,7 @@ Result<void> EcuTrust::begin_look(LookFor look_for, const EcuState& state) {
   look_time_ = now(state);
   rotations_ = 0;
   refresh_.reset();
+  search_.reset();
   stage_ = Stage::kDirectorRoot;
   return {};
 }
@@ -105,11 +107,12 @@ Result<std::optional<WantBody>> EcuTrust::next() {
     case Stage::kDirectorTargets:
       return want(RepositoryName::kDirector, "targets.json", kTargetsBytesMax);
     case Stage::kDirector:
-    case Stage::kImage: break;
+    case Stage::kImage:
+    case Stage::kDelegated: break;
   }
-  const auto request = refresh_->next();
+  const auto request = stage_ == Stage::kDelegated ? search_->next() : refresh_->next();
   LAYBY_ASSERT(request.has_value());  // `give` goes on when one is complete
-  return want(stage_ == Stage::kImage ? RepositoryName::kImage : RepositoryName::kDirector,
+  return want(stage_ == Stage::kDirector ? RepositoryName::kDirector : RepositoryName::kImage,
               request->file, request->bytes_max);
 }
 
@@ -133,6 +136,7 @@ Result<void> EcuTrust::give(const std::optional<Bytes>& file) {
       }
       case Stage::kDirector:
       case Stage::kImage: return give_to_refresh(file);
+      case Stage::kDelegated: return give_to_search(file);
     }
     LAYBY_ASSERT(false);
   }();
@@ -187,6 +191,42 @@ Result<void> EcuTrust::give_to_refresh(const std::optional<Bytes>& file) {
     begin_refresh(Stage::kImage);
     return {};
   }
+  if (stage_ == Stage::kImage) return begin_search();
+  stage_ = Stage::kDone;
+  return {};
+}
+
+// Who speaks of the one image that this ECU was given: what else the Director names is the business
+// of others.
+Result<void> EcuTrust::begin_search() {
+  const auto name =
+      TRY(manifest::own_image_name(**director_.targets(), identity_->vin, identity_->serial));
+  stage_ = Stage::kDone;
+  if (!name) return {};
+  stage_ = Stage::kDelegated;
+  search_.emplace(*image_, *name, look_time_, identity_->hardware);
+  return go_on_searching();
+}
+
+Result<void> EcuTrust::give_to_search(const std::optional<Bytes>& file) {
+  const auto given = file ? search_->give(*file) : search_->give_absent();
+  for (const manifest::StoredChange& change : search_->take_changes())
+    TRY_VOID(delegated_.write(change.delegated, *change.bytes));
+  TRY_VOID(given);
+  return go_on_searching();
+}
+
+// Over what lies here, to the role that must be asked for.
+Result<void> EcuTrust::go_on_searching() {
+  while (const auto request = search_->next()) {
+    TRY_VOID(agent::DelegatedFiles::check_bounds(search_->visited(), **image_->snapshot()));
+    TRY(manifest::delegated_file_name(request->delegated));
+    const auto stored = delegated_.read(request->delegated);
+    if (!stored || search_->offer_stored(*stored) == manifest::TargetSearch::Stored::kFetch)
+      return {};
+  }
+  TRY(search_->found());  // none at all is for verify_ecu_image to refuse
+  delegated_.keep_only(search_->visited());
   stage_ = Stage::kDone;
   return {};
 }

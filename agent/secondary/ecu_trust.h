@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "agent/delegated_files.h"
 #include "agent/secondary/ecu_identity.h"
 #include "agent/secondary/ecu_state.h"
 #include "agent/secondary/message.h"
@@ -12,6 +13,7 @@
 #include "manifest/ecu_image.h"
 #include "manifest/repository.h"
 #include "manifest/server_time.h"
+#include "manifest/target_search.h"
 
 namespace layby::secondary {
 
@@ -54,12 +56,16 @@ class EcuTrust {
         clock_(&clock),
         layout_(&layout),
         identity_(&identity),
+        delegated_(disk, layout.delegated_trust()),
         director_(std::move(director)) {}
 
-  enum class Stage { kNone, kDirectorRoot, kDirectorTargets, kDirector, kImage, kDone };
+  enum class Stage { kNone, kDirectorRoot, kDirectorTargets, kDirector, kImage, kDelegated, kDone };
   bool is_full() const { return identity_->verification == Verification::kFull; }
   void begin_refresh(Stage stage);
   Result<void> give_to_refresh(const std::optional<Bytes>& file);
+  Result<void> begin_search();
+  Result<void> give_to_search(const std::optional<Bytes>& file);
+  Result<void> go_on_searching();
   Result<void> give_root(const std::optional<Bytes>& file);
   Result<void> go_on_behind_roots();
   Result<void> store(const std::string& directory, const manifest::StoredChange& change);
@@ -69,6 +75,7 @@ class EcuTrust {
   const Clock* clock_;
   const EcuLayout* layout_;
   const EcuIdentity* identity_;
+  agent::DelegatedFiles delegated_;
   manifest::TrustedRepository director_;
   std::optional<manifest::TrustedRepository> image_;  // with full verification
   std::optional<manifest::TimeNonce> nonce_;          // open
@@ -80,6 +87,7 @@ class EcuTrust {
   UnixSeconds look_time_ = 0;
   int rotations_ = 0;
   std::optional<manifest::Refresh> refresh_;
+  std::optional<manifest::TargetSearch> search_;  // for this ECU's own image
 };
 
 }  // namespace layby::secondary

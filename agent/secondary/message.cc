@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint8_t kMagic[] = {'L', 'E'};
 constexpr std::uint8_t kVersion = 1;
-constexpr std::size_t kFileNameMax = 64;
+constexpr std::size_t kFileNameMax = 280;  // a delegated role's, with a version before it
 constexpr std::size_t kDigestBytes = sizeof(crypto::Digest256);
 constexpr std::size_t kNonceBytes = sizeof(manifest::TimeNonce);
 
@@ -39,7 +39,8 @@ Result<std::uint8_t> read_choice(ByteSpan body, std::uint8_t last, std::string_v
 
 bool is_file_name(std::string_view text) {
   return !text.empty() && text.size() <= kFileNameMax && std::ranges::all_of(text, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '.';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '-' || c == '_' || c == '~' || c == '%';
   });
 }
 

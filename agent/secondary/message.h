@@ -83,7 +83,7 @@ enum class RepositoryName : std::uint8_t { kDirector = 0, kImage = 1 };
 struct WantBody {
   RepositoryName repository = RepositoryName::kDirector;
   std::uint32_t bytes_max = 0;
-  std::string file;  // `timestamp.json`, `3.root.json`, …
+  std::string file;  // `timestamp.json`, `3.root.json`, `2.ROLE.json`, …
 };
 Message make_want(const WantBody& body);
 Result<WantBody> read_want(ByteSpan body);

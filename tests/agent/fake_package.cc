@@ -51,6 +51,11 @@ Bytes FakeServer::offline_package(const std::function<bool(const manifest::Paylo
       manifest::make_package_time(vin, clock_->now() + time_ahead, signers).value());
   add_metadata(archive, Repository::kDirector, director_);
   add_metadata(archive, Repository::kImage, images_);
+  for (const auto& [name, supplier] : suppliers) {
+    const std::string member = manifest::package_delegated_name(name, supplier.version);
+    const auto role = images_.files.find(member.substr(member.find('/') + 1));
+    if (role != images_.files.end()) add(archive, member, role->second);
+  }
   std::map<crypto::Digest256, Bytes> payloads;
   for (const manifest::Order& order : orders_)
     for (const std::string& image : order.images)

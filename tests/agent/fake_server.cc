@@ -8,6 +8,7 @@
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "manifest/server_time.h"
+#include "manifest/url_names.h"
 #include "tests/agent/memory_disk.h"
 
 namespace layby::tests {
@@ -98,20 +99,50 @@ void FakeServer::know_car(const crypto::Ed25519PublicKey& ecu, const crypto::Sea
 
 // ---- signing ------------------------------------------------------------------------------------
 
-void FakeServer::sign_images() {
+manifest::Targets FakeServer::image_targets() const {
   manifest::Targets targets;
-  targets.version = ++images_.version;
+  targets.version = images_.version;
   targets.expires = clock_->now() + kMetadataSeconds;
-  targets.targets = targets_;
+  for (const auto& [name, target] : targets_)
+    if (!supplied_.contains(name)) targets.targets.emplace(name, target);
+  for (const auto& [name, supplier] : suppliers) {
+    if (!supplier.is_delegated) continue;
+    if (!targets.delegations) targets.delegations.emplace();
+    const auto key = manifest::PublicKey::of(*supplier.key);
+    targets.delegations->keys.emplace(key.id(), key);
+    targets.delegations->roles.push_back(
+        {name, {{key.id()}, 1}, false, {supplier.path}, {}, supplier.hardware});
+  }
+  return targets;
+}
+
+void FakeServer::sign_images() {
+  ++images_.version;
+  const std::string n = std::to_string(images_.version);
+  const manifest::Targets targets = image_targets();
   const crypto::Signer* signers[] = {image_key_.get()};
   const Bytes bytes = manifest::make_targets(targets, signers).value();
-  const auto online = manifest::make_online_roles(
-      targets.version, bytes, {images_.version, images_.version, targets.expires, targets.expires},
-      signers, signers);
-  const std::string n = std::to_string(images_.version);
   images_.files[n + ".targets.json"] = bytes;
-  images_.files[n + ".snapshot.json"] = online->snapshot;
-  images_.files["timestamp.json"] = online->timestamp;
+  manifest::Snapshot snapshot{images_.version, targets.expires, {}};
+  snapshot.files["targets.json"] = manifest::describe_file(targets.version, bytes);
+  for (const auto& [name, supplier] : suppliers) {
+    manifest::Targets role;
+    role.version = supplier.version;
+    role.expires = clock_->now() + supplier.valid_seconds;
+    for (const auto& [image, by] : supplied_)
+      if (by == name) role.targets.emplace(image, targets_.at(image));
+    const crypto::Signer* by[] = {supplier.signs_with ? supplier.signs_with.get()
+                                                      : supplier.key.get()};
+    const Bytes signed_role = manifest::make_targets(role, by).value();
+    snapshot.files[name + ".json"] = manifest::describe_file(role.version, signed_role);
+    images_.files[fmt::format("{}.{}.json", role.version, manifest::percent_encoded(name))] =
+        signed_role;
+  }
+  const Bytes signed_snapshot = manifest::make_snapshot(snapshot, signers).value();
+  images_.files[n + ".snapshot.json"] = signed_snapshot;
+  const manifest::Timestamp timestamp{images_.version, targets.expires,
+                                      manifest::describe_file(images_.version, signed_snapshot)};
+  images_.files["timestamp.json"] = manifest::make_timestamp(timestamp, signers).value();
 }
 
 void FakeServer::sign_director() {
@@ -215,6 +246,8 @@ void FakeServer::publish(const ImageSpec& spec) {
   if (name.kind() == manifest::ImageKind::kFunction)
     entry.facts.licence_key = manifest::PublicKey::from_ed25519(licence_key_->public_key());
   targets_[spec.name] = manifest::make_image_target(entry);
+  supplied_.erase(spec.name);
+  if (!spec.supplier.empty()) supplied_[spec.name] = spec.supplier;
   payloads_of_[spec.name].clear();
   if (spec.base) add_payload(spec.name, &*spec.base, spec.bytes, spec.delta_needs);
   add_payload(spec.name, nullptr, spec.bytes, {});

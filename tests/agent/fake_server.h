@@ -31,6 +31,7 @@ struct ImageSpec {
   std::vector<manifest::PackageCondition> conditions{};
   std::uint64_t duration_seconds = 120;
   manifest::ReEncoders delta_needs{};
+  std::string supplier{};  // whose role names it; empty: the top-level targets
 };
 
 class FakeServer final : public agent::Transport {
@@ -58,8 +59,24 @@ class FakeServer final : public agent::Transport {
   // The files of the two repositories, as they would be served now.
   const std::map<std::string, Bytes>& director_files() const { return director_.files; }
   const std::map<std::string, Bytes>& image_files() const { return images_.files; }
+  std::map<std::string, Bytes>& image_files() { return images_.files; }
   manifest::Version director_version() const { return director_.version; }
   const manifest::Target& target(const std::string& image) const { return targets_.at(image); }
+
+  // A supplier with a role of its own: the operator's targets delegate `path` to it, for any
+  // hardware or for `hardware`. The role is signed with the next publish, as it is told here.
+  struct Supplier {
+    std::shared_ptr<crypto::MemorySigner> key = crypto::MemorySigner::generate();
+    std::string path;
+    std::vector<manifest::HardwareId> hardware{};
+    bool is_delegated = true;  // else revoked, though its role is still published
+    manifest::Version version = 1;
+    std::shared_ptr<crypto::MemorySigner> signs_with{};  // in place of its key
+    UnixSeconds valid_seconds = 30 * kDaySeconds;
+  };
+  std::map<std::string, Supplier> suppliers;
+  // Everything of the Image repository, signed anew.
+  void sign_images();
 
   // The operator publishes; the shop orders.
   void publish(const ImageSpec& spec);
@@ -155,7 +172,7 @@ class FakeServer final : public agent::Transport {
     manifest::Version version = 0;
     std::map<std::string, Bytes> files;
   };
-  void sign_images();
+  manifest::Targets image_targets() const;
   static void add_metadata(Bytes& archive, manifest::Repository repository, const Signed& from);
   void add_payload(const std::string& image, const Bytes* base, const Bytes& target,
                    const manifest::ReEncoders& needs);
@@ -185,6 +202,7 @@ class FakeServer final : public agent::Transport {
   manifest::Version director_root_version_ = 1;
   Signed director_, images_;
   std::map<std::string, manifest::Target> targets_;
+  std::map<std::string, std::string> supplied_;  // image and supplier
   std::map<std::string, std::vector<manifest::Payload>> payloads_of_;
   std::map<std::string, Bytes> payloads_;
   std::vector<manifest::Order> orders_;

@@ -425,3 +425,34 @@ TEST_CASE("a power cut at any instant of taking a package: the same command ends
   WARN(operations << " cuts");
   CHECK(operations > 5);
 }
+
+TEST_CASE("a package brings the roles of suppliers, and without them it is refused (P5.1, P5.3)") {
+  Workshop world;
+  world.server.suppliers["mapper"] = {.path = "maps/*/*.tar"};
+  world.server.publish({.name = kMaps[0],
+                        .bytes = world.new_regions["DE"],
+                        .base = world.old_regions["DE"],
+                        .release_counter = 2,
+                        .supplier = "mapper"});
+  const auto id = world.server.order_offline(kMaps);
+  const Bytes whole = world.server.offline_package();
+  Bytes role = std::exchange(world.server.image_files()["1.mapper.json"], {});
+  world.server.image_files().erase("1.mapper.json");
+  world.refuses(world.server.offline_package(), ErrorCode::kNotFound);
+  role.back() ^= 1;
+  world.server.image_files()["1.mapper.json"] = role;
+  world.refuses(world.server.offline_package(), ErrorCode::kMixAndMatch);
+  role.back() ^= 1;
+  world.server.suppliers["mapper"].is_delegated = false;
+  world.server.sign_images();
+  world.refuses(world.server.offline_package(), ErrorCode::kRepositoriesDisagree);
+
+  const auto taken = world.take(whole);
+  REQUIRE(taken);
+  CHECK(taken->front().id == id);
+  CHECK(taken->front().is_taken());
+  CHECK(read_file(world.disk, "/car/trust/image/delegated/mapper.json", 1 << 20).value() == role);
+  world.run(10);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(id, State::kActive, 120));
+}

@@ -327,7 +327,7 @@ struct Supplied : Secondaries {
   // What a camera says to the same, with a search of its own.
   std::optional<ErrorCode> verified_by_camera() {
     const EcuFacts camera{.vin = kVin, .serial = left, .hardware = camera_hardware};
-    const auto own = must(own_image_name(**director_client->targets(), camera));
+    const auto own = must(own_image_name(**director_client->targets(), kVin, left));
     REQUIRE(own == name);
     must(images.search(*image_client, *own, nullptr, camera.hardware));
     return code_of(verify_ecu_image(*director_client->targets(), &*image_client, camera));

@@ -134,10 +134,53 @@ TEST_CASE("offline package: only these members, only in this order, each once (P
         "director/07.snapshot.json", "director/snapshot.json", "director/-1.root.json",
         "director/1.timestamp.json", "director/99999999999999999999.targets.json",
         "payloads/../director/2.root.json", "payloads/00", "image/5.delegated.json", "image/",
-        "director/1.root.json"}) {
+        "director/5.delegated.json", "director/1.root.json"}) {
     INFO(name);
     CHECK(refusal([&](Members& m) { m[1].first = name; }) == ErrorCode::kBadFormat);
   }
+}
+
+TEST_CASE("offline package: delegated roles of the Image repository, by name, behind its targets") {
+  const Members roles{{"image/4.a%2Fb.json", "role a/b"},
+                      {"image/12.supplier.json", "role supplier"},
+                      {"image/1.supplier.2.json", "role supplier.2"}};
+  const auto with = [&](const std::function<void(Members&)>& change) {
+    Members members = sound();
+    Members some = roles;
+    change(some);
+    members.insert(members.begin() + 9, some.begin(), some.end());
+    return write(members);
+  };
+  const MemoryArchive archive(with([](Members&) {}));
+  const OfflinePackage package = must(OfflinePackage::open(archive));
+  for (const auto& [name, bytes] : roles) CHECK(must(package.read(name)) == to_bytes(bytes));
+  CHECK(package.payloads().size() == 2);
+  CHECK(package_delegated_name("a/b", 4) == roles[0].first);
+  CHECK_FALSE(refusal(with([](Members& m) { m.erase(m.begin() + 1); })));
+  CHECK(refusal(with([](Members& m) { std::swap(m[0], m[1]); })) == ErrorCode::kBadFormat);
+  CHECK(refusal(with([](Members& m) { m[1] = m[0]; })) == ErrorCode::kBadFormat);
+  // One role once, whatever its version.
+  CHECK(refusal(with([](Members& m) {
+          m[2] = {"image/13.supplier.json", "x"};
+        })) == ErrorCode::kBadFormat);
+  for (const std::string name :
+       {"image/4.a%2fb.json", "image/4.a%41.json", "image/4.a%.json", "image/04.a.json",
+        "image/0.a.json", "image/a.json", "image/4..json", "image/4.root.json",
+        "image/4.timestamp.json", "image/4.targets.json", "image/4.snapshot.json", "image/4.a",
+        "image/4.a b.json", "image/4.a/b.json", "director/4.a.json"}) {
+    INFO(name);
+    CHECK(refusal(with([&](Members& m) { m[0].first = name; })) == ErrorCode::kBadFormat);
+  }
+  CHECK(refusal([&](Members& m) { m.insert(m.end(), roles[0]); }) == ErrorCode::kBadFormat);
+  CHECK(refusal([&](Members& m) { m.insert(m.begin() + 8, roles[0]); }) == ErrorCode::kBadFormat);
+  const auto many = [&](int count) {
+    return refusal(with([&](Members& m) {
+      m.clear();
+      for (int i = 0; i < count; ++i) m.emplace_back(fmt::format("image/1.r{:03}.json", i), "x");
+    }));
+  };
+  CHECK_FALSE(many(64));
+  CHECK(many(65) == ErrorCode::kTooLarge);
 }
 
 TEST_CASE("offline package: sizes are bounded before anything is read") {

@@ -63,6 +63,49 @@ TEST_CASE("One secondary's software is updated; the server hears it from that EC
   }
 }
 
+TEST_CASE(
+    "A supplier's software for an ECU that verifies fully: the primary hands the role on (P5.1)") {
+  Car car;
+  World& world = car.world;
+  world.vehicle.drive();
+  world.server.suppliers["lens/eye"] = {
+      .path = "software/camera-?/*", .hardware = {manifest::HardwareId::parse("camera-3").value()}};
+  world.server.publish({.name = "software/camera-3/2.img",
+                        .bytes = car.new_software,
+                        .base = car.old_software,
+                        .release_counter = 2,
+                        .supplier = "lens/eye"});
+  const auto id = world.server.order({"software/camera-3/2.img"});
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 600));
+  CHECK(car.ecus.at(kCameraSerial)->ecu->state().wanted->release_counter == 2);
+  REQUIRE(lock_and_run(car, id, State::kActive));
+  CHECK(car.kept_by(kCameraSerial) == "new");
+  // Once for the whole car, whoever needs it and whoever starts anew.
+  car.ecus.at(kCameraSerial)->start();
+  world.start();
+  world.run(3600);
+  CHECK(world.server.paths["/v1/repositories/image/metadata/1.lens%2Feye.json"] == 1);
+  CHECK(car.ecus.at(kCameraSerial)->disk.list("/ecu/trust/image/delegated").value() ==
+        std::vector<std::string>{"lens%2Feye.json"});
+  CHECK(world.server.reports_of(kCameraSerial).back().attack.empty());
+
+  SECTION("revoked: neither of the two takes any more of it") {
+    world.server.suppliers["lens/eye"].is_delegated = false;
+    world.server.publish({.name = "software/camera-3/3.img",
+                          .bytes = changed(car.new_software, 53),
+                          .base = {},
+                          .release_counter = 3,
+                          .supplier = "lens/eye"});
+    world.server.cancel(id);
+    const auto next = world.server.order({"software/camera-3/3.img"});
+    world.vehicle.drive();
+    world.run(3600);
+    CHECK_FALSE(world.state(next));
+    CHECK(car.ecus.at(kCameraSerial)->ecu->state().wanted->release_counter == 2);
+    CHECK(world.server.reports().back().attack.starts_with("repositories-disagree: "));
+  }
+}
+
 TEST_CASE("A set of two ECUs is installed together") {
   Car car;
   const auto id = car.order_set();

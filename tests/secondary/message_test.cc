@@ -67,10 +67,13 @@ TEST_CASE("Bodies are what their writers make, and nothing else") {
   CHECK_FALSE(read_begin_answer(Bytes{3}));
   CHECK_FALSE(read_piece(Bytes(8)));
   CHECK_FALSE(read_digest(Bytes(31)));
-  for (const char* name : {"../root.json", "", "a b", "A.json"}) {
+  for (const std::string& name : {std::string("../root.json"), std::string(), std::string("a b"),
+                                  std::string("a\0", 2), std::string(281, 'a')}) {
     const std::string body = std::string(5, '\0') + name;
     CHECK_FALSE(read_want(as_bytes(body)));
   }
+  for (const std::string& name : {std::string("3.A%2Fb-c_d~.json"), std::string(280, 'a')})
+    CHECK(read_want(make_want({RepositoryName::kImage, 1, name}).body).value().file == name);
 }
 
 TEST_CASE("An error comes back as it was, and a code of another build is an error, too") {

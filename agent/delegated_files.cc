@@ -1,0 +1,51 @@
+#include "agent/delegated_files.h"
+
+#include "base/limits.h"
+#include "manifest/target_search.h"
+#include "manifest/url_names.h"
+
+namespace layby::agent {
+
+std::optional<Bytes> DelegatedFiles::read(const std::string& role) const {
+  const auto name = manifest::delegated_file_name(role);
+  if (!name) return std::nullopt;
+  auto bytes = read_file(*disk_, directory_ + "/" + *name, kTargetsBytesMax);
+  if (!bytes) return std::nullopt;
+  return std::move(*bytes);
+}
+
+Result<void> DelegatedFiles::write(const std::string& role, ByteSpan bytes) const {
+  const std::string name = TRY(manifest::delegated_file_name(role));
+  TRY_VOID(disk_->make_dirs(directory_));
+  return replace_file(*disk_, directory_ + "/" + name, bytes);
+}
+
+void DelegatedFiles::keep_only(const std::set<std::string>& roles) const {
+  std::set<std::string> kept;
+  for (const std::string& role : roles)
+    if (auto name = manifest::delegated_file_name(role)) kept.insert(std::move(*name));
+  const auto there = disk_->list(directory_);
+  if (!there) return;
+  bool is_changed = false;
+  for (const std::string& name : *there)
+    if (!kept.contains(name)) is_changed |= disk_->remove(directory_ + "/" + name).has_value();
+  if (is_changed) static_cast<void>(disk_->sync_dir(directory_));  // else they come back, and go
+}
+
+Result<void> DelegatedFiles::check_bounds(const std::set<std::string>& roles,
+                                          const manifest::Snapshot& snapshot) {
+  if (roles.size() > manifest::kDelegatedRolesMax)
+    return fail(ErrorCode::kTooLarge, "more than {} delegated roles for the images of one car",
+                manifest::kDelegatedRolesMax);
+  std::uint64_t bytes = 0;
+  for (const std::string& role : roles)
+    bytes += snapshot.files.at(role + ".json").length.value_or(kTargetsBytesMax);
+  if (bytes > manifest::kDelegatedBytesMax)
+    return fail(ErrorCode::kTooLarge,
+                "{} bytes of delegated roles for the images of one car, {} "
+                "are allowed",
+                bytes, manifest::kDelegatedBytesMax);
+  return {};
+}
+
+}  // namespace layby::agent

@@ -1,0 +1,40 @@
+// Delegated roles of the Image repository, as received, on the disk of who looks for images: one
+// file for each role that the last look needed. They are candidates only: the engine verifies each
+// again whenever it meets it (manifest/target_search.h), so that a file that is old, damaged or
+// gone costs a request and nothing else.
+#pragma once
+
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/disk.h"
+#include "manifest/metadata.h"
+
+namespace layby::agent {
+
+class DelegatedFiles {
+ public:
+  // `disk` must outlive it. The directory, which nothing else lies in, is made with the first file.
+  DelegatedFiles(Disk& disk, std::string directory)
+      : disk_(&disk), directory_(std::move(directory)) {}
+
+  // Nothing where there is none, or none that can be read.
+  std::optional<Bytes> read(const std::string& role) const;
+  // kInvalidArgument for a role whose name is too long for a file.
+  Result<void> write(const std::string& role, ByteSpan bytes) const;
+  // All others go, also what a power cut has left half written. What cannot be removed now is so at
+  // a later look.
+  void keep_only(const std::set<std::string>& roles) const;
+
+  // What one look may need of them: the bounds of manifest/target_search.h, by the lengths that
+  // the snapshot gives; kTooLarge. Each role must be in the snapshot.
+  static Result<void> check_bounds(const std::set<std::string>& roles,
+                                   const manifest::Snapshot& snapshot);
+
+ private:
+  Disk* disk_;
+  std::string directory_;
+};
+
+}  // namespace layby::agent
