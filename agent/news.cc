@@ -20,6 +20,9 @@ constexpr int kReadsOfRole = 3;
 // Old roots that the ECUs of the car may have the server asked for in one look, all together.
 constexpr std::size_t kOldRootsMax = 16;
 constexpr std::uint64_t kOldRootsBytesMax = kMiB;
+// Images of one look that the top-level targets do not have: for each of them the roles on the way
+// are verified anew. A partner orders up to 100 regions at once (P3.1).
+constexpr std::size_t kSearchesMax = 256;
 constexpr std::string_view kDirectorUrl = "/v1/vehicle/director/";
 constexpr std::string_view kImageRepositoryUrl = "/v1/repositories/image/metadata/";
 
@@ -213,8 +216,13 @@ Result<void> News::look_for_images(UnixSeconds now, Record& record, const manife
                       record.image_etag};
   TRY_VOID(refresh(source, now, Until::kTargets));
   std::set<std::string> roles;
-  for (const auto& image : TRY(manifest::assigned_targets(director_, car)))
+  std::size_t searches = 0;
+  for (const auto& image : TRY(manifest::assigned_targets(director_, car))) {
+    if (image_.find_target(image.name, image.hardware) != nullptr) continue;
+    if (++searches > kSearchesMax)
+      return fail(ErrorCode::kTooLarge, "more than {} images of suppliers at once", kSearchesMax);
     TRY_VOID(search(source, image, now, roles));
+  }
   roles_ = std::move(roles);
   return {};
 }

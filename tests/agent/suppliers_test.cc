@@ -288,6 +288,31 @@ TEST_CASE("more delegated roles than a car keeps are refused before they are fet
   CHECK(world.server.paths["/v1/repositories/image/metadata/1.R64.json"] == 0);
 }
 
+TEST_CASE(
+    "more images of suppliers than a look searches for are refused, not worked on for hours") {
+  World world;
+  world.server.suppliers["mapper"] = {.path = "maps/*/2.tar"};
+  const Bytes bytes = noise(300, 7);
+  std::vector<std::string> images;
+  for (int i = 0; i <= 256; ++i) {
+    images.push_back(fmt::format("maps/R{}/2.tar", i));
+    world.server.publish({.name = images.back(), .bytes = bytes, .base = {}, .supplier = "mapper"});
+  }
+  world.server.order_offline({images.begin(), images.begin() + 128});
+  const auto second = world.server.order_offline({images.begin() + 128, images.end() - 1});
+  world.run(60);
+  CHECK_FALSE(world.agent->record().poll_error);
+  CHECK(world.state(second));
+  world.server.order_offline({images.back()});
+  REQUIRE(
+      world.run(2 * kIntervalMax, [&] { return world.agent->record().poll_error.has_value(); }));
+  CHECK(world.agent->record().poll_error->code() == ErrorCode::kTooLarge);
+  // What the operator names himself needs no search.
+  world.server.publish({.name = images.back(), .bytes = bytes, .base = {}});
+  REQUIRE(
+      world.run(2 * kIntervalMax, [&] { return !world.agent->record().poll_error.has_value(); }));
+}
+
 TEST_CASE("P4.7: a power cut at any operation of a look with a role leaves a car that goes on") {
   Supplied before;
   before.run(60);
