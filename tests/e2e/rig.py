@@ -349,14 +349,17 @@ class Rig:
             out.write(random.Random(seed).randbytes(size))
         return path
 
-    def publish(self, images):
+    def publication(self, images, key=None, role=None):
+        """The command that publishes them, signed by the operator's offline key, or by that of a supplier for his role."""
         file = os.path.join(self.directory, "images.json")
         with open(file, "w", encoding="utf-8") as out:
             json.dump({"images": images}, out)
-        return self.operator("image", "publish", "--image-root", self.server.provision("image-root.json"), "--targets-key",
-                             self.server.offline("image-targets.key"), "--passphrase-file",
-                             self.server.offline("passphrase"), "--licence-key",
-                             self.server.provision("licence-key.json"), "--images", file)
+        return ("image", "publish", "--image-root", self.server.provision("image-root.json"), "--targets-key",
+                key or self.server.offline("image-targets.key"), *(("--role", role) if role else ()), "--passphrase-file",
+                self.server.offline("passphrase"), "--licence-key", self.server.provision("licence-key.json"), "--images", file)
+
+    def publish(self, *images_and_key):
+        return self.operator(*self.publication(*images_and_key))
 
     def map_image(self, version, region, counter):
         return {"kind": "map", "region": region, "version": version, "hardware": [HARDWARE], "release_counter": counter,

@@ -50,16 +50,27 @@ class World:
     def publish_map(self, version, region, counter):
         self.r.publish([self.r.map_image(version, region, counter)])
 
-    def renew_targets(self, days):
-        """The same targets with another end, signed offline; the new version."""
-        offline, here = self.offline, self.offline.path("present-targets.json")
-        with open(here, "wb") as out:
-            out.write(self.present()["targets"])
-        draft = offline.path(f"targets-{len(os.listdir(offline.home))}.json")
-        offline("targets", "renew", here, "-o", draft, "--expires-days", str(days))
-        offline("targets", "sign", draft, "--root", offline.roots["image"], "--key", self.r.server.offline("image-targets.key"),
-                "--passphrase-file", offline.passphrase)
+    def saved(self, role):
+        """The file of what a role says now."""
+        path = self.offline.path(f"present-{role}.json")
+        with open(path, "wb") as out:
+            out.write(self.present()[role])
+        return path
+
+    def draft(self):
+        return self.offline.path(f"draft-{len(os.listdir(self.offline.home))}.json")
+
+    def publish_draft(self, draft):
+        """Top-level targets, signed offline; their version."""
+        self.offline("targets", "sign", draft, "--root", self.offline.roots["image"], "--key",
+                     self.r.server.offline("image-targets.key"), "--passphrase-file", self.offline.passphrase)
         return self.r.operator("targets", "publish", draft)["version"]
+
+    def renew_targets(self, days):
+        """The same targets with another end; the new version."""
+        draft = self.draft()
+        self.offline("targets", "renew", self.saved("targets"), "-o", draft, "--expires-days", str(days))
+        return self.publish_draft(draft)
 
     def altered(self, rules):
         self.hostile.rules = rules
