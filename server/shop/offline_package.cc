@@ -2,14 +2,19 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <map>
 
+#include "base/limits.h"
 #include "base/time_text.h"
 #include "manifest/director.h"
+#include "manifest/envelope.h"
 #include "manifest/json_value.h"
+#include "manifest/metadata_json.h"
 #include "manifest/offline_package.h"
 #include "manifest/repository.h"
 #include "manifest/server_time.h"
+#include "manifest/target_search.h"
 #include "server/director/director_metadata.h"
 #include "server/fleet/auth.h"
 #include "server/fleet/refusal.h"
@@ -109,6 +114,34 @@ Result<manifest::TrustedRepository> add_repository(PackageWriter& writer,
     TRY_VOID(writer.add(manifest::package_metadata_name(which, file->role, file->version), *bytes));
   }
   return repository;
+}
+
+// Walks on, for each image that the Director gives this car, down the delegations: the roles on the
+// way, in the order of their names. When the first of them expires.
+Result<UnixSeconds> add_delegated(PackageWriter& writer, const Services& services,
+                                  const manifest::TrustedRepository& director,
+                                  manifest::TrustedRepository& image, const manifest::CarFacts& car,
+                                  UnixSeconds now) {
+  struct Member {
+    std::string name, bytes;
+  };
+  std::map<std::string, Member> members;  // by the role
+  UnixSeconds expires = std::numeric_limits<UnixSeconds>::max();
+  for (const auto& assigned : TRY(manifest::assigned_targets(director, car))) {
+    manifest::TargetSearch search(image, assigned.name, now, assigned.hardware);
+    while (const auto request = search.next()) {
+      const std::optional<DelegatedFile> file = parse_delegated_file(request->file);
+      if (!file) return fail(ErrorCode::kInternal, "{} is no metadata file", request->file);
+      const auto bytes = TRY(delegated_document(services.store, *file));
+      if (!bytes) return fail(ErrorCode::kCorrupt, "{} is missing", request->file);
+      TRY_VOID(search.give(as_bytes(*bytes)));
+      const auto envelope = TRY(manifest::Envelope::parse(as_bytes(*bytes), kTargetsBytesMax));
+      expires = std::min(expires, TRY(manifest::decode_targets(envelope.signed_part())).expires);
+      members[file->role] = {manifest::package_delegated_name(file->role, file->version), *bytes};
+    }
+  }
+  for (const auto& [role, member] : members) TRY_VOID(writer.add(member.name, member.bytes));
+  return expires;
 }
 
 UnixSeconds expiry(const manifest::TrustedRepository& repository) {
@@ -224,7 +257,7 @@ Result<Package> make_package(const Services& services, const Car& car, Payloads 
                          return std::optional(TRY(director_timestamp(services, car.vin)).bytes);
                        return director_document(services.store, car.vin, file.role, file.version);
                      }));
-  const auto image =
+  auto image =
       TRY(add_repository(writer, manifest::Repository::kImage, package.made,
                          [&](const MetadataFile& file) -> Result<std::optional<std::string>> {
                            if (file.role == manifest::Role::kTimestamp)
@@ -233,10 +266,13 @@ Result<Package> make_package(const Services& services, const Car& car, Payloads 
                          }));
   const std::optional<VehicleState> state = TRY(load_vehicle_state(services.store, car.vin));
   const VehicleState* known = state ? &*state : nullptr;
-  const auto plan = TRY(manifest::verify_plan(director, image, facts_of(car, known), package.made));
+  const manifest::CarFacts facts = facts_of(car, known);
+  const UnixSeconds delegated_expire =
+      TRY(add_delegated(writer, services, director, image, facts, package.made));
+  const auto plan = TRY(manifest::verify_plan(director, image, facts, package.made));
   package.contents = TRY(choose(services, car.vin, plan, known, wanted));
   package.director_version = plan.director_version();
-  package.expires = std::min(expiry(director), expiry(image));
+  package.expires = std::min({expiry(director), expiry(image), delegated_expire});
   for (const auto& [payload, length] : package.contents.payloads) {
     const std::string path = TRY(services.payloads.local_path(payload));
     const FilePart part{.path = path, .offset = 0, .length = length};

@@ -1,6 +1,7 @@
 // What asking for an offline package does on the server (P5.3, P5.4).
 #include <catch2/catch.hpp>
 
+#include "base/time_text.h"
 #include "manifest/offline_package.h"
 #include "server/release/image.h"
 #include "tests/server/release/test_repository.h"
@@ -11,8 +12,24 @@ using namespace layby::tests;
 using server::Method;
 
 namespace {
+
 const std::string kPackage = "/v1/cars/" + std::string(kVin) + "/offline-package";
+
+// Without the payloads, which are files.
+std::string text_of(const server::Response& response) {
+  std::string text;
+  for (const auto& piece : std::get<server::BodyPieces>(response.body))
+    if (const auto* head = std::get_if<std::string>(&piece)) text += *head;
+  return text;
 }
+
+server::Response ask_for_package(ReadyWorld& world) {
+  return ask(world.router, {.method = Method::kPost,
+                            .path = kPackage,
+                            .headers = {{"authorization", "Bearer " + world.partner_token}}});
+}
+
+}  // namespace
 
 TEST_CASE("an offline package is asked for by POST; a look at it writes nothing (P5.4)") {
   ReadyWorld world;
@@ -53,22 +70,55 @@ TEST_CASE("a wiped car gets what is active in a partner's package too, as it doe
   wiped.pair(world.owner_token);
   REQUIRE(wiped.report().status == 200);
   REQUIRE(world.order_state(id) == "active");
-  const server::Response response =
-      ask(world.router, {.method = Method::kPost,
-                         .path = kPackage,
-                         .headers = {{"authorization", "Bearer " + world.partner_token}}});
+  const server::Response response = ask_for_package(world);
   REQUIRE(response.status == 200);
   CHECK(response.headers.at("Layby-Orders") == id);
   const auto payloads =
       server::payloads_of(server::scanner(world.services.store), crypto::sha256(as_bytes(image)))
           .value();
   REQUIRE(payloads.size() == 1);
-  const std::string member = manifest::package_payload_name(payloads[0].sha256);
-  std::string text;  // without the payloads, which are files
-  for (const auto& piece : std::get<server::BodyPieces>(response.body))
-    if (const auto* head = std::get_if<std::string>(&piece)) text += *head;
-  CHECK_THAT(text, Catch::Contains(member));
+  CHECK_THAT(text_of(response),
+             Catch::Contains(manifest::package_payload_name(payloads[0].sha256)));
   // The trail says what left.
   CHECK_THAT(world.get("/v1/cars/" + std::string(kVin) + "/audit", world.operator_token).text,
              Catch::Contains("\"offline-package\""));
+}
+
+TEST_CASE("an offline package has the delegated roles that its images need, and no others (P5.3)") {
+  ReadyWorld world;
+  TestRepository repository(world.services);
+  Supplier acme("acme");
+  Supplier between("between");
+  Supplier other("other");
+  delegate(repository.next, between, {.paths = {"functions/*/*"}});
+  delegate(repository.next, other, {.paths = {"maps/*/*"}});
+  REQUIRE(repository.publish());
+  delegate(between.next, acme, {.paths = {"functions/*/*"}});
+  REQUIRE(repository.publish(between));
+  REQUIRE(repository.publish(other));
+  const std::string image = "functions/lane-assist/1.0.pkg";
+  repository.add(acme, {.name = image, .bytes = image});
+  acme.next.expires = world.services.clock.now() + kDaySeconds;  // before anything else
+  const UnixSeconds expires = acme.next.expires;
+  REQUIRE(repository.publish(acme));
+  run_all_jobs(world.services);
+  REQUIRE(world
+              .put("/v1/catalogue/products/lane-assist", world.operator_token,
+                   {{"title", {{"en", "Lane assist"}}},
+                    {"image", image},
+                    {"price_cents", 49900},
+                    {"currency", "EUR"},
+                    {"term", {{"kind", "unlimited"}}}})
+              .status == 201);
+  REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
+  const server::Response response = ask_for_package(world);
+  REQUIRE(response.status == 200);
+  CHECK(response.headers.at("Layby-Expires") == format_utc(expires));
+  const std::string text = text_of(response);
+  const std::size_t first = text.find("image/1.acme.json");
+  const std::size_t second = text.find("image/1.between.json");
+  REQUIRE(second != std::string::npos);
+  CHECK(text.find("image/2.targets.json") < first);
+  CHECK(first < second);
+  CHECK(text.find("image/1.other.json") == std::string::npos);
 }
