@@ -40,8 +40,10 @@ bool is_switch(const std::string& value) {
   return is_one_of(value, "on", "off", "yes", "no", "1", "0");
 }
 bool is_number(const std::string& value) {
-  return !value.empty() && value.size() <= 9 &&
-         value.find_first_not_of("0123456789.-") == std::string::npos;
+  double number = 0;
+  const char* end = value.data() + value.size();
+  return value.size() <= 9 && value.find_first_not_of("0123456789.-") == std::string::npos &&
+         std::from_chars(value.data(), end, number).ptr == end && !value.empty();
 }
 
 // A map region, or who is signed in.

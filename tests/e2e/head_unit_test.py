@@ -104,9 +104,10 @@ def failed_update(r, page, car, anna):
             press(page, "bearer", bearer)
             check_equal(car.show()["signals"]["Vehicle.Layby.Bearer"], bearer, "the car's bearer")
     with step("what the car does not take is said"):
-        page.js("turn({ gear: 'X' })")
-        page.wait_for_text("Das Fahrzeug nimmt das nicht an: gear does not take the value X", "#trouble")
-        check("400" in page.errors.pop() and not page.errors, "the browser tells of other errors")
+        for name, value in (("gear", "X"), ("soc", "1-2"), ("speed", "1.2.3"), ("battery", "-")):
+            page.js(f"turn({{ {name}: '{value}' }})")
+            page.wait_for_text(f"Das Fahrzeug nimmt das nicht an: {name} does not take the value {value}", "#trouble")
+            check("400" in page.errors.pop() and not page.errors, "the browser tells of other errors")
         press(page, "gear", "P")
         wait_until("it is gone", lambda: page.text("#trouble") == "")
     with step("P4.2 the owner's time is set and taken back, in the car's local time"):
