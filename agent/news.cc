@@ -65,6 +65,7 @@ std::string plain_etag(const std::string& text) {
 Result<News> News::open(Disk& disk, Transport& transport, const Layout& layout,
                         const CarIdentity& identity, Secondaries& secondaries) {
   auto director = TRY_CONTEXT(load(disk, layout.director_trust()), layout.director_trust());
+  director.expect_vehicle(identity.vin);
   auto image = TRY_CONTEXT(load(disk, layout.image_trust()), layout.image_trust());
   return News(disk, transport, layout, identity, secondaries, std::move(director),
               std::move(image));
@@ -238,6 +239,7 @@ void News::drop_other_roles() {
 // timestamp by the newer one's etag, and believe that nothing is new.
 Result<void> News::reload(Record& record) {
   auto director = TRY(load(*disk_, layout_->director_trust()));
+  director.expect_vehicle(identity_->vin);
   auto image = TRY(load(*disk_, layout_->image_trust()));
   director_ = std::move(director);
   image_ = std::move(image);

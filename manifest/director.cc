@@ -296,6 +296,10 @@ Result<std::vector<PlannedOrder>> read_orders(const Json& custom, PlannedImages 
 
 }  // namespace
 
+std::string director_custom(const Vin& vin) {
+  return wire_of(Json{{"vin", vin.text()}});
+}
+
 std::string_view to_string(OrderAction action) {
   switch (action) {
     case OrderAction::kInstall: return "install";

@@ -98,6 +98,9 @@ struct PlannedOrder {
   Delivery delivery = Delivery::kOverTheAir;
 };
 
+// What a Director's timestamp and snapshot say beyond TUF: whom they are for, as its targets do.
+std::string director_custom(const Vin& vin);
+
 // An image that the Director gives this car, and the hardware of an ECU that it is for.
 struct AssignedTarget {
   std::string name;

@@ -60,12 +60,14 @@ struct Timestamp {
   Version version = 1;
   UnixSeconds expires = 0;
   FileEntry snapshot;
+  std::string custom{};  // an object as to_wire writes it; empty where there is none
 };
 
 struct Snapshot {
   Version version = 1;
   UnixSeconds expires = 0;
   std::map<std::string, FileEntry> files;  // "targets.json" is always there
+  std::string custom{};                    // as above
 };
 
 struct Target {

@@ -294,17 +294,19 @@ Result<Timestamp> decode_timestamp(const Json& signed_part) {
   // It is all that a timestamp says: with it the whole is worth nothing.
   if (snapshot.proof == FileEntry::Proof::kNone)
     return fail(ErrorCode::kBadFormat, "timestamp: no hash of a known algorithm");
-  return Timestamp{common.version, common.expires, std::move(snapshot)};
+  std::string custom = TRY_CONTEXT(read_custom(signed_part), "timestamp");
+  return Timestamp{common.version, common.expires, std::move(snapshot), std::move(custom)};
 }
 
 Result<Snapshot> decode_snapshot(const Json& signed_part) {
   const Common common = TRY_CONTEXT(read_common(signed_part, Role::kSnapshot), "snapshot");
-  Snapshot snapshot{common.version, common.expires, {}};
+  Snapshot snapshot{common.version, common.expires, {}, {}};
   const Json* meta = TRY_CONTEXT(object_field(signed_part, "meta"), "snapshot");
   for (const auto& [name, entry] : meta->get_ref<const Json::object_t&>())
     snapshot.files.emplace(name, TRY_CONTEXT(read_file_entry(entry), "snapshot: " + name));
   if (!snapshot.files.contains("targets.json"))
     return fail(ErrorCode::kBadFormat, "snapshot: targets.json is missing");
+  snapshot.custom = TRY_CONTEXT(read_custom(signed_part), "snapshot");
   return snapshot;
 }
 
@@ -337,6 +339,7 @@ Json encode(const Root& root) {
 Json encode(const Timestamp& timestamp) {
   Json part = common_json(Role::kTimestamp, timestamp.version, timestamp.expires);
   part["meta"] = Json{{"snapshot.json", file_entry_json(timestamp.snapshot)}};
+  if (!timestamp.custom.empty()) part["custom"] = custom_json(timestamp.custom);
   return part;
 }
 
@@ -345,6 +348,7 @@ Json encode(const Snapshot& snapshot) {
   Json meta = Json::object();
   for (const auto& [name, file] : snapshot.files) meta[name] = file_entry_json(file);
   part["meta"] = std::move(meta);
+  if (!snapshot.custom.empty()) part["custom"] = custom_json(snapshot.custom);
   return part;
 }
 

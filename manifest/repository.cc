@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "manifest/envelope.h"
+#include "manifest/json_value.h"
 #include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
 
@@ -207,9 +208,20 @@ Result<void> TrustedRepository::check_root_expiry(UnixSeconds now) const {
   return check_expiry("root", root_->expires, now);
 }
 
+template <typename Model>
+Result<void> TrustedRepository::check_vehicle(const Model& model, std::string_view name) const {
+  if (!vehicle_ || model.custom.empty()) return {};  // targets that name none: verify_plan
+  const Json custom = TRY(parse_strict(as_bytes(model.custom), {.bytes_max = model.custom.size()}));
+  if (find_field(custom, "vin") == nullptr) return {};
+  const std::string named = TRY_CONTEXT(text_field(custom, "vin"), name);
+  if (named == vehicle_->text()) return {};
+  return fail(ErrorCode::kWrongVehicle, "{}: for {}, this is {}", name, named, vehicle_->text());
+}
+
 Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSpan bytes,
                                                                           UnixSeconds now) {
   auto next = TRY(verify<Timestamp>(bytes));  // 5.4.2
+  TRY_VOID(check_vehicle(*next, "timestamp"));
   // Uptane 2.1.0, 5.2.5: the hash is no option there.
   if (rules_ == Rules::kUptane && next->snapshot.hashes.empty())
     return fail(ErrorCode::kBadFormat, "timestamp: no hash of the snapshot");
@@ -236,8 +248,9 @@ Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSp
 Result<void> TrustedRepository::accept_snapshot(ByteSpan bytes, UnixSeconds now) {
   LAYBY_ASSERT(timestamp_);
   const FileEntry& entry = (*timestamp_)->snapshot;
-  TRY_VOID(check_against_parent(entry, bytes, "snapshot"));                  // 5.5.2
-  auto next = TRY(verify<Snapshot>(bytes));                                  // 5.5.3
+  TRY_VOID(check_against_parent(entry, bytes, "snapshot"));  // 5.5.2
+  auto next = TRY(verify<Snapshot>(bytes));                  // 5.5.3
+  TRY_VOID(check_vehicle(*next, "snapshot"));
   TRY_VOID(check_version_against_parent(entry, next->version, "snapshot"));  // 5.5.4
   TRY_VOID(check_successor(snapshot_, next->version, bytes, "snapshot"));    // beyond TUF
   if (snapshot_) TRY_VOID(check_entries(**snapshot_, *next));                // 5.5.5
@@ -250,8 +263,9 @@ Result<void> TrustedRepository::accept_snapshot(ByteSpan bytes, UnixSeconds now)
 Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) {
   LAYBY_ASSERT(snapshot_current_);
   const FileEntry& entry = targets_entry(**snapshot_);
-  TRY_VOID(check_against_parent(entry, bytes, "targets"));                  // 5.6.2
-  auto next = TRY(verify<Targets>(bytes));                                  // 5.6.3
+  TRY_VOID(check_against_parent(entry, bytes, "targets"));  // 5.6.2
+  auto next = TRY(verify<Targets>(bytes));                  // 5.6.3
+  TRY_VOID(check_vehicle(*next, "targets"));
   TRY_VOID(check_version_against_parent(entry, next->version, "targets"));  // 5.6.4
   TRY_VOID(check_successor(targets_, next->version, bytes, "targets"));     // Uptane: rollback
   TRY_VOID(check_expiry("targets", next->expires, now));                    // 5.6.5
@@ -262,6 +276,7 @@ Result<void> TrustedRepository::accept_targets(ByteSpan bytes, UnixSeconds now) 
 
 Result<void> TrustedRepository::accept_targets_alone(ByteSpan bytes, UnixSeconds now) {
   auto next = TRY(verify<Targets>(bytes));
+  TRY_VOID(check_vehicle(*next, "targets"));
   TRY_VOID(check_successor(targets_, next->version, bytes, "targets"));
   TRY_VOID(check_expiry("targets", next->expires, now));
   targets_ = std::move(next);

@@ -27,6 +27,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "manifest/metadata.h"
+#include "manifest/vin.h"
 
 namespace layby::manifest {
 
@@ -83,6 +84,11 @@ class TrustedRepository {
   // not sign is left out: it is fetched again.
   static Result<TrustedRepository> load(const StoredRoles& stored, Rules rules = Rules::kUptane);
 
+  // From now on a timestamp, snapshot or targets that name another vehicle are kWrongVehicle and
+  // change nothing. A Director's do name it (docs/formats.md): otherwise another car's, well signed
+  // and with higher versions, would hold this car's own off for as long as theirs are lower.
+  void expect_vehicle(Vin vehicle) { vehicle_ = std::move(vehicle); }
+
   const Verified<Root>& root() const { return root_; }
   const Verified<Timestamp>* timestamp() const { return timestamp_ ? &*timestamp_ : nullptr; }
   const Verified<Snapshot>* snapshot() const { return snapshot_ ? &*snapshot_ : nullptr; }
@@ -138,11 +144,14 @@ class TrustedRepository {
   template <typename Model>
   Result<void> check_successor(const std::optional<Verified<Model>>& trusted, Version version,
                                ByteSpan bytes, std::string_view name) const;
+  template <typename Model>
+  Result<void> check_vehicle(const Model& model, std::string_view name) const;
   void drop_what_root_disowns(const Root& before);
   void relink();
 
   Verified<Root> root_;
   Rules rules_;
+  std::optional<Vin> vehicle_;
   std::optional<Verified<Timestamp>> timestamp_;
   std::optional<Verified<Snapshot>> snapshot_;  // may be older than the timestamp says
   std::optional<Verified<Targets>> targets_;    // may be older than the snapshot says

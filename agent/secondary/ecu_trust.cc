@@ -40,6 +40,7 @@ Result<manifest::TrustedRepository> load(Disk& disk, const std::string& director
 Result<EcuTrust> EcuTrust::open(Disk& disk, const Clock& clock, const EcuLayout& layout,
                                 const EcuIdentity& identity) {
   auto director = TRY_CONTEXT(load(disk, layout.director_trust()), layout.director_trust());
+  director.expect_vehicle(identity.vin);
   EcuTrust trust(disk, clock, layout, identity, std::move(director));
   if (trust.is_full())
     trust.image_ = TRY_CONTEXT(load(disk, layout.image_trust()), layout.image_trust());

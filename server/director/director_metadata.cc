@@ -197,7 +197,8 @@ Result<Bytes> sign_snapshot(const Signing& signing, const SignedTargets& targets
   Bytes bytes = TRY(manifest::make_snapshot(
       {.version = state.snapshot,
        .expires = state.snapshot_expires,
-       .files = {{"targets.json", manifest::describe_file(state.targets, targets.bytes)}}},
+       .files = {{"targets.json", manifest::describe_file(state.targets, targets.bytes)}},
+       .custom = manifest::director_custom(signing.car.vin)},
       by));
   signing.change.put(director_snapshot_key(vin, state.snapshot), as_text(bytes));
   if (state.snapshot > 2) signing.change.erase(director_snapshot_key(vin, state.snapshot - 2));
@@ -211,7 +212,8 @@ Result<CachedDocument> sign_timestamp(const Signing& signing, const Bytes& snaps
   const Bytes bytes =
       TRY(manifest::make_timestamp({.version = state.timestamp,
                                     .expires = signing.now + kTimestampLifeSeconds,
-                                    .snapshot = manifest::describe_file(state.snapshot, snapshot)},
+                                    .snapshot = manifest::describe_file(state.snapshot, snapshot),
+                                    .custom = manifest::director_custom(signing.car.vin)},
                                    by));
   CachedDocument document{.resign_at = signing.now + kTimestampLifeSeconds / 2,
                           .certificate = signing.car.pairing->certificate,

@@ -3,6 +3,7 @@
 #include "manifest/repository.h"
 
 #include "base/limits.h"
+#include "manifest/director.h"
 #include "manifest/envelope.h"
 #include "manifest/json_value.h"
 #include "tests/manifest/test_repository.h"
@@ -563,6 +564,40 @@ TEST_CASE("malformed roots are refused") {
   part = good;
   part["_type"] = "targets";
   CHECK(attempt(part) == ErrorCode::kBadFormat);
+}
+
+TEST_CASE(
+    "a Director's documents for another vehicle change nothing, however high their versions") {
+  const Vin own = must(Vin::parse("WVWZZZ1JZXW000017")),
+            other = must(Vin::parse("WVWZZZ1JZXW000025"));
+  TestRepository director;
+  const auto name = [&](const Vin& vin) {
+    director.timestamp.custom = director.snapshot.custom = director.targets.custom =
+        director_custom(vin);
+  };
+  name(own);
+  director.publish_roles();
+  TrustedRepository car = director.client();
+  car.expect_vehicle(own);
+  must(director.refresh(car));
+
+  director.timestamp.version = director.snapshot.version = director.targets.version = 10;
+  name(other);
+  director.publish_roles();
+  CHECK(code_of(director.refresh(car)) == ErrorCode::kWrongVehicle);
+  director.timestamp.custom = director_custom(own);
+  director.publish_roles();
+  CHECK(code_of(director.refresh(car)) == ErrorCode::kWrongVehicle);  // the snapshot's
+  CHECK((*car.snapshot())->version == 1);
+  director.timestamp.version = 11;
+  director.snapshot.custom = director_custom(own);
+  director.publish_roles();
+  CHECK(code_of(director.refresh(car)) == ErrorCode::kWrongVehicle);  // the targets'
+  CHECK(code_of(car.accept_targets_alone(director.files.at("10.targets.json"), kNow)) ==
+        ErrorCode::kWrongVehicle);
+
+  TrustedRepository without = director.client();  // an Image repository is for every vehicle
+  CHECK(director.refresh(without));
 }
 
 }  // namespace

@@ -223,6 +223,12 @@ TEST_CASE("a car's metadata is for that car alone") {
   const std::string targets = std::string(kDirector) + "1.targets.json";
   const std::string of_one = body_of(ask(setup.router, {.path = targets, .peer = one.peer}));
   CHECK(of_one.find(one.vin.text()) != std::string::npos);
+  for (const char* file : {"timestamp.json", "1.snapshot.json"}) {
+    INFO(file);
+    const std::string document =
+        body_of(ask(setup.router, {.path = std::string(kDirector) + file, .peer = one.peer}));
+    CHECK(document.find(one.vin.text()) != std::string::npos);
+  }
   const Response of_two = ask(setup.router, {.path = targets, .peer = two.peer});
   CHECK(body_of(of_two).find(two.vin.text()) != std::string::npos);
   CHECK(body_of(of_two).find(one.vin.text()) == std::string::npos);
