@@ -9,7 +9,7 @@ ATTACKS = (
     "another car's valid or empty metadata", "replayed manifest", "drop-request", "partial bundle", "threshold minus one",
     "key under two ids", "nine copies of one signature", "path traversal in names", "duplicate JSON keys", "deep nesting",
     "huge numbers", "non-canonical bytes", "poisoned clock", "every online key",
-    "stolen licence key", "stolen certificate authorities",
+    "compromised supplier", "stolen licence key", "stolen certificate authorities",
     "compromised primary: arbitrary image", "compromised primary: replayed metadata, older image",
     "compromised primary: freeze", "compromised primary: another car's metadata", "compromised primary: another ECU's image",
     "compromised primary: mixed repositories", "compromised primary: replayed or forged time",

@@ -62,8 +62,9 @@ void offer_targets(const World& world, ByteSpan document, std::uint64_t version)
     static_cast<void>(read_image_entry(name, target));
 }
 
-// As targets of a plain TUF client that looks for something: the same document stands for each role
-// that is delegated, so that circles and depths are walked too.
+// As targets of a client that looks for something, a plain one of TUF and an ECU of some hardware:
+// the same document stands for each role that is delegated, so that circles and depths are walked
+// too.
 void offer_search(const World& world, ByteSpan document, const Targets& targets) {
   Snapshot snapshot{2, kNow + kDaySeconds, {{"targets.json", {targets.version, {}, {}}}}};
   if (targets.delegations) {
