@@ -4,6 +4,7 @@
 // Of one image the deltas are made first and the whole image last. An image is offered to cars from
 // the moment on at which its whole-image payload is there, so every car sees all the payloads that
 // there will be, and no metadata that was signed has to be signed again for a delta that came late.
+// What is to be announced (kAnnounce) goes before everything that has to be made.
 #pragma once
 
 #include <optional>

@@ -48,14 +48,25 @@ Result<bool> is_wanted(const Store& store, const std::string& name) {
   return false;
 }
 
-// The first job that is due of an image that is wanted; if there is none, the first that is due.
-// The whole image waits for the deltas of the image, also for one that is to be tried again later.
+// Announcements before all else: they take no time, and no car is to wait for the encoder to learn
+// that an image is withdrawn. Then the first job that is due of an image that is wanted; if there
+// is none, the first that is due. The whole image waits for the deltas of the image, also for one
+// that is to be tried again later.
 Result<NextJob> next_job(const Services& services) {
   const UnixSeconds now = services.clock.now();
   NextJob next;
   std::set<std::string> delayed;
   std::set<std::string> unwanted;
-  for (PayloadJob& job : TRY(open_jobs(services.store, kOpenJobsMax))) {
+  std::vector<PayloadJob> jobs = TRY(open_jobs(services.store, kOpenJobsMax));
+  const auto announce = std::ranges::find_if(jobs, [&](const PayloadJob& job) {
+    return job.kind == JobKind::kAnnounce && job.state == JobState::kQueued &&
+           job.not_before <= now;
+  });
+  if (announce != jobs.end()) {
+    next.due = std::move(*announce);
+    return next;
+  }
+  for (PayloadJob& job : jobs) {
     if (job.state != JobState::kQueued) continue;
     const bool waits_for_deltas = job.kind == JobKind::kFull && delayed.contains(job.image);
     if (job.not_before > now || waits_for_deltas) {
@@ -64,7 +75,7 @@ Result<NextJob> next_job(const Services& services) {
       continue;
     }
     if (unwanted.contains(job.image)) continue;
-    if (job.kind == JobKind::kAnnounce || TRY(is_wanted(services.store, job.image))) {
+    if (TRY(is_wanted(services.store, job.image))) {
       next.due = std::move(job);
       return next;
     }

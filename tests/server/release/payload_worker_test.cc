@@ -381,6 +381,21 @@ TEST_CASE("superseded images are made last, whatever came first") {
                                           "full maps/FR/1.tar", "full maps/DE/1.tar"});
 }
 
+TEST_CASE("cars are told of a withdrawn image before anything is encoded") {
+  TestServices test;
+  TestRepository repository(test.services);
+  repository.add({.name = "maps/DE/1.tar", .bytes = region(1), .release_counter = 1});
+  repository.publish_and_make_payloads();
+  repository.add({.name = "maps/DE/2.tar", .bytes = region(2), .release_counter = 2});
+  REQUIRE(repository.publish());
+  repository.next.targets.erase("maps/DE/1.tar");
+  REQUIRE(repository.publish()->withdrawn.size() == 1);
+  const JobRun run = run_one_job(test.services, {}).value();
+  CHECK(run.job->kind == JobKind::kAnnounce);
+  CHECK(run.job->image == "maps/DE/1.tar");
+  CHECK(run_one_job(test.services, {})->job->kind == JobKind::kDelta);
+}
+
 TEST_CASE("a superseded image that an order waits for is not put off") {
   TestServices test;
   TestRepository repository(test.services);
