@@ -5,7 +5,6 @@
 
 #include "base/limits.h"
 #include "base/time_text.h"
-#include "manifest/image_entry.h"
 #include "manifest/metadata_json.h"
 #include "manifest/target_search.h"
 
@@ -106,6 +105,24 @@ std::vector<DelegationTree::Delegator> DelegationTree::delegators_of(
   return found;
 }
 
+std::vector<std::string> DelegationTree::disowned_delegators_of(const std::string& role) const {
+  std::vector<std::string> texts;
+  for (const auto& [from, document] : documents_) {
+    const auto& delegations = document.targets.delegations;
+    if (believed_.contains(from) || !delegations ||
+        std::ranges::find(delegations->roles, role, &Delegation::name) == delegations->roles.end())
+      continue;
+    std::string why;
+    for (const Delegator& delegator : delegators_of(from))
+      why += fmt::format("{}as {} delegates to it, {}", why.empty() ? "" : "; ", delegator.role,
+                         delegator.flaw);
+    if (why.empty()) why = "nobody whom they believe delegates to it";
+    texts.push_back(
+        fmt::format("{} delegates to it, but cars do not believe {}: {}", from, from, why));
+  }
+  return texts;
+}
+
 bool DelegationTree::may_speak(const std::string& role, const std::string& image,
                                const manifest::HardwareId& hardware) const {
   std::set<std::string> reached{kTop};
@@ -152,17 +169,20 @@ const Target* DelegationTree::find(const std::string& image,
   }
 }
 
+bool DelegationTree::finds(const manifest::ImageEntry& image, const Target& target) const {
+  return std::ranges::all_of(image.hardware_ids, [&](const manifest::HardwareId& hardware) {
+    const Target* found = find(image.name.text(), hardware);
+    return found != nullptr && *found == target;
+  });
+}
+
 Result<DelegationTree::ListedImages> DelegationTree::listed() const {
   ListedImages listed = documents_.at(kTop).targets.targets;
   for (const std::string& role : believed_) {
     if (role == kTop) continue;
     for (const auto& [name, target] : documents_.at(role).targets.targets) {
       const auto entry = TRY_CONTEXT(manifest::read_image_entry(name, target), "role " + role);
-      const bool is_found = std::ranges::all_of(entry.hardware_ids, [&](const auto& hardware) {
-        const Target* found = find(name, hardware);
-        return found != nullptr && *found == target;
-      });
-      if (is_found) listed.emplace(name, target);
+      if (finds(entry, target)) listed.emplace(name, target);
     }
   }
   return listed;

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "manifest/envelope.h"
+#include "manifest/image_entry.h"
 #include "manifest/metadata.h"
 
 namespace layby::server {
@@ -55,12 +56,19 @@ class DelegationTree {
   bool may_speak(const std::string& role, const std::string& image,
                  const manifest::HardwareId& hardware) const;
 
+  // For people: each published role that delegates to this one and that no client believes, and
+  // why.
+  std::vector<std::string> disowned_delegators_of(const std::string& role) const;
+
   // What a client finds; nullptr for nothing.
   const manifest::Target* find(const std::string& image,
                                const manifest::HardwareId& hardware) const;
 
-  // The images that the repository stands behind: a client finds each, just so, for each of its
-  // hardware ids. kBadFormat for an entry of a delegated role that is no image.
+  // Whether a client finds the image just so, for each of its hardware ids.
+  bool finds(const manifest::ImageEntry& image, const manifest::Target& target) const;
+
+  // The images that the repository stands behind: what a client finds. kBadFormat for an entry of a
+  // delegated role that is no image.
   Result<ListedImages> listed() const;
 
   // Every image that some document names, believed or not.

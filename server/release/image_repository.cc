@@ -1,6 +1,7 @@
 #include "server/release/image_repository.h"
 
 #include <algorithm>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -146,22 +147,44 @@ Result<manifest::Targets> check_next_targets(const manifest::TrustedRepository& 
   return next;
 }
 
-// Signed as every role that delegates to it asks: a car may come by any of them.
+Error not_delegated(const DelegationTree& present, const std::string& role) {
+  const auto disowned = present.disowned_delegators_of(role);
+  if (disowned.empty())
+    return Error(ErrorCode::kNotFound,
+                 fmt::format("role {}: no targets that are published delegate to it: publish the "
+                             "delegation first",
+                             role));
+  return Error(ErrorCode::kNotFound, fmt::format("role {}: {}", role, fmt::join(disowned, "; ")));
+}
+
+// The operator's word comes first: where the top-level targets delegate to the role, it is signed
+// as they ask. Else as one of the roles asks that do. If all had to agree, any supplier could stop
+// another's publications by delegating to its role as well; and if the operator's word were one of
+// many, publish in its place.
+Result<void> check_signatures(std::vector<DelegationTree::Delegator> delegators,
+                              const std::string& role, const manifest::Envelope& envelope) {
+  const auto is_below = [](const auto& delegator) { return delegator.role != "targets"; };
+  if (!std::ranges::all_of(delegators, is_below)) std::erase_if(delegators, is_below);
+  std::optional<Error> first;
+  for (const auto& delegator : delegators) {
+    const auto verified = manifest::verify_threshold(
+        envelope, *delegator.keys, delegator.delegation->keys,
+        fmt::format("role {}, by the keys that {} delegates to", role, delegator.role));
+    if (verified) return {};
+    if (!first) first = verified.error();
+  }
+  LAYBY_ASSERT(first);  // somebody delegates to it
+  return fail(*first);
+}
+
 Result<manifest::Targets> check_next_delegated(const DelegationTree& present,
                                                const ImageState& state, const std::string& role,
                                                ByteSpan bytes, UnixSeconds now) {
-  const auto delegators = present.delegators_of(role);
-  if (delegators.empty())
-    return fail(ErrorCode::kNotFound,
-                "role {}: no targets that are published delegate to it: publish the delegation "
-                "first",
-                role);
+  auto delegators = present.delegators_of(role);
+  if (delegators.empty()) return fail(not_delegated(present, role));
   const auto envelope =
       TRY_CONTEXT(manifest::Envelope::parse(bytes, kTargetsBytesMax), "role " + role);
-  for (const auto& delegator : delegators)
-    TRY_VOID(manifest::verify_threshold(
-        envelope, *delegator.keys, delegator.delegation->keys,
-        fmt::format("role {}, by the keys that {} delegates to", role, delegator.role)));
+  TRY_VOID(check_signatures(std::move(delegators), role, envelope));
   manifest::Targets next =
       TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), "role " + role);
   const auto before = state.delegated.find(role);
@@ -175,26 +198,50 @@ Result<manifest::Targets> check_next_delegated(const DelegationTree& present,
 }
 
 // What no car would believe is not published.
-Result<void> check_authorised(Change& change, const DelegationTree& next, const std::string& role,
-                              const manifest::Targets& targets) {
-  for (const auto& [name, target] : targets.targets) {
-    const auto entry = TRY_CONTEXT(manifest::read_image_entry(name, target), "role " + role);
-    TRY_VOID(check_unchanged(TRY(image(reader(change), name)), name, target));
-    for (const manifest::HardwareId& hardware : entry.hardware_ids) {
-      if (!next.may_speak(role, name, hardware))
-        return fail(ErrorCode::kForbidden,
-                    "image {}: role {} may not speak of it for hardware {}: no chain of "
-                    "delegations from the targets has both among its paths and hardwareIds",
-                    name, role, hardware.text());
-      const manifest::Target* found = next.find(name, hardware);
-      if (found == nullptr || *found != target)
-        return fail(ErrorCode::kForbidden,
-                    "image {}: cars with hardware {} do not come to role {} for it: a role before "
-                    "it is not there or not signed as it must be, or its delegation is terminating",
-                    name, hardware.text(), role);
-    }
+Result<void> check_authorised(const DelegationTree& next, const std::string& role,
+                              const manifest::ImageEntry& entry, const manifest::Target& target) {
+  const std::string& name = entry.name.text();
+  for (const manifest::HardwareId& hardware : entry.hardware_ids) {
+    if (!next.may_speak(role, name, hardware))
+      return fail(ErrorCode::kForbidden,
+                  "image {}: role {} may not speak of it for hardware {}: no chain of "
+                  "delegations from the targets has both among its paths and hardwareIds",
+                  name, role, hardware.text());
+    const manifest::Target* found = next.find(name, hardware);
+    if (found == nullptr || *found != target)
+      return fail(ErrorCode::kForbidden,
+                  "image {}: cars with hardware {} do not come to role {} for it: a role before "
+                  "it is not there or not signed as it must be, or its delegation is terminating",
+                  name, hardware.text(), role);
   }
   return {};
+}
+
+// The images that the role names and cars do not find: all were published before. To refuse these
+// would leave a supplier of a narrower scope without a next version.
+Result<std::vector<std::string>> check_all_authorised(Change& change, const DelegationTree& next,
+                                                      const std::string& role,
+                                                      const manifest::Targets& targets) {
+  std::vector<std::string> out_of_reach;
+  for (const auto& [name, target] : targets.targets) {
+    const auto entry = TRY_CONTEXT(manifest::read_image_entry(name, target), "role " + role);
+    const std::optional<Image> before = TRY(image(reader(change), name));
+    TRY_VOID(check_unchanged(before, name, target));
+    if (!before)
+      TRY_VOID(check_authorised(next, role, entry, target));
+    else if (!next.finds(entry, target))
+      out_of_reach.push_back(name);
+  }
+  return out_of_reach;
+}
+
+std::string warning_of(const std::string& role, const std::vector<std::string>& out_of_reach) {
+  constexpr std::size_t kNamedMax = 10;
+  const std::size_t named = std::min(out_of_reach.size(), kNamedMax);
+  std::string text = fmt::format("role {} names images that cars do not find: {}", role,
+                                 fmt::join(out_of_reach | std::views::take(named), ", "));
+  if (named < out_of_reach.size()) text += fmt::format(" and {} more", out_of_reach.size() - named);
+  return text + "; they are withdrawn";
 }
 
 // Records of the images and their jobs.
@@ -235,8 +282,9 @@ Result<Publication> put_images(Change& change, const CheckedImages& checked, Ver
   return publication;
 }
 
-void warn_of_gap(const Services& services, const std::string& text) {
-  services.log(LogLevel::kWarning, "cars take nothing by a delegation", {{"what", text}});
+void warn_of_unfound(const Services& services, const std::string& text) {
+  services.log(LogLevel::kWarning, "cars do not find all that the Image repository names",
+               {{"what", text}});
 }
 
 void warn_of_expiry(const Services& services, const ImageState& state) {
@@ -274,7 +322,7 @@ Result<std::size_t> withdraw_expired(const Services& services, Change& change, I
   const CheckedImages checked =
       TRY(check_images(services, change, tree.named(), listed, state.targets, known));
   for (auto& [name, role] : state.delegated) role.is_believed = tree.is_believed(name);
-  for (const std::string& text : tree.gaps()) warn_of_gap(services, text);
+  for (const std::string& text : tree.gaps()) warn_of_unfound(services, text);
   // The snapshot that is signed with this names the jobs.
   return TRY(put_images(change, checked, state.snapshot + 1, now, services.delta_bases,
                         delta::Profile::kSmall))
@@ -373,7 +421,7 @@ Publication unchanged(Version version) {
 
 Result<Publication> announce(const Services& services, Result<Publication> publication) {
   if (!publication) return publication;
-  for (const std::string& text : publication->warnings) warn_of_gap(services, text);
+  for (const std::string& text : publication->warnings) warn_of_unfound(services, text);
   if (publication->jobs > 0) services.wake_payload_worker();
   return publication;
 }
@@ -455,11 +503,13 @@ Result<Publication> publish_delegated(const Services& services, const std::strin
         .online = {}, .targets = *present.targets, .delegated = present.delegated, .root = {}};
     set.delegated.insert_or_assign(role, document.bytes);
     const auto tree = TRY(DelegationTree::build(top, set.delegated, now));
-    TRY_VOID(check_authorised(change, tree, role, next));
+    const auto out_of_reach = TRY(check_all_authorised(change, tree, role, next));
     state.delegated.insert_or_assign(
         role, DelegatedState{.version = next.version, .expires = next.expires});
-    return publisher.publish(change, std::move(state), present, document, std::move(set), tree,
-                             now);
+    Publication publication = TRY(
+        publisher.publish(change, std::move(state), present, document, std::move(set), tree, now));
+    if (!out_of_reach.empty()) publication.warnings.push_back(warning_of(role, out_of_reach));
+    return publication;
   };
   return announce(services, commit_with_retry(services.store, publish));
 }

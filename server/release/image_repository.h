@@ -42,8 +42,9 @@ struct Publication {
   std::vector<std::string> new_images{};  // in the order of their names
   std::vector<std::string> withdrawn{};  // no longer named, or no longer by a role that is believed
   std::vector<std::string> listed_again{};
-  std::size_t jobs = 0;                 // queued for them
-  std::vector<std::string> warnings{};  // delegations by which cars take nothing now, and why
+  std::size_t jobs = 0;  // queued for them
+  // Delegations by which cars take nothing now, and why; images that cars do not find now.
+  std::vector<std::string> warnings{};
 };
 
 // Publishes the next targets.json, whole. What is checked before anything is written:
@@ -65,9 +66,12 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
 
 // The same for the next targets of a delegated role, the first of which are version 1. Beyond the
 // checks above: published targets delegate to the role, the top-level ones or those of a believed
-// role (kNotFound); signed by the threshold of each of these, since a car may come by any of them
-// (kBadSignature); each image within the paths and hardwareIds of a chain of delegations from the
-// top, where a client that looks for it for any of its hardware ids finds just this (kForbidden).
+// role (kNotFound); signed by the threshold of the top-level targets where they delegate to it,
+// else of one of the roles that do (kBadSignature): cars that come by another one take nothing of
+// it, which is a warning; each new image within the paths and hardwareIds of a chain of delegations
+// from the top, where a client that looks for it for any of its hardware ids finds just this
+// (kForbidden). An image that was published before may be out of reach now, as after a narrower
+// delegation: it is withdrawn, and a warning names it.
 Result<Publication> publish_delegated(const Services& services, const std::string& role,
                                       ByteSpan targets,
                                       delta::Profile profile = delta::Profile::kSmall);

@@ -325,17 +325,132 @@ TEST_CASE("a supplier delegates on, and cannot give on what it was not given") {
     CHECK_FALSE(world.finds("maps/DE/1.tar"));
     CHECK(world.refused(world.other).code() == ErrorCode::kNotFound);
   }
-  SECTION("a second delegator's keys must have signed too: a car may come by him") {
+  SECTION("who delegates nearer to the top decides which keys sign") {
     const auto key = std::exchange(world.other.key, crypto::MemorySigner::generate());
     delegate(world.repository.next, world.other, {.paths = {"maps/DE/*"}});
     const Publication two = world.published(world.repository.publish());
     REQUIRE(two.warnings.size() == 1);
     CHECK_THAT(two.warnings[0], Catch::Contains("targets delegates"));
-    CHECK(world.refused(world.other).code() == ErrorCode::kBadSignature);
-    const std::array<const crypto::Signer*, 2> both{world.other.key.get(), key.get()};
-    const Bytes signed_by_both = manifest::make_targets(world.other.next, both).value();
-    CHECK(publish_delegated(world.test.services, "other", signed_by_both));
+    const auto sign_by = [&](std::vector<const crypto::Signer*> keys) {
+      return manifest::make_targets(world.other.next, keys).value();
+    };
+    const std::string before = world.timestamp();
+    CHECK(
+        world.refused(publish_delegated(world.test.services, "other", sign_by({key.get()})), before)
+            .code() == ErrorCode::kBadSignature);
+    // Cars come by acme first, whose keys have not signed, and look no further.
+    const Publication one = world.published(world.repository.publish(world.other));
+    CHECK(one.withdrawn == Names{"maps/DE/1.tar"});
+    REQUIRE(one.warnings.size() == 2);
+    CHECK_THAT(one.warnings[0], Catch::Contains("acme delegates"));
+    CHECK_THAT(one.warnings[1], Catch::Contains("maps/DE/1.tar"));
+    const Publication both = world.published(publish_delegated(
+        world.test.services, "other", sign_by({world.other.key.get(), key.get()})));
+    CHECK(both.listed_again == Names{"maps/DE/1.tar"});
+    CHECK(both.warnings.empty());
   }
+  SECTION("when the one in between has expired, the answer says so") {
+    world.test.clock.advance(world.acme.next.expires - world.test.clock.now());
+    world.other.next.expires = world.test.clock.now() + kDaySeconds;
+    const Error error = world.refused(world.other);
+    CHECK(error.code() == ErrorCode::kNotFound);
+    CHECK_THAT(error.message(),
+               Catch::Contains("acme delegates to it") && Catch::Contains("its version 1 expired"));
+  }
+}
+
+TEST_CASE("who delegates to another's role by its own key neither stops nor replaces it") {
+  Suppliers world;
+  Supplier hostile("hostile");
+  Supplier claimed("acme");  // by a key of the hostile one's
+  delegate(world.repository.next, world.acme, {.paths = {"maps/DE/*"}});
+  delegate(world.repository.next, hostile, {.paths = {"maps/FR/*"}});
+  world.published(world.repository.publish());
+  delegate(hostile.next, claimed);
+  world.published(world.repository.publish(hostile));
+  CHECK(world.refused(claimed).code() == ErrorCode::kBadSignature);
+  world.repository.add(world.acme, {.name = "maps/DE/1.tar", .bytes = "one"});
+  const Publication publication = world.published(world.repository.publish(world.acme));
+  CHECK(publication.new_images == Names{"maps/DE/1.tar"});
+  REQUIRE(publication.warnings.size() == 1);
+  CHECK_THAT(publication.warnings[0], Catch::Contains("hostile delegates"));
+  CHECK(world.finds("maps/DE/1.tar"));
+  claimed.next.version = world.acme.next.version;
+  CHECK(world.refused(claimed).code() == ErrorCode::kBadSignature);
+}
+
+TEST_CASE("of suppliers that delegate to one role, the keys of one of them have to sign") {
+  Suppliers world;
+  Supplier third("third");
+  Supplier shared_by_third("other");
+  world.let_acme({.paths = {"maps/DE/*"}});
+  delegate(world.repository.next, third, {.paths = {"maps/FR/*"}});
+  world.published(world.repository.publish());
+  delegate(world.acme.next, world.other);
+  delegate(third.next, shared_by_third);
+  world.published(world.repository.publish(world.acme));
+  world.published(world.repository.publish(third));
+  world.repository.add(shared_by_third, {.name = "maps/FR/1.tar", .bytes = "france"});
+  const Publication publication = world.published(world.repository.publish(shared_by_third));
+  REQUIRE(publication.warnings.size() == 1);
+  CHECK_THAT(publication.warnings[0], Catch::Contains("acme delegates"));
+  CHECK(world.finds("maps/FR/1.tar"));
+  shared_by_third.key = crypto::MemorySigner::generate();
+  CHECK(world.refused(shared_by_third).code() == ErrorCode::kBadSignature);
+}
+
+TEST_CASE("a supplier of a narrower scope goes on: what it named before stays withdrawn") {
+  Suppliers world;
+  world.let_acme({.paths = {"maps/IT/*", "maps/FR/*"}});
+  world.repository.add(world.acme, {.name = "maps/IT/1.tar", .bytes = "italy"});
+  world.repository.add(world.acme, {.name = "maps/FR/1.tar", .bytes = "france"});
+  world.published(world.repository.publish(world.acme));
+  run_all_jobs(world.test.services);
+  delegate(world.repository.next, world.acme, {.paths = {"maps/FR/*"}});
+  CHECK(world.published(world.repository.publish()).withdrawn == Names{"maps/IT/1.tar"});
+
+  world.repository.add(world.acme, {.name = "maps/FR/2.tar", .bytes = "new", .release_counter = 2});
+  const Publication next = world.published(world.repository.publish(world.acme));
+  CHECK(next.new_images == Names{"maps/FR/2.tar"});
+  CHECK(next.withdrawn.empty());
+  CHECK(next.listed_again.empty());
+  REQUIRE(next.warnings.size() == 1);
+  CHECK_THAT(next.warnings[0], Catch::Contains("maps/IT/1.tar") && Catch::Contains("acme"));
+  run_all_jobs(world.test.services);
+  CHECK(world.available("maps/IT/1.tar") == Availability::kWithdrawn);
+  CHECK(world.available("maps/FR/1.tar") == Availability::kAvailable);
+  CHECK(world.available("maps/FR/2.tar") == Availability::kAvailable);
+  CHECK_FALSE(world.finds("maps/IT/1.tar"));
+  CHECK(world.finds("maps/FR/2.tar"));
+
+  SECTION("a new image out of the scope is refused") {
+    world.repository.add(world.acme,
+                         {.name = "maps/IT/2.tar", .bytes = "newer", .release_counter = 2});
+    CHECK(world.refused(world.acme).code() == ErrorCode::kForbidden);
+  }
+  SECTION("nor may one that is out of it change") {
+    world.repository.add(world.acme, {.name = "maps/IT/1.tar", .bytes = "other bytes"});
+    CHECK(world.refused(world.acme).code() == ErrorCode::kConflict);
+  }
+  SECTION("with the scope of before it is listed again") {
+    delegate(world.repository.next, world.acme, {.paths = {"maps/IT/*", "maps/FR/*"}});
+    CHECK(world.published(world.repository.publish()).listed_again == Names{"maps/IT/1.tar"});
+  }
+}
+
+TEST_CASE("the warning of images that no car finds names some of many") {
+  Suppliers world;
+  world.let_acme();
+  for (int i = 100; i < 150; ++i)
+    world.repository.add(world.acme, {.name = fmt::format("maps/R{}/1.tar", i),
+                                      .bytes = fmt::format("region {}", i)});
+  world.published(world.repository.publish(world.acme));
+  delegate(world.repository.next, world.acme, {.paths = {"maps/FR/*"}});
+  world.published(world.repository.publish());
+  const Publication next = world.published(world.repository.publish(world.acme));
+  REQUIRE(next.warnings.size() == 1);
+  CHECK_THAT(next.warnings[0],
+             Catch::Contains("maps/R100/1.tar") && Catch::Contains("and 40 more"));
 }
 
 TEST_CASE("delegations that lead nowhere or elsewhere are not published") {
