@@ -195,13 +195,22 @@ std::set<std::string> DelegationTree::named() const {
   return names;
 }
 
-std::vector<std::string> DelegationTree::samples() const {
-  std::vector<std::string> names;
+DelegationTree::ListedImages DelegationTree::samples(const ListedImages& offered,
+                                                     const ListedImages& listed) const {
+  ListedImages samples;
+  const std::size_t step =
+      std::max<std::size_t>(1, (offered.size() + kSamplesMax - 1) / kSamplesMax);
+  std::size_t place = 0;
+  for (const auto& image : offered)
+    if (place++ % step == 0) samples.insert(image);
   for (const std::string& role : believed_) {
+    if (role == kTop) continue;
     const auto& images = documents_.at(role).targets.targets;
-    if (role != kTop && !images.empty()) names.push_back(images.begin()->first);
+    const auto first = std::ranges::find_if(
+        images, [&](const auto& image) { return listed.contains(image.first); });
+    if (first != images.end()) samples.insert(*listed.find(first->first));
   }
-  return names;
+  return samples;
 }
 
 std::vector<std::string> DelegationTree::gaps() const {

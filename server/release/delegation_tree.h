@@ -74,8 +74,11 @@ class DelegationTree {
   // Every image that some document names, believed or not.
   std::set<std::string> named() const;
 
-  // Of each believed delegated role that names images: the first.
-  std::vector<std::string> samples() const;
+  // Images by which this walk is held against a client's own: at most kSamplesMax of `offered`,
+  // spread over all of them, and the first of each believed delegated role that is among `listed`.
+  // A client reads whole documents for each, and the walk is the same code for all.
+  static constexpr std::size_t kSamplesMax = 32;
+  ListedImages samples(const ListedImages& offered, const ListedImages& listed) const;
 
   // For people: each delegation to a role that is not believed for it, and why.
   std::vector<std::string> gaps() const;

@@ -102,7 +102,8 @@ Result<void> search_as_client(manifest::TrustedRepository& client, const NextSet
                               const manifest::ImageEntry& entry, const manifest::Target& target,
                               UnixSeconds now) {
   const std::string& name = entry.name.text();
-  for (const manifest::HardwareId& hardware : entry.hardware_ids) {
+  constexpr std::size_t kHardwareMax = 4;  // as with the images (DelegationTree::samples)
+  for (const manifest::HardwareId& hardware : entry.hardware_ids | std::views::take(kHardwareMax)) {
     manifest::TargetSearch search(client, name, now, hardware);
     while (const auto request = search.next()) {
       const auto document = next.delegated.find(request->delegated);
@@ -365,17 +366,15 @@ struct NextDocument {
   std::set<std::string> before;  // images that its present version names
 };
 
-// All that a client looks for to see that the walk of `tree` is its own: what the commit offers,
-// and an image of each role.
+// What a client looks for to see that the walk of `tree` is its own: of what the commit offers, and
+// of each role.
 DelegationTree::ListedImages to_be_proved(const CheckedImages& checked, const DelegationTree& tree,
                                           const DelegationTree::ListedImages& listed) {
-  DelegationTree::ListedImages images;
-  for (const Image& image : checked.fresh) images.emplace(image.entry.name.text(), image.target);
+  DelegationTree::ListedImages offered;
+  for (const Image& image : checked.fresh) offered.emplace(image.entry.name.text(), image.target);
   for (const Image& image : checked.changed_listing)
-    if (image.listing == Listing::kListed) images.emplace(image.entry.name.text(), image.target);
-  for (const std::string& name : tree.samples())
-    if (const auto at = listed.find(name); at != listed.end()) images.insert(*at);
-  return images;
+    if (image.listing == Listing::kListed) offered.emplace(image.entry.name.text(), image.target);
+  return tree.samples(offered, listed);
 }
 
 struct Publisher {

@@ -54,8 +54,8 @@ struct Publication {
 //   and these hashes (kNotFound, kWrongImage); an image that was published before unchanged
 //   (kConflict); a new one with a release counter above all earlier ones of its slot and hardware
 //   (kImageRollback); and the set with its new snapshot and timestamp as the engine sees it, for a
-//   client that has the present set and for one that has only the root, who look for the images
-//   too.
+//   client that has the present set and for one that has only the root, who look for some of the
+//   images too.
 // The repository stands behind the images that a client finds from here, also by the delegated
 // roles that are published: whose role is no longer delegated to, or with keys, paths or hardware
 // that its document does not satisfy, is withdrawn in the same commit. The very bytes that are
