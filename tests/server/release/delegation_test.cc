@@ -7,7 +7,6 @@
 #include "manifest/target_search.h"
 #include "server/fleet/account.h"
 #include "server/fleet/json_answer.h"
-#include "server/release/delegation_tree.h"
 #include "server/release/image_repository.h"
 #include "server/release/payload_job.h"
 #include "server/release/release_keys.h"
@@ -604,31 +603,6 @@ TEST_CASE("jobs of suppliers' images have ids of their own") {
   const auto jobs = list_jobs(*world.test.store, "", 100).value();
   for (const PayloadJob& job : jobs) whole += job.kind == JobKind::kFull ? 1 : 0;
   CHECK(whole == 5);
-}
-
-TEST_CASE("of a large role some images, from all over it, are looked for as a client does") {
-  Suppliers world;
-  manifest::Targets top;
-  delegate(top, world.acme, {.paths = {"maps/FR/*"}});
-  delegate(top, world.other);
-  const manifest::Target entry = world.repository.entry_of({.name = "maps/DE/1.tar", .bytes = "x"});
-  DelegationTree::ListedImages offered;
-  for (int i = 1000; i < 6000; ++i) offered.emplace(fmt::format("maps/DE/{}.tar", i), entry);
-  DelegationTree::ListedImages listed = offered;
-  listed.emplace("maps/FR/1.tar", entry);
-  world.acme.next.expires = world.other.next.expires = world.test.clock.now() + kDaySeconds;
-  world.acme.next.targets = {{"maps/AT/1.tar", entry}, {"maps/FR/1.tar", entry}};
-  world.other.next.targets = offered;
-  const auto tree =
-      DelegationTree::build(
-          top, {{"acme", to_bytes(world.acme.sign())}, {"other", to_bytes(world.other.sign())}},
-          world.test.clock.now())
-          .value();
-  const auto samples = tree.samples(offered, listed);
-  CHECK(samples.size() == DelegationTree::kSamplesMax + 1);
-  CHECK(samples.contains("maps/DE/1000.tar"));
-  CHECK(std::prev(samples.end(), 2)->first > "maps/DE/5800.tar");
-  CHECK(samples.contains("maps/FR/1.tar"));  // the first of acme's that cars find
 }
 
 TEST_CASE("a server that is started again knows its delegated roles") {
