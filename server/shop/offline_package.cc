@@ -245,6 +245,8 @@ Result<Package> make_package(const Services& services, const Car& car, Payloads 
   PackageWriter writer;
   Package package;
   package.made = services.clock.now();
+  // What has expired is withdrawn with this: before the Director signs what the car is to have.
+  TRY_VOID(image_timestamp(services));
   const auto root = TRY(published_director_root(services));
   const auto by =
       TRY(role_signers(services.keys, Repository::kDirector, manifest::Role::kTimestamp, *root));

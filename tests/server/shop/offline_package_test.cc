@@ -29,6 +29,17 @@ server::Response ask_for_package(ReadyWorld& world) {
                             .headers = {{"authorization", "Bearer " + world.partner_token}}});
 }
 
+void put_lane_assist(ReadyWorld& world, const std::string& image) {
+  REQUIRE(world
+              .put("/v1/catalogue/products/lane-assist", world.operator_token,
+                   {{"title", {{"en", "Lane assist"}}},
+                    {"image", image},
+                    {"price_cents", 49900},
+                    {"currency", "EUR"},
+                    {"term", {{"kind", "unlimited"}}}})
+              .status == 201);
+}
+
 }  // namespace
 
 TEST_CASE("an offline package is asked for by POST; a look at it writes nothing (P5.4)") {
@@ -53,14 +64,7 @@ TEST_CASE("a wiped car gets what is active in a partner's package too, as it doe
   const std::string image = "functions/lane-assist/1.0.pkg";
   repository.add({.name = image, .bytes = image});
   repository.publish_and_make_payloads();
-  REQUIRE(world
-              .put("/v1/catalogue/products/lane-assist", world.operator_token,
-                   {{"title", {{"en", "Lane assist"}}},
-                    {"image", image},
-                    {"price_cents", 49900},
-                    {"currency", "EUR"},
-                    {"term", {{"kind", "unlimited"}}}})
-              .status == 201);
+  put_lane_assist(world, image);
   const std::string id = world.order_function("lane-assist", world.owner_token).body["id"];
   world.car.obey();
   REQUIRE(world.order_state(id) == "active");
@@ -102,14 +106,7 @@ TEST_CASE("an offline package has the delegated roles that its images need, and 
   const UnixSeconds expires = acme.next.expires;
   REQUIRE(repository.publish(acme));
   run_all_jobs(world.services);
-  REQUIRE(world
-              .put("/v1/catalogue/products/lane-assist", world.operator_token,
-                   {{"title", {{"en", "Lane assist"}}},
-                    {"image", image},
-                    {"price_cents", 49900},
-                    {"currency", "EUR"},
-                    {"term", {{"kind", "unlimited"}}}})
-              .status == 201);
+  put_lane_assist(world, image);
   REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
   const server::Response response = ask_for_package(world);
   REQUIRE(response.status == 200);
@@ -121,4 +118,24 @@ TEST_CASE("an offline package has the delegated roles that its images need, and 
   CHECK(text.find("image/2.targets.json") < first);
   CHECK(first < second);
   CHECK(text.find("image/1.other.json") == std::string::npos);
+}
+
+TEST_CASE("a supplier's role that has expired: the package is made without its images (P5.3)") {
+  ReadyWorld world;
+  TestRepository repository(world.services);
+  Supplier acme("acme");
+  delegate(repository.next, acme, {.paths = {"functions/*/*"}});
+  REQUIRE(repository.publish());
+  const std::string image = "functions/lane-assist/1.0.pkg";
+  repository.add(acme, {.name = image, .bytes = image});
+  acme.next.expires = world.services.clock.now() + kDaySeconds;
+  REQUIRE(repository.publish(acme));
+  run_all_jobs(world.services);
+  put_lane_assist(world, image);
+  REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
+  REQUIRE(ask_for_package(world).status == 200);
+  world.base.clock.advance(kDaySeconds);
+  const server::Response expired = ask_for_package(world);
+  CHECK(expired.status == 409);
+  CHECK_THAT(body_of(expired), Catch::Contains("no order of this car has anything to bring"));
 }
