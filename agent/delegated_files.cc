@@ -14,10 +14,10 @@ std::optional<Bytes> DelegatedFiles::read(const std::string& role) const {
   return std::move(*bytes);
 }
 
-Result<void> DelegatedFiles::write(const std::string& role, ByteSpan bytes) const {
-  const std::string name = TRY(manifest::delegated_file_name(role));
-  TRY_VOID(disk_->make_dirs(directory_));
-  return replace_file(*disk_, directory_ + "/" + name, bytes);
+void DelegatedFiles::write(const std::string& role, ByteSpan bytes) const {
+  const auto name = manifest::delegated_file_name(role);
+  if (name && disk_->make_dirs(directory_))
+    static_cast<void>(replace_file(*disk_, directory_ + "/" + *name, bytes));
 }
 
 void DelegatedFiles::keep_only(const std::set<std::string>& roles) const {
@@ -30,6 +30,22 @@ void DelegatedFiles::keep_only(const std::set<std::string>& roles) const {
   for (const std::string& name : *there)
     if (!kept.contains(name)) is_changed |= disk_->remove(directory_ + "/" + name).has_value();
   if (is_changed) static_cast<void>(disk_->sync_dir(directory_));  // else they come back, and go
+}
+
+void DelegatedFiles::keep_within_bounds(const std::set<std::string>& roles) const {
+  const auto there = disk_->list(directory_);
+  if (!there) return;
+  std::uint64_t bytes = 0;
+  for (const std::string& name : *there)
+    if (const auto status = disk_->status(directory_ + "/" + name)) bytes += status->size;
+  if (there->size() > manifest::kDelegatedRolesMax || bytes > manifest::kDelegatedBytesMax)
+    keep_only(roles);
+}
+
+Result<void> DelegatedFiles::check_name(const std::string& role) {
+  if (manifest::delegated_file_name(role)) return {};
+  return fail(ErrorCode::kBadFormat, "a delegated role's name of {} bytes is too long",
+              role.size());
 }
 
 Result<void> DelegatedFiles::check_bounds(const std::set<std::string>& roles,

@@ -21,12 +21,18 @@ class DelegatedFiles {
 
   // Nothing where there is none, or none that can be read.
   std::optional<Bytes> read(const std::string& role) const;
-  // kInvalidArgument for a role whose name is too long for a file.
-  Result<void> write(const std::string& role, ByteSpan bytes) const;
+  // A file that cannot be written is not there: the role is fetched again.
+  void write(const std::string& role, ByteSpan bytes) const;
   // All others go, also what a power cut has left half written. What cannot be removed now is so at
   // a later look.
   void keep_only(const std::set<std::string>& roles) const;
 
+  // After a look that failed: what it needed so far stays, and more only as far as a look may need.
+  // So looks that name other roles each time fill no disk.
+  void keep_within_bounds(const std::set<std::string>& roles) const;
+
+  // kBadFormat for a name that is too long for a file.
+  static Result<void> check_name(const std::string& role);
   // What one look may need of them: the bounds of manifest/target_search.h, by the lengths that
   // the snapshot gives; kTooLarge. Each role must be in the snapshot.
   static Result<void> check_bounds(const std::set<std::string>& roles,

@@ -136,7 +136,10 @@ Result<void> News::persist(const Source& source, std::vector<manifest::StoredCha
 }
 
 Result<void> News::store(const std::string& directory, const manifest::StoredChange& change) {
-  if (!change.delegated.empty()) return delegated_.write(change.delegated, *change.bytes);
+  if (!change.delegated.empty()) {
+    delegated_.write(change.delegated, *change.bytes);
+    return {};
+  }
   const std::string path = directory + "/" + file_of(change.role);
   if (change.bytes && change.role == manifest::Role::kRoot)
     return write_kept(*disk_, path, *change.bytes);
@@ -194,15 +197,17 @@ Result<void> News::refresh(const Source& source, UnixSeconds now, Until until) {
 // What we have of a delegated role is offered before it is asked for: a look with nothing new costs
 // no further request, after a restart either.
 Result<void> News::search(const Source& source, const manifest::AssignedTarget& image,
-                          UnixSeconds now, std::set<std::string>& roles) {
+                          UnixSeconds now) {
+  if (interrupted_ && interrupted_())
+    return fail(ErrorCode::kCancelled, "{}: the connection is not what it was", image.name);
   manifest::TargetSearch search(image_, image.name, now, image.hardware);
   const auto note_roles = [&] {
-    roles.insert(search.visited().begin(), search.visited().end());
-    return DelegatedFiles::check_bounds(roles, **image_.snapshot());
+    roles_->insert(search.visited().begin(), search.visited().end());
+    return DelegatedFiles::check_bounds(*roles_, **image_.snapshot());
   };
   while (const auto request = search.next()) {
     TRY_VOID(note_roles());
-    TRY(manifest::delegated_file_name(request->delegated));
+    TRY_VOID(DelegatedFiles::check_name(request->delegated));
     const auto stored = delegated_.read(request->delegated);
     if (stored && search.offer_stored(*stored) == manifest::TargetSearch::Stored::kSettled)
       continue;
@@ -216,15 +221,14 @@ Result<void> News::look_for_images(UnixSeconds now, Record& record, const manife
   const Source source{image_, std::string(kImageRepositoryUrl), layout_->image_trust(),
                       record.image_etag};
   TRY_VOID(refresh(source, now, Until::kTargets));
-  std::set<std::string> roles;
+  roles_.emplace();
   std::size_t searches = 0;
   for (const auto& image : TRY(manifest::assigned_targets(director_, car))) {
     if (image_.find_target(image.name, image.hardware) != nullptr) continue;
     if (++searches > kSearchesMax)
       return fail(ErrorCode::kTooLarge, "more than {} images of suppliers at once", kSearchesMax);
-    TRY_VOID(search(source, image, now, roles));
+    TRY_VOID(search(source, image, now));
   }
-  roles_ = std::move(roles);
   return {};
 }
 
@@ -232,7 +236,6 @@ Result<void> News::look_for_images(UnixSeconds now, Record& record, const manife
 // more. As long as the Director names nothing all stay: what comes next may need them.
 void News::drop_other_roles() {
   if (roles_) delegated_.keep_only(*roles_);
-  roles_.reset();
 }
 
 // What could not be kept must not be what we go on from: the next start would know the older
@@ -280,8 +283,14 @@ Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
     TRY_VOID(with_newer_roots(record, [&] { return fetch_time(time, record); }));
     return look(time.now(), record);
   };
+  roles_.reset();
+  // Also before a look: a disk that is full of them takes nothing new, not even a root.
+  delegated_.keep_within_bounds({});
   auto plan = attempt();
-  if (plan) drop_other_roles();
+  if (plan)
+    drop_other_roles();
+  else if (roles_)
+    delegated_.keep_within_bounds(*roles_);
   retry_after_seconds = retry_after_seconds_;
   return plan;
 }
@@ -326,7 +335,10 @@ std::optional<Bytes> News::delegated_file(const std::string& file) const {
   const auto entry = files.find(*role + ".json");
   if (entry == files.end() || file.substr(0, dot) != std::to_string(entry->second.version))
     return std::nullopt;
-  auto bytes = delegated_.read(*role);
+  // What an earlier look needed may be in memory alone.
+  const auto held = image_.stored().delegated;
+  const auto known = held.find(*role);
+  auto bytes = known == held.end() ? delegated_.read(*role) : std::optional(known->second);
   if (!bytes || !manifest::check_against_parent(entry->second, *bytes, *role)) return std::nullopt;
   return bytes;
 }

@@ -79,8 +79,7 @@ class News {
   Result<manifest::VerifiedPlan> look(UnixSeconds now, Record& record);
   manifest::CarFacts car_facts(const Record& record) const;
   Result<void> look_for_images(UnixSeconds now, Record& record, const manifest::CarFacts& car);
-  Result<void> search(const Source& source, const manifest::AssignedTarget& image, UnixSeconds now,
-                      std::set<std::string>& roles);
+  Result<void> search(const Source& source, const manifest::AssignedTarget& image, UnixSeconds now);
   void drop_other_roles();
   enum class Until { kRoots, kTargets };
   Result<void> refresh(const Source& source, UnixSeconds now, Until until);
@@ -120,8 +119,9 @@ class News {
     bool has_failed = false;
   };
   OldRoots old_roots_;
-  std::optional<std::set<std::string>> roles_;  // delegated ones that the last look needed
-  bool is_ahead_of_disk_ = false;               // something was accepted that could not be kept
+  // Delegated ones that this look needed so far; nothing where the Director names nothing.
+  std::optional<std::set<std::string>> roles_;
+  bool is_ahead_of_disk_ = false;  // something was accepted that could not be kept
 };
 
 }  // namespace layby::agent

@@ -173,6 +173,8 @@ Result<Delegation> read_delegation(const Json& entry) {
 }
 
 Result<SuccinctRoles> read_succinct_roles(const Json& object) {
+  if (find_field(object, "hardwareIds"))
+    return fail(ErrorCode::kBadFormat, "bins have no \"hardwareIds\" of their own");
   SuccinctRoles roles;
   roles.keys = TRY(read_role_keys(object));
   roles.bit_length = static_cast<unsigned>(TRY(uint_field(object, "bit_length", 32)));

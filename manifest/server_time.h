@@ -36,7 +36,8 @@ Result<TimeKeys> time_keys_field(const Json& object, std::string_view name);
 
 // Whether a time that came when `then` could sign still holds later ones off, now that `now` can:
 // not if one of those keys was taken away, since whoever stole it could have set the time ahead
-// (recovery from fast-forward, as TUF 5.3.11 has it). Keys that are merely added change nothing.
+// (recovery from fast-forward, as TUF 5.3.11 has it). Keys that are merely added change nothing, up
+// to 32; beyond that every change counts as one that takes a key away.
 // `then` is empty where it is not known, and the time holds.
 bool still_holds(const TimeKeys& then, const TimeKeys& now);
 

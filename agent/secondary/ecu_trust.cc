@@ -141,6 +141,7 @@ Result<void> EcuTrust::give(const std::optional<Bytes>& file) {
     }
     LAYBY_ASSERT(false);
   }();
+  if (!given && stage_ == Stage::kDelegated) delegated_.keep_within_bounds(search_->visited());
   if (!given) stage_ = Stage::kNone;
   return given;
 }
@@ -212,7 +213,7 @@ Result<void> EcuTrust::begin_search() {
 Result<void> EcuTrust::give_to_search(const std::optional<Bytes>& file) {
   const auto given = file ? search_->give(*file) : search_->give_absent();
   for (const manifest::StoredChange& change : search_->take_changes())
-    TRY_VOID(delegated_.write(change.delegated, *change.bytes));
+    delegated_.write(change.delegated, *change.bytes);
   TRY_VOID(given);
   return go_on_searching();
 }
@@ -221,7 +222,7 @@ Result<void> EcuTrust::give_to_search(const std::optional<Bytes>& file) {
 Result<void> EcuTrust::go_on_searching() {
   while (const auto request = search_->next()) {
     TRY_VOID(agent::DelegatedFiles::check_bounds(search_->visited(), **image_->snapshot()));
-    TRY(manifest::delegated_file_name(request->delegated));
+    TRY_VOID(agent::DelegatedFiles::check_name(request->delegated));
     const auto stored = delegated_.read(request->delegated);
     if (!stored || search_->offer_stored(*stored) == manifest::TargetSearch::Stored::kFetch)
       return {};

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <list>
@@ -70,14 +71,21 @@ struct LoopbackAddress {
   socklen_t size() const { return sizeof raw; }
 };
 
+// The path is there from the moment on at which somebody listens, and not before: whoever waits for
+// it may connect at once.
 Result<int> listen_at_path(const std::string& path) {
+  const std::string begun = path + "~";
   UnixAddress address;
   address.raw.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.raw.sun_path)
+  if (begun.size() >= sizeof address.raw.sun_path)
     return fail(ErrorCode::kInvalidArgument, "the socket path {} is too long", path);
-  std::memcpy(address.raw.sun_path, path.c_str(), path.size());
-  ::unlink(path.c_str());
-  return listen_at(address, path);
+  std::memcpy(address.raw.sun_path, begun.c_str(), begun.size());
+  ::unlink(begun.c_str());
+  const int listener = TRY(listen_at(address, path));
+  if (::rename(begun.c_str(), path.c_str()) == 0) return listener;
+  const int error = errno;
+  ::close(listener);
+  return fail(ErrorCode::kIo, "listening at {}: {}", path, std::generic_category().message(error));
 }
 
 Result<int> listen_at_port(std::uint16_t port, const std::string& port_file) {

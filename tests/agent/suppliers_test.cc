@@ -2,6 +2,8 @@
 // is asked for and kept of it (Uptane 2.1.0, 5.4.4.7; P5.1).
 #include <catch2/catch.hpp>
 
+#include "agent/delegated_files.h"
+#include "base/limits.h"
 #include "tests/agent/world.h"
 
 using namespace layby;
@@ -263,6 +265,61 @@ TEST_CASE(
   CHECK(world.agent->record().poll_error->code() == ErrorCode::kNotFound);
   gate.status = 0;
   REQUIRE(world.run(2 * kIntervalMax, [&] { return world.state(id).has_value(); }));
+}
+
+TEST_CASE("looks that fail with other roles each time fill no disk") {
+  MemoryDisk disk;
+  const DelegatedFiles files(disk, "/roles");
+  const auto write = [&](char look, int roles, std::size_t bytes) {
+    std::set<std::string> names;
+    for (int i = 0; i < roles; ++i) {
+      const std::string role = fmt::format("{}-{}", look, i);
+      names.insert(role);
+      files.write(role, Bytes(bytes));
+    }
+    return names;
+  };
+  const auto kept = [&] { return disk.list("/roles").value().size(); };
+  const auto first = write('a', 60, 10);
+  files.keep_within_bounds({});
+  CHECK(kept() == 60);  // what an earlier look needed stays, as long as there is room
+  const auto second = write('b', 5, 10);
+  files.keep_within_bounds(second);
+  CHECK(kept() == 5);
+  write('c', 4, 4 * kMiB);
+  files.keep_within_bounds(second);
+  CHECK(kept() == 5);  // sixteen MiB of others are too much, too
+  CHECK(files.read(*second.begin()));
+}
+
+TEST_CASE("a car whose looks fail with other roles each time stays within its bounds (P5.1)") {
+  World world;
+  const auto roles_of_a_look = [&](char look) {
+    for (int i = 0; i < 40; ++i) {
+      const std::string region = fmt::format("{}{:02}", look, i);
+      // The last one has expired.
+      world.server.suppliers[region] = {.path = "maps/" + region + "/*.tar",
+                                        .valid_seconds = i == 39 ? -1 : 30 * kDaySeconds};
+      world.server.publish({.name = "maps/" + region + "/2.tar",
+                            .bytes = noise(2000, 7),
+                            .base = {},
+                            .supplier = region});
+    }
+    std::vector<std::string> images;
+    for (int i = 0; i < 40; ++i) images.push_back(fmt::format("maps/{}{:02}/2.tar", look, i));
+    return world.server.order_offline(images);
+  };
+  for (const char look : {'A', 'B', 'C'}) {
+    const auto id = roles_of_a_look(look);
+    REQUIRE(world.run(2 * kIntervalMax, [&] {
+      return world.server.paths[fmt::format("/v1/repositories/image/metadata/1.{}39.json", look)] >
+             0;
+    }));
+    world.run(60);
+    REQUIRE(world.agent->record().poll_error);
+    CHECK(world.disk.list(kDelegated).value().size() <= 64);
+    world.server.cancel(id);
+  }
 }
 
 TEST_CASE("more delegated roles than a car keeps are refused before they are fetched") {

@@ -596,6 +596,12 @@ TEST_CASE(
   CHECK(code_of(car.accept_targets_alone(director.files.at("10.targets.json"), kNow)) ==
         ErrorCode::kWrongVehicle);
 
+  // Who has named the car goes on to: what another car was told before servers did is none.
+  director.timestamp = {
+      .version = 20, .expires = kLater, .snapshot = director.timestamp.snapshot, .custom = {}};
+  director.publish_timestamp();
+  CHECK(code_of(director.refresh(car)) == ErrorCode::kWrongVehicle);
+
   TrustedRepository without = director.client();  // an Image repository is for every vehicle
   CHECK(director.refresh(without));
 }

@@ -63,6 +63,39 @@ TEST_CASE("One secondary's software is updated; the server hears it from that EC
   }
 }
 
+TEST_CASE("A supplier's role of which the primary needs no file any more is handed on (P5.1)") {
+  Car car;
+  World& world = car.world;
+  world.vehicle.drive();
+  world.publish_maps();
+  world.server.suppliers["anna"] = {.path = "*/*/*"};
+  world.server.publish({.name = "maps/DE/3.tar",
+                        .bytes = world.new_regions["DE"],
+                        .base = {},
+                        .release_counter = 3,
+                        .supplier = "anna"});
+  world.server.publish({.name = "software/brake-2/3.img",
+                        .bytes = car.new_software,
+                        .base = {},
+                        .release_counter = 3,
+                        .supplier = "anna"});
+  const std::string role = "/v1/repositories/image/metadata/1.anna.json";
+  const std::string directory = std::string(kState) + "/trust/image/delegated";
+  const auto map = world.server.order({"maps/DE/3.tar"});
+  REQUIRE(world.run_until_state(map, State::kDownloaded, 3600));
+  REQUIRE(world.disk.list(directory).value().size() == 1);
+  world.server.cancel(map);
+  const auto plain = world.server.order({"maps/FR/2.tar"});
+  REQUIRE(world.run_until_state(plain, State::kDownloaded, 3600));
+  REQUIRE(world.disk.list(directory).value().empty());
+
+  const auto id = world.server.order({"software/brake-2/3.img"});
+  REQUIRE(world.run_until_state(id, State::kDownloaded, 3600));
+  REQUIRE(lock_and_run(car, id, State::kActive));
+  CHECK(car.kept_by(kBrakeSerial) == "new");
+  CHECK(world.server.paths[role] == 1);
+}
+
 TEST_CASE(
     "A supplier's software for an ECU that verifies fully: the primary hands the role on (P5.1)") {
   Car car;
