@@ -1,5 +1,6 @@
 #include "agent/named_ecus.h"
 
+#include "agent/journal.h"
 #include "base/limits.h"
 #include "manifest/json_value.h"
 
@@ -26,6 +27,15 @@ Result<std::vector<ReplacedEcu>> read_replaced(const HttpResponse& response) {
     replaced.push_back({std::move(old_serial), std::move(serial)});
   }
   return replaced;
+}
+
+// A report that waits to be sent names the ECUs of before: the server would refuse it, and the new
+// one's word would wait for the next.
+Result<void> drop_waiting_report(Disk& disk, const Layout& layout) {
+  Journal journal = TRY(Journal::open(disk, layout.directory()));
+  journal.record().report_acknowledged = journal.record().report_counter;
+  journal.record().report_content = {};
+  return journal.save();
 }
 
 }  // namespace
@@ -91,6 +101,7 @@ Result<std::vector<ReplacedEcu>> name_ecus(Disk& disk, const Layout& layout, Tra
     return fail(ErrorCode::kUnavailable, "naming the ECUs did not work: {}", problem_of(response));
   auto replaced = TRY(read_replaced(response));
   TRY_VOID(write_ecu_list(disk, layout, list));
+  TRY_VOID(drop_waiting_report(disk, layout));
   return replaced;
 }
 

@@ -133,6 +133,24 @@ TEST_CASE("an authorised ECU is let in, and its list kept") {
   CHECK(shop.name_ecus()->empty());
 }
 
+TEST_CASE("a report that waits when an ECU is exchanged is made anew, with the new one's word") {
+  Workshop shop;
+  {
+    auto journal = agent::Journal::open(shop.disk, shop.layout.directory()).value();
+    journal.record().report_counter = 7;  // made, and not sent yet
+    journal.record().report_acknowledged = 6;
+    journal.record().report_content.fill(1);
+    REQUIRE(journal.save());
+  }
+  shop.authorise();
+  shop.car.secondaries[1] = SimEcu("RAD-2", "rad-1");
+  REQUIRE(shop.name_ecus());
+  const auto journal = agent::Journal::open(shop.disk, shop.layout.directory()).value();
+  CHECK(journal.record().report_counter == 7);
+  CHECK(journal.record().report_acknowledged == 7);
+  CHECK(journal.record().report_content == crypto::Digest256{});
+}
+
 TEST_CASE("P4.7: the power goes between the server's word and the car's list") {
   std::size_t cuts = 0;
   for (std::uint64_t k = 1;; ++k) {
