@@ -457,6 +457,7 @@ class Target:
             self.hostile.rules = {}  # for the car's next look, which comes as soon as its report is answered
         self.hostile.let_go.set()
         rig.check_equal(self.car.status()["slots"], installed, "what is installed")
+        return named
 
     def mount(self, thief, error, rules, words="", restore=None, seconds=40):
         """One attack and its end. Nothing is put in order afterwards: the car goes on with what the attack has left in it. Where
@@ -464,16 +465,18 @@ class Target:
         (World.take_back). `restore`: why the step must put the car's trust back to what it was."""
         if restore:
             self.save()
-        self.strike(thief, error, rules, words, is_over=True, seconds=seconds)
+        named = self.strike(thief, error, rules, words, is_over=True, seconds=seconds)
         if restore:
             self.restore()
             self.car.start_agent()
-        self.goes_on(thief)
+        self.goes_on(thief, named)
 
-    def goes_on(self, thief):
+    def goes_on(self, thief, named=""):
+        """After the attack that was `named`."""
         if self.run_up(thief):
             wait_until(lambda: f"what is honest is older, and it says so: {self.car.status()}",
-                       lambda: self.hostile.last_attack.startswith("rollback: ") and "error" in self.car.status()["poll"])
+                       lambda: self.hostile.last_attack.startswith("rollback: ") and self.hostile.last_attack != named
+                       and "error" in self.car.status()["poll"])
         else:
             self.is_at_peace()
             wait_until("the server hears that it is over", lambda: not self.hostile.last_attack)
