@@ -416,9 +416,11 @@ def withheld_root(w):
         w.mount(w.brake, "bad-signature", withheld)
         w.camera.restore()  # the honest primary has brought it to both
         w.mount(w.camera, "bad-signature", withheld)
-        for ecu in w.ecus:
+        def root_version(ecu):
             with open(os.path.join(ecu.directory, "trust", "director", "root.json"), "rb") as stream:
-                check_equal(part_of(stream.read())["version"], 2, f"the root of {ecu.serial}")
+                return part_of(stream.read())["version"]
+        for ecu in w.ecus:
+            wait_until(f"{ecu.serial} has root 2", lambda: root_version(ecu) == 2)
     with step("what each ECU has refused stands in the car's trail, under the ECU's name"):
         refused = [x["data"] for x in w.anna("audit", VIN, "--limit", "1000")["records"] if x["what"] == "attack-reported"]
         for ecu in w.ecus:

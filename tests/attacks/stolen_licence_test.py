@@ -131,7 +131,8 @@ def reached(w, thief):
         w.car.exit_and_lock()
         wait_until("it is on", lambda: functions_on(w) == {CRUISE, TRAILER})
         w.car.set(**rig.DRIVING)
-        with open(package, "rb") as signed, open(os.path.join(w.car.state, w.car.status()["slots"][f"function.{TRAILER}"]["path"]), "rb") as live:
+        slot = wait_until("it says so", lambda: w.car.status()["slots"].get(f"function.{TRAILER}"))
+        with open(package, "rb") as signed, open(os.path.join(w.car.state, slot["path"]), "rb") as live:
             check_equal(live.read(), signed.read(), "the package")
     with step("stolen licence key and Director: at worst what was bought is off after the next exit-and-lock"):
         under(w, thief.carried("deactivate", thief.licence(counter=21, state="revoked")))
