@@ -419,6 +419,7 @@ def withheld_root(w):
         def root_version(ecu):
             with open(os.path.join(ecu.directory, "trust", "director", "root.json"), "rb") as stream:
                 return part_of(stream.read())["version"]
+        w.car.start_agent()
         for ecu in w.ecus:
             wait_until(f"{ecu.serial} has root 2", lambda: root_version(ecu) == 2)
     with step("what each ECU has refused stands in the car's trail, under the ECU's name"):
