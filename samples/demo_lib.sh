@@ -463,15 +463,15 @@ finish() {
 
 # stay_with_car NAME OWNER VIN: with an order to watch, until somebody presses Ctrl-C.
 stay_with_car() {
-  local name=$1 owner=$2 vin=$3 map_order
+  local name=$1 owner=$2 car=$3 map_order
   stop_agent "$name"
   end "vehicle-$name"
   start_vehicle_with_page "$name"
   drive "$name"
-  map_order=$(order "$owner" map "$vin" DE NL)
+  map_order=$(order "$owner" map "$car" DE NL)
   start_agent "$name" --rate-bytes-max 100000
   grep -q "<title>Layby" <<<"$(curl -fsS --noproxy '*' "$page")" || die "the head unit's page is not there"
-  printf '\n%sThe head unit of %s: %s%s\n' "$bold" "$vin" "$page" "$plain"
+  printf '\n%sThe head unit of %s: %s%s\n' "$bold" "$car" "$page" "$plain"
   say "map order $map_order is on its way; park the car, get out and lock it, and it installs"
   say "more orders: $bin/layby --server $server --ca $data/provision/ca.pem --token-file $state/$owner.token order --help"
   say "Ctrl-C ends server, agent and car"
