@@ -12,9 +12,6 @@
 namespace layby::manifest {
 namespace {
 
-// Delegated roles that one search looks into.
-constexpr std::size_t kDelegationsMax = kSearchRolesMax;
-
 // What is more than kDelegatedBytesMax is fetched again by a later search, or offered again by a
 // caller that stores it.
 void hold(std::map<std::string, Bytes>& held, const std::string& name, const Bytes& bytes) {
@@ -175,7 +172,7 @@ void TargetSearch::visit(const Targets& targets) {
   std::vector<Step> children;
   std::shared_ptr<const KeyMap> keys;
   // One more than can be visited shows that the bound was hit; further ones would only take memory.
-  const std::size_t children_max = kDelegationsMax - visited_.size() + 1;
+  const std::size_t children_max = kSearchRolesMax - visited_.size() + 1;
   for (const Delegation& role : targets.delegations->roles) {
     if (!may_speak(role)) continue;
     if (!visited_.contains(role.name) && children.size() < children_max) {
@@ -202,10 +199,10 @@ void TargetSearch::go_on() {
       to_visit_.pop_back();
       continue;
     }
-    if (visited_.size() == kDelegationsMax)
+    if (visited_.size() == kSearchRolesMax)
       return end(Error(ErrorCode::kTooLarge,
                        fmt::format("target {}: more than {} delegated roles may speak of it",
-                                   target_name_, kDelegationsMax)));
+                                   target_name_, kSearchRolesMax)));
     const std::string name = to_visit_.back().name;
     visited_.insert(name);
     if (entry_of(to_visit_.back()) == nullptr)
