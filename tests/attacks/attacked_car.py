@@ -100,8 +100,14 @@ class World:
         wait_until("nothing in the car is newer than what the server has", lambda: not self.target.run_up(self.thief))
         self.target.is_at_peace()
 
+    def waiting_order(self):
+        return next(o for o in self.anna("order", "list", VIN)["orders"] if o["state"] != "active")
+
+    def has_downloaded(self):
+        wait_until("the server knows that the order is in the car", lambda: self.waiting_order()["state"] == "downloaded")
+
     def becomes_active(self):
         """The car does its work: the order that has waited all the time."""
-        order = next(o["id"] for o in self.anna("order", "list", VIN)["orders"] if o["state"] != "active")
+        order = self.waiting_order()["id"]
         self.car.set(**rig.PARKED)
         self.car.wait_for_active(self.anna, [order], 120)
