@@ -87,9 +87,9 @@ Result<void> EcuTrust::begin_look(LookFor look_for, const EcuState& state) {
     return fail(ErrorCode::kUntrustedTime, "no time was signed for this ECU since it started");
   look_for_ = look_for;
   look_time_ = now(state);
-  rotations_ = 0;
-  refresh_.reset();
   search_.reset();
+  // Whether the last root is expired only a trusted time can tell.
+  refresh_.emplace(director_, look_for == LookFor::kRoots ? 0 : look_time_);
   stage_ = Stage::kDirectorRoot;
   return {};
 }
@@ -102,24 +102,18 @@ Result<std::optional<WantBody>> EcuTrust::next() {
   switch (stage_) {
     case Stage::kNone:
     case Stage::kDone: return std::optional<WantBody>{};
-    case Stage::kDirectorRoot:
-      return want(RepositoryName::kDirector,
-                  std::to_string(director_.root()->version + 1) + ".root.json", kRootBytesMax);
     case Stage::kDirectorTargets:
       return want(RepositoryName::kDirector, "targets.json", kTargetsBytesMax);
+    case Stage::kDirectorRoot:
     case Stage::kDirector:
     case Stage::kImage:
     case Stage::kDelegated: break;
   }
   const auto request = stage_ == Stage::kDelegated ? search_->next() : refresh_->next();
   LAYBY_ASSERT(request.has_value());  // `give` goes on when one is complete
-  return want(stage_ == Stage::kDirector ? RepositoryName::kDirector : RepositoryName::kImage,
-              request->file, request->bytes_max);
-}
-
-void EcuTrust::begin_refresh(Stage stage) {
-  stage_ = stage;
-  refresh_.emplace(stage == Stage::kImage ? *image_ : director_, look_time_);
+  const bool is_director = stage_ == Stage::kDirectorRoot || stage_ == Stage::kDirector;
+  return want(is_director ? RepositoryName::kDirector : RepositoryName::kImage, request->file,
+              request->bytes_max);
 }
 
 Result<void> EcuTrust::give(const std::optional<Bytes>& file) {
@@ -147,50 +141,32 @@ Result<void> EcuTrust::give(const std::optional<Bytes>& file) {
 }
 
 // The Director's roots come first, with either way to verify: a signed time may be one of their
-// newer keys'. 5.3 of TUF, but for the expiry, which only a trusted time can tell.
+// newer keys'.
 Result<void> EcuTrust::give_root(const std::optional<Bytes>& file) {
-  if (!file || rotations_ == kRootRotationsMax) return go_on_behind_roots();
-  const auto had_targets = director_.stored();
-  TRY_VOID(director_.accept_root(*file));
-  ++rotations_;
-  TRY_VOID(store(layout_->director_trust(), {Role::kRoot, file}));
-  // What its rotated keys do not stand behind must go from the disk, too: recovery from a
-  // fast-forward attack.
-  const auto has = director_.stored();
-  if (had_targets.timestamp && !has.timestamp)
-    TRY_VOID(store(layout_->director_trust(), {Role::kTimestamp, std::nullopt}));
-  if (had_targets.snapshot && !has.snapshot)
-    TRY_VOID(store(layout_->director_trust(), {Role::kSnapshot, std::nullopt}));
-  if (had_targets.targets && !has.targets)
-    TRY_VOID(store(layout_->director_trust(), {Role::kTargets, std::nullopt}));
+  TRY_VOID(give_one(file));
+  if (refresh_->next()->role == Role::kRoot) return {};
+  if (look_for_ == LookFor::kRoots)
+    stage_ = Stage::kDone;
+  else
+    stage_ = is_full() ? Stage::kDirector : Stage::kDirectorTargets;
   return {};
 }
 
-Result<void> EcuTrust::go_on_behind_roots() {
-  if (look_for_ == LookFor::kRoots) {
-    stage_ = Stage::kDone;
-    return {};
-  }
-  TRY_VOID(director_.check_root_expiry(look_time_));
-  if (!is_full()) {
-    stage_ = Stage::kDirectorTargets;
-    return {};
-  }
-  begin_refresh(Stage::kDirector);
-  return {};
+Result<void> EcuTrust::give_one(const std::optional<Bytes>& file) {
+  const auto given = file ? refresh_->give(*file) : refresh_->give_absent();
+  TRY_VOID(persist());  // also what came before an error
+  return given;
 }
 
 Result<void> EcuTrust::give_to_refresh(const std::optional<Bytes>& file) {
-  const auto given = file ? refresh_->give(*file) : refresh_->give_absent();
-  const auto kept = persist();  // also what came before an error
-  TRY_VOID(kept);
-  if (!given) return given;
+  TRY_VOID(give_one(file));
   if (!refresh_->complete()) return {};
   const bool names_something =
       director_.targets() != nullptr && !(*director_.targets())->targets.empty();
   // A Director that names nothing needs no Image repository.
   if (stage_ == Stage::kDirector && names_something) {
-    begin_refresh(Stage::kImage);
+    stage_ = Stage::kImage;
+    refresh_.emplace(*image_, look_time_);
     return {};
   }
   if (stage_ == Stage::kImage) return begin_search();

@@ -61,13 +61,12 @@ class EcuTrust {
 
   enum class Stage { kNone, kDirectorRoot, kDirectorTargets, kDirector, kImage, kDelegated, kDone };
   bool is_full() const { return identity_->verification == Verification::kFull; }
-  void begin_refresh(Stage stage);
+  Result<void> give_one(const std::optional<Bytes>& file);
   Result<void> give_to_refresh(const std::optional<Bytes>& file);
   Result<void> begin_search();
   Result<void> give_to_search(const std::optional<Bytes>& file);
   Result<void> go_on_searching();
   Result<void> give_root(const std::optional<Bytes>& file);
-  Result<void> go_on_behind_roots();
   Result<void> store(const std::string& directory, const manifest::StoredChange& change);
   Result<void> persist();
 
@@ -85,7 +84,6 @@ class EcuTrust {
   Stage stage_ = Stage::kNone;
   LookFor look_for_ = LookFor::kAll;
   UnixSeconds look_time_ = 0;
-  int rotations_ = 0;
   std::optional<manifest::Refresh> refresh_;
   std::optional<manifest::TargetSearch> search_;  // for this ECU's own image
 };

@@ -45,7 +45,7 @@ void FakeServer::add_metadata(Bytes& archive, Repository repository, const Signe
 Bytes FakeServer::offline_package(const std::function<bool(const manifest::Payload&)>& has) {
   sign_director();
   Bytes archive;
-  const crypto::Signer* signers[] = {online_key_.get()};
+  const crypto::Signer* signers[] = {online_keys_.at(Role::kTimestamp).get()};
   const auto vin = manifest::Vin::parse(director_vin).value();
   add(archive, std::string(manifest::kPackageTimeName),
       manifest::make_package_time(vin, clock_->now() + time_ahead, signers).value());

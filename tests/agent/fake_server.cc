@@ -1,6 +1,7 @@
 #include "tests/agent/fake_server.h"
 
 #include <algorithm>
+#include <array>
 
 #include "base/assert.h"
 #include "delta/encoder.h"
@@ -21,14 +22,17 @@ using manifest::Role;
 constexpr std::uint32_t kChunkBytes = 16 * 1024;
 constexpr UnixSeconds kMetadataSeconds = 30 * kDaySeconds;
 
-Bytes make_root(const crypto::Signer& root, const crypto::Signer& others, UnixSeconds now,
+constexpr Role kOnlineRoles[] = {Role::kTimestamp, Role::kSnapshot, Role::kTargets};
+
+using Keys = std::map<Role, std::shared_ptr<crypto::MemorySigner>>;
+
+Bytes make_root(const crypto::Signer& root, const Keys& others, UnixSeconds now,
                 manifest::Version version = 1) {
   manifest::Root model;
   model.version = version;
   model.expires = now + 20 * 365 * kDaySeconds;
   model.add_key(Role::kRoot, manifest::PublicKey::of(root));
-  for (const Role role : {Role::kTimestamp, Role::kSnapshot, Role::kTargets})
-    model.add_key(role, manifest::PublicKey::of(others));
+  for (const auto& [role, key] : others) model.add_key(role, manifest::PublicKey::of(*key));
   const crypto::Signer* signers[] = {&root};
   return manifest::make_root(model, signers).value();
 }
@@ -50,11 +54,15 @@ FakeServer::FakeServer(const Clock& clock, std::string vin, std::string ecu, std
       ecu_(std::move(ecu)),
       hardware_(std::move(hardware)),
       root_key_(crypto::MemorySigner::generate()),
-      online_key_(crypto::MemorySigner::generate()),
       image_key_(crypto::MemorySigner::generate()),
       licence_key_(crypto::MemorySigner::generate()) {
-  director_root_ = make_root(*root_key_, *online_key_, clock.now());
-  image_root_ = make_root(*root_key_, *image_key_, clock.now());
+  Keys image_keys;
+  for (const Role role : kOnlineRoles) {
+    online_keys_[role] = crypto::MemorySigner::generate();
+    image_keys[role] = image_key_;
+  }
+  director_root_ = make_root(*root_key_, online_keys_, clock.now());
+  image_root_ = make_root(*root_key_, image_keys, clock.now());
   sign_images();
   sign_director();
 }
@@ -157,23 +165,29 @@ void FakeServer::sign_director() {
                                 .ecus = ecus_for(name),
                                 .payloads = payloads_of_.at(name)});
   if (alter_director) alter_director(content);
-  const crypto::Signer* signers[] = {online_key_.get()};
+  const auto by = [&](Role role) {
+    return std::array<const crypto::Signer*, 1>{online_keys_.at(role).get()};
+  };
   const Bytes bytes =
-      manifest::make_targets(manifest::make_director_targets(content), signers).value();
+      manifest::make_targets(manifest::make_director_targets(content), by(Role::kTargets)).value();
+  const manifest::Version online_version = run_up == 0 ? director_.version : run_up;
   const auto online = manifest::make_online_roles(
-      content.version, bytes,
-      {director_.version, director_.version, content.expires, content.expires}, signers, signers);
-  const std::string n = std::to_string(director_.version);
-  director_.files[n + ".targets.json"] = bytes;
-  director_.files[n + ".snapshot.json"] = online->snapshot;
+      content.version, bytes, {online_version, online_version, content.expires, content.expires},
+      by(Role::kSnapshot), by(Role::kTimestamp));
+  director_.files[std::to_string(director_.version) + ".targets.json"] = bytes;
+  director_.files[std::to_string(online_version) + ".snapshot.json"] = online->snapshot;
   director_.files["timestamp.json"] = online->timestamp;
 }
 
 void FakeServer::rotate_director_key() {
-  online_key_ = crypto::MemorySigner::generate();
+  rotate_director_keys({std::begin(kOnlineRoles), std::end(kOnlineRoles)});
+}
+
+void FakeServer::rotate_director_keys(const std::vector<Role>& roles) {
+  for (const Role role : roles) online_keys_.at(role) = crypto::MemorySigner::generate();
   const manifest::Version version = ++director_root_version_;
   director_.files[std::to_string(version) + ".root.json"] =
-      make_root(*root_key_, *online_key_, clock_->now(), version);
+      make_root(*root_key_, online_keys_, clock_->now(), version);
   sign_director();
 }
 
@@ -444,8 +458,8 @@ HttpResponse FakeServer::answer(const HttpRequest& request) {
   if (path.starts_with(time)) {
     const auto nonce = array_from_hex<16>(path.substr(time.size())).value();
     const auto stray_key = crypto::MemorySigner::generate();
-    const crypto::Signer* signers[] = {sign_time_with_a_stray_key ? stray_key.get()
-                                                                  : online_key_.get()};
+    const crypto::Signer* signers[] = {
+        sign_time_with_a_stray_key ? stray_key.get() : online_keys_.at(Role::kTimestamp).get()};
     return response(
         200, std::string(as_text(
                  manifest::make_server_time(nonce, clock_->now() + time_ahead, signers).value())));

@@ -105,8 +105,12 @@ class FakeServer final : public agent::Transport {
                       manifest::LicenceState state, std::optional<UnixSeconds> until,
                       std::optional<std::string> vin = std::nullopt);
 
-  // The Director's root puts a new key in the place of the online one; all is signed anew.
-  void rotate_director_key();
+  // The Director's root puts new keys in the place of these roles' own; all is signed anew.
+  void rotate_director_keys(const std::vector<manifest::Role>& roles);
+  void rotate_director_key();  // of all three online roles
+  // A thief of the Director's timestamp and snapshot keys: the version that both have, in place of
+  // the server's own. 0: none.
+  manifest::Version run_up = 0;
   // A thief of the online key, or the server again: what the signed time is ahead by.
   UnixSeconds time_ahead = 0;
   bool sign_time_with_a_stray_key = false;
@@ -186,7 +190,8 @@ class FakeServer final : public agent::Transport {
 
   const Clock* clock_;
   std::string vin_, ecu_, hardware_;
-  std::shared_ptr<crypto::MemorySigner> root_key_, online_key_, image_key_, licence_key_;
+  std::shared_ptr<crypto::MemorySigner> root_key_, image_key_, licence_key_;
+  std::map<manifest::Role, std::shared_ptr<crypto::MemorySigner>> online_keys_;  // the Director's
   std::optional<crypto::Ed25519PublicKey> ecu_key_;
   crypto::SealPublicKey seal_key_{};
   struct Ecu {

@@ -211,6 +211,38 @@ TEST_CASE("metadata that could not be kept is fetched again, after a restart too
   }
 }
 
+TEST_CASE(
+    "one of two stolen keys taken away, a power cut anywhere: the car recovers (P4.7, P5.1)") {
+  using Survives = MemoryDisk::Survives;
+  const auto taken_away = GENERATE(manifest::Role::kTimestamp, manifest::Role::kSnapshot);
+  World before;
+  before.server.run_up = 1u << 31;
+  before.server.sign_director();
+  before.run(60);
+  REQUIRE(!before.agent->record().poll_error.has_value());
+  before.agent.reset();
+  before.server.run_up = 0;
+  before.server.rotate_director_keys({taken_away});
+  const auto id = order_maps(before);
+  for (const auto survives : {Survives::kEverything, Survives::kOnlySynced, Survives::kPerhaps}) {
+    bool was_cut = true;
+    for (std::uint64_t step = 1; was_cut; ++step) {
+      World world(before);
+      world.disk.cut_power_at(world.disk.operations() + step);
+      try {
+        world.start();
+        was_cut = !world.run(3600, [&] { return world.order(id) != nullptr; });
+      } catch (const PowerCut&) {
+      }
+      world.agent.reset();
+      world.disk.restart(survives, static_cast<std::uint32_t>(step));
+      world.start();
+      INFO("operation " << step);
+      REQUIRE(world.run(4 * 3600, [&] { return world.order(id) != nullptr; }));
+    }
+  }
+}
+
 TEST_CASE("a server that cannot be one is found out in the factory") {
   World world;  // its files serve as a factory's
   for (const std::string url : {"http://server.test", "server.test", "https://", ""}) {
