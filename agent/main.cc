@@ -22,6 +22,7 @@
 #include "agent/resident.h"
 #include "agent/secondary_link.h"
 #include "agent/state_lock.h"
+#include "agent/state_owner.h"
 #include "agent/status.h"
 #include "agent/uboot_environment.h"
 #include "agent/vehicle_config.h"
@@ -578,13 +579,18 @@ void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
 }
 
-CLI::App* add_offline_command(CLI::App& app, Options& options) {
+void add_offline_command(CLI::App& app, Options& options) {
   CLI::App* command =
       add_command(app, options, "install-offline", "take a partner's package into the car");
   command->add_option("FILE", options.package, "from `layby offline-package`")->required();
   add_boot_control(command, options);
   command->add_flag("--json", options.json);
-  return command;
+}
+
+// Who writes comes to files that the daemon can read, and the daemon to files that it can.
+Result<void> check_state(const Options& options, const CLI::App& run_command) {
+  TRY_VOID(check_state_access(options.state));
+  return run_command ? Result<void>{} : check_state_owner(options.state);
 }
 
 }  // namespace
@@ -624,7 +630,7 @@ int main(int argc, char** argv) {
   status_command->add_flag("--json", options.json);
   CLI::App* updates_command = add_command(app, options, "updates", "what is pending");
   updates_command->add_flag("--json", options.json);
-  CLI::App* offline_command = add_offline_command(app, options);
+  add_offline_command(app, options);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -650,11 +656,12 @@ int main(int argc, char** argv) {
   ::sigaction(SIGCHLD, &action, nullptr);
 
   // 3. The command.
+  if (*status_command) return run_status(options);
+  if (*updates_command) return run_updates(options);
+  if (const auto own = check_state(options, *run_command); !own) return report(own.error());
+  if (*run_command) return run_daemon(options);
   if (*provision_command) return run_provision(options);
   if (*pair_command) return run_pair(options);
   if (*ecus_command) return run_ecus(options);
-  if (*run_command) return run_daemon(options);
-  if (*offline_command) return run_install_offline(options);
-  if (*status_command) return run_status(options);
-  return run_updates(options);
+  return run_install_offline(options);
 }

@@ -12,6 +12,7 @@
 #include "agent/secondary/secondary.h"
 #include "agent/secondary/serve.h"
 #include "agent/state_lock.h"
+#include "agent/state_owner.h"
 #include "base/limits.h"
 #include "crypto/initialize.h"
 
@@ -153,7 +154,9 @@ int main(int argc, char** argv) {
   action.sa_handler = SIG_DFL;  // who starts us may ignore it: then nobody learns how a hook ended
   ::sigaction(SIGCHLD, &action, nullptr);
 
-  // 3. The command.
-  const auto done = *provision_command ? run_provision(options) : run_serve(options);
+  // 3. The command, which comes to files that it can read, and leaves none that the service cannot.
+  auto done = agent::check_state_access(options.state);
+  if (done && *provision_command) done = agent::check_state_owner(options.state);
+  if (done) done = *provision_command ? run_provision(options) : run_serve(options);
   return done ? kDone : report(done.error());
 }
