@@ -18,7 +18,7 @@ CONFIG = f"{LIBRARIES}/cmake/layby"
 
 # Beside usr/share/doc/PACKAGE.
 FILES = {
-    "layby-agent": ["usr/bin/layby-agent", "usr/bin/layby-ecu", f"{UNITS}/layby-agent.service", f"{UNITS}/layby-ecu@.service",
+    "layby-agent": ["usr/bin/layby-agent", "usr/bin/layby-ecu", f"{UNITS}/layby-agent.service", f"{UNITS}/layby-agent.path", f"{UNITS}/layby-ecu@.service",
                     f"{COMPLETION}/layby-agent", f"{COMPLETION}/layby-ecu", "usr/share/dbus-1/system.d/org.layby.Agent1.conf",
                     "usr/share/man/man8/layby-agent.8.gz", "usr/share/man/man8/layby-ecu.8.gz"],
     "laybyd": ["usr/bin/laybyd", f"{UNITS}/laybyd.service", f"{COMPLETION}/laybyd", "usr/share/man/man8/laybyd.8.gz"],
@@ -47,11 +47,13 @@ def run(*arguments):
 
 
 def headers():
-    """The rooms of the car's side, but for what is there for the C interface only."""
+    """The rooms of the car's side, but for what is there for the C interface or the daemon only."""
+    others = {"layby_agent.h", "bus_vehicle.h", "vehicle_config.h"}
     found = ["usr/include/layby_agent.h"]
     for room in ("agent", "base", "crypto", "delta", "manifest"):
         for path in glob.glob(f"{SOURCE}/{room}/**/*.h", recursive=True):
-            if not os.path.basename(path).startswith("host_"):
+            name = os.path.basename(path)
+            if not name.startswith("host_") and name not in others:
                 found.append("usr/include/layby/" + os.path.relpath(path, SOURCE))
     return found
 

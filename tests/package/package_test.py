@@ -3,6 +3,7 @@
 
     package_test.py SOURCE_DIR BUILD_DIR sanitized|plain
 """
+import fnmatch
 import glob
 import hashlib
 import os
@@ -78,6 +79,17 @@ class Installed(unittest.TestCase):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("car.json", done.stderr)
 
+    def test_what_an_installed_header_declares_is_in_an_installed_library(self):
+        members = set()
+        for library in glob.glob(f"{self.libraries}/*.a"):
+            members |= set(run("ar", "t", library).split())
+        headers = glob.glob(f"{self.prefix}/include/layby/**/*.h", recursive=True)
+        self.assertGreater(len(headers), 100)
+        for header in headers:
+            source = os.path.relpath(header, f"{self.prefix}/include/layby")[:-2] + ".cc"
+            if os.path.exists(os.path.join(SOURCE, source)):
+                self.assertTrue(f"{os.path.basename(source)}.o" in members, header)
+
     def test_every_program_has_its_page_and_completion(self):
         self.assertEqual(sorted(os.listdir(f"{self.prefix}/bin")), sorted(PROGRAMS))
         for name in PROGRAMS:
@@ -86,17 +98,32 @@ class Installed(unittest.TestCase):
             self.assertTrue(os.path.exists(f"{self.prefix}/share/bash-completion/completions/{name}"), name)
 
     def test_units_name_programs_and_pages_that_there_are(self):
-        units = glob.glob(f"{self.prefix}/lib/systemd/system/*.service")
-        self.assertEqual(len(units), 3)
+        units = glob.glob(f"{self.prefix}/lib/systemd/system/*")
+        self.assertEqual(sorted(map(os.path.basename, units)), sorted(os.listdir(f"{SOURCE}/packaging/systemd")))
         for unit in units:
             text = text_of(unit)
-            program = re.search(r"^ExecStart=/usr/(bin/\S+)", text, re.MULTILINE).group(1)
-            self.assertTrue(os.access(f"{self.prefix}/{program}", os.X_OK), program)
             page = re.search(r"man:(\S+)\((\d)\)", text)
             self.assertTrue(glob.glob(f"{self.prefix}/share/man/man{page[2]}/{page[1]}.{page[2]}.gz"), page[0])
+            if unit.endswith(".path"):
+                continue
+            program = re.search(r"^ExecStart=/usr/(bin/\S+)", text, re.MULTILINE).group(1)
+            self.assertTrue(os.access(f"{self.prefix}/{program}", os.X_OK), program)
             for option in re.findall(r" (--[a-z-]+)", re.search(r"^ExecStart=.*", text, re.MULTILINE)[0]):
                 command = re.search(r"ExecStart=\S+ (\S+)", text)[1]
                 self.assertIn(option, run(f"{self.prefix}/{program}", command, "--help"))
+
+    def test_pairing_starts_the_agent(self):
+        service, path = (text_of(f"{self.prefix}/lib/systemd/system/layby-agent.{kind}") for kind in ("service", "path"))
+        self.assertRegex(service, r"(?m)^Wants=layby-agent\.path$")
+        state = re.search(r"--state (\S+)", service)[1]
+        watched = re.search(r"(?m)^PathChanged=(\S+)$", path)[1]
+        # The mark that `pair` writes last.
+        mark = re.search(r'certificate\(\) const \{ return absolute\("(\S+)"\)', text_of(SOURCE, "agent", "layout.h"))[1]
+        self.assertEqual(watched, f"{state}/{mark}")
+        self.assertRegex(text_of(SOURCE, "agent", "pairing.cc"), r"return replace_file\(disk, layout\.certificate\(\), .*\n\}")
+        # Before that the service is no failure, and is not tried again and again.
+        for setting in ("RestartPreventExitStatus=2 3", "SuccessExitStatus=3"):
+            self.assertIn(f"\n{setting}\n", service)
 
     def start_unit(self, unit, state, **environment):
         """Runs ExecStart as systemd puts it together, on another state directory: status and what it said."""
@@ -153,16 +180,18 @@ class Installed(unittest.TestCase):
     def test_systemd_finds_no_fault_with_the_units_nor_with_what_the_documents_add(self):
         units = os.path.join(self.home, "units")
         os.makedirs(f"{units}/layby-agent.service.d")
-        for unit in glob.glob(f"{self.prefix}/lib/systemd/system/*.service"):
+        for unit in glob.glob(f"{self.prefix}/lib/systemd/system/*"):
             name = os.path.basename(unit).replace("@.", "@brakes.")
             with open(f"{units}/{name}", "w", encoding="utf-8") as out:
                 out.write(text_of(unit).replace("/usr/bin/layby", f"{self.prefix}/bin/layby"))
-        hooks, wish = re.findall(r"\n\n((?:    .*\n?)+)", text_of(SOURCE, "docs", "embedding.md").split("### Hook programs under systemd")[1])[:2]
-        for name, text in (("layby-agent.service.d/hooks.conf", hooks), ("layby-restart.path", wish)):
+        _, of_hooks, of_boot = re.split("### (?:Hook programs|Boot control) under systemd\n", text_of(SOURCE, "docs", "embedding.md"))
+        hooks, wish = re.findall(r"\n\n((?:    .*\n?)+)", of_hooks)[:2]
+        boot = re.search(r"\n\n((?:    .*\n?)+)", of_boot)[1]
+        for name, text in (("layby-agent.service.d/hooks.conf", hooks), ("layby-agent.service.d/boot.conf", boot), ("layby-restart.path", wish)):
             with open(f"{units}/{name}", "w", encoding="utf-8") as out:
                 out.write(re.sub(r"^    ", "", text, flags=re.MULTILINE))
         names = sorted(os.listdir(units))
-        self.assertIn("layby-ecu@brakes.service", names)
+        self.assertLessEqual({"layby-ecu@brakes.service", "layby-agent.path"}, set(names))
         files = [f"{units}/{name}" for name in names if not name.endswith(".d")]
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True, timeout=100, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
@@ -172,19 +201,74 @@ class Installed(unittest.TestCase):
 
 
 class Recipe(unittest.TestCase):
-    def test_the_recipe_names_options_libraries_and_files_that_there_are(self):
-        recipe = text_of(SOURCE, "samples", "yocto", "layby_0.1.0.bb")
+    """The Yocto recipe, without bitbake: its options, directories as its releases have them, and what of it is installed."""
+    # Where / and /usr are not merged, as in 4.0 by default.
+    VARIABLES = {"PN": "layby", "bindir": "/usr/bin", "libdir": "/usr/lib", "datadir": "/usr/share", "systemd_system_unitdir": "/lib/systemd/system"}
+    # What bitbake itself puts into packages for documents, development and completion.
+    OF_BITBAKE = ["/usr/share/man/*", "/usr/include/*", "/usr/lib/*.a", "/usr/lib/*.so", "/usr/lib/pkgconfig/*", "/usr/share/bash-completion/*"]
+
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory(prefix="layby-recipe-")
+        cls.recipe = text_of(SOURCE, "samples", "yocto", "layby_0.1.0.bb").replace("\\\n", " ")
+        cls.build, cls.image = (os.path.join(cls.directory.name, name) for name in ("build", "image"))
+        # As cmake.bbclass does it. What it would build is what BUILD has.
+        run("cmake", "-S", SOURCE, "-B", cls.build, "-G", "Ninja", "-DCMAKE_INSTALL_PREFIX=/usr", "-DCMAKE_INSTALL_LIBDIR=lib",
+            *cls.value("EXTRA_OECMAKE").split(), cls.value("PACKAGECONFIG[dbus]").split(",")[0])
+        built = [path for name in ("lib*.a", "liblayby.so*", "bin/layby*") for path in glob.glob(f"{BUILD}/**/{name}", recursive=True)]
+        for path in built:
+            target = os.path.join(cls.build, os.path.relpath(path, BUILD))
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy(path, target, follow_symlinks=False)
+        run("cmake", "--install", cls.build, env={**os.environ, "DESTDIR": cls.image})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.directory.cleanup()
+
+    @classmethod
+    def value(cls, name):
+        text = re.search(rf'^{re.escape(name)} \+?= "(.*?)"$', cls.recipe, re.MULTILINE)[1]
+        return re.sub(r"\$\{(\w+)\}", lambda variable: cls.VARIABLES[variable[1]], text)
+
+    def test_its_options_and_sources_are_ours(self):
         project = text_of(SOURCE, "CMakeLists.txt")
         self.assertIn("project(layby VERSION 0.1.0 ", project)
-        for option in re.findall(r"-D(LAYBY_\w+)=", recipe):
+        for option in re.findall(r"-D(LAYBY_\w+)=(?:ON|OFF)", self.recipe):
             self.assertIn(f"option({option} ", project)
         with open(os.path.join(SOURCE, "LICENSE"), "rb") as stream:
-            self.assertIn(f"md5={hashlib.md5(stream.read()).hexdigest()}", recipe)
-        # What is installed without the server is in a package, and nothing else.
-        of_server = {"laybyd", "layby"}
-        self.assertEqual(sorted(re.findall(r"\{bindir\}/([^\s\"]+)", recipe)), sorted(set(PROGRAMS) - of_server))
+            self.assertIn(f"md5={hashlib.md5(stream.read()).hexdigest()}", self.recipe)
+        # S is right by default, in releases that unpack into WORKDIR and in those that do so into UNPACKDIR, for an archive of ${BP}.
+        self.assertNotRegex(self.recipe, r"(?m)^S\b")
+        self.assertIn('SRC_URI = "file://${BP}.tar.xz"', self.recipe)
+        self.assertIn("git archive --prefix=layby-0.1.0/ ", text_of(SOURCE, "samples", "yocto", "README.md"))
+
+    def test_warnings_are_errors_for_us_and_not_for_it(self):
+        for build, of_ours in ((BUILD, True), (self.build, False)):
+            commands = run("ninja", "-C", build, "-t", "commands", "layby-agent")
+            self.assertEqual(" -Werror " in commands, of_ours, build)
+
+    def test_each_installed_file_is_in_a_package_and_each_of_its_files_is_installed(self):
+        packages = re.findall(r"^(FILES:\S+) ", self.recipe, re.MULTILINE)
+        self.assertEqual(len(packages), 4)
+        patterns = [pattern for package in packages for pattern in self.value(package).split()]
+        installed = ["/" + os.path.relpath(os.path.join(directory, name), self.image)
+                     for directory, _, names in os.walk(self.image) for name in names]
+        for pattern in patterns:
+            self.assertTrue(fnmatch.filter(installed, pattern) or fnmatch.filter(installed, f"{pattern}/*"), pattern)
+        for file in installed:
+            self.assertTrue(any(fnmatch.fnmatch(file, pattern) or file.startswith(f"{pattern}/") for pattern in patterns + self.OF_BITBAKE), file)
         units = set(os.listdir(os.path.join(SOURCE, "packaging", "systemd"))) - {"laybyd.service"}
-        self.assertEqual(sorted(re.findall(r"system/([^\s\"]+\.service)", recipe)), sorted(units))
+        self.assertEqual(sorted(os.listdir(f"{self.image}/lib/systemd/system")), sorted(units))
+        self.assertIn(self.value("SYSTEMD_SERVICE:${PN}-agent"), units)
+
+    def test_pkg_config_and_cmake_find_what_is_in_lib(self):
+        directories = {"PKG_CONFIG_PATH": f"{self.image}/usr/lib/pkgconfig"}
+        for flag, file in (("--cflags-only-I", "layby_agent.h"), ("--libs-only-L", "liblayby.so")):
+            directory = run("pkg-config", flag, "layby", env={**os.environ, **directories}).strip()[2:]
+            self.assertEqual(os.path.realpath(os.path.join(directory, file)),
+                             os.path.realpath(glob.glob(f"{self.image}/usr/*/{file}")[0]))
+        self.assertTrue(os.path.exists(f"{self.image}/usr/lib/cmake/layby/laybyConfig.cmake"))
 
 
 class Pages(unittest.TestCase):
