@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The car's side and the codec for AArch64, and their tests under qemu-user, on an amd64 Debian 12:
 #
-#   tests/arm64.sh          base, crypto, manifest, the codec's most telling tests, the C interface; payloads go both ways
-#                           between the machines
+#   tests/arm64.sh          base, crypto, manifest, the codec's most telling tests, the C interface, the daemon's command line;
+#                           payloads go both ways between the machines
 #   tests/arm64.sh --long   all tests of base, crypto, manifest, delta and agent, and the replays of the fuzz targets
 #
 # Installs what it lacks (as root or with sudo): the cross compiler, qemu, and the build's own packages. The arm64 libraries
@@ -40,7 +40,8 @@ if [ "$long" = --long ]; then
   ctest --preset aarch64 -j"$jobs"
 else
   export RC_PARAMS=max_success=20  # of each property
-  bash build.sh aarch64 -j"$jobs" --target layby-delta test_base test_crypto test_manifest test_delta layby_c test_agent_c
+  bash build.sh aarch64 -j"$jobs" --target layby-delta layby-agent test_base test_crypto test_manifest test_delta layby_c \
+    test_agent_c
   ctest --preset aarch64 -R '^(base|crypto|manifest|agent_c|agent_c_symbols)$' -j"$jobs" &
   others=$!
   # What looks the same on every machine, and takes a minute here.
@@ -51,4 +52,9 @@ else
   wait "$others"
   [ "${status:-0}" -eq 0 ]
 fi
+# The agent's own tests take as long again, to build and to run: they are of the long form. The daemon starts, and says that
+# this is no car (3).
+status=0
+qemu-aarch64-static -L "$sysroot" build/aarch64/bin/layby-agent run --state build/aarch64/no-car --vehicle unix:/no/car || status=$?
+[ "$status" -eq 3 ]
 python3 tests/interop/architectures_test.py build/release/bin build/aarch64/bin "$sysroot"
