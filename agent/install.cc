@@ -23,12 +23,6 @@ SlotRecord slot_record(const ImageProgress& image, std::string path) {
           .path = std::move(path)};
 }
 
-manifest::FunctionId function_of(const ImageProgress& image) {
-  const auto id = manifest::FunctionId::parse(image.slot.id());
-  LAYBY_ASSERT(id.has_value());  // a slot of this kind was parsed with such a name
-  return *id;
-}
-
 // Where an order's software lies: in the live slot if it is there already, else in the spare one.
 std::string software_path(const OrderRecord& order, const Record& record) {
   const auto live = record.slots.find(manifest::Slot::software());
@@ -84,11 +78,8 @@ Result<void> Installer::check(const OrderRecord& order, const Record& record) co
     if (first != ImageKind::kMap && order.images.size() != 1)
       return fail(ErrorCode::kUnsupported, "more than one image for software or a function");
     if (first != ImageKind::kFunction || order.licence.empty()) return {};
-    const ImageProgress& image = order.images.front();
-    const auto known = record.functions.find(function_of(image));
     const auto licence =
-        TRY(licences_.open(order.licence, function_of(image), image.licence_key,
-                           known == record.functions.end() ? nullptr : &known->second));
+        TRY(licences_.open_for_package(order.licence, order.images.front(), record));
     if (licence->state == manifest::LicenceState::kRevoked)
       return fail(ErrorCode::kLicenceRefused, "the licence is revoked");
     return {};
@@ -103,10 +94,7 @@ Result<void> Installer::check(const OrderRecord& order, const Record& record) co
 
 bool Installer::is_lapsed(const OrderRecord& order, const Record& record, UnixSeconds now) const {
   if (order.action != OrderAction::kInstall || order.licence.empty()) return false;
-  const ImageProgress& image = order.images.front();
-  const auto known = record.functions.find(function_of(image));
-  const auto licence = licences_.open(order.licence, function_of(image), image.licence_key,
-                                      known == record.functions.end() ? nullptr : &known->second);
+  const auto licence = licences_.open_for_package(order.licence, order.images.front(), record);
   return licence && manifest::state_at(**licence, now) == manifest::FunctionState::kExpired;
 }
 
@@ -114,7 +102,7 @@ std::optional<manifest::FunctionId> Installer::function_in(const OrderRecord& or
                                                            const Record& record) const {
   if (order.action == OrderAction::kInstall) {
     if (kind(order) != ImageKind::kFunction) return std::nullopt;
-    return function_of(order.images.front());
+    return order.images.front().function();
   }
   const auto opened = licences_.open_for_installed(order.licence, record);
   if (!opened) return std::nullopt;
@@ -228,9 +216,8 @@ Result<void> Installer::check_software(const OrderRecord& order, const Record& r
 
 Result<void> Installer::renew(const OrderRecord& order, Record& record) {
   LAYBY_ASSERT(order.action == OrderAction::kLicence);
-  TRY_VOID(keep_licence(order, record));
-  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
-  FunctionRecord& function = record.functions.at(opened.function);
+  const auto id = TRY(licences_.keep_for_installed(order.licence, record));
+  FunctionRecord& function = record.functions.at(id);
   function.proven_counter = function.newest.counter;
   return {};
 }
@@ -244,22 +231,9 @@ Result<Installer::Runs> Installer::function_runs(const OrderRecord& order,
 }
 
 Result<void> Installer::keep_licence(const OrderRecord& order, Record& record) {
-  if (order.action == OrderAction::kInstall) {
-    const ImageProgress& image = order.images.front();
-    const auto id = function_of(image);
-    const auto known = record.functions.find(id);
-    const auto licence =
-        TRY(licences_.open(order.licence, id, image.licence_key,
-                           known == record.functions.end() ? nullptr : &known->second));
-    TRY_VOID(licences_.store(id, order.licence));
-    FunctionRecord& function = record.functions[id];
-    function.newest = licence.mark();
-    function.licence_key = image.licence_key;
-    return {};
-  }
-  const auto opened = TRY(licences_.open_for_installed(order.licence, record));
-  TRY_VOID(licences_.store(opened.function, order.licence));
-  record.functions.at(opened.function).newest = opened.licence.mark();
+  if (order.action == OrderAction::kInstall)
+    return licences_.keep_for_package(order.licence, order.images.front(), record);
+  TRY_VOID(licences_.keep_for_installed(order.licence, record));
   return {};
 }
 
@@ -280,7 +254,7 @@ Result<void> Installer::switch_function(const OrderRecord& order, const Record& 
                                         UnixSeconds now) {
   if (order.action == OrderAction::kInstall) {
     const ImageProgress& image = order.images.front();
-    const auto id = function_of(image);
+    const auto id = image.function();
     const LicenceVerdict verdict = licences_.judge(id, record, now);
     if (verdict.state != LicenceVerdict::State::kActive)
       return fail(ErrorCode::kLicenceRefused, "{}: the licence is {} {}", id.text(),
@@ -348,11 +322,10 @@ Result<Event> Installer::confirm(const OrderRecord& order, Record& record,
     case ImageKind::kFunction: {
       const ImageProgress& image = order.images.front();
       record.slots.insert_or_assign(image.slot, slot_record(image, Layout::package_path(image)));
-      FunctionRecord& function = record.functions.at(function_of(image));
+      FunctionRecord& function = record.functions.at(image.function());
       function.on = true;
       function.proven_counter = function.newest.counter;
-      function.told_until =
-          licences_.judge(function_of(image), record, /*now=*/0).until.value_or(0);
+      function.told_until = licences_.judge(image.function(), record, /*now=*/0).until.value_or(0);
       return Event::kConfirmedOn;
     }
   }
@@ -371,7 +344,7 @@ Result<void> Installer::roll_back(const OrderRecord& order, const Record& record
       return vehicle_.boot_software(BootStep::kRevert,
                                     layout_.absolute(Layout::live_software_path(record)));
     case ImageKind::kFunction: {
-      const auto id = function_of(order.images.front());
+      const auto id = order.images.front().function();
       const auto slot = record.slots.find(manifest::Slot::function(id));
       const auto known = record.functions.find(id);
       const bool was_on = known != record.functions.end() && known->second.on;

@@ -31,11 +31,13 @@ class Licences {
            const crypto::SealSecretKey& seal_key)
       : disk_(disk), layout_(layout), identity_(identity), seal_key_(seal_key) {}
 
-  // A licence that came from the Director, for a function whose key is known. `known` is null for
-  // a function that the car does not have yet. Errors as manifest::open_licence.
-  Result<manifest::VerifiedLicence> open(ByteSpan sealed, const manifest::FunctionId& id,
-                                         const std::string& licence_key,
-                                         const FunctionRecord* known) const;
+  // The licence that comes with a function's package, under the key that the package names.
+  // A counter belongs to its key: what a stolen key has reached does not bind the one that a newer
+  // release names, as TUF drops what replaced keys have signed (5.3.11). The way back is closed:
+  // kLicenceRefused for another key than the function's that no newer release names. Else errors as
+  // manifest::open_licence.
+  Result<manifest::VerifiedLicence> open_for_package(ByteSpan sealed, const ImageProgress& image,
+                                                     const Record& record) const;
 
   // An order without images does not name its function: the one that the licence opens for.
   // kNotFound where that is not known to this car yet; else errors as manifest::open_licence.
@@ -45,8 +47,10 @@ class Licences {
   };
   Result<Opened> open_for_installed(ByteSpan sealed, const Record& record) const;
 
-  // Keeps it as the licence of its function; durable on return.
-  Result<void> store(const manifest::FunctionId& id, ByteSpan sealed);
+  // Keeps it as the licence of its function; durable on return. Then it is the newest one in the
+  // record, which the caller saves.
+  Result<void> keep_for_package(ByteSpan sealed, const ImageProgress& image, Record& record);
+  Result<manifest::FunctionId> keep_for_installed(ByteSpan sealed, Record& record);
 
   // What the kept licence of this function is worth at `now`.
   LicenceVerdict judge(const manifest::FunctionId& id, const Record& record, UnixSeconds now) const;
@@ -56,8 +60,9 @@ class Licences {
   LicenceVerdict judge_or_restore(const manifest::FunctionId& id, const Record& record,
                                   UnixSeconds now);
 
-  // A record that is older than the kept licences (the newer one was lost) takes over their
-  // counters: they never go back.
+  // A record that is older than the kept licences (the newer one was lost, or the power went
+  // between the two) takes over their counters, and the key of one that came with a package: they
+  // never go back.
   void catch_up(Record& record) const;
 
   // Of every function that is installed, or of which a licence lies in the directory.
@@ -73,6 +78,13 @@ class Licences {
     manifest::LicenceMark newest;
     manifest::VerifiedLicence licence;
   };
+  Result<manifest::VerifiedLicence> open(ByteSpan sealed, const manifest::FunctionId& id,
+                                         const std::string& licence_key,
+                                         const manifest::LicenceMark* newest) const;
+  Result<manifest::VerifiedLicence> open_known(ByteSpan sealed, const manifest::FunctionId& id,
+                                               const FunctionRecord& known) const;
+  Result<void> store(const manifest::FunctionId& id, ByteSpan sealed);
+  void catch_up_key(ByteSpan sealed, const manifest::FunctionId& id, Record& record) const;
   Result<manifest::VerifiedLicence> open_kept(Bytes sealed, const manifest::FunctionId& id,
                                               const FunctionRecord& known) const;
 

@@ -31,6 +31,12 @@ std::string_view to_string(Wait wait) {
   LAYBY_ASSERT(false);
 }
 
+manifest::FunctionId ImageProgress::function() const {
+  const auto id = manifest::FunctionId::parse(slot.id());
+  LAYBY_ASSERT(id.has_value());  // a slot of this kind was parsed with such a name
+  return *id;
+}
+
 void ImageProgress::forget() {
   chosen.reset();
   chunk_count = chunks_done = 0;

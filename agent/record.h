@@ -71,6 +71,9 @@ struct ImageProgress {
   std::optional<std::uint32_t> broken_chunk{};
   std::uint64_t whole_bytes = 0;  // of the whole image, asked for on behalf of broken chunks
 
+  // Of a function's package.
+  manifest::FunctionId function() const;
+
   // It has to come anew, from whatever the slot holds then.
   void forget();
 
@@ -158,7 +161,8 @@ struct Measurement {
 
 struct FunctionRecord {
   manifest::LicenceMark newest;
-  std::string licence_key{};         // canonical KEY, from the signed mustMatch
+  std::string licence_key{};         // canonical KEY, from the signed mustMatch; counters are its
+  std::uint64_t key_release = 0;     // release counter of the newest image that named it
   std::uint64_t proven_counter = 0;  // of the licence with which it last came on, or went on
   bool on = false;                   // what the car was told last
   // The end of term that it was told with it; 0: none. Empty: not known.

@@ -136,11 +136,10 @@ Json encode(const SlotRecord& slot) {
 }
 
 Json encode(const FunctionRecord& function) {
-  Json json = {{"counter", function.newest.counter},
-               {"content", to_hex(function.newest.content)},
-               {"licenceKey", function.licence_key},
-               {"provenCounter", function.proven_counter},
-               {"on", function.on}};
+  Json json = {
+      {"counter", function.newest.counter},       {"content", to_hex(function.newest.content)},
+      {"licenceKey", function.licence_key},       {"keyRelease", function.key_release},
+      {"provenCounter", function.proven_counter}, {"on", function.on}};
   if (function.told_until) json["toldUntil"] = *function.told_until;
   return json;
 }
@@ -349,6 +348,8 @@ Result<FunctionRecord> decode_function(const Json& json) {
   function.newest.content = TRY(manifest::digest_field(json, "content"));
   function.licence_key = TRY(manifest::text_field(json, "licenceKey"));
   function.on = TRY(manifest::bool_field(json, "on"));
+  if (manifest::find_field(json, "keyRelease") != nullptr)
+    function.key_release = TRY(manifest::uint_field(json, "keyRelease"));
   function.proven_counter = function.newest.counter;
   if (manifest::find_field(json, "provenCounter") != nullptr)
     function.proven_counter = TRY(manifest::uint_field(json, "provenCounter"));

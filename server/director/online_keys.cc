@@ -25,7 +25,8 @@ constexpr std::array<NamedKey, 7> kKeys = {{
     {&OnlineKeys::licence, "licence"},
     {&OnlineKeys::audit, kAuditKey},
 }};
-constexpr std::size_t kRoleKeys = 5;  // the first of them: those that a root names
+constexpr std::size_t kRoleKeys = 5;     // the first of them: those that a root names
+constexpr std::size_t kReplaceable = 6;  // and the one that releases of functions name
 
 std::string key_path(const std::string& keys_dir, std::string_view name) {
   return fmt::format("{}/{}.key", keys_dir, name);
@@ -53,6 +54,12 @@ Result<std::unique_ptr<crypto::Signer>> open_key(Disk& disk, const std::string& 
 
 std::string next_key_path(const std::string& keys_dir, std::string_view name) {
   return fmt::format("{}/{}.next.key", keys_dir, name);
+}
+
+std::unique_ptr<crypto::Signer> OnlineKeys::*replaceable_key(std::string_view name) {
+  for (std::size_t i = 0; i < kReplaceable; ++i)
+    if (name == kKeys[i].name) return kKeys[i].member;
+  return nullptr;
 }
 
 constexpr std::uint64_t kPassphraseBytesMax = 1024;
@@ -92,7 +99,7 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
     if (!signer) return fail(std::move(signer.error()).with_context(path));
     keys.*key.member = std::move(*signer);
   }
-  for (std::size_t i = 0; i < kRoleKeys; ++i) {
+  for (std::size_t i = 0; i < kReplaceable; ++i) {
     const std::string path = next_key_path(keys_dir, kKeys[i].name);
     auto signer = open_key(disk, path, passphrase);
     if (signer)
@@ -118,10 +125,10 @@ std::unique_ptr<crypto::Signer> OnlineKeys::*role_key(std::string_view name) {
 Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::string& keys_dir,
                                                         std::string_view passphrase,
                                                         const std::string& name) {
-  if (role_key(name) == nullptr)
+  if (replaceable_key(name) == nullptr)
     return fail(ErrorCode::kInvalidArgument,
-                "{} is no role's key: director-targets, director-snapshot, director-timestamp, "
-                "image-snapshot or image-timestamp",
+                "{} is none of director-targets, director-snapshot, director-timestamp, "
+                "image-snapshot, image-timestamp and licence",
                 name);
   const std::string path = next_key_path(keys_dir, name);
   for (const std::string& waiting : {path, uri_path(path)}) {
@@ -145,9 +152,16 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
     TRY_VOID(disk.rename(next, present));
   TRY_VOID(disk.remove(is_in_token ? present : uri_path(present)));
   TRY_VOID(disk.sync_dir(keys_dir));
-  keys.*role_key(name) = std::move(waiting->second);
+  keys.*replaceable_key(name) = std::move(waiting->second);
   keys.next.erase(waiting);
   return {};
+}
+
+const crypto::Signer* licence_signer(const OnlineKeys& keys, const manifest::PublicKey& named) {
+  if (manifest::PublicKey::of(*keys.licence) == named) return keys.licence.get();
+  const auto next = keys.next.find("licence");
+  const bool is_next = next != keys.next.end() && manifest::PublicKey::of(*next->second) == named;
+  return is_next ? next->second.get() : nullptr;
 }
 
 Result<std::string> read_passphrase(Disk& disk, const std::string& path) {

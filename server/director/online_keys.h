@@ -10,6 +10,7 @@
 
 #include "base/disk.h"
 #include "crypto/key_file.h"
+#include "manifest/keys.h"
 #include "server/director/root_cache.h"
 
 namespace layby::server {
@@ -25,7 +26,8 @@ struct OnlineKeys {
   std::unique_ptr<crypto::Signer> audit;  // exports of audit trails; no car knows it
 
   // By name ("director-timestamp"): keys that a next root is to name. Which of the two signs, the
-  // published root says (release/role_signers.h).
+  // published root says (release/role_signers.h). Of "licence" it is the next releases of functions
+  // that name it; which of the two signs, each function's package says (licence_signer).
   std::map<std::string, std::unique_ptr<crypto::Signer>> next{};
   std::shared_ptr<RootCache> roots = std::make_shared<RootCache>();
 };
@@ -48,8 +50,9 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
 Result<void> add_audit_key(Disk& disk, const std::string& keys_dir, std::string_view passphrase,
                            OnlineKeys& keys);
 
-// A role's key that waits for the root that names it: writes `keys_dir`/NAME.next.key and gives
-// the key. kInvalidArgument for a name that is no role's key, kAlreadyExists if one waits already.
+// A key that waits for the root, or the releases, that name it: writes `keys_dir`/NAME.next.key and
+// gives the key. kInvalidArgument for a name that is neither a role's key nor "licence",
+// kAlreadyExists if one waits already.
 Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::string& keys_dir,
                                                         std::string_view passphrase,
                                                         const std::string& name);
@@ -60,6 +63,10 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
 
 // "director-targets" and so on: where a role's present key stands; nullptr for another name.
 std::unique_ptr<crypto::Signer> OnlineKeys::*role_key(std::string_view name);
+
+// The one of the server's licence keys that a function's package names: the next one, or the
+// present one; nullptr for a stranger's. Valid as long as `keys`.
+const crypto::Signer* licence_signer(const OnlineKeys& keys, const manifest::PublicKey& named);
 
 // The passphrase in a file: its first line. kBadFormat if that is empty or longer than 1 KiB.
 Result<std::string> read_passphrase(Disk& disk, const std::string& path);

@@ -139,11 +139,13 @@ int main(int argc, char** argv) {
   check->add_option("--config", arguments.config_path, "laybyd.toml")->required();
 
   CLI::App* make_key = app.add_subcommand(
-      "make-key", "Make the next key of an online role, for a next root to name");
+      "make-key",
+      "Make the next key of an online role, for a next root to name, or of licences, for releases");
   make_key->add_option("--config", arguments.config_path, "laybyd.toml")->required();
-  make_key->add_option("ROLE", arguments.key_name, "director-timestamp, image-snapshot, …")
+  make_key->add_option("ROLE", arguments.key_name, "director-timestamp, image-snapshot, …, licence")
       ->required();
-  make_key->add_option("-o,--out", arguments.key_out, "File for its public part, for `layby root`");
+  make_key->add_option("-o,--out", arguments.key_out,
+                       "File for its public part, for `layby root`, or --licence-key");
 
   try {
     app.parse(argc, argv);

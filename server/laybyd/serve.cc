@@ -306,6 +306,7 @@ Services make_services(const Config& config, Foundation& base, BackgroundTasks& 
 // What the last process may have left half done.
 Result<void> pick_up(const Services& services, Uploads& uploads, const Config& config,
                      OnlineKeys& keys) {
+  if (keys.next.contains("licence")) TRY_VOID(begin_licence_key_walk(services));
   if (!keys.next.empty()) TRY_VOID(promote_next_keys(services, config.keys.directory, keys));
   TRY_VOID(uploads.recover());
   TRY_VOID(requeue_interrupted_jobs(services));
@@ -443,6 +444,8 @@ Result<void> serve(const Config& config, const ServeOptions& options) {
     const Result<void> staged = stage_waiting_orders(services, image);
     if (!staged)
       services.log(LogLevel::kError, "staging orders", {{"error", staged.error().message()}});
+    if (const Result<void> walk = begin_licence_key_walk_for(services, image); !walk)
+      services.log(LogLevel::kError, "licence keys", {{"error", walk.error().message()}});
   };
   const std::unique_ptr<Delivery> delivery = TRY(open_delivery(config.webhooks, services, metrics));
   services.wake_outbox = [&delivery] { delivery->wake(); };

@@ -5,6 +5,7 @@
 #include "manifest/director.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
+#include "server/release/image.h"
 #include "server/release/image_repository.h"
 #include "server/release/release_keys.h"
 
@@ -70,8 +71,39 @@ Result<manifest::Version> publish_root(const Services& services, Repository repo
   return version;
 }
 
+namespace {
+
+// Some function of the Image repository obeys the next licence key, and none the present one.
+Result<bool> is_next_licence_key_alone(const Services& services, const OnlineKeys& keys) {
+  const auto present = manifest::PublicKey::of(*keys.licence);
+  const auto next = manifest::PublicKey::of(*keys.next.at("licence"));
+  const std::string prefix = image_key("functions/");
+  const std::string end = after_prefix(prefix);
+  bool names_next = false;
+  std::string begin = prefix;
+  while (true) {
+    constexpr std::size_t kPage = 64;
+    const std::vector<KeyValue> page = TRY(services.store.scan(begin, end, kPage));
+    for (const KeyValue& record : page) {
+      const std::string name = record.key.substr(image_key("").size());
+      const Image image = TRY(decode_image(name, record.value));
+      if (image.listing == Listing::kWithdrawn) continue;
+      if (image.entry.facts.licence_key == present) return false;
+      names_next = names_next || image.entry.facts.licence_key == next;
+    }
+    if (page.size() < kPage) return names_next;
+    begin = page.back().key + '\0';
+  }
+}
+
+}  // namespace
+
 Result<void> promote_next_keys(const Services& services, const std::string& keys_dir,
                                OnlineKeys& keys) {
+  if (keys.next.contains("licence") && TRY(is_next_licence_key_alone(services, keys))) {
+    services.log(LogLevel::kInfo, "next key takes its place", {{"key", "licence"}});
+    TRY_VOID(promote_next_key(services.disk, keys_dir, "licence", keys));
+  }
   Change reading(services.store);
   const manifest::Root director = TRY(present_director_root(reading));
   const manifest::Root image = TRY(present_image_root(reading));

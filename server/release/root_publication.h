@@ -15,7 +15,8 @@ Result<manifest::Version> publish_root(const Services& services, Repository repo
                                        ByteSpan root);
 
 // A waiting key that the published roots name, and not the present one beside it, takes its place:
-// at the start, before anything is signed.
+// at the start, before anything is signed. The next licence key does once the functions of the
+// Image repository name it, and none of them the present one.
 Result<void> promote_next_keys(const Services& services, const std::string& keys_dir,
                                OnlineKeys& keys);
 

@@ -1,5 +1,8 @@
 #include "server/rollout/rollout_walk.h"
 
+#include "server/release/image.h"
+#include "server/shop/order_licence.h"
+
 namespace layby::server {
 
 namespace {
@@ -7,7 +10,8 @@ namespace {
 // `row/<rollout>` -> the last VIN that was done, empty at the beginning.
 constexpr std::string_view kWalks = "row/";
 constexpr std::string_view kCars = "v/";
-constexpr std::size_t kWalksMax = kRolloutsMax;
+constexpr std::string_view kLicenceKeyWalk = "*licence-key";  // no rollout is called so
+constexpr std::size_t kWalksMax = kRolloutsMax + 1;
 constexpr std::size_t kCarsBetweenMarks = 100;
 
 // The first car behind `vin`: one read, however much lies between.
@@ -26,6 +30,7 @@ Result<void> offer_to(const Services& services, const manifest::Vin& vin) {
     const std::optional<VehicleState> state = TRY(load_vehicle_state(change, vin));
     if (!state) return {};
     CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
+    TRY_VOID(exchange_licence_keys(affairs));
     return offer_software(affairs, *state);
   });
 }
@@ -60,6 +65,28 @@ Result<Walks> continue_walk(const Services& services, KeyValue walk, std::size_t
 
 void begin_walk(Change& change, std::string_view rollout) {
   change.put(std::string(kWalks) + std::string(rollout), "");
+}
+
+Result<void> begin_licence_key_walk(const Services& services) {
+  return commit_with_retry(services.store, [&](Change& change) -> Result<void> {
+    begin_walk(change, kLicenceKeyWalk);
+    return {};
+  });
+}
+
+Result<void> begin_licence_key_walk_for(const Services& services, std::string_view image_name) {
+  const std::optional<Image> next = TRY(image(services.store, image_name));
+  if (!next || !next->entry.facts.licence_key) return {};
+  const manifest::ImageFacts& facts = next->entry.facts;
+  for (const manifest::HardwareId& hardware : next->entry.hardware_ids) {
+    const auto before = TRY(earlier_releases(reader(services.store), scanner(services.store),
+                                             facts.slot, hardware, facts.release_counter, 1));
+    if (before.empty() || before.front().entry.facts.licence_key == facts.licence_key) continue;
+    TRY_VOID(begin_licence_key_walk(services));
+    services.wake_sweeper();
+    return {};
+  }
+  return {};
 }
 
 Result<Walks> continue_walks(const Services& services, std::size_t cars_max) {

@@ -1,5 +1,7 @@
 #include "server/shop/car_report.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "manifest/json_value.h"
 #include "server/shop/desired.h"
@@ -221,15 +223,31 @@ Result<void> take_word(CarAffairs& affairs, Order& order, const manifest::OrderR
   return note_conditions(affairs, order, report, recorded);
 }
 
+// Where it is to get the package as well, the same number can be that of another key's licence
+// until it has that.
+Result<bool> has_its_package(CarAffairs& affairs, const Order& order, const VehicleState& state) {
+  if (!TRY(is_to_install(affairs, order.id))) return true;
+  return std::ranges::all_of(order.images, [&](const OrderedImage& image) {
+    return state.runs(image.slot, image.sha256, affairs.car());
+  });
+}
+
 // A renewal is billed when the car shows that it has its licence (P1.5).
 Result<void> confirm_licence(CarAffairs& affairs, const std::string& id,
-                             const manifest::FunctionReport& said) {
+                             const manifest::FunctionReport& said, const VehicleState& state) {
   Order order = TRY(load_order(affairs.change(), affairs.car().vin, id));
-  if (order.phase != OrderPhase::kActive || said.state == manifest::FunctionState::kRevoked)
-    return {};
-  TRY_VOID(settle(affairs, order));
   if (order.phase != OrderPhase::kActive) return {};
-  if (said.counter >= order.licence_counter) TRY_VOID(drop_desired(affairs, order.id));
+  TRY_VOID(settle(affairs, order));
+  if (TRY(exchange_licence_key(affairs, order)) == KeyIs::kExchanged) {
+    save_order(affairs, order);
+    return {};
+  }
+  // A number that was never given out is a thief's, and shows nothing.
+  const bool is_ours = said.counter <= order.licence_counter;
+  if (order.phase != OrderPhase::kActive || said.state == manifest::FunctionState::kRevoked ||
+      !is_ours || !TRY(has_its_package(affairs, order, state)))
+    return {};
+  if (said.counter == order.licence_counter) TRY_VOID(drop_desired(affairs, order.id));
   bool billed = false;
   for (Period& period : order.periods) {
     if (period.money != Money::kAuthorised || said.counter < period.licence) continue;
@@ -247,7 +265,7 @@ Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state) {
   for (const auto& [function, said] : state.functions) {
     const std::optional<std::string> id =
         TRY(newest_licensed(affairs.change(), affairs.car().vin, function));
-    if (id) TRY_VOID(confirm_licence(affairs, *id, said));
+    if (id) TRY_VOID(confirm_licence(affairs, *id, said, state));
   }
   return {};
 }

@@ -5,7 +5,9 @@
 #include "base/assert.h"
 #include "manifest/json_value.h"
 #include "server/director/licence_issuer.h"
+#include "server/director/online_keys.h"
 #include "server/fleet/json_answer.h"
+#include "server/release/image.h"
 #include "server/shop/desired.h"
 #include "server/shop/order_change.h"
 
@@ -44,6 +46,16 @@ Result<void> supersede(CarAffairs& affairs, const std::string& id) {
   return drop_desired(affairs, before.id);
 }
 
+// Of a function's order: its package, as it was published.
+Result<Image> package_of(CarAffairs& affairs, const Order& order) {
+  LAYBY_ASSERT(!order.images.empty());
+  const std::string& name = order.images.front().name.text();
+  std::optional<Image> found = TRY(image(reader(affairs.change()), name));
+  if (!found || !found->entry.facts.licence_key)
+    return fail(ErrorCode::kCorrupt, "{} is no function's package", name);
+  return std::move(*found);
+}
+
 std::int64_t grace_seconds(const Order& order) {
   return static_cast<std::int64_t>(order.term->grace_days) * kDaySeconds;
 }
@@ -74,7 +86,9 @@ Result<std::string> next_licence(CarAffairs& affairs, Order& order, manifest::Li
                                   .until = order.active_until,
                                   .grace_seconds = order.active_until ? grace_seconds(order) : 0};
   order.licence_for = to_hex(car.pairing->seal_key);
-  return issue_licence(affairs.services(), licence, car.pairing->seal_key);
+  const Image package = TRY(package_of(affairs, order));
+  return issue_licence(affairs.services(), licence, *package.entry.facts.licence_key,
+                       car.pairing->seal_key);
 }
 
 }  // namespace
@@ -113,6 +127,44 @@ Result<void> reinstall(CarAffairs& affairs, Order& order) {
   const std::string licence = TRY(next_licence(affairs, order, manifest::LicenceState::kActive));
   if (licence.empty()) return drop_desired(affairs, order.id);
   return desire_install(affairs, order, licence);
+}
+
+namespace {
+
+// The newest release of the package's function for one of the car's ECUs that obeys another of our
+// keys, and that the car can have now.
+Result<std::optional<Image>> release_under_other_key(CarAffairs& affairs, const Image& package) {
+  const Services& services = affairs.services();
+  const manifest::ImageFacts& facts = package.entry.facts;
+  for (const CarEcu* ecu : affairs.car().ecus_of(facts.slot)) {
+    std::optional<Image> newest = TRY(newest_image(services.store, facts.slot, ecu->hardware_id));
+    if (!newest || newest->entry.facts.release_counter <= facts.release_counter) continue;
+    const manifest::PublicKey& key = *newest->entry.facts.licence_key;
+    if (key == *facts.licence_key || licence_signer(services.keys, key) == nullptr) continue;
+    if (TRY(availability(services.store, newest->entry.name.text())) == Availability::kAvailable)
+      return newest;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Result<KeyIs> exchange_licence_key(CarAffairs& affairs, Order& order) {
+  if (order.phase != OrderPhase::kActive || !order.function) return KeyIs::kAsBefore;
+  const Image package = TRY(package_of(affairs, order));
+  const std::optional<Image> next = TRY(release_under_other_key(affairs, package));
+  if (!next) return KeyIs::kAsBefore;
+  order.images = {{.name = next->entry.name, .sha256 = next->entry.sha256}};
+  TRY_VOID(reinstall(affairs, order));
+  affairs.record("licence-key-exchanged", order.id.text(),
+                 {{"image", next->entry.name.text()}, {"counter", order.licence_counter}});
+  return KeyIs::kExchanged;
+}
+
+Result<void> exchange_licence_keys(CarAffairs& affairs) {
+  for (Order& order : TRY(load_orders(affairs.change(), affairs.car().vin)))
+    if (TRY(exchange_licence_key(affairs, order)) == KeyIs::kExchanged) save_order(affairs, order);
+  return {};
 }
 
 Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,

@@ -20,6 +20,15 @@ Result<void> relicense(CarAffairs& affairs, Order& order);
 // The same with the package, which the car has lost.
 Result<void> reinstall(CarAffairs& affairs, Order& order);
 
+// Where a newer release of the function names another licence key than the one that the car has
+// from the order's package, the car is offered that release, with a licence of its key, for
+// nothing: by no other way it comes to know the key (docs/formats.md, "Licence"). Its function goes
+// on under the old one until then. Gives whether it did.
+enum class KeyIs { kExchanged, kAsBefore };
+Result<KeyIs> exchange_licence_key(CarAffairs& affairs, Order& order);
+// The same for all orders of the car, which are saved.
+Result<void> exchange_licence_keys(CarAffairs& affairs);
+
 // The order that the newest licence of a function in a car was for.
 Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,
                                                    const manifest::FunctionId& function);

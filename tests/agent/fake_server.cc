@@ -291,6 +291,15 @@ Bytes FakeServer::issue_licence(const std::string& function, const manifest::Ord
   return manifest::make_licence(licence, *licence_key_, seal_key_).value();
 }
 
+std::shared_ptr<crypto::MemorySigner> FakeServer::use_licence_key(
+    std::shared_ptr<crypto::MemorySigner> key) {
+  return std::exchange(licence_key_, std::move(key));
+}
+
+void FakeServer::set_licence_counter(const std::string& function, std::uint64_t counter) {
+  licence_counters_[function] = counter;
+}
+
 manifest::OrderId FakeServer::order_licence(const std::string& function,
                                             manifest::LicenceState state,
                                             std::optional<UnixSeconds> until) {

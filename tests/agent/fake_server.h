@@ -105,6 +105,12 @@ class FakeServer final : public agent::Transport {
                       manifest::LicenceState state, std::optional<UnixSeconds> until,
                       std::optional<std::string> vin = std::nullopt);
 
+  // Who signs licences from now on, as packages that are published from now on say; gives who did
+  // before.
+  std::shared_ptr<crypto::MemorySigner> use_licence_key(std::shared_ptr<crypto::MemorySigner> key);
+  // The number of the newest licence of a function: the next one has the next.
+  void set_licence_counter(const std::string& function, std::uint64_t counter);
+
   // The Director's root puts new keys in the place of these roles' own; all is signed anew.
   void rotate_director_keys(const std::vector<manifest::Role>& roles);
   void rotate_director_key();  // of all three online roles

@@ -29,6 +29,7 @@ Record sample(std::uint64_t counter) {
   record.orders.push_back(order);
   record.functions[manifest::FunctionId::parse("f").value()].on = true;
   record.functions[manifest::FunctionId::parse("f").value()].told_until = 1'900'000'000;
+  record.functions[manifest::FunctionId::parse("f").value()].key_release = 3;
   record.orders[0].offered_at = 1'800'000'001;
   record.orders[0].images[0].network = manifest::NetworkNeed::kNotRoaming;
   record.data_month = "2026-11";

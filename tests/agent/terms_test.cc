@@ -340,3 +340,60 @@ TEST_CASE("a renewal waits for no download (P1.9)") {
   CHECK(world.state(maps) == State::kDownloading);
   CHECK(told(world).counter == 2);
 }
+
+TEST_CASE("with the licence key of the next release a car takes honest licences again (P1.9)") {
+  World world;
+  const auto first = buy_and_activate(world);
+  world.server.cancel(first);
+  world.vehicle.drive();
+  // A thief of the key, and of the Director's.
+  world.server.set_licence_counter(kFunction, 1'000'000'000);
+  const auto stolen = world.server.order_licence(kFunction, LicenceState::kActive, kFirstEnd);
+  REQUIRE(world.run_until_state(stolen, State::kActive, 2 * 3600));
+  world.server.cancel(stolen);
+  world.server.set_licence_counter(kFunction, 1);
+  const auto honest = world.server.order_licence(kFunction, LicenceState::kActive, kFirstEnd);
+  REQUIRE(world.run_until_state(honest, State::kRefused, 2 * 3600));
+  world.server.cancel(honest);
+
+  const auto old_key = world.server.use_licence_key(crypto::MemorySigner::generate());
+  world.publish_function("1.1.0", 2);
+  world.server.licence_until = kFirstEnd;
+  const auto exchange = world.server.order({"functions/adaptive-cruise/1.1.0.pkg"});
+  REQUIRE(world.run_until_state(exchange, State::kDownloaded, 7 * 3600));
+  world.run(5);
+  CHECK(is_on(world));
+  CHECK(told(world).counter == 1'000'000'001);
+
+  SECTION("and not those of the old one") {
+    world.exit_and_lock();
+    REQUIRE(world.run_until_state(exchange, State::kActive, 60));
+    world.run(60);
+    CHECK(told(world).counter == 3);
+    CHECK(told(world).until == kFirstEnd);
+    world.server.cancel(exchange);
+    const auto new_key = world.server.use_licence_key(old_key);
+    world.server.set_licence_counter(kFunction, 2'000'000'000);
+    const auto again = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+    REQUIRE(world.run_until_state(again, State::kRefused, 7 * 3600));
+    world.server.use_licence_key(new_key);
+    world.server.set_licence_counter(kFunction, 3);
+    const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+    REQUIRE(world.run_until_state(renewal, State::kActive, 7 * 3600));
+    world.run(60);
+    CHECK(told(world).counter == 4);
+  }
+  SECTION("also where the package could not be installed: what was on stays on") {
+    world.vehicle.fail_activate = 1;
+    world.exit_and_lock();
+    world.run(600);
+    CHECK(world.state(exchange) == State::kDownloaded);
+    CHECK(is_on(world));
+    const auto renewal = world.server.order_licence(kFunction, LicenceState::kActive, kNextEnd);
+    REQUIRE(world.run_until_state(renewal, State::kActive, 7 * 3600));
+    world.run(60);
+    CHECK(is_on(world));
+    CHECK(told(world).counter == 4);
+  }
+  CHECK(is_on(world));
+}

@@ -46,14 +46,15 @@ class World:
     def mount(self, error, rules, words="", **more):
         self.target.mount(self.thief, error, rules, words, **more)
 
-    def publish(self, name, expires_days):
+    def publish(self, name, expires_days, version="1.0", counter=1, licence_key=None):
         """One more image, so that there are newer targets of the Image repository."""
         server = self.r.server
+        package = self.r.package(name, 1000, name if counter == 1 else f"{name} {version}")
         self.r.operator("image", "publish", "--image-root", server.provision("image-root.json"), "--targets-key",
                         server.offline("image-targets.key"), "--passphrase-file", server.offline("passphrase"), "--licence-key",
-                        server.provision("licence-key.json"), "--expires-days", str(expires_days), "--kind", "function", "--id",
-                        name, "--version", "1.0", "--hardware", rig.HARDWARE, "--release-counter", "1", "--duration-seconds",
-                        "30", self.r.package(name, 1000, name))
+                        licence_key or server.provision("licence-key.json"), "--expires-days", str(expires_days), "--kind",
+                        "function", "--id", name, "--version", version, "--hardware", rig.HARDWARE, "--release-counter",
+                        str(counter), "--duration-seconds", "30", package)
         self.r.operator("jobs", "--wait", "--timeout", "300")
 
     def order_function(self, name, vin=VIN):

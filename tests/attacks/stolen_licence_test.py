@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import rig
 from attacked_car import OTHER_VIN, ROOT_KEYS, VIN, World
+from ceremony_test import make_online_keys
 from hostile import DIRECTOR, PAYLOADS, part_of, sign
 from rig import check, check_equal, step, wait_until
 from tuf_repository import Key, utc
@@ -151,6 +152,28 @@ def reached(w, thief):
         check_equal({o["id"]: o["state"] for o in w.anna("order", "list", VIN)["orders"]}, before, "orders at the server")
 
 
+def exchanged(w, thief):
+    before = {o["id"]: o["state"] for o in w.anna("order", "list", VIN)["orders"]}
+    with step("with the next licence key what is honest counts again: what he has switched off comes back"):
+        next_key = make_online_keys(w.r, w.offline, ["licence"])["licence"]
+        w.publish(CRUISE, 365, "2.0", 2, next_key)
+        wait_until(lambda: f"the car has the release that names it: {w.car.status()}",
+                   lambda: any(o["state"] == "downloaded" for o in w.car.status()["orders"]), 120)
+        check(functions(w)[CRUISE]["counter"] == 21, "until then the old key's licence counts")
+        w.car.exit_and_lock()
+        wait_until("it is on", lambda: functions_on(w) == {CRUISE, TRAILER})
+        counter = functions(w)[CRUISE]["counter"]
+        check(counter < 20, f"the licence is the server's: {counter}")
+        wait_until("the server knows", lambda: w.r.operator("car", "show", VIN)["functions"][CRUISE]["counter"] == counter)
+        wait_until("nothing is left to do", lambda: not w.car.status()["orders"])
+        check_equal({o["id"]: o["state"] for o in w.anna("order", "list", VIN)["orders"]}, before, "orders at the server")
+        w.car.set(**rig.DRIVING)
+        w.target.is_at_peace()
+    with step("a licence of the stolen key is none any more, whatever its counter"):
+        w.mount("bad-signature", thief.carried("deactivate", thief.licence(counter=10**9, state="revoked")))
+        check_equal(functions_on(w), {CRUISE, TRAILER}, "functions that are on")
+
+
 # ---- the certificate authorities --------------------------------------------------------------------------------------
 
 def certificate(w, authority, name, out):
@@ -222,6 +245,7 @@ def test(r):
         w.car.exit_and_lock()
         wait_until("the car has settled", lambda: not w.car.status()["orders"])
         check_equal(functions_on(w), {TRAILER}, "functions that are on")
+    exchanged(w, thief)
 
 
 if __name__ == "__main__":

@@ -429,6 +429,7 @@ TEST_CASE("licences and deactivations travel without images") {
                                       .state = manifest::LicenceState::kRevoked,
                                       .issued = 0,
                                       .until = std::nullopt},
+                                     manifest::PublicKey::of(*setup.test.keys.licence),
                                      car.seal.public_key)
                            .value();
   setup.desire(car, Json::array({{{"id", order.text()},

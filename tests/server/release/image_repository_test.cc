@@ -175,6 +175,39 @@ TEST_CASE("targets that a car would refuse, or that promise what is not there, a
   }
 }
 
+TEST_CASE("the next licence key takes its place once functions name it, and none the present one") {
+  Setup setup;
+  const std::string dir = setup.test.dir.path() + "/keys";
+  RealDisk& disk = setup.test.disk;
+  REQUIRE(disk.make_dirs(dir));
+  auto& keys = setup.test.keys;
+  keys.licence = std::move(create_online_keys(disk, dir, "pw").value().licence);
+  auto next = create_next_key(disk, dir, "pw", "licence").value();
+  const auto next_public = manifest::PublicKey::of(*next);
+  CHECK(create_next_key(disk, dir, "pw", "licence").error().code() == ErrorCode::kAlreadyExists);
+  CHECK(create_next_key(disk, dir, "pw", "audit").error().code() == ErrorCode::kInvalidArgument);
+  keys.next["licence"] = std::move(next);
+  const auto waits = [&] {
+    REQUIRE(promote_next_keys(setup.test.services, dir, keys));
+    return keys.next.contains("licence");
+  };
+  setup.repository.add({.name = "functions/acc/1.pkg", .bytes = "old"});
+  REQUIRE(setup.repository.publish());
+  CHECK(waits());
+  std::swap(keys.licence, keys.next["licence"]);
+  setup.repository.add({.name = "functions/acc/2.pkg", .bytes = "new", .release_counter = 2});
+  std::swap(keys.licence, keys.next["licence"]);
+  REQUIRE(setup.repository.publish());
+  CHECK(waits());
+  setup.repository.next.targets.erase("functions/acc/1.pkg");
+  REQUIRE(setup.repository.publish());
+  CHECK(!waits());
+  CHECK(manifest::PublicKey::of(*keys.licence) == next_public);
+  const OnlineKeys again = load_online_keys(disk, dir, "pw").value();
+  CHECK(manifest::PublicKey::of(*again.licence) == next_public);
+  CHECK(again.next.empty());
+}
+
 TEST_CASE("an image never changes, and release counters rise per slot and hardware") {
   Setup setup;
   setup.repository.add({.name = "maps/DE/1.tar", .bytes = "one", .release_counter = 5});

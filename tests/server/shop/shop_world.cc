@@ -195,12 +195,13 @@ Result<manifest::VerifiedLicence> SimCar::open(const std::string& order) const {
     if (entry["id"] != order || !entry.contains("licence")) continue;
     const Json details = world.get("/v1/orders/" + order, world.operator_token).body;
     const std::string image = details["images"][0];
+    const auto package = must(server::image(world.services.store, image));
     return manifest::open_licence(
         must(from_base64(entry["licence"].get<std::string>())), seal_keys.secret_key,
         {.vin = must(manifest::Vin::parse(vin)),
          .function =
              must(manifest::FunctionId::parse(must(manifest::ImageName::parse(image)).owner())),
-         .licence_key = manifest::PublicKey::of(*world.base.keys.licence),
+         .licence_key = *package->entry.facts.licence_key,
          .newest = std::nullopt});
   }
   return fail(ErrorCode::kNotFound, "no licence for {}", order);

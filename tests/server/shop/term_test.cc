@@ -534,3 +534,20 @@ TEST_CASE("a catalogue that contradicts itself is refused") {
   CHECK(refused({{"protects", 1}}) == 400);
   CHECK(refused({{"withdrawal_days", 13}}) == 400);
 }
+
+TEST_CASE("a licence number that was never given out shows no renewal, and bills none (P1.5)") {
+  ReadyWorld world;
+  const std::string id = activate(world, kMonthly);
+  for (int i = 0; i < 2; ++i) REQUIRE(world.car.report().status == 200);
+  world.go_to("2026-12-21T06:00:00Z");
+  REQUIRE(world.car.desired().size() == 1);
+  const auto licence = world.car.open(id).value();
+  auto& said = world.car.functions.at(licence->function);
+  said.counter = licence->counter + 1;
+  REQUIRE(world.car.report().status == 200);
+  CHECK(world.events("billing", id).size() == 1);
+  CHECK(world.car.desired().size() == 1);
+  world.car.obey();
+  CHECK(world.events("billing", id).size() == 2);
+  CHECK(world.car.desired().empty());
+}
