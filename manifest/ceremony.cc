@@ -221,9 +221,14 @@ Result<Bytes> draft_targets(UnixSeconds expires) {
   return draft_of(encode(targets));
 }
 
-Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires) {
+Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires,
+                            const std::vector<std::string>& without) {
   const ReadTargets read = TRY(read_targets(document));
-  return draft_of(next_part(read.envelope, read.targets.version, expires));
+  Json part = next_part(read.envelope, read.targets.version, expires);
+  for (const std::string& name : without)
+    if (part["targets"].erase(name) == 0)
+      return fail(ErrorCode::kNotFound, "the targets name no image {}", name);
+  return draft_of(part);
 }
 
 Result<Bytes> delegate_targets(ByteSpan document, const NewDelegation& delegation,

@@ -45,7 +45,9 @@ Result<PublicKey> find_root_key(ByteSpan document, std::string_view id_begin);
 // The draft of the first targets, which name nothing.
 Result<Bytes> draft_targets(UnixSeconds expires);
 // The next targets with the same contents: what is left to do when only time or keys have passed.
-Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires);
+// But for the images `without`, which are withdrawn with it: kNotFound where one is not named.
+Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires,
+                            const std::vector<std::string>& without = {});
 
 // What targets delegate to one role (TUF 1.0.34, section 4.5).
 struct NewDelegation {

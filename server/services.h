@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <initializer_list>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -44,10 +46,10 @@ struct Services {
   const OnlineKeys& keys;
   const crypto::TlsIdentity& vehicle_authority;  // issues the certificates of cars
 
-  std::string data_dir;         // where `laybyd init` put everything
-  std::string public_base_url;  // "https://ota.example:8443", without a slash at the end
+  std::string data_dir;             // where `laybyd init` put everything
+  std::string public_base_url;      // "https://ota.example:8443", without a slash at the end
   std::int64_t poll_seconds = 900;  // that cars are told when they are paired
-  std::size_t delta_bases = 3;  // earlier releases of a slot that a new image gets deltas from
+  std::size_t delta_bases = 3;      // earlier releases of a slot that a new image gets deltas from
   Simulation simulation = Simulation::kOff;
 
   UnixSeconds vehicle_certificate_seconds = 5 * 365 * kDaySeconds;
@@ -56,6 +58,9 @@ struct Services {
   CheckIns* check_ins = nullptr;    // null: nobody notices when a car falls silent
   OidcVerifier* oidc = nullptr;     // null: no identity provider is configured
   Log log = [](LogLevel, std::string_view, std::initializer_list<LogField>) {};
+
+  // Held while the Image repository's timestamp is signed anew.
+  std::shared_ptr<std::mutex> image_renewal = std::make_shared<std::mutex>();
 
   // Say that there is work; they return at once. Empty where nobody is to be woken.
   std::function<void()> wake_payload_worker = [] {};  // a job was queued

@@ -267,7 +267,8 @@ Result<void> make_targets_draft(const NewTargets& wanted) {
     return keep_draft(disk, wanted.out, first);
   }
   const Bytes document = TRY(read_document(disk, wanted.in));
-  const Bytes next = TRY_CONTEXT(manifest::renew_targets(document, expires), wanted.in);
+  const Bytes next =
+      TRY_CONTEXT(manifest::renew_targets(document, expires, wanted.without), wanted.in);
   return keep_draft(disk, wanted.out, next);
 }
 

@@ -52,6 +52,7 @@ Result<void> change_root(const RootChange& change);
 struct NewTargets {
   std::string in, out;  // `in` empty: the first ones
   std::uint64_t expires_days = 365;
+  std::vector<std::string> without{};  // images that are withdrawn
 };
 Result<void> make_targets_draft(const NewTargets& wanted);
 

@@ -188,6 +188,8 @@ void add_targets_commands(CLI::App& app, const CeremonyChoices& choices) {
   draft("init", "the draft of the first ones, which name nothing");
   const auto renew = draft("renew", "the next ones with the same contents");
   renew.first->add_option("TARGETS", renew.second->in, "the present ones")->required();
+  renew.first->add_option("--without", renew.second->without,
+                          "an image to leave out: it is withdrawn; repeatable");
   add_changes(targets, choices, Role::kTargets);
 
   add_delegation_commands(targets, choices);

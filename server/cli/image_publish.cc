@@ -1,5 +1,7 @@
 #include "server/cli/image_publish.h"
 
+#include <map>
+
 #include "base/clock.h"
 #include "crypto/open_signer.h"
 #include "manifest/envelope.h"
@@ -7,6 +9,7 @@
 #include "manifest/metadata_checks.h"
 #include "manifest/metadata_json.h"
 #include "manifest/repository.h"
+#include "manifest/target_search.h"
 #include "server/cli/output.h"
 #include "server/cli/upload.h"
 
@@ -172,21 +175,84 @@ Result<void> publish_images(Session& session, const PublishOptions& options) {
   return {};
 }
 
-Result<void> list_images(Session& session, const std::string& image_root_file) {
-  const auto repository = TRY(fetch_repository(session, image_root_file));
-  const manifest::Targets& targets = **repository.targets();
-  Json images = Json::array();
-  for (const auto& [name, target] : targets.targets) {
-    const auto entry = TRY(manifest::read_image_entry(name, target));
-    images.push_back({{"image", name},
-                      {"length", entry.length},
-                      {"sha256", to_hex(entry.sha256)},
-                      {"slot", entry.facts.slot.text()},
-                      {"version", entry.facts.version},
-                      {"release_counter", entry.facts.release_counter}});
+namespace {
+
+// The documents of all delegated roles that the snapshot lists, by role. Not verified: what they
+// say counts only where a search finds it.
+Result<std::map<std::string, Bytes>> fetch_all_delegated(Session& session,
+                                                         const manifest::Snapshot& snapshot) {
+  std::map<std::string, Bytes> documents;
+  for (const auto& [file, entry] : snapshot.files) {
+    if (file == "targets.json") continue;
+    const std::string role = file.substr(0, file.size() - std::string_view(".json").size());
+    documents[role] = TRY(fetch_metadata(session, fmt::format("{}.{}", entry.version, file)));
   }
-  print_list(session, Json{{"version", targets.version}, {"images", std::move(images)}},
+  return documents;
+}
+
+struct Claim {
+  std::string role;
+  manifest::ImageEntry entry;
+  manifest::Target target;
+};
+
+// Whether a car with one of the image's hardware ids finds just this, by the way of this role.
+Result<bool> is_found(manifest::TrustedRepository& repository,
+                      const std::map<std::string, Bytes>& documents, const Claim& claim) {
+  for (const manifest::HardwareId& hardware : claim.entry.hardware_ids) {
+    manifest::TargetSearch search(repository, claim.entry.name.text(), SystemClock().now(),
+                                  hardware);
+    while (const auto request = search.next()) {
+      const auto document = documents.find(request->delegated);
+      const auto given =
+          document == documents.end() ? search.give_absent() : search.give(document->second);
+      if (!given) break;  // cars find nothing either
+    }
+    const auto found = search.found();
+    if (found && *found != nullptr && **found == claim.target &&
+        search.visited().contains(claim.role))
+      return true;
+  }
+  return false;
+}
+
+Json listed_image(const Claim& claim) {
+  return {{"image", claim.entry.name.text()},
+          {"role", claim.role},
+          {"length", claim.entry.length},
+          {"sha256", to_hex(claim.entry.sha256)},
+          {"slot", claim.entry.facts.slot.text()},
+          {"version", claim.entry.facts.version},
+          {"release_counter", claim.entry.facts.release_counter}};
+}
+
+}  // namespace
+
+Result<void> list_images(Session& session, const std::string& image_root_file) {
+  auto repository = TRY(fetch_repository(session, image_root_file));
+  const manifest::Targets& targets = **repository.targets();
+  std::map<std::string, Json> images;  // by name
+  for (const auto& [name, target] : targets.targets) {
+    auto entry = TRY(manifest::read_image_entry(name, target));
+    images[name] = listed_image({"targets", std::move(entry), target});
+  }
+  const auto documents = TRY(fetch_all_delegated(session, **repository.snapshot()));
+  for (const auto& [role, document] : documents) {
+    const auto envelope = TRY_CONTEXT(manifest::Envelope::parse(document, kTargetsBytesMax), role);
+    const auto said = TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), role);
+    for (const auto& [name, target] : said.targets) {
+      if (images.contains(name)) continue;
+      auto entry = TRY(manifest::read_image_entry(name, target));
+      const Claim claim{role, std::move(entry), target};
+      if (TRY(is_found(repository, documents, claim))) images[name] = listed_image(claim);
+    }
+  }
+  Json list = Json::array();
+  for (auto& [name, image] : images) list.push_back(std::move(image));
+  print_list(session,
+             Json{{"version", (*repository.targets())->version}, {"images", std::move(list)}},
              {{"IMAGE", "image"},
+              {"ROLE", "role"},
               {"BYTES", "length"},
               {"SLOT", "slot"},
               {"RELEASE", "release_counter"},

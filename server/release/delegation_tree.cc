@@ -57,22 +57,26 @@ Result<DelegationTree> DelegationTree::build(Targets top, const Documents& docum
   return tree;
 }
 
-std::string DelegationTree::flaw_of(const Delegator& delegator, UnixSeconds now) const {
+// Its flaw, and whether the role's document is signed.
+void DelegationTree::judge(Delegator& delegator, UnixSeconds now) const {
   const Delegation& delegation = *delegator.delegation;
   const auto at = documents_.find(delegation.name);
-  if (at == documents_.end()) return "nothing of it is published yet";
+  if (at == documents_.end()) {
+    delegator.flaw = "nothing of it is published yet";
+    return;
+  }
   const Document& document = at->second;
   const std::size_t good =
       manifest::count_signatures(*document.envelope, *delegator.keys, delegation.keys);
-  if (good < delegation.keys.threshold)
-    return fmt::format(
+  delegator.is_signed = good >= delegation.keys.threshold;
+  if (!delegator.is_signed)
+    delegator.flaw = fmt::format(
         "its version {} has {} of {} signatures by these keys: its next version must be signed by "
         "them",
         document.targets.version, good, delegation.keys.threshold);
-  if (now >= document.targets.expires)
-    return fmt::format("its version {} expired at {}: publish the next one",
-                       document.targets.version, format_utc(document.targets.expires));
-  return {};
+  else if (now >= document.targets.expires)
+    delegator.flaw = fmt::format("its version {} expired at {}: publish the next one",
+                                 document.targets.version, format_utc(document.targets.expires));
 }
 
 // Each delegation of a believed role is judged; a role is believed that is so for one of them.
@@ -86,7 +90,7 @@ void DelegationTree::follow(UnixSeconds now) {
     if (!delegations) continue;
     for (const Delegation& delegation : delegations->roles) {
       Delegator delegator{role, &delegations->keys, &delegation, {}};
-      delegator.flaw = flaw_of(delegator, now);
+      judge(delegator, now);
       if (delegator.flaw.empty()) {
         sound_.insert(&delegation);
         if (believed_.insert(delegation.name).second) to_visit.push_back(delegation.name);

@@ -44,6 +44,7 @@ class DelegationTree {
     const manifest::KeyMap* keys = nullptr;
     const manifest::Delegation* delegation = nullptr;
     std::string flaw;  // why a client believes nothing that comes this way; empty: it believes
+    bool is_signed = false;  // as it asks, expired or not
   };
   // In no particular order; the tree owns what they point to.
   std::vector<Delegator> delegators_of(const std::string& role) const;
@@ -89,7 +90,7 @@ class DelegationTree {
     manifest::Targets targets;
   };
   DelegationTree() = default;
-  std::string flaw_of(const Delegator& delegator, UnixSeconds now) const;
+  void judge(Delegator& delegator, UnixSeconds now) const;
   void follow(UnixSeconds now);
 
   std::map<std::string, Document> documents_;  // the top-level ones as "targets"

@@ -1,6 +1,7 @@
 #include "server/release/image_repository.h"
 
 #include <algorithm>
+#include <mutex>
 #include <ranges>
 #include <set>
 #include <utility>
@@ -159,23 +160,32 @@ Error not_delegated(const DelegationTree& present, const std::string& role) {
 }
 
 // The operator's word comes first: where the top-level targets delegate to the role, it is signed
-// as they ask. Else as one of the roles asks that do. If all had to agree, any supplier could stop
-// another's publications by delegating to its role as well; and if the operator's word were one of
-// many, publish in its place.
+// as they ask. Else as one of the roles asks that do, and as each asks that the present document is
+// signed for: no supplier replaces what another one's role says. If all had to agree, any supplier
+// could stop another's publications by delegating to its role as well; and if the operator's word
+// were one of many, publish in its place.
 Result<void> check_signatures(std::vector<DelegationTree::Delegator> delegators,
                               const std::string& role, const manifest::Envelope& envelope) {
   const auto is_below = [](const auto& delegator) { return delegator.role != "targets"; };
   if (!std::ranges::all_of(delegators, is_below)) std::erase_if(delegators, is_below);
   std::optional<Error> first;
+  bool is_good = false;
   for (const auto& delegator : delegators) {
     const auto verified = manifest::verify_threshold(
         envelope, *delegator.keys, delegator.delegation->keys,
         fmt::format("role {}, by the keys that {} delegates to", role, delegator.role));
-    if (verified) return {};
-    if (!first) first = verified.error();
+    if (!verified && delegator.is_signed && delegators.size() > 1)
+      return fail(verified.error().code(),
+                  "{}; its present version is, and no other supplier replaces that: sign it for "
+                  "both, take {}'s delegation away, or let the targets delegate to it, whose word "
+                  "comes first",
+                  verified.error().message(), delegator.role);
+    is_good = is_good || verified.has_value();
+    if (!verified && !first) first = verified.error();
   }
-  LAYBY_ASSERT(first);  // somebody delegates to it
-  return fail(*first);
+  LAYBY_ASSERT(is_good || first);  // somebody delegates to it
+  if (!is_good) return fail(*first);
+  return {};
 }
 
 Result<manifest::Targets> check_next_delegated(const DelegationTree& present,
@@ -411,10 +421,20 @@ std::set<std::string> names_in(const manifest::Targets& targets) {
   return names;
 }
 
-// As if it had been published just now.
-Publication unchanged(Version version) {
+// It is published already. What cars do not find of it is said again.
+Result<Publication> unchanged(Change& change, const manifest::StoredRoles& present,
+                              const std::string& role, Version version, UnixSeconds now) {
+  const manifest::TrustedRepository trusted = TRY(trust(present));
+  const auto tree = TRY(DelegationTree::build(**trusted.targets(), present.delegated, now));
   Publication publication;
   publication.version = version;
+  publication.warnings = tree.gaps();
+  const auto document = present.delegated.find(role);
+  if (document == present.delegated.end()) return publication;
+  const auto envelope = TRY(manifest::Envelope::parse(document->second, kTargetsBytesMax));
+  const auto targets = TRY(manifest::decode_targets(envelope.signed_part()));
+  const auto out_of_reach = TRY(check_all_authorised(change, tree, role, targets));
+  if (!out_of_reach.empty()) publication.warnings.push_back(warning_of(role, out_of_reach));
   return publication;
 }
 
@@ -459,7 +479,8 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
     const UnixSeconds now = services.clock.now();
     ImageState state = TRY(load_image_state(change));
     const manifest::StoredRoles present = TRY(load_present(change, state));
-    if (std::ranges::equal(*present.targets, targets)) return unchanged(state.targets);
+    if (std::ranges::equal(*present.targets, targets))
+      return unchanged(change, present, "targets", state.targets, now);
     const manifest::TrustedRepository trusted = TRY(trust(present));
     const manifest::Targets next = TRY(check_next_targets(trusted, targets, now));
     const auto tree = TRY(DelegationTree::build(next, present.delegated, now));
@@ -487,7 +508,7 @@ Result<Publication> publish_delegated(const Services& services, const std::strin
     const manifest::StoredRoles present = TRY(load_present(change, state));
     const auto before = present.delegated.find(role);
     if (before != present.delegated.end() && std::ranges::equal(before->second, targets))
-      return unchanged(state.delegated.at(role).version);
+      return unchanged(change, present, role, state.delegated.at(role).version, now);
     const manifest::TrustedRepository trusted = TRY(trust(present));
     const manifest::Targets& top = **trusted.targets();
     const auto tree_before = TRY(DelegationTree::build(top, present.delegated, now));
@@ -549,6 +570,8 @@ Result<std::string> image_timestamp(const Services& services) {
   if (!value) return fail(ErrorCode::kUnavailable, "there is no Image repository yet");
   CachedDocument document = TRY(decode_cached(*value));
   if (services.clock.now() < document.resign_at) return std::move(document.bytes);
+  // Cars come in crowds: one request does the work, the others find it done (resign_timestamp).
+  const std::lock_guard lock(*services.image_renewal);
   std::size_t jobs = 0;
   auto timestamp = commit_with_retry(services.store, [&](Change& change) {
     jobs = 0;

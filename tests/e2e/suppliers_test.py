@@ -64,6 +64,11 @@ class Signers:
                 "--role", role, "--passphrase-file", self.passphrase, "--images", file)
 
 
+def listed(r):
+    images = r.operator("image", "list", "--image-root", r.server.provision("image-root.json"))["images"]
+    return {image["image"]: image["role"] for image in images}
+
+
 def test(r):
     signers = Signers(r)
     key, public = signers.new_key("acme")
@@ -90,6 +95,7 @@ def test(r):
         name = published["images"][0]["image"]
         with open(signers.published("2.acme.json"), encoding="utf-8") as stream:
             check(name in json.load(stream)["signed"]["targets"], f"{name} is not in the role's targets")
+        check_equal(listed(r), {name: "acme"}, "images, by whose word")
     with step("outside of its paths and for other hardware it is refused"):
         function = {"kind": "function", "id": "cruise", "version": "1.0", "hardware": [rig.HARDWARE], "release_counter": 1,
                     "path": r.package("cruise", 1000, 1)}
@@ -108,9 +114,19 @@ def test(r):
                 "--passphrase-file", signers.passphrase)
         answer = r.operator("targets", "publish", "--role", "acme", draft)
         check_equal((answer["listed_again"], answer["warnings"]), ([name], []), "listed again")
+    with step("the supplier withdraws an image by leaving it out, and brings it back"):
+        draft = signers.path("acme-4.json")
+        signers("targets", "renew", signers.published("3.acme.json"), "-o", draft, "--without", name)
+        signers("targets", "sign", draft, "--delegator", signers.targets, "--role", "acme", "--key", fresh,
+                "--passphrase-file", signers.passphrase)
+        check_equal(r.operator("targets", "publish", "--role", "acme", draft)["withdrawn"], [name], "withdrawn")
+        check_equal(listed(r), {}, "images")
+        r.operator(*signers.image_publish("acme", fresh, image))
+        check_equal(listed(r), {name: "acme"}, "images, by whose word")
     with step("revoked: its image is withdrawn, and it signs nothing more"):
         answer = signers.change_targets("undelegate", "--role", "acme")
         check_equal(answer["withdrawn"], [name], "withdrawn")
+        check_equal(listed(r), {}, "images")
         r.operator.refused("not-found", *signers.image_publish("acme", fresh, r.map_image(rig.NEW_MAP, "NL", 2)))
 
 

@@ -1,8 +1,13 @@
 // What the offline ceremony must never write over: keys and signed documents, of which there may be
 // no second copy.
+#include <array>
 #include <catch2/catch.hpp>
 
+#include "base/clock.h"
+#include "crypto/digest.h"
 #include "manifest/ceremony.h"
+#include "manifest/envelope.h"
+#include "manifest/metadata_json.h"
 #include "server/cli/ceremony_commands.h"
 #include "tests/temp_dir.h"
 
@@ -127,6 +132,32 @@ TEST_CASE("ceremony: a draft may be made anew in place, a signed document may no
   refused(make_targets_draft(
       {.in = offline.path("targets.json"), .out = offline.path("targets.json")}));
   CHECK(offline.bytes("targets.json") == targets);
+}
+
+TEST_CASE("ceremony: an image that is left out of the next targets is withdrawn with them") {
+  Offline offline;
+  manifest::Targets targets;
+  targets.version = 4;
+  targets.expires = SystemClock().now() + kDaySeconds;
+  for (const char* name : {"maps/DE/1.tar", "maps/FR/1.tar"}) {
+    targets.targets[name].length = 3;
+    targets.targets[name].hashes.sha256 = crypto::sha256(as_bytes("map"));
+  }
+  const auto key = crypto::MemorySigner::generate();
+  const std::array<const crypto::Signer*, 1> by{key.get()};
+  offline.put("targets.json", std::string(as_text(manifest::make_targets(targets, by).value())));
+  NewTargets next{.in = offline.path("targets.json"), .out = offline.path("next.json")};
+  next.without = {"maps/DE/1.tar", "maps/IT/1.tar"};
+  CHECK(make_targets_draft(next).error().code() == ErrorCode::kNotFound);
+  next.without = {"maps/DE/1.tar"};
+  REQUIRE(make_targets_draft(next));
+  const Bytes draft = offline.bytes("next.json");
+  const auto read = manifest::decode_targets(
+      manifest::Envelope::parse(draft, draft.size()).value().signed_part());
+  REQUIRE(read);
+  CHECK(read->version == 5);
+  CHECK(read->targets.size() == 1);
+  CHECK(read->targets.contains("maps/FR/1.tar"));
 }
 
 TEST_CASE("ceremony: a supplier is brought in, signs its first targets, and is revoked") {

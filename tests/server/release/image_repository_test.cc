@@ -1,11 +1,18 @@
 #include "server/release/image_repository.h"
 
+#include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
+#include <latch>
+#include <thread>
+#include <utility>
 
 #include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "server/fleet/account.h"
 #include "server/release/payload_job.h"
+#include "server/release/release_keys.h"
+#include "server/release/root_publication.h"
 #include "server/release/routes.h"
 #include "tests/server/release/test_repository.h"
 
@@ -24,6 +31,38 @@ manifest::TrustedRepository fresh_client(const TestRepository& repository) {
                                             .targets = {}})
       .value();
 }
+
+// Nobody reads the timestamp before all are there to read it, and nobody writes before they have.
+class CrowdedStore : public Store {
+ public:
+  CrowdedStore(Store& store, std::ptrdiff_t readers) : store_(store), readers_(readers) {}
+
+  Result<std::optional<std::string>> get(std::string_view key) const override {
+    auto value = store_.get(key);
+    if (key == kImageTimestampKey && !std::exchange(has_read(), true)) readers_.arrive_and_wait();
+    return value;
+  }
+  Result<std::vector<KeyValue>> scan(std::string_view begin, std::string_view end,
+                                     std::size_t limit) const override {
+    return store_.scan(begin, end, limit);
+  }
+  Result<void> commit(const Batch& batch) override {
+    if (!batch.writes.empty()) ++commits;
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));  // time enough for the others
+    return store_.commit(batch);
+  }
+  Result<void> purge(const std::vector<KeyRange>& ranges) override { return store_.purge(ranges); }
+
+  std::atomic<int> commits = 0;
+
+ private:
+  static bool& has_read() {
+    thread_local bool read = false;
+    return read;
+  }
+  Store& store_;
+  mutable std::latch readers_;
+};
 
 struct Setup {
   TestServices test;
@@ -294,6 +333,32 @@ TEST_CASE("timestamp and snapshot are signed anew before they expire") {
   CHECK(snapshot > 10);  // about twice a month
   CHECK(snapshot < 30);
   CHECK((*client.targets())->version == 2);
+}
+
+TEST_CASE("requests that come together have one of them sign the timestamp anew") {
+  Setup setup;
+  constexpr int kCars = 4;
+  CrowdedStore store(*setup.test.store, kCars);
+  Services services{.store = store,
+                    .payloads = *setup.test.payloads,
+                    .disk = setup.test.disk,
+                    .clock = setup.test.clock,
+                    .keys = setup.test.keys,
+                    .vehicle_authority = setup.test.vehicle_authority,
+                    .data_dir = {},
+                    .public_base_url = {}};
+  const std::string before = setup.published();
+  setup.test.clock.advance(6 * kDaySeconds);
+  std::vector<std::string> answers(kCars);
+  std::vector<std::jthread> cars;
+  for (std::string& answer : answers)
+    cars.emplace_back([&answer, &services] {
+      if (auto timestamp = image_timestamp(services)) answer = std::move(*timestamp);
+    });
+  cars.clear();  // all have come back
+  CHECK(store.commits == 1);
+  CHECK(answers.front() != before);
+  for (const std::string& answer : answers) CHECK(answer == answers.front());
 }
 
 TEST_CASE("over HTTP: ETags, 304, immutable numbered files, 404 for what is not there") {
