@@ -7,9 +7,13 @@ namespace {
 
 // Called through frames of the host: a signal that cannot be taken is a missing one, no exception.
 void take(void* sink, const char* name, const char* value, std::int64_t unix_ms) noexcept {
-  if (sink == nullptr || name == nullptr || value == nullptr) return;
+  if (sink == nullptr || name == nullptr) return;
+  Facts& facts = *static_cast<Facts*>(sink);
   try {
-    static_cast<Facts*>(sink)->set(name, {value, unix_ms});
+    if (value == nullptr)
+      facts.lose(name);
+    else
+      facts.set(name, {value, unix_ms});
   } catch (const std::exception&) {
   }
 }

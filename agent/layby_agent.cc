@@ -38,6 +38,7 @@ struct layby_agent {
   std::unique_ptr<Agent> agent;
   std::string directory;
   mutable std::string error;
+  mutable bool is_busy = false;  // a call runs: none may be made out of its callbacks
 };
 
 namespace {
@@ -188,6 +189,17 @@ int guarded(const HostMemory& memory, std::string& error, F body) {
   }
 }
 
+class Call {
+ public:
+  explicit Call(const layby_agent& agent) : agent_(agent) { agent_.is_busy = true; }
+  ~Call() { agent_.is_busy = false; }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  const layby_agent& agent_;
+};
+
 void copy_text(const std::string& text, char* out, std::size_t size) {
   if (out == nullptr || size == 0) return;
   const std::size_t count = std::min(text.size(), size - 1);
@@ -232,6 +244,8 @@ int layby_agent_open(const layby_options* options, layby_agent** agent, char* er
 int layby_agent_step(layby_agent* agent, int64_t* wait_ms) {
   if (wait_ms != nullptr) *wait_ms = 0;
   if (agent == nullptr) return LAYBY_INVALID_ARGUMENT;
+  if (agent->is_busy) return LAYBY_CONFLICT;
+  const Call call(*agent);
   HostMemory memory(agent->allocator);
   return guarded(memory, agent->error, [&]() -> Result<void> {
     const Agent::Next next = TRY(agent->agent->step());
@@ -243,7 +257,8 @@ int layby_agent_step(layby_agent* agent, int64_t* wait_ms) {
 
 size_t layby_agent_status(const layby_agent* agent, char* text, size_t size) {
   if (size > 0 && text != nullptr) text[0] = '\0';
-  if (agent == nullptr) return 0;
+  if (agent == nullptr || agent->is_busy) return 0;
+  const Call call(*agent);
   HostMemory memory(agent->allocator);
   std::string out;
   const int result = guarded(memory, agent->error, [&]() -> Result<void> {
@@ -261,7 +276,7 @@ const char* layby_agent_error(const layby_agent* agent) {
 }
 
 void layby_agent_close(layby_agent* agent) {
-  if (agent == nullptr) return;
+  if (agent == nullptr || agent->is_busy) return;
   const layby_allocator allocator = agent->allocator;  // the agent's own memory goes back to it
   HostMemory memory(allocator);
   delete agent;

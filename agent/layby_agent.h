@@ -2,9 +2,10 @@
  *
  * Contract
  *   Threads     The library starts none. One agent, one thread at a time: no call of an agent
- *               beside another of the same agent, and none out of its own callbacks
- *               (layby_answer_* from `exchange` excepted). Agents of different directories may run
- *               in different threads.
+ *               beside another of the same agent, and none out of its own callbacks, where
+ *               it is LAYBY_CONFLICT or what a function returns on failure (layby_answer_* from
+ *               `exchange` and layby_agent_error excepted). Agents of different directories may
+ *               run in different threads.
  *   Process     It installs no signal handler, reads no environment, keeps no state outside of an
  *               agent, and never ends the process, but for a broken assertion (a bug of ours: text
  *               to stderr, abort). Libraries below have state of their own (libsodium, OpenSSL,
@@ -86,8 +87,10 @@ typedef struct layby_vehicle {
   void* context; /* given back to each callback, here and below */
 
   /* Called at the start of each step, and at its end: calls `give` for every signal that is known,
-   * under its VSS name, with its value as text and its time in milliseconds since 1970. A NULL name
-   * or value is a signal that is not known. */
+   * under its VSS name, with its value as text and its time in milliseconds since 1970. A signal
+   * that the car has and does not say just now is given with a NULL value: nothing is installed on
+   * what it may have said (a fifth door, a speed, the owner's time). One that the car has not is
+   * not given; a NULL name gives nothing. */
   void (*read_signals)(void* context,
                        void (*give)(void* sink, const char* name, const char* value,
                                     int64_t unix_ms),
@@ -267,7 +270,7 @@ size_t layby_agent_status(const layby_agent* agent, char* text, size_t size);
  */
 const char* layby_agent_error(const layby_agent* agent);
 
-/* NULL is fine. */
+/* NULL is fine. Out of one of the agent's callbacks it does nothing: the agent stays open. */
 void layby_agent_close(layby_agent* agent);
 
 /* "0.1.0": the library's. Lives for ever. */

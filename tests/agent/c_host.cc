@@ -221,9 +221,11 @@ void CHost::give_vehicle() {
   vehicle.tells_changes = 1;
   vehicle.read_signals =
       [](void* context, void (*give)(void*, const char*, const char*, std::int64_t), void* sink) {
-        for (const auto& [name, signal] : static_cast<World*>(context)->vehicle.facts().signals())
+        const agent::Facts& facts = static_cast<World*>(context)->vehicle.facts();
+        for (const auto& [name, signal] : facts.signals())
           give(sink, name.c_str(), signal.value.c_str(), signal.at_ms);
-        give(sink, "Vehicle.Unknown", nullptr, 0);
+        for (const std::string& name : facts.lost()) give(sink, name.c_str(), nullptr, 0);
+        give(sink, nullptr, "true", 0);
       };
   vehicle.command = [](void* context, const layby_command* command) {
     return do_command(*static_cast<World*>(context), *command);

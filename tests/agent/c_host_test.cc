@@ -88,6 +88,40 @@ TEST_CASE("C: a host with callbacks for everything gets software, maps and funct
   CHECK(world.agent->record().orders.size() <= 3);
 }
 
+TEST_CASE("C: what the car has and does not say is in doubt (P4.1)") {
+  World world;
+  CHost host(world);
+  opened(host);
+  const manifest::OrderId id = order_function(world);
+  REQUIRE(host.run(600) == LAYBY_OK);
+  world.vehicle.lost = {"Vehicle.Cabin.DoorCount"};
+  REQUIRE(host.exit_and_lock() == LAYBY_OK);
+  REQUIRE(host.run(1200) == LAYBY_OK);
+  CHECK(status_of(host).find(R"("doors-closed","doors-locked")") != std::string::npos);
+  CHECK(world.vehicle.functions.empty());
+  world.vehicle.lost = {};
+  REQUIRE(host.run(1200) == LAYBY_OK);
+  CHECK(world.vehicle.functions.contains("adaptive-cruise"));
+  CHECK(world.server.reported(id)->state == manifest::OrderState::kActive);
+}
+
+TEST_CASE("C: a call out of a callback is refused and changes nothing") {
+  World world;
+  CHost host(world);
+  opened(host);
+  int asked = 0;
+  world.vehicle.at_command = [&](const std::string&) {
+    ++asked;
+    std::int64_t wait_ms = 0;
+    CHECK(layby_agent_step(host.agent, &wait_ms) == LAYBY_CONFLICT);
+    CHECK(layby_agent_status(host.agent, nullptr, 0) == 0);
+    layby_agent_close(host.agent);
+  };
+  update(host, order_function(world));
+  CHECK(asked > 0);
+  CHECK(layby_agent_status(host.agent, nullptr, 0) > 0);
+}
+
 TEST_CASE("C: a connection that breaks in a chunk goes on behind the last one") {
   World world;
   CHost host(world);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The symbols that liblayby.so shows are the functions that layby_agent.h declares, under one version, and it needs no C++ runtime.
+"""The symbols that liblayby.so shows are the functions that layby_agent.h declares, under one version; it needs no C++ runtime, and
+nothing of the C library that it has promised not to use.
 
     c_symbols_test.py LIBRARY HEADER READELF NM sanitized|plain
 """
@@ -11,6 +12,10 @@ import sys
 PROMISED = {"layby_agent_open", "layby_agent_step", "layby_agent_status", "layby_agent_error", "layby_agent_close",
             "layby_answer_status", "layby_answer_header", "layby_answer_body", "layby_version"}
 VERSION = "LAYBY_0"
+# By the header: it starts no thread and no process, touches no signal handler and no environment, ends nothing (but by abort).
+FORBIDDEN = re.compile(r"(pthread_create|thrd_create|clone3?|v?fork|posix_spawnp?|system|popen|exec[lv]p?e?|signal|sigaction|"
+                       r"sigprocmask|pthread_sigmask|raise|kill|alarm|setitimer|timer_create|_?_?exit|_Exit|quick_exit|"
+                       r"(secure_)?getenv|setenv|putenv|unsetenv|environ|setlocale|umask|chdir)")
 
 
 def output(*arguments):
@@ -36,6 +41,12 @@ def main():
         wrong.append("a C++ library is needed")
     if "TEXTREL" in dynamic:
         wrong.append("the code is relocated")
+    used = {line.split()[-1].partition("@")[0] for line in output(nm, "-D", "--undefined-only", library).splitlines()}
+    forbidden = sorted(filter(FORBIDDEN.fullmatch, used))
+    if build == "plain" and forbidden:
+        wrong.append(f"it uses what it has promised not to: {forbidden}")
+    if "abort" not in used:
+        wrong.append(f"{nm} shows nothing of what the library uses")
     for text in wrong:
         print(f"c_symbols_test: {text}")
     return 1 if wrong else 0

@@ -55,6 +55,7 @@ const agent::Facts& FakeVehicle::facts() {
   facts_.clear();
   if (unreachable) return facts_;
   for (const auto& [name, value] : signals) facts_.set(name, {value, stamp_ms_});
+  for (const std::string& name : lost) facts_.lose(name);
   return facts_;
 }
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ class FakeVehicle final : public agent::Vehicle {
 
   // Signals are stamped anew whenever they are read, unless frozen.
   std::map<std::string, std::string> signals;
+  std::set<std::string> lost;  // that it has and does not say
   bool frozen = false;
   std::int64_t ahead_ms = 0;  // its clock
 
