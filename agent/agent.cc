@@ -250,7 +250,8 @@ Result<void> Agent::State::look_for_changes(const Facts& facts) {
 
 Result<void> Agent::State::note_connection(const Facts& facts) {
   if (facts.signals().empty()) return {};
-  has_spoken = true;
+  // A car that was asked for its private mode and does not say it yet may have it on.
+  has_spoken = has_spoken || !facts.lost().contains(std::string(vss::kPrivateMode));
   Record& record = journal.record();
   const bool is_private_now = connection_now(facts).is_private;
   const bool was_private = std::exchange(record.private_mode, is_private_now);

@@ -23,10 +23,12 @@ Answer gear(const ConditionRow& row, const Facts& facts, std::int64_t now_ms) {
   const std::int64_t value = std::get<std::int64_t>(reading);
   if (!is_plausible_gear(value)) return Why::kImplausible;
   if (value != kGearPark) return Why::kNotFulfilled;
-  // In P and moving: one of the two is wrong.
+  // In P and moving: one of the two is wrong. Not every car says its speed; one that does must say
+  // it now, and so that it can be read.
+  if (!facts.has_or_had(vss::kSpeed)) return std::nullopt;
   const auto speed = facts.thousandths(vss::kSpeed, now_ms, row.age_ms_max);
-  if (const auto* moving = std::get_if<std::int64_t>(&speed); moving && *moving != 0)
-    return Why::kImplausible;
+  if (const Doubt* doubt = std::get_if<Doubt>(&speed)) return why_of(*doubt);
+  if (std::get<std::int64_t>(speed) != 0) return Why::kImplausible;
   return std::nullopt;
 }
 

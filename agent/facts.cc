@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <limits>
 #include <set>
 
 #include "agent/doors.h"
@@ -19,8 +21,16 @@ bool parse_whole(std::string_view text, T& out) {
 
 constexpr std::size_t kDecimalsMax = 60;  // no machine prints more of a number
 
-// Digits, of which three after the point count; no exponent, no spaces.
+// As machines print what is very small.
+std::optional<std::int64_t> parse_with_exponent(std::string_view text) {
+  double value = 0;
+  if (!parse_whole(text, value) || !(std::abs(value) < 1e9)) return std::nullopt;
+  return static_cast<std::int64_t>(value * 1000);
+}
+
+// Digits, of which three after the point count; no spaces.
 std::optional<std::int64_t> parse_thousandths(std::string_view text) {
+  if (text.find_first_of("eE") != std::string_view::npos) return parse_with_exponent(text);
   const std::size_t point = text.find('.');
   const std::string_view whole = text.substr(0, point);
   std::string_view fraction;
@@ -91,7 +101,9 @@ Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms) {
   };
   if (std::ranges::any_of(facts.lost(), is_of_doors)) return Doubt::kMissing;
   if (facts.signals().contains(std::string(vss::kDoorCount))) {
-    const auto said = facts.integer(vss::kDoorCount, now_ms);
+    // An attribute of the car: it does not age.
+    const auto said =
+        facts.integer(vss::kDoorCount, now_ms, std::numeric_limits<std::int64_t>::max());
     if (const Doubt* doubt = std::get_if<Doubt>(&said)) return *doubt;
     count = std::get<std::int64_t>(said);
     if (count < 1 || count > 16) return Doubt::kImplausible;

@@ -88,6 +88,10 @@ class Facts {
     signals_.clear();
   }
   const std::set<std::string>& lost() const { return lost_; }
+  bool has_or_had(std::string_view name) const {
+    const std::string key(name);
+    return signals_.contains(key) || lost_.contains(key);
+  }
   const std::map<std::string, Signal>& signals() const { return signals_; }
 
   Reading<std::string> text(std::string_view name, std::int64_t now_ms,
@@ -107,7 +111,8 @@ class Facts {
 
 enum class DoorState { kClosedAndLocked, kClosedNotLocked, kOpen };
 // All doors together: the worst of them. As many must be known as the car says it has (four unless
-// it says otherwise), each with both of its signals; a door or a count that is lost is a doubt.
+// it says otherwise, however long ago), each with both of its signals; a door or a count that is
+// lost is a doubt.
 Reading<DoorState> doors(const Facts& facts, std::int64_t now_ms);
 
 // Something that a decision was made with is another one now: a value, or one that was stale and is

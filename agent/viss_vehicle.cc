@@ -155,12 +155,11 @@ Result<void> VissVehicle::connect() {
   return begin_session();
 }
 
-// Tokens expire. A newer one is for a connection of its own; without one the server may still tell
-// what needs none.
+// Tokens expire, and each edition of VISS v2 has its own names for that: a 401 is enough. A newer
+// one is for a connection of its own; without one the server may still tell what needs none.
 Result<void> VissVehicle::check_token(const VissAnswer& answer) {
-  const bool is_expired = answer.error && answer.error->number == 401 && options_.token &&
-                          answer.error->reason.starts_with("token_");
-  if (!is_expired || TRY(options_.token()) == token_) return {};
+  const bool is_refused = answer.error && answer.error->number == 401 && options_.token;
+  if (!is_refused || TRY(options_.token()) == token_) return {};
   return fail(ErrorCode::kUnauthenticated, "the server takes this token no more: {}",
               answer.error->text());
 }

@@ -32,7 +32,10 @@ TEST_CASE("numbers are read strictly") {
   CHECK(std::get<std::int64_t>(read("80")) == 80'000);
   CHECK(std::get<std::int64_t>(read("12.3456")) == 12'345);
   CHECK(std::get<std::int64_t>(read("-1.5")) == -1'500);
-  for (const char* bad : {"", "1.", ".5", "1e3", " 1", "1 ", "nan", "1.2.3", "99999999999"})
+  CHECK(std::get<std::int64_t>(read("1.25e1")) == 12'500);
+  CHECK(std::get<std::int64_t>(read("-4E-05")) == 0);
+  for (const char* bad : {"", "1.", ".5", "e3", "1e", "1e3 ", "1e9", "-1e99", "1e999", " 1", "1 ",
+                          "nan", "1.2.3", "99999999999"})
     CHECK(doubt(read(bad)) == Doubt::kImplausible);
 }
 
@@ -57,6 +60,14 @@ TEST_CASE("doors count only when each has both of its signals and all are there"
   CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kOpen);
   facts.erase("Vehicle.Cabin.Door.Row2.DriverSide.IsOpen");
   CHECK(std::get<Doubt>(doors(facts, kNow)) == Doubt::kMissing);
+}
+
+TEST_CASE("how many doors a car has does not age") {
+  Facts facts;
+  facts.set(vss::kDoorCount, {"1", kNow - 400'000'000'000});
+  facts.set("Vehicle.Cabin.Door.Row1.DriverSide.IsOpen", {"false", kNow});
+  facts.set("Vehicle.Cabin.Door.Row1.DriverSide.IsLocked", {"true", kNow});
+  CHECK(std::get<DoorState>(doors(facts, kNow)) == DoorState::kClosedAndLocked);
 }
 
 TEST_CASE("neither entered nor left is concluded from doubt") {

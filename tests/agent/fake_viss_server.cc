@@ -221,11 +221,17 @@ bool FakeVissServer::is_token_over() {
   return is_over;
 }
 
+VissError FakeVissServer::token_error() {
+  VissError error{401, {}, "The token has expired."};
+  with([&](Manner& manner) { error.reason = manner.token_reason; });
+  return error;
+}
+
 bool FakeVissServer::answer(int peer, const VissRequest& request) {
   VissAnswer said{.action = request.action, .request_id = request.request_id};
   token_ = request.authorization;
   if (is_token_over()) {
-    said.error = VissError{401, "token_expired", "The token has expired."};
+    said.error = token_error();
     return say(peer, said);
   }
   switch (request.action) {
@@ -254,9 +260,8 @@ bool FakeVissServer::answer(int peer, const VissRequest& request) {
 
 bool FakeVissServer::end_intervals(int peer) {
   for (const auto& [id, paths] : std::exchange(intervals_, {}))
-    if (!say(peer, {.action = VissAction::kSubscription,
-                    .subscription_id = id,
-                    .error = VissError{401, "token_expired", "The token has expired."}}))
+    if (!say(peer,
+             {.action = VissAction::kSubscription, .subscription_id = id, .error = token_error()}))
       return false;
   return true;
 }

@@ -33,7 +33,8 @@ class FakeVissServer {
     bool refuses_intervals = false;
     bool answers_wrongly = false;  // a get with a subscription
     bool takes_screens = true;
-    std::string token{};            // what has another one is 401 token_expired; empty: anybody may
+    std::string token{};  // what has another one is refused with 401; empty: anybody may
+    std::string token_reason = "token_expired";
     bool ends_intervals = false;    // all that there are, with an error event each; once
     std::int64_t value_age_ms = 0;  // of the time that values have, as of a change long ago
     // What it says to a set; nothing: it hangs up.
@@ -64,6 +65,7 @@ class FakeVissServer {
   bool say_events(int peer);
   bool end_intervals(int peer);
   bool is_token_over();
+  agent::VissError token_error();
   bool flood(int peer);
   bool send(int peer, const std::string& bytes);
   bool say(int peer, const agent::VissAnswer& said);

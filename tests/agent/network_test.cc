@@ -311,6 +311,26 @@ TEST_CASE("after a start nothing is asked before the car has said where it is (P
   CHECK(world.run_until_state(id, State::kDownloaded, 600));
 }
 
+TEST_CASE("a car that cannot say its private mode after a start gets the time to (P2.2)") {
+  World world;
+  const auto id = order_software(world);
+  world.vehicle.signals.erase(std::string(vss::kPrivateMode));
+  world.vehicle.lost = {std::string(vss::kPrivateMode)};
+  world.start();
+  const auto asked = world.server.requests;
+  for (int i = 0; i < 50; ++i) {
+    REQUIRE(world.agent->step().has_value());
+    world.clock.advance(1);
+  }
+  CHECK(world.server.requests == asked);
+  world.vehicle.lost = {};
+  world.vehicle.signals[std::string(vss::kPrivateMode)] = "true";
+  world.run(3600);
+  CHECK(world.server.requests == asked);
+  world.vehicle.signals[std::string(vss::kPrivateMode)] = "false";
+  CHECK(world.run_until_state(id, State::kDownloaded, 600));
+}
+
 TEST_CASE("a signal that is missing among others is as it was (P2.2, P2.3)") {
   World world;
   connect(world, "sim", "true");

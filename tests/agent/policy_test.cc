@@ -124,10 +124,22 @@ TEST_CASE("every reason is named at once, in the order of the table") {
     CHECK(verdict.reasons[i] == Reason{kConditionTable[i].condition, Why::kMissing});
 }
 
-TEST_CASE("P at speed is implausible") {
+TEST_CASE("P counts only where the speed, if the car has one, is known to be none (P4.1)") {
   Facts facts = parked();
-  facts.set(vss::kSpeed, {"30", kNow});
-  CHECK(names(judge(facts), {Condition::kGear, Why::kImplausible}));
+  const auto gear_is = [&](Why why) {
+    return judge(facts).reasons == std::vector<Reason>{{Condition::kGear, why}};
+  };
+  for (const char* moving : {"30", "-1", "1.25e1", "0.5", "n/a", "", "1000000000000"}) {
+    INFO(moving);
+    facts.set(vss::kSpeed, {moving, kNow});
+    CHECK(gear_is(Why::kImplausible));
+  }
+  facts.set(vss::kSpeed, {"0", kNow - kSignalAgeMsMax - 1});
+  CHECK(gear_is(Why::kStale));
+  facts.lose(vss::kSpeed);
+  CHECK(gear_is(Why::kMissing));
+  facts.erase(vss::kSpeed);
+  CHECK(judge(facts).answer == Verdict::Answer::kYes);
 }
 
 TEST_CASE("the owner's time puts it off, and says until when (P4.2)") {
