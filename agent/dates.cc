@@ -54,6 +54,18 @@ std::string with_time(const std::string& date, const std::string& time, Language
   LAYBY_ASSERT(false);
 }
 
+// Between an hour and its minutes, as CLDR's lists of units have it.
+std::string_view joint_of_units(Language language) {
+  switch (language) {
+    case Language::kGerman:
+    case Language::kEnglish: return ", ";
+    case Language::kFrench: return " et ";
+    case Language::kItalian: return " e ";
+    case Language::kDutch: return " en ";
+  }
+  LAYBY_ASSERT(false);
+}
+
 }  // namespace
 
 std::string date_text(UnixSeconds time, Language language, UtcOffset offset) {
@@ -81,7 +93,8 @@ std::string duration_text(std::uint64_t seconds, Language language) {
   if (minutes < kMinutesAlone) return counted(minutes, Unit::kMinute, language);
   const std::string hours = counted(minutes / 60, Unit::kHour, language);
   if (minutes % 60 == 0) return hours;
-  return hours + " " + counted(minutes % 60, Unit::kMinute, language);
+  return fmt::format("{}{}{}", hours, joint_of_units(language),
+                     counted(minutes % 60, Unit::kMinute, language));
 }
 
 }  // namespace layby::agent

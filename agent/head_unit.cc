@@ -67,17 +67,9 @@ class Lines {
   std::vector<std::string> take() { return std::move(lines_); }
 
   void condition(const Reason& reason, const Requirements& needs) {
-    if (reason.why != Why::kNotFulfilled) add(Text::kSignalMissing);
-    const Text which = text_of(reason.condition);
-    if (reason.condition == Condition::kTractionBattery) {
-      add(which, std::to_string(needs.battery_percent_min));
-    } else if (reason.condition == Condition::kOwnerTime) {
-      add(which, owner_time_text());
-    } else if (reason.condition == Condition::kPackage) {
-      add(which, package_text(needs.package[reason.demand].as_signed.texts));
-    } else {
-      add(which);
-    }
+    std::string wanted = condition_text(reason, needs);
+    if (reason.why == Why::kNotFulfilled) return push(std::move(wanted));
+    add(Text::kSignalMissing, wanted);
   }
 
   // In the driver's language, or in English, which every package has.
@@ -187,6 +179,17 @@ class Lines {
   }
 
  private:
+  std::string condition_text(const Reason& reason, const Requirements& needs) const {
+    const Text which = text_of(reason.condition);
+    if (reason.condition == Condition::kTractionBattery)
+      return text_with(which, language_, std::to_string(needs.battery_percent_min));
+    if (reason.condition == Condition::kOwnerTime)
+      return text_with(which, language_, owner_time_text());
+    if (reason.condition == Condition::kPackage)
+      return text_with(which, language_,
+                       package_text(needs.package[reason.demand].as_signed.texts));
+    return std::string(text(which, language_));
+  }
   OwnerTime owner_time_now() const { return owner_time(view_.facts, view_.record.owner_time); }
   std::string owner_time_text() const {
     const OwnerTime time = owner_time_now();

@@ -56,10 +56,10 @@ constexpr Row kTable[] = {
         "Koppel de laadkabel los."}},
     {Text::kChargeTraction, {
         "Bitte Hochvoltbatterie auf mindestens {} % laden.",
-        "Please charge the traction battery to at least {} %.",
+        "Please charge the traction battery to at least {}%.",
         "Veuillez charger la batterie de traction à au moins {} %.",
-        "Caricare la batteria di trazione almeno al {} %.",
-        "Laad de tractiebatterij op tot minstens {} %."}},
+        "Caricare la batteria di trazione almeno al {}%.",
+        "Laad de tractiebatterij op tot minstens {}%."}},
     {Text::kChargeLowVoltage, {
         "Die 12-Volt-Batterie ist zu schwach. Bitte fahren Sie eine Weile.",
         "The 12 volt battery is too weak. Please drive for a while.",
@@ -157,11 +157,11 @@ constexpr Row kTable[] = {
         "Inizia quando scende e blocca la vettura.",
         "Begint zodra u uitstapt en vergrendelt."}},
     {Text::kSignalMissing, {
-        "Das Fahrzeug meldet nicht, ob dies erfüllt ist:",
-        "The car does not report whether this is fulfilled:",
-        "Le véhicule n'indique pas si cette condition est remplie :",
-        "La vettura non segnala se questa condizione è soddisfatta:",
-        "De auto meldt niet of hieraan is voldaan:"}},
+        "Das Fahrzeug meldet nicht, ob dies erfüllt ist: {}",
+        "The car does not report whether this is fulfilled: {}",
+        "Le véhicule n'indique pas si cette condition est remplie : {}",
+        "La vettura non segnala se questa condizione è soddisfatta: {}",
+        "De auto meldt niet of hieraan is voldaan: {}"}},
     {Text::kOffered, {
         "Neu für Ihr Fahrzeug: {}",
         "New for your car: {}",
@@ -182,10 +182,10 @@ constexpr Row kTable[] = {
         "Er zijn nieuwere kaarten te bestellen: {}"}},
     {Text::kDownloading, {
         "Wird geladen: {} %",
-        "Downloading: {} %",
+        "Downloading: {}%",
         "Téléchargement : {} %",
-        "Download: {} %",
-        "Wordt gedownload: {} %"}},
+        "Download: {}%",
+        "Wordt gedownload: {}%"}},
     {Text::kDownloaded, {
         "Download fertig: {}",
         "Download complete: {}",
@@ -232,7 +232,7 @@ constexpr Row kTable[] = {
         "Aktiv bis {}",
         "Active until {}",
         "Actif jusqu'au {}",
-        "Attivo fino al {}",
+        "Attivo, scadenza {}",
         "Actief tot {}"}},
     {Text::kActiveUnlimited, {
         "Aktiv ohne zeitliche Grenze: {}",

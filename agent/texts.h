@@ -49,7 +49,7 @@ enum class Text : std::uint8_t {
   kWaitsForBootControl,  // error code
   kWaitsForLicence,
   kExitAndLock,
-  kSignalMissing,  // name of the condition's text follows in the next line
+  kSignalMissing,  // {}: the text of the condition
   // states; the argument is the name of what is ordered
   kOffered,
   kFoundMaps,    // what the car asked for by itself

@@ -186,3 +186,23 @@ TEST_CASE("the energy for a roll-back is asked for beforehand (P4.1)") {
   CHECK(percent(4 * 3600).battery_percent_min == 48 + 2);  // there and back take eight hours
   CHECK(percent(4 * 3600).low_voltage_millivolts_min == 12'400);
 }
+
+TEST_CASE("each line of the head unit says for itself what the car does not report (P4.3)") {
+  World world;
+  place(world, {});
+  for (const std::string_view name : {vss::kGear, vss::kLowVoltageBattery})
+    world.vehicle.signals.erase(std::string(name));
+  world.vehicle.signals[std::string(vss::kCable)] = "true";
+  world.exit_and_lock();
+  world.vehicle.signals.erase(std::string(vss::kGear));
+  world.run(10);
+  const std::string unknown = "The car does not report whether this is fulfilled: ";
+  const auto& lines = world.vehicle.screen.updates.at(0).lines;
+  const auto shows = [&](const std::string& line) {
+    INFO(line);
+    return std::find(lines.begin(), lines.end(), line) != lines.end();
+  };
+  CHECK(shows(unknown + "Please select P."));
+  CHECK(shows("Please unplug the charging cable."));
+  CHECK(shows(unknown + "The 12 volt battery is too weak. Please drive for a while."));
+}

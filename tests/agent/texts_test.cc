@@ -100,10 +100,12 @@ TEST_CASE("durations are in minutes, and in hours where they are long (P4.4)") {
   CHECK(duration_text(60, Language::kEnglish) == "1 minute");
   CHECK(duration_text(61, Language::kEnglish) == "2 minutes");
   CHECK(duration_text(89 * 60, Language::kGerman) == "89 Minuten");
-  CHECK(duration_text(90 * 60, Language::kGerman) == "1 Stunde 30 Minuten");
+  CHECK(duration_text(90 * 60, Language::kGerman) == "1 Stunde, 30 Minuten");
+  CHECK(duration_text(90 * 60, Language::kEnglish) == "1 hour, 30 minutes");
   CHECK(duration_text(7200, Language::kFrench) == "2 heures");
-  CHECK(duration_text(7260, Language::kItalian) == "2 ore 1 minuto");
-  CHECK(duration_text(3 * 3600 + 120, Language::kDutch) == "3 uur 2 minuten");
+  CHECK(duration_text(7260, Language::kFrench) == "2 heures et 1 minute");
+  CHECK(duration_text(7260, Language::kItalian) == "2 ore e 1 minuto");
+  CHECK(duration_text(3 * 3600 + 120, Language::kDutch) == "3 uur en 2 minuten");
 }
 
 TEST_CASE("languages go by their codes") {
