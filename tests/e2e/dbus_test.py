@@ -4,6 +4,7 @@ who may ask, by the policy that is installed with it.
 
 The server asks cars to come every 900 seconds: whatever is on time here came by CheckNow, or by the server's answers to reports.
 """
+import grp
 import os
 import re
 import subprocess
@@ -26,6 +27,7 @@ INCLUDED
 POLICY = os.path.join(rig.SOURCE, "packaging", "dbus", "org.layby.Agent1.conf")
 IS_ROOT = os.geteuid() == 0  # the policy lets nobody else be the agent
 STRANGER = 65534
+MEMBERS = grp.getgrnam("games")  # stands for the group of the policy, which only an installed package makes
 
 
 class Bus:
@@ -33,12 +35,22 @@ class Bus:
         socket = os.path.join(r.directory, "bus")
         config = os.path.join(r.directory, "bus.conf")
         with open(config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.replace("SOCKET", socket).replace("INCLUDED", f"<include>{POLICY}</include>" if IS_ROOT else ""))
+            out.write(CONFIG.replace("SOCKET", socket).replace("INCLUDED", f"<include>{self.policy(r)}</include>" if IS_ROOT else ""))
         self.rig, self.socket, self.config = r, socket, config
         self.start()
         self.address = f"unix:path={socket}"
         self.heard = os.path.join(r.directory, "monitor.log")
         r.begin(["dbus-monitor", "--address", self.address, f"type='signal',path='{PATH}'"], self.heard)
+
+    @staticmethod
+    def policy(r):
+        with open(POLICY, encoding="utf-8") as stream:
+            text = stream.read()
+        check('<policy group="layby-agent">' in text, "the policy names no group")
+        path = os.path.join(r.directory, "policy.conf")
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text.replace('group="layby-agent"', f'group="{MEMBERS.gr_name}"'))
+        return path
 
     def start(self):
         if os.path.exists(self.socket):
@@ -51,11 +63,11 @@ class Bus:
         return subprocess.run(["dbus-send", f"--bus={self.address}", "--print-reply", "--reply-timeout=20000",
                                f"--dest={NAME}", PATH, member, *arguments], capture_output=True, text=True, timeout=60, check=False)
 
-    def attempt_of_stranger(self, method, *arguments):
+    def attempt_of_stranger(self, method, *arguments, groups=()):
         """As another user, who cannot look into our directory."""
         return subprocess.run(["dbus-send", f"--bus=unix:abstract={self.socket}", "--print-reply", "--reply-timeout=20000", f"--dest={NAME}", PATH,
                                method, *arguments], capture_output=True, text=True, timeout=60, check=False, cwd="/", env={"PATH": os.environ["PATH"]},
-                              user=STRANGER, group=STRANGER, extra_groups=[])
+                              user=STRANGER, group=STRANGER, extra_groups=list(groups))
 
     def call(self, method, *arguments):
         done = self.attempt(method, *arguments)
@@ -104,15 +116,17 @@ def test(r):
                      'signal name="StateChanged"', 'property name="Updates" type="a(sssuiasss)"'):
             check(word in described, f"{word} is missing:\n{described}")
 
-    with step("by the installed policy everybody may look, and a stranger may ask for nothing"):
+    with step("by the installed policy everybody may look, the group may ask, and a stranger may not"):
         if IS_ROOT:
             for method, arguments in (("org.freedesktop.DBus.Properties.Get", (f"string:{NAME}", "string:Updates")),
                                       ("org.freedesktop.DBus.Introspectable.Introspect", ())):
                 done = bus.attempt_of_stranger(method, *arguments)
                 check(done.returncode == 0, f"{method}: {done.stderr}")
-            for method, arguments in ((f"{NAME}.SetLanguage", ("string:de",)), (f"{NAME}.CheckNow", ()), (f"{NAME}.InstallAt", ("string:",))):
+            for method, arguments in ((f"{NAME}.SetLanguage", ("string:en",)), (f"{NAME}.CheckNow", ()), (f"{NAME}.InstallAt", ("string:",))):
                 done = bus.attempt_of_stranger(method, *arguments)
                 check(done.returncode != 0 and "AccessDenied" in done.stderr, f"{method}: {done.stdout}{done.stderr}")
+                done = bus.attempt_of_stranger(method, *arguments, groups=[MEMBERS.gr_gid])
+                check(done.returncode == 0, f"{method}, of the group: {done.stderr}")
         else:
             print("SKIPPED: who may ask on the system bus is tried by root only: this test does not run as root", flush=True)
 
