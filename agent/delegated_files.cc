@@ -48,20 +48,4 @@ Result<void> DelegatedFiles::check_name(const std::string& role) {
               role.size());
 }
 
-Result<void> DelegatedFiles::check_bounds(const std::set<std::string>& roles,
-                                          const manifest::Snapshot& snapshot) {
-  if (roles.size() > manifest::kDelegatedRolesMax)
-    return fail(ErrorCode::kTooLarge, "more than {} delegated roles for the images of one car",
-                manifest::kDelegatedRolesMax);
-  std::uint64_t bytes = 0;
-  for (const std::string& role : roles)
-    bytes += snapshot.files.at(role + ".json").length.value_or(kTargetsBytesMax);
-  if (bytes > manifest::kDelegatedBytesMax)
-    return fail(ErrorCode::kTooLarge,
-                "{} bytes of delegated roles for the images of one car, {} "
-                "are allowed",
-                bytes, manifest::kDelegatedBytesMax);
-  return {};
-}
-
 }  // namespace layby::agent

@@ -33,10 +33,6 @@ class DelegatedFiles {
 
   // kBadFormat for a name that is too long for a file.
   static Result<void> check_name(const std::string& role);
-  // What one look may need of them: the bounds of manifest/target_search.h, by the lengths that
-  // the snapshot gives; kTooLarge. Each role must be in the snapshot.
-  static Result<void> check_bounds(const std::set<std::string>& roles,
-                                   const manifest::Snapshot& snapshot);
 
  private:
   Disk* disk_;

@@ -22,7 +22,6 @@ constexpr std::size_t kOldRootsMax = 16;
 constexpr std::uint64_t kOldRootsBytesMax = kMiB;
 // Images of one look that the top-level targets do not have: for each of them the roles on the way
 // are verified anew. A partner orders up to 100 regions at once (P3.1).
-constexpr std::size_t kSearchesMax = 256;
 constexpr std::string_view kDirectorUrl = "/v1/vehicle/director/";
 constexpr std::string_view kImageRepositoryUrl = "/v1/repositories/image/metadata/";
 
@@ -203,7 +202,7 @@ Result<void> News::search(const Source& source, const manifest::AssignedTarget& 
   manifest::TargetSearch search(image_, image.name, now, image.hardware);
   const auto note_roles = [&] {
     roles_->insert(search.visited().begin(), search.visited().end());
-    return DelegatedFiles::check_bounds(*roles_, **image_.snapshot());
+    return manifest::check_delegated_bounds(*roles_, **image_.snapshot());
   };
   while (const auto request = search.next()) {
     TRY_VOID(note_roles());
@@ -225,8 +224,9 @@ Result<void> News::look_for_images(UnixSeconds now, Record& record, const manife
   std::size_t searches = 0;
   for (const auto& image : TRY(manifest::assigned_targets(director_, car))) {
     if (image_.find_target(image.name, image.hardware) != nullptr) continue;
-    if (++searches > kSearchesMax)
-      return fail(ErrorCode::kTooLarge, "more than {} images of suppliers at once", kSearchesMax);
+    if (++searches > manifest::kSearchesMax)
+      return fail(ErrorCode::kTooLarge, "more than {} images of suppliers at once",
+                  manifest::kSearchesMax);
     TRY_VOID(search(source, image, now));
   }
   return {};

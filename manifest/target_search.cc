@@ -39,6 +39,20 @@ std::string why_missing(const Targets& top, const std::string& name, const Hardw
 
 }  // namespace
 
+Result<void> check_delegated_bounds(const std::set<std::string>& roles, const Snapshot& snapshot) {
+  if (roles.size() > kDelegatedRolesMax)
+    return fail(ErrorCode::kTooLarge, "more than {} delegated roles for the images of one car",
+                kDelegatedRolesMax);
+  std::uint64_t bytes = 0;
+  for (const std::string& role : roles)
+    bytes += snapshot.files.at(role + ".json").length.value_or(kTargetsBytesMax);
+  if (bytes > kDelegatedBytesMax)
+    return fail(ErrorCode::kTooLarge,
+                "{} bytes of delegated roles for the images of one car, {} are allowed", bytes,
+                kDelegatedBytesMax);
+  return {};
+}
+
 TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_name,
                            UnixSeconds start_time, std::optional<HardwareId> hardware)
     : repository_(repository),

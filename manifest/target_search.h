@@ -4,6 +4,9 @@
 //   TargetSearch search(repository, name, now, hardware);
 //   while (const auto request = search.next()) { fetch, give or give_absent, persist }
 //   const Target* target = TRY(search.found());
+//
+// The bounds stand here for both sides: cars look no further, and the server publishes nothing that
+// lies behind them.
 #pragma once
 
 #include <memory>
@@ -24,6 +27,12 @@ constexpr std::size_t kSearchRolesMax = 32;
 // what they cost is memory and room on its disk, by the word of whoever delegates.
 constexpr std::size_t kDelegatedRolesMax = 64;
 constexpr std::uint64_t kDelegatedBytesMax = 16 * kMiB;
+// Images that one look searches for: those that the top-level targets do not name.
+constexpr std::size_t kSearchesMax = 256;
+
+// Whether one look may need these roles, by the lengths that the snapshot gives; kTooLarge. Each
+// role must be in the snapshot.
+Result<void> check_delegated_bounds(const std::set<std::string>& roles, const Snapshot& snapshot);
 
 class TargetSearch {
  public:

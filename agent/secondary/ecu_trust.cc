@@ -197,7 +197,7 @@ Result<void> EcuTrust::give_to_search(const std::optional<Bytes>& file) {
 // Over what lies here, to the role that must be asked for.
 Result<void> EcuTrust::go_on_searching() {
   while (const auto request = search_->next()) {
-    TRY_VOID(agent::DelegatedFiles::check_bounds(search_->visited(), **image_->snapshot()));
+    TRY_VOID(manifest::check_delegated_bounds(search_->visited(), **image_->snapshot()));
     TRY_VOID(agent::DelegatedFiles::check_name(request->delegated));
     const auto stored = delegated_.read(request->delegated);
     if (!stored || search_->offer_stored(*stored) == manifest::TargetSearch::Stored::kFetch)

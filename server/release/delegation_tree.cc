@@ -47,11 +47,11 @@ Result<void> check_delegations(std::string_view role, const Targets& targets) {
 Result<DelegationTree> DelegationTree::build(Targets top, const Documents& documents,
                                              UnixSeconds now) {
   DelegationTree tree;
-  tree.documents_.emplace(kTop, Document{std::nullopt, std::move(top)});
+  tree.documents_.emplace(kTop, Document{std::nullopt, std::move(top), 0});
   for (const auto& [role, bytes] : documents) {
     auto envelope = TRY_CONTEXT(manifest::Envelope::parse(bytes, kTargetsBytesMax), role);
     auto targets = TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), role);
-    tree.documents_.emplace(role, Document{std::move(envelope), std::move(targets)});
+    tree.documents_.emplace(role, Document{std::move(envelope), std::move(targets), bytes.size()});
   }
   tree.follow(now);
   return tree;
@@ -146,12 +146,18 @@ bool DelegationTree::may_speak(const std::string& role, const std::string& image
 
 const Target* DelegationTree::find(const std::string& image,
                                    const manifest::HardwareId& hardware) const {
+  return walk(image, hardware).found;
+}
+
+DelegationTree::Walk DelegationTree::walk(const std::string& image,
+                                          const manifest::HardwareId& hardware) const {
+  std::uint64_t bytes = 0;
   std::set<std::string> visited;
   std::vector<const Delegation*> to_visit;  // the next one last
   const Targets* here = &documents_.at(kTop).targets;
   for (;;) {
     const auto named = here->targets.find(image);
-    if (named != here->targets.end()) return &named->second;
+    if (named != here->targets.end()) return {&named->second, {}};
     std::vector<const Delegation*> children;
     if (here->delegations) {
       for (const Delegation& delegation : here->delegations->roles) {
@@ -164,13 +170,36 @@ const Target* DelegationTree::find(const std::string& image,
     }
     to_visit.insert(to_visit.end(), children.rbegin(), children.rend());
     while (!to_visit.empty() && visited.contains(to_visit.back()->name)) to_visit.pop_back();
-    if (to_visit.empty() || visited.size() == manifest::kSearchRolesMax) return nullptr;
+    if (to_visit.empty()) return {};
+    if (visited.size() == manifest::kSearchRolesMax)
+      return {nullptr,
+              fmt::format("more than {} roles may speak of it", manifest::kSearchRolesMax)};
     const Delegation* next = to_visit.back();
     to_visit.pop_back();
-    if (!sound_.contains(next)) return nullptr;  // nobody else's word counts then
+    if (!sound_.contains(next)) return {};  // nobody else's word counts then
     visited.insert(next->name);
-    here = &documents_.at(next->name).targets;
+    const Document& document = documents_.at(next->name);
+    bytes += document.bytes;
+    if (bytes > manifest::kDelegatedBytesMax)
+      return {nullptr, fmt::format("the roles on the way to it have more than {} bytes",
+                                   manifest::kDelegatedBytesMax)};
+    here = &document.targets;
   }
+}
+
+std::map<std::string, std::string> DelegationTree::out_of_bounds() const {
+  std::map<std::string, std::string> images;
+  for (const std::string& role : believed_) {
+    for (const auto& [name, target] : documents_.at(role).targets.targets) {
+      const auto entry = manifest::read_image_entry(name, target);
+      if (!entry) continue;  // for others to refuse
+      for (const manifest::HardwareId& hardware : entry->hardware_ids) {
+        std::string excess = walk(name, hardware).excess;
+        if (!excess.empty()) images[name] = std::move(excess);
+      }
+    }
+  }
+  return images;
 }
 
 bool DelegationTree::finds(const manifest::ImageEntry& image, const Target& target) const {

@@ -65,6 +65,10 @@ class DelegationTree {
   const manifest::Target* find(const std::string& image,
                                const manifest::HardwareId& hardware) const;
 
+  // Images that a client does not get through to, and why: it looks into so many roles, or so many
+  // bytes of them, and no further (manifest/target_search.h).
+  std::map<std::string, std::string> out_of_bounds() const;
+
   // Whether a client finds the image just so, for each of its hardware ids.
   bool finds(const manifest::ImageEntry& image, const manifest::Target& target) const;
 
@@ -88,8 +92,14 @@ class DelegationTree {
   struct Document {
     std::optional<manifest::Envelope> envelope;  // none of the top-level targets
     manifest::Targets targets;
+    std::uint64_t bytes = 0;
+  };
+  struct Walk {
+    const manifest::Target* found = nullptr;
+    std::string excess;  // the bound at which it ended; empty: none
   };
   DelegationTree() = default;
+  Walk walk(const std::string& image, const manifest::HardwareId& hardware) const;
   void judge(Delegator& delegator, UnixSeconds now) const;
   void follow(UnixSeconds now);
 

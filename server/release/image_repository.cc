@@ -246,6 +246,18 @@ Result<std::vector<std::string>> check_all_authorised(Change& change, const Dele
   return out_of_reach;
 }
 
+// What cars could look up before, or what is new, must not lie behind their bounds.
+Result<void> check_bounds(const DelegationTree& before, const DelegationTree& next) {
+  const auto known = before.out_of_bounds();
+  for (const auto& [image, why] : next.out_of_bounds())
+    if (!known.contains(image))
+      return fail(ErrorCode::kTooLarge,
+                  "image {}: {}, and cars look no further: delegate by narrower paths or "
+                  "hardwareIds, put its role before the others, or split what large roles say",
+                  image, why);
+  return {};
+}
+
 std::string warning_of(const std::string& role, const std::vector<std::string>& out_of_reach) {
   constexpr std::size_t kNamedMax = 10;
   const std::size_t named = std::min(out_of_reach.size(), kNamedMax);
@@ -484,6 +496,8 @@ Result<Publication> publish_targets(const Services& services, ByteSpan targets,
     const manifest::TrustedRepository trusted = TRY(trust(present));
     const manifest::Targets next = TRY(check_next_targets(trusted, targets, now));
     const auto tree = TRY(DelegationTree::build(next, present.delegated, now));
+    TRY_VOID(check_bounds(TRY(DelegationTree::build(**trusted.targets(), present.delegated, now)),
+                          tree));
     state.targets = next.version;
     state.targets_expires = next.expires;
     const NextDocument document{.role = "targets",
@@ -523,6 +537,7 @@ Result<Publication> publish_delegated(const Services& services, const std::strin
         .online = {}, .targets = *present.targets, .delegated = present.delegated, .root = {}};
     set.delegated.insert_or_assign(role, document.bytes);
     const auto tree = TRY(DelegationTree::build(top, set.delegated, now));
+    TRY_VOID(check_bounds(tree_before, tree));
     const auto out_of_reach = TRY(check_all_authorised(change, tree, role, next));
     state.delegated.insert_or_assign(
         role, DelegatedState{.version = next.version, .expires = next.expires});

@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <set>
 
 #include "base/limits.h"
 #include "base/time_text.h"
@@ -116,6 +117,21 @@ Result<manifest::TrustedRepository> add_repository(PackageWriter& writer,
   return repository;
 }
 
+// Within the bounds of a car's own look, by which it would refuse all of the package.
+Result<void> check_car_can_look(const std::set<std::string>& roles, std::size_t searches,
+                                const manifest::Snapshot& snapshot) {
+  std::string why;
+  if (const auto fits = manifest::check_delegated_bounds(roles, snapshot); !fits)
+    why = fits.error().message();
+  else if (searches > manifest::kSearchesMax)
+    why = fmt::format("more than {} images of suppliers at once", manifest::kSearchesMax);
+  if (why.empty()) return {};
+  return fail(ErrorCode::kConflict,
+              "{}: the car would take none of it. Cancel some of its open orders, and order them "
+              "again when the others are done",
+              why);
+}
+
 // Walks on, for each image that the Director gives this car, down the delegations: the roles on the
 // way, in the order of their names. When the first of them expires.
 Result<UnixSeconds> add_delegated(PackageWriter& writer, const Services& services,
@@ -127,6 +143,8 @@ Result<UnixSeconds> add_delegated(PackageWriter& writer, const Services& service
   };
   std::map<std::string, Member> members;  // by the role
   UnixSeconds expires = std::numeric_limits<UnixSeconds>::max();
+  std::set<std::string> roles;  // that the car has to look into, for all its images
+  std::size_t searches = 0;
   for (const auto& assigned : TRY(manifest::assigned_targets(director, car))) {
     manifest::TargetSearch search(image, assigned.name, now, assigned.hardware);
     while (const auto request = search.next()) {
@@ -139,6 +157,9 @@ Result<UnixSeconds> add_delegated(PackageWriter& writer, const Services& service
       expires = std::min(expires, TRY(manifest::decode_targets(envelope.signed_part())).expires);
       members[file->role] = {manifest::package_delegated_name(file->role, file->version), *bytes};
     }
+    if (!search.visited().empty()) ++searches;
+    roles.insert(search.visited().begin(), search.visited().end());
+    TRY_VOID(check_car_can_look(roles, searches, **image.snapshot()));
   }
   for (const auto& [role, member] : members) TRY_VOID(writer.add(member.name, member.bytes));
   return expires;

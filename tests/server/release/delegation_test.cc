@@ -1,5 +1,6 @@
 // Suppliers sign their own images (Uptane 2.1.0, 5.1.2.1 and 5.3.1): what the server publishes of
 // delegated roles, what it withdraws, and what it hands out.
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 
@@ -338,6 +339,42 @@ TEST_CASE("the warning of images that no car finds names some of many") {
   REQUIRE(next.warnings.size() == 1);
   CHECK_THAT(next.warnings[0],
              Catch::Contains("maps/R100/1.tar") && Catch::Contains("and 40 more"));
+}
+
+TEST_CASE("what lies behind more roles than a car looks into is refused") {
+  Suppliers world;
+  std::vector<Supplier> many;
+  for (std::size_t i = 0; i <= manifest::kSearchRolesMax; ++i) {
+    many.emplace_back(fmt::format("r{:02}", i));
+    delegate(world.repository.next, many.back());
+  }
+  world.published(world.repository.publish());
+  Supplier last = std::move(many.back());
+  many.pop_back();
+  for (Supplier& supplier : many) world.published(world.repository.publish(supplier));
+  world.repository.add(last, {.name = "maps/DE/1.tar", .bytes = "one"});
+  const Error why = world.refused(last);
+  CHECK(why.code() == ErrorCode::kTooLarge);
+  CHECK_THAT(why.message(), Catch::Contains("maps/DE/1.tar") && Catch::Contains("32 roles"));
+
+  world.repository.add(many.back(), {.name = "maps/FR/1.tar", .bytes = "two"});
+  world.published(world.repository.publish(many.back()));
+  CHECK(world.finds("maps/FR/1.tar"));
+  // Somebody who is put before the others pushes it out.
+  auto& roles = world.repository.next.delegations->roles;
+  SECTION("by the targets, where he has published before") {
+    last.next.targets.clear();
+    world.published(world.repository.publish(last));
+    std::rotate(roles.begin(), roles.end() - 1, roles.end());
+    CHECK(world.refused_top().code() == ErrorCode::kTooLarge);
+    CHECK(world.finds("maps/FR/1.tar"));
+  }
+  SECTION("by his first document") {
+    std::rotate(roles.begin(), roles.end() - 1, roles.end());
+    CHECK(world.published(world.repository.publish()).withdrawn == Names{"maps/FR/1.tar"});
+    last.next.targets.clear();
+    CHECK(world.refused(last).code() == ErrorCode::kTooLarge);
+  }
 }
 
 TEST_CASE("delegations that lead nowhere or elsewhere are not published") {

@@ -34,3 +34,28 @@ TEST_CASE("of a large role some images, from all over it, are looked for as a cl
   CHECK(std::prev(samples.end(), 2)->first > "maps/DE/5800.tar");
   CHECK(samples.contains("maps/FR/1.tar"));  // the first of acme's that cars find
 }
+
+TEST_CASE("what lies behind more bytes of roles than a car takes is known, and why") {
+  TestServices test;
+  TestRepository repository(test.services);
+  manifest::Targets top;
+  DelegationTree::Documents documents;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    Supplier supplier(name);
+    delegate(top, supplier);
+    supplier.next.expires = test.clock.now() + kDaySeconds;
+    supplier.padding_bytes = 4'500'000;
+    supplier.next.targets.emplace(
+        fmt::format("maps/DE/{}.tar", name),
+        repository.entry_of({.name = fmt::format("maps/DE/{}.tar", name), .bytes = "x"}));
+    documents.emplace(name, to_bytes(supplier.sign()));
+  }
+  const auto tree = DelegationTree::build(top, documents, test.clock.now()).value();
+  const auto hardware = manifest::HardwareId::parse("hu-4").value();
+  CHECK(tree.find("maps/DE/c.tar", hardware) != nullptr);
+  CHECK(tree.find("maps/DE/d.tar", hardware) == nullptr);
+  const auto out = tree.out_of_bounds();
+  REQUIRE(out.size() == 1);
+  CHECK(out.begin()->first == "maps/DE/d.tar");
+  CHECK_THAT(out.begin()->second, Catch::Contains("bytes"));
+}

@@ -3,7 +3,9 @@
 #include <array>
 #include <catch2/catch.hpp>
 
+#include "manifest/envelope.h"
 #include "manifest/image_entry.h"
+#include "manifest/json_value.h"
 #include "manifest/metadata_json.h"
 #include "server/release/payload_worker.h"
 
@@ -98,8 +100,9 @@ void TestRepository::publish_and_make_payloads() {
 }
 
 std::string Supplier::sign() const {
-  const std::array<const crypto::Signer*, 1> by{key.get()};
-  return std::string(as_text(value_of(manifest::make_targets(next, by))));
+  manifest::Json part = manifest::encode(next);
+  if (padding_bytes > 0) part["padding"] = std::string(padding_bytes, '.');
+  return std::string(as_text(value_of(manifest::sign_envelope(part, *key))));
 }
 
 void undelegate(manifest::Targets& from, const Supplier& to) {

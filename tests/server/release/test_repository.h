@@ -25,7 +25,8 @@ struct Supplier {
       : role(std::move(name)), key(crypto::MemorySigner::generate()) {}
   std::string role;
   std::unique_ptr<crypto::Signer> key;
-  manifest::Targets next{};  // as TestRepository::next
+  manifest::Targets next{};       // as TestRepository::next
+  std::size_t padding_bytes = 0;  // in a field that nobody knows
 
   std::string sign() const;
 };

@@ -1,5 +1,6 @@
 // What asking for an offline package does on the server (P5.3, P5.4).
 #include <catch2/catch.hpp>
+#include <vector>
 
 #include "base/time_text.h"
 #include "manifest/offline_package.h"
@@ -29,10 +30,10 @@ server::Response ask_for_package(ReadyWorld& world) {
                             .headers = {{"authorization", "Bearer " + world.partner_token}}});
 }
 
-void put_lane_assist(ReadyWorld& world, const std::string& image) {
+void put_product(ReadyWorld& world, const std::string& id, const std::string& image) {
   REQUIRE(world
-              .put("/v1/catalogue/products/lane-assist", world.operator_token,
-                   {{"title", {{"en", "Lane assist"}}},
+              .put("/v1/catalogue/products/" + id, world.operator_token,
+                   {{"title", {{"en", id}}},
                     {"image", image},
                     {"price_cents", 49900},
                     {"currency", "EUR"},
@@ -64,7 +65,7 @@ TEST_CASE("a wiped car gets what is active in a partner's package too, as it doe
   const std::string image = "functions/lane-assist/1.0.pkg";
   repository.add({.name = image, .bytes = image});
   repository.publish_and_make_payloads();
-  put_lane_assist(world, image);
+  put_product(world, "lane-assist", image);
   const std::string id = world.order_function("lane-assist", world.owner_token).body["id"];
   world.car.obey();
   REQUIRE(world.order_state(id) == "active");
@@ -106,7 +107,7 @@ TEST_CASE("an offline package has the delegated roles that its images need, and 
   const UnixSeconds expires = acme.next.expires;
   REQUIRE(repository.publish(acme));
   run_all_jobs(world.services);
-  put_lane_assist(world, image);
+  put_product(world, "lane-assist", image);
   REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
   const server::Response response = ask_for_package(world);
   REQUIRE(response.status == 200);
@@ -131,11 +132,45 @@ TEST_CASE("a supplier's role that has expired: the package is made without its i
   acme.next.expires = world.services.clock.now() + kDaySeconds;
   REQUIRE(repository.publish(acme));
   run_all_jobs(world.services);
-  put_lane_assist(world, image);
+  put_product(world, "lane-assist", image);
   REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
   REQUIRE(ask_for_package(world).status == 200);
   world.base.clock.advance(kDaySeconds);
   const server::Response expired = ask_for_package(world);
   CHECK(expired.status == 409);
   CHECK_THAT(body_of(expired), Catch::Contains("no order of this car has anything to bring"));
+}
+
+TEST_CASE("no package is made that the car could not look through (P5.3)") {
+  ReadyWorld world;
+  TestRepository repository(world.services);
+  // On the way to each function lie more than 9 MB: a car takes 16 MiB in all.
+  struct Way {
+    std::string id;
+    Supplier first, second;
+  };
+  std::vector<Way> ways;
+  ways.push_back({"lane-assist", Supplier("a"), Supplier("b")});
+  ways.push_back({"park-assist", Supplier("c"), Supplier("d")});
+  for (Way& way : ways)
+    for (Supplier* supplier : {&way.first, &way.second}) {
+      supplier->padding_bytes = 4'700'000;
+      delegate(repository.next, *supplier, {.paths = {"functions/" + way.id + "/*"}});
+    }
+  REQUIRE(repository.publish());
+  for (Way& way : ways) {
+    const std::string image = "functions/" + way.id + "/1.0.pkg";
+    repository.add(way.second, {.name = image, .bytes = image});
+    REQUIRE(repository.publish(way.first));
+    REQUIRE(repository.publish(way.second));
+    put_product(world, way.id, image);
+  }
+  run_all_jobs(world.services);
+  REQUIRE(world.order_function("lane-assist", world.owner_token).status == 201);
+  CHECK(ask_for_package(world).status == 200);
+  REQUIRE(world.order_function("park-assist", world.owner_token).status == 201);
+  const server::Response refused = ask_for_package(world);
+  CHECK(refused.status == 409);
+  CHECK_THAT(body_of(refused), Catch::Contains("16777216 are allowed") &&
+                                   Catch::Contains("Cancel some of its open orders"));
 }
