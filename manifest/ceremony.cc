@@ -12,16 +12,29 @@
 namespace layby::manifest {
 namespace {
 
-// A root with the envelope around it: not believed, only read.
-struct ReadRoot {
+// A document with the envelope around it: not believed, only read.
+template <typename Model>
+struct Read {
   Envelope envelope;
-  Root root;
+  Model model;
 };
+using ReadRoot = Read<Root>;
+using ReadTargets = Read<Targets>;
+
+template <typename Model>
+Result<Read<Model>> read_document(ByteSpan document, std::uint64_t bytes_max,
+                                  Result<Model> decode(const Json&)) {
+  auto envelope = TRY(Envelope::parse(document, bytes_max));
+  auto model = TRY(decode(envelope.signed_part()));
+  return Read<Model>{std::move(envelope), std::move(model)};
+}
 
 Result<ReadRoot> read_root(ByteSpan document) {
-  auto envelope = TRY(Envelope::parse(document, kRootBytesMax));
-  auto root = TRY(decode_root(envelope.signed_part()));
-  return ReadRoot{std::move(envelope), std::move(root)};
+  return read_document(document, kRootBytesMax, decode_root);
+}
+
+Result<ReadTargets> read_targets(ByteSpan document) {
+  return read_document(document, kTargetsBytesMax, decode_targets);
 }
 
 Result<Bytes> draft_of(const Json& signed_part) {
@@ -88,27 +101,15 @@ Result<std::optional<ReadRoot>> read_previous(const std::optional<Bytes>& previo
                                               Version version) {
   if (!previous) return std::nullopt;
   auto before = TRY_CONTEXT(read_root(*previous), "the root before");
-  if (before.root.version + 1 != version)
+  if (before.model.version + 1 != version)
     return fail(ErrorCode::kMixAndMatch, "this is root {}, the root before is {} and not {}",
-                version, before.root.version, version - 1);
+                version, before.model.version, version - 1);
   return before;
-}
-
-// Targets with the envelope around them: not believed, only read.
-struct ReadTargets {
-  Envelope envelope;
-  Targets targets;
-};
-
-Result<ReadTargets> read_targets(ByteSpan document) {
-  auto envelope = TRY(Envelope::parse(document, kTargetsBytesMax));
-  auto targets = TRY(decode_targets(envelope.signed_part()));
-  return ReadTargets{std::move(envelope), std::move(targets)};
 }
 
 Result<ReadTargets> read_delegating(ByteSpan document) {
   ReadTargets read = TRY(read_targets(document));
-  if (read.targets.delegations && read.targets.delegations->succinct_roles)
+  if (read.model.delegations && read.model.delegations->succinct_roles)
     return fail(ErrorCode::kUnsupported, "these targets have succinct_roles");
   return read;
 }
@@ -192,7 +193,7 @@ Result<Bytes> draft_root(const FirstRoot& first) {
 
 Result<Bytes> edit_root(ByteSpan document, const RootEdit& edit, UnixSeconds expires) {
   ReadRoot read = TRY(read_root(document));
-  Root& root = read.root;
+  Root& root = read.model;
   if (edit.add && is_named(root, edit.role, *edit.add))
     return fail(ErrorCode::kAlreadyExists, "{} is a key of the {} role already", edit.add->id(),
                 to_string(edit.role));
@@ -208,7 +209,7 @@ Result<Bytes> edit_root(ByteSpan document, const RootEdit& edit, UnixSeconds exp
 Result<PublicKey> find_root_key(ByteSpan document, std::string_view id_begin) {
   const ReadRoot read = TRY(read_root(document));
   std::vector<const PublicKey*> found;
-  for (const auto& [id, key] : read.root.keys)
+  for (const auto& [id, key] : read.model.keys)
     if (id.starts_with(id_begin)) found.push_back(&key);
   if (found.size() == 1) return *found.front();
   return fail(ErrorCode::kNotFound, "{} keys of the root have an id that begins with {}",
@@ -224,7 +225,7 @@ Result<Bytes> draft_targets(UnixSeconds expires) {
 Result<Bytes> renew_targets(ByteSpan document, UnixSeconds expires,
                             const std::vector<std::string>& without) {
   const ReadTargets read = TRY(read_targets(document));
-  Json part = next_part(read.envelope, read.targets.version, expires);
+  Json part = next_part(read.envelope, read.model.version, expires);
   for (const std::string& name : without)
     if (part["targets"].erase(name) == 0)
       return fail(ErrorCode::kNotFound, "the targets name no image {}", name);
@@ -237,8 +238,8 @@ Result<Bytes> delegate_targets(ByteSpan document, const NewDelegation& delegatio
   Targets alone;
   alone.delegations = TRY(delegations_of(delegation));
   const Json made = encode(alone)["delegations"];
-  Json part = next_part(read.envelope, read.targets.version, expires);
-  if (!read.targets.delegations)
+  Json part = next_part(read.envelope, read.model.version, expires);
+  if (!read.model.delegations)
     part["delegations"] = Json{{"keys", Json::object()}, {"roles", Json::array()}};
   Json& present = part["delegations"];
   present["keys"].update(made["keys"]);
@@ -255,8 +256,8 @@ Result<Bytes> delegate_targets(ByteSpan document, const NewDelegation& delegatio
 
 Result<Bytes> undelegate_targets(ByteSpan document, std::string_view role, UnixSeconds expires) {
   const ReadTargets read = TRY(read_delegating(document));
-  TRY(find_delegation(read.targets, role));
-  Json part = next_part(read.envelope, read.targets.version, expires);
+  TRY(find_delegation(read.model, role));
+  Json part = next_part(read.envelope, read.model.version, expires);
   Json& present = part["delegations"];
   Json left = Json::array();
   for (const Json& other : present["roles"])
@@ -270,9 +271,10 @@ Result<Bytes> undelegate_targets(ByteSpan document, std::string_view role, UnixS
 Result<Bytes> sign_root(ByteSpan document, const std::optional<Bytes>& previous,
                         const crypto::Signer& by) {
   const ReadRoot read = TRY(read_root(document));
-  const auto before = TRY(read_previous(previous, read.root.version));
+  const auto before = TRY(read_previous(previous, read.model.version));
   const PublicKey key = PublicKey::of(by);
-  if (is_named(read.root, Role::kRoot, key) || (before && is_named(before->root, Role::kRoot, key)))
+  if (is_named(read.model, Role::kRoot, key) ||
+      (before && is_named(before->model, Role::kRoot, key)))
     return add_signature(read.envelope, by);
   return fail(ErrorCode::kForbidden, "{} is no root key of this root{}", key.id(),
               previous ? " nor of the one before" : "; give the one before with --previous");
@@ -283,8 +285,8 @@ Result<Bytes> sign_targets(ByteSpan document, ByteSpan root, const crypto::Signe
   TRY(decode_targets(envelope.signed_part()));
   const ReadRoot read = TRY_CONTEXT(read_root(root), "the root");
   const PublicKey key = PublicKey::of(by);
-  if (!is_named(read.root, Role::kTargets, key))
-    return fail(ErrorCode::kForbidden, "root {} does not name {} for targets", read.root.version,
+  if (!is_named(read.model, Role::kTargets, key))
+    return fail(ErrorCode::kForbidden, "root {} does not name {} for targets", read.model.version,
                 key.id());
   return add_signature(envelope, by);
 }
@@ -293,10 +295,9 @@ Result<Bytes> sign_delegated(ByteSpan document, ByteSpan delegator, std::string_
                              const crypto::Signer& by) {
   const ReadTargets read = TRY(read_targets(document));
   const ReadTargets above = TRY_CONTEXT(read_targets(delegator), "the delegator");
-  const Delegation& delegation =
-      *TRY_CONTEXT(find_delegation(above.targets, role), "the delegator");
+  const Delegation& delegation = *TRY_CONTEXT(find_delegation(above.model, role), "the delegator");
   const PublicKey key = PublicKey::of(by);
-  const auto& keys = above.targets.delegations->keys;
+  const auto& keys = above.model.delegations->keys;
   const bool is_of_role = std::ranges::any_of(delegation.keys.key_ids, [&](const KeyId& id) {
     const auto at = keys.find(id);
     return at != keys.end() && at->second == key;
@@ -312,30 +313,30 @@ bool DocumentState::is_complete() const {
 
 Result<DocumentState> root_state(ByteSpan document, const std::optional<Bytes>& previous) {
   const ReadRoot read = TRY(read_root(document));
-  const auto before = TRY(read_previous(previous, read.root.version));
-  DocumentState state{read.root.version, read.root.expires, {}};
+  const auto before = TRY(read_previous(previous, read.model.version));
+  DocumentState state{read.model.version, read.model.expires, {}};
   if (before)
-    state.counts.push_back(count("the root before", read.envelope, before->root, Role::kRoot));
-  state.counts.push_back(count("itself", read.envelope, read.root, Role::kRoot));
+    state.counts.push_back(count("the root before", read.envelope, before->model, Role::kRoot));
+  state.counts.push_back(count("itself", read.envelope, read.model, Role::kRoot));
   return state;
 }
 
 Result<DocumentState> targets_state(ByteSpan document, ByteSpan root) {
   const ReadTargets read = TRY(read_targets(document));
   const ReadRoot judge = TRY_CONTEXT(read_root(root), "the root");
-  return DocumentState{read.targets.version,
-                       read.targets.expires,
-                       {count("the root", read.envelope, judge.root, Role::kTargets)}};
+  return DocumentState{read.model.version,
+                       read.model.expires,
+                       {count("the root", read.envelope, judge.model, Role::kTargets)}};
 }
 
 Result<DocumentState> delegated_state(ByteSpan document, ByteSpan delegator,
                                       std::string_view role) {
   const ReadTargets read = TRY(read_targets(document));
   const ReadTargets above = TRY_CONTEXT(read_targets(delegator), "the delegator");
-  const RoleKeys& keys = TRY_CONTEXT(find_delegation(above.targets, role), "the delegator")->keys;
-  const std::size_t good = count_signatures(read.envelope, above.targets.delegations->keys, keys);
+  const RoleKeys& keys = TRY_CONTEXT(find_delegation(above.model, role), "the delegator")->keys;
+  const std::size_t good = count_signatures(read.envelope, above.model.delegations->keys, keys);
   return DocumentState{
-      read.targets.version, read.targets.expires, {{"the delegation", good, keys.threshold}}};
+      read.model.version, read.model.expires, {{"the delegation", good, keys.threshold}}};
 }
 
 }  // namespace layby::manifest
