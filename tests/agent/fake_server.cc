@@ -171,12 +171,25 @@ void FakeServer::sign_director() {
   const Bytes bytes =
       manifest::make_targets(manifest::make_director_targets(content), by(Role::kTargets)).value();
   const manifest::Version online_version = run_up == 0 ? director_.version : run_up;
-  const auto online = manifest::make_online_roles(
-      content.version, bytes, {online_version, online_version, content.expires, content.expires},
-      by(Role::kSnapshot), by(Role::kTimestamp));
+  // As the server: each of them says whom it is for.
+  const std::string custom = manifest::director_custom(content.vin);
+  const Bytes snapshot =
+      manifest::make_snapshot(
+          {.version = online_version,
+           .expires = content.expires,
+           .files = {{"targets.json", manifest::describe_file(content.version, bytes)}},
+           .custom = custom},
+          by(Role::kSnapshot))
+          .value();
   director_.files[std::to_string(director_.version) + ".targets.json"] = bytes;
-  director_.files[std::to_string(online_version) + ".snapshot.json"] = online->snapshot;
-  director_.files["timestamp.json"] = online->timestamp;
+  director_.files[std::to_string(online_version) + ".snapshot.json"] = snapshot;
+  director_.files["timestamp.json"] =
+      manifest::make_timestamp({.version = online_version,
+                                .expires = content.expires,
+                                .snapshot = manifest::describe_file(online_version, snapshot),
+                                .custom = custom},
+                               by(Role::kTimestamp))
+          .value();
 }
 
 void FakeServer::rotate_director_key() {

@@ -243,6 +243,34 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("another car's metadata is not kept, also when what is believed was read again (P5.1)") {
+  enum class Before { kLook, kRestart, kLostWrite };
+  const Before before = GENERATE(Before::kLook, Before::kRestart, Before::kLostWrite);
+  World world;
+  world.run(60);
+  const std::string path = "/car/trust/director/timestamp.json";
+  const Bytes own = read_file(world.disk, path, kMiB).value();
+  if (before == Before::kRestart) world.start();
+  if (before == Before::kLostWrite) {
+    // What was accepted and could not be kept: the next look begins with what is on the disk.
+    obstruct(world, path + ".new");
+    order_maps(world);
+    const auto has_failed = [&] { return world.agent->record().poll_error.has_value(); };
+    REQUIRE(world.run(4 * 3600, has_failed));
+    REQUIRE(world.disk.remove_tree(path + ".new"));
+  }
+  world.server.director_vin = "WVWZZZ1JZXW000025";
+  world.server.sign_director();
+  const auto is_refused = [&] {
+    const auto& error = world.agent->record().poll_error;
+    return error && error->code() == ErrorCode::kWrongVehicle;
+  };
+  REQUIRE(world.run(4 * 3600, is_refused));
+  CHECK(world.agent->record().poll_error->message().find("timestamp: for WVWZZZ1JZXW000025") !=
+        std::string::npos);
+  CHECK(read_file(world.disk, path, kMiB).value() == own);
+}
+
 TEST_CASE("a server that cannot be one is found out in the factory") {
   World world;  // its files serve as a factory's
   for (const std::string url : {"http://server.test", "server.test", "https://", ""}) {

@@ -187,6 +187,30 @@ TEST_CASE("A Director's lies are refused by name, with either verification") {
   }
 }
 
+TEST_CASE("Another car's metadata is not kept, with either verification") {
+  for (const auto verification : {Verification::kFull, Verification::kPartial}) {
+    EcuWorld world(verification);
+    world.server.sign_director();
+    REQUIRE(world.carry_news());
+    const auto kept = [&] {
+      const std::string directory = "/ecu/trust/director";
+      std::map<std::string, Bytes> files;
+      const auto names = world.disk.list(directory).value();
+      for (const std::string& name : names)
+        files[name] = read_file(world.disk, directory + "/" + name, kMiB).value();
+      return files;
+    };
+    const auto own = kept();
+    REQUIRE(own.size() >= 2);
+    world.server.director_vin = "WVWZZZ1JZXW000025";
+    world.server.sign_director();
+    const auto said = world.carry_news();
+    REQUIRE_FALSE(said);
+    CHECK(said.error().code() == ErrorCode::kWrongVehicle);
+    CHECK(kept() == own);
+  }
+}
+
 TEST_CASE("Every file that a primary could bring back, alter or leave out is refused by name") {
   for (const auto verification : {Verification::kFull, Verification::kPartial}) {
     EcuWorld world(verification);
