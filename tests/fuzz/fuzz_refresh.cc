@@ -31,13 +31,19 @@ class Client {
   void check_given(const TrustedRepository& before, const MetadataRequest& request, ByteSpan bytes,
                    bool taken, UnixSeconds now) const;
   void check_root_step(const TrustedRepository& before, ByteSpan bytes, bool taken) const;
-  void check_state() const;
+  void check_state();
+  void check_load(const StoredRoles& held) const;
   SearchAnswer run_search(TargetSearch& search, const FuzzedRepository& repository,
                           ProgramBytes& program);
 
   const Rules rules_;
   StoredRoles disk_;
   TrustedRepository trusted_;
+  struct Checked {
+    StoredRoles disk, held;
+    bool has_targets;
+  };
+  std::optional<Checked> checked_;  // the last state that was found to be good
 };
 
 bool same_four(const StoredRoles& a, const StoredRoles& b) {
@@ -62,9 +68,12 @@ void Client::persist(std::vector<StoredChange> changes) {
 }
 
 // What is believed is signed by the trusted root's keys, is what its parent names, and is what a
-// start from the disk believes.
-void Client::check_state() const {
-  const StoredRoles held = trusted_.stored();
+// start from the disk believes. All of that follows from what is held, here and on the disk.
+void Client::check_state() {
+  StoredRoles held = trusted_.stored();
+  if (checked_ && checked_->has_targets == has_targets() && same_four(checked_->held, held) &&
+      same_four(checked_->disk, disk_))
+    return;
   LAYBY_ASSERT(is_signed_by_root(held.root, held.root, Role::kRoot));
   for (const auto& [role, bytes] :
        {std::pair{Role::kTimestamp, &held.timestamp}, std::pair{Role::kSnapshot, &held.snapshot},
@@ -77,6 +86,11 @@ void Client::check_state() const {
     LAYBY_ASSERT(
         is_named_by(snapshot->files.at("targets.json"), (*targets)->version, targets->bytes()));
   }
+  check_load(held);
+  checked_ = {disk_, std::move(held), has_targets()};
+}
+
+void Client::check_load(const StoredRoles& held) const {
   const auto again = TrustedRepository::load(disk_, rules_);
   LAYBY_ASSERT(again && again->root().bytes() == held.root);
   const StoredRoles loaded = again->stored();

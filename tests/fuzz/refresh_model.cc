@@ -3,10 +3,12 @@
 #include <fnmatch.h>
 
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "base/time_text.h"
 #include "manifest/json_value.h"
+#include "tests/fuzz/known.h"
 
 namespace layby::tests {
 
@@ -14,8 +16,11 @@ using namespace manifest;
 
 namespace {
 
-Json read(ByteSpan document) {
-  return Json::parse(as_text(document), nullptr, false);
+std::shared_ptr<const Json> read(ByteSpan document) {
+  static Known<std::shared_ptr<const Json>> known;
+  return known.get(std::string(as_text(document)), [&] {
+    return std::make_shared<const Json>(Json::parse(as_text(document), nullptr, false));
+  });
 }
 
 // By value, whatever they are called.
@@ -27,7 +32,7 @@ std::set<std::string> keys_of(const Json& keys, const Json& role) {
   return values;
 }
 
-bool is_signed(const Json& document, const Json& keys, const Json& role) {
+bool has_signatures(const Json& document, const Json& keys, const Json& role) {
   if (!document.is_object()) return false;
   const std::string canonical = *to_canonical(document.at("signed"));
   std::set<std::string> good;
@@ -44,6 +49,15 @@ bool is_signed(const Json& document, const Json& keys, const Json& role) {
     }
   }
   return good.size() >= role.at("threshold").get<std::uint64_t>();
+}
+
+// The keys and the role are those that `signer` has for it under this name.
+bool is_signed(ByteSpan document, ByteSpan signer, const std::string& name, const Json& keys,
+               const Json& role) {
+  static Known<bool> known;
+  return known.get(fmt::format("{} {} {}{}{}", document.size(), signer.size(), as_text(document),
+                               as_text(signer), name),
+                   [&] { return has_signatures(*read(document), keys, role); });
 }
 
 const Json& role_of(const Json& root, Role role) {
@@ -75,18 +89,20 @@ class Walk {
       : client_(client), documents_(documents), name_(name), hardware_(hardware), now_(now) {}
 
   // Nothing: ask the next one.
-  std::optional<SearchAnswer> look_into(const Json& part) {
+  std::optional<SearchAnswer> look_into(ByteSpan document) {
+    const auto read_document = read(document);
+    const Json& part = read_document->at("signed");
     const Json& targets = part.at("targets");
     if (targets.contains(name_))
       return SearchAnswer{SearchAnswer::Kind::kFound,
                           targets.at(name_).at("length").get<std::uint64_t>()};
     if (!part.contains("delegations")) return std::nullopt;
     const Json& delegations = part.at("delegations");
-    if (delegations.contains("succinct_roles")) return look_into_bin(delegations);
+    if (delegations.contains("succinct_roles")) return look_into_bin(document, delegations);
     for (const Json& delegation : delegations.at("roles")) {
       if (!covers(delegation, name_, hardware_)) continue;
       const auto name = delegation.at("name").get<std::string>();
-      if (auto answer = visit(name, delegations.at("keys"), delegation)) return answer;
+      if (auto answer = visit(name, document, delegations.at("keys"), delegation)) return answer;
       if (delegation.at("terminating").get<bool>()) return SearchAnswer{SearchAnswer::Kind::kNone};
     }
     return std::nullopt;
@@ -94,15 +110,15 @@ class Walk {
 
  private:
   // The last word on what is its own. Bins are two here: the first bit says which.
-  std::optional<SearchAnswer> look_into_bin(const Json& delegations) {
+  std::optional<SearchAnswer> look_into_bin(ByteSpan document, const Json& delegations) {
     const Json& bins = delegations.at("succinct_roles");
     const bool second = (crypto::sha256(as_bytes(name_))[0] & 0x80) != 0;
     const std::string name = bins.at("name_prefix").get<std::string>() + (second ? "-1" : "-0");
-    if (auto answer = visit(name, delegations.at("keys"), bins)) return answer;
+    if (auto answer = visit(name, document, delegations.at("keys"), bins)) return answer;
     return SearchAnswer{SearchAnswer::Kind::kNone};
   }
 
-  std::optional<SearchAnswer> visit(const std::string& role, const Json& keys,
+  std::optional<SearchAnswer> visit(const std::string& role, ByteSpan delegator, const Json& keys,
                                     const Json& role_keys) {
     if (!visited_.insert(role).second) return std::nullopt;
     constexpr SearchAnswer kFailed = {SearchAnswer::Kind::kFailed};
@@ -110,14 +126,14 @@ class Walk {
     const auto entry = files.find(role + ".json");
     const auto bytes = documents_.find(role);
     if (entry == files.end() || bytes == documents_.end()) return kFailed;
-    const Json document = read(bytes->second);
-    if (!is_signed(document, keys, role_keys)) return kFailed;
-    const Json& part = document.at("signed");
+    if (!is_signed(bytes->second, delegator, role, keys, role_keys)) return kFailed;
+    const auto document = read(bytes->second);
+    const Json& part = document->at("signed");
     const bool is_named =
         is_named_by(entry->second, part.at("version").get<Version>(), bytes->second);
     const auto expires = parse_utc(part.at("expires").get<std::string>());
     if (!is_named || !expires || *expires <= now_) return kFailed;
-    return look_into(part);
+    return look_into(bytes->second);
   }
 
   const TrustedRepository& client_;
@@ -131,14 +147,15 @@ class Walk {
 }  // namespace
 
 bool is_signed_by_root(ByteSpan document, ByteSpan root, Role role) {
-  const Json signing = read(root);
-  return is_signed(read(document), signing.at("signed").at("keys"), role_of(signing, role));
+  const auto signing = read(root);
+  return is_signed(document, root, std::string(to_string(role)), signing->at("signed").at("keys"),
+                   role_of(*signing, role));
 }
 
 bool is_key_taken_away(ByteSpan root, ByteSpan next_root, Role role) {
-  const Json before = read(root), after = read(next_root);
-  const auto old_keys = keys_of(before.at("signed").at("keys"), role_of(before, role));
-  const auto new_keys = keys_of(after.at("signed").at("keys"), role_of(after, role));
+  const auto before = read(root), after = read(next_root);
+  const auto old_keys = keys_of(before->at("signed").at("keys"), role_of(*before, role));
+  const auto new_keys = keys_of(after->at("signed").at("keys"), role_of(*after, role));
   return std::ranges::any_of(old_keys,
                              [&](const std::string& key) { return !new_keys.contains(key); });
 }
@@ -154,8 +171,8 @@ SearchAnswer search_by_model(const TrustedRepository& client,
                              const std::map<std::string, Bytes>& documents, const std::string& name,
                              const std::optional<HardwareId>& hardware, UnixSeconds now) {
   Walk walk(client, documents, name, hardware, now);
-  const Json targets = read(client.targets()->bytes());
-  return walk.look_into(targets.at("signed")).value_or(SearchAnswer{SearchAnswer::Kind::kNone});
+  return walk.look_into(client.targets()->bytes())
+      .value_or(SearchAnswer{SearchAnswer::Kind::kNone});
 }
 
 }  // namespace layby::tests
