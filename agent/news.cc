@@ -7,7 +7,6 @@
 #include "base/time_text.h"
 #include "manifest/metadata_checks.h"
 #include "manifest/server_time.h"
-#include "manifest/target_search.h"
 #include "manifest/url_names.h"
 
 namespace layby::agent {
@@ -21,7 +20,7 @@ constexpr int kReadsOfRole = 3;
 constexpr std::size_t kOldRootsMax = 16;
 constexpr std::uint64_t kOldRootsBytesMax = kMiB;
 // Images of one look that the top-level targets do not have: for each of them the roles on the way
-// are verified anew. A partner orders up to 100 regions at once (P3.1).
+// are gone through. A partner orders up to 100 regions at once (P3.1).
 constexpr std::string_view kDirectorUrl = "/v1/vehicle/director/";
 constexpr std::string_view kImageRepositoryUrl = "/v1/repositories/image/metadata/";
 
@@ -196,10 +195,10 @@ Result<void> News::refresh(const Source& source, UnixSeconds now, Until until) {
 // What we have of a delegated role is offered before it is asked for: a look with nothing new costs
 // no further request, after a restart either.
 Result<void> News::search(const Source& source, const manifest::AssignedTarget& image,
-                          UnixSeconds now) {
+                          UnixSeconds now, manifest::VerifiedRoles& roles) {
   if (interrupted_ && interrupted_())
     return fail(ErrorCode::kCancelled, "{}: the connection is not what it was", image.name);
-  manifest::TargetSearch search(image_, image.name, now, image.hardware);
+  manifest::TargetSearch search(image_, image.name, now, image.hardware, &roles);
   const auto note_roles = [&] {
     roles_->insert(search.visited().begin(), search.visited().end());
     return manifest::check_delegated_bounds(*roles_, **image_.snapshot());
@@ -221,13 +220,14 @@ Result<void> News::look_for_images(UnixSeconds now, Record& record, const manife
                       record.image_etag};
   TRY_VOID(refresh(source, now, Until::kTargets));
   roles_.emplace();
+  manifest::VerifiedRoles roles;
   std::size_t searches = 0;
   for (const auto& image : TRY(manifest::assigned_targets(director_, car))) {
     if (image_.find_target(image.name, image.hardware) != nullptr) continue;
     if (++searches > manifest::kSearchesMax)
       return fail(ErrorCode::kTooLarge, "more than {} images of suppliers at once",
                   manifest::kSearchesMax);
-    TRY_VOID(search(source, image, now));
+    TRY_VOID(search(source, image, now, roles));
   }
   return {};
 }
@@ -336,9 +336,8 @@ std::optional<Bytes> News::delegated_file(const std::string& file) const {
   if (entry == files.end() || file.substr(0, dot) != std::to_string(entry->second.version))
     return std::nullopt;
   // What an earlier look needed may be in memory alone.
-  const auto held = image_.stored().delegated;
-  const auto known = held.find(*role);
-  auto bytes = known == held.end() ? delegated_.read(*role) : std::optional(known->second);
+  const Bytes* held = image_.delegated(*role);
+  auto bytes = held == nullptr ? delegated_.read(*role) : std::optional(*held);
   if (!bytes || !manifest::check_against_parent(entry->second, *bytes, *role)) return std::nullopt;
   return bytes;
 }

@@ -20,6 +20,7 @@
 #include "base/disk.h"
 #include "manifest/director.h"
 #include "manifest/repository.h"
+#include "manifest/target_search.h"
 
 namespace layby::agent {
 
@@ -79,7 +80,8 @@ class News {
   Result<manifest::VerifiedPlan> look(UnixSeconds now, Record& record);
   manifest::CarFacts car_facts(const Record& record) const;
   Result<void> look_for_images(UnixSeconds now, Record& record, const manifest::CarFacts& car);
-  Result<void> search(const Source& source, const manifest::AssignedTarget& image, UnixSeconds now);
+  Result<void> search(const Source& source, const manifest::AssignedTarget& image, UnixSeconds now,
+                      manifest::VerifiedRoles& roles);
   void drop_other_roles();
   enum class Until { kRoots, kTargets };
   Result<void> refresh(const Source& source, UnixSeconds now, Until until);

@@ -57,6 +57,7 @@ using KeyMap = std::map<KeyId, PublicKey>;
 struct RoleKeys {
   std::vector<KeyId> key_ids;
   std::uint64_t threshold = 1;
+  bool operator==(const RoleKeys&) const = default;
 };
 
 }  // namespace layby::manifest

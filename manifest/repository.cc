@@ -158,6 +158,11 @@ StoredRoles TrustedRepository::stored() const {
   return stored;
 }
 
+const Bytes* TrustedRepository::delegated(const std::string& role) const {
+  const auto at = delegated_.find(role);
+  return at == delegated_.end() ? nullptr : &at->second;
+}
+
 Result<void> TrustedRepository::accept_root(ByteSpan bytes) {
   const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kRootBytesMax), "root");
   // 5.3.4: the old keys' threshold and the new keys' own.

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,15 +36,17 @@ namespace layby::manifest {
 template <typename Model>
 class Verified {
  public:
-  const Model& operator*() const { return model_; }
-  const Model* operator->() const { return &model_; }
+  const Model& operator*() const { return *model_; }
+  const Model* operator->() const { return model_.get(); }
+  std::shared_ptr<const Model> model() const { return model_; }
   const Bytes& bytes() const { return bytes_; }  // as received
 
  private:
   friend class TrustedRepository;
   Verified(Model model, ByteSpan bytes)
-      : model_(std::move(model)), bytes_(bytes.begin(), bytes.end()) {}
-  Model model_;
+      : model_(std::make_shared<const Model>(std::move(model))),
+        bytes_(bytes.begin(), bytes.end()) {}
+  std::shared_ptr<const Model> model_;
   Bytes bytes_;
 };
 
@@ -106,6 +109,8 @@ class TrustedRepository {
   Result<void> check_current(UnixSeconds now) const;
 
   StoredRoles stored() const;
+  // Of these just one delegated role, which is not verified by itself; nullptr if it is not held.
+  const Bytes* delegated(const std::string& role) const;
 
   // The steps. Each leaves everything as it was when it fails. Refresh calls them in order; on
   // their own they serve tests and the server's check of an upload.

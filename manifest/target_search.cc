@@ -37,6 +37,11 @@ std::string why_missing(const Targets& top, const std::string& name, const Hardw
                       : "it is not among its targets, and its path is delegated to nobody";
 }
 
+const PublicKey* key_of(const KeyMap& keys, const KeyId& id) {
+  const auto at = keys.find(id);
+  return at == keys.end() ? nullptr : &at->second;
+}
+
 }  // namespace
 
 Result<void> check_delegated_bounds(const std::set<std::string>& roles, const Snapshot& snapshot) {
@@ -53,14 +58,56 @@ Result<void> check_delegated_bounds(const std::set<std::string>& roles, const Sn
   return {};
 }
 
+// By value, not by id: two delegators may call different keys by the same id.
+bool VerifiedRoles::Delegator::has_same_keys(const Delegator& other) const {
+  if (keys == other.keys && role == other.role) return true;  // the same delegation
+  return *role == *other.role && std::ranges::all_of(role->key_ids, [&](const KeyId& id) {
+    const PublicKey* key = key_of(*keys, id);
+    const PublicKey* others = key_of(*other.keys, id);
+    return key && others ? *key == *others : key == others;
+  });
+}
+
+std::shared_ptr<const Targets> VerifiedRoles::find(const std::string& name, const FileEntry& entry,
+                                                   const Delegator& by) const {
+  const auto at = roles_.find(name);
+  if (at == roles_.end() || at->second.entry != entry) return nullptr;
+  const bool is_verified = std::ranges::any_of(
+      at->second.delegators, [&](const Delegator& other) { return by.has_same_keys(other); });
+  return is_verified ? at->second.targets : nullptr;
+}
+
+void VerifiedRoles::add(const std::string& name, const FileEntry& entry, const Delegator& by,
+                        std::size_t document_bytes, std::shared_ptr<const Targets> targets) {
+  const auto at = roles_.find(name);
+  if (at != roles_.end() && at->second.entry == entry && !entry.hashes.empty()) {
+    at->second.delegators.push_back(by);  // the same bytes
+    return;
+  }
+  if (at != roles_.end()) {
+    document_bytes_ -= at->second.document_bytes;
+    roles_.erase(at);
+  }
+  if (roles_.size() >= kDelegatedRolesMax ||
+      document_bytes_ + document_bytes > kDelegatedBytesMax) {
+    roles_.clear();
+    document_bytes_ = 0;
+  }
+  if (document_bytes > kDelegatedBytesMax) return;
+  document_bytes_ += document_bytes;
+  roles_.emplace(name, Role{entry, document_bytes, std::move(targets), {by}});
+}
+
 TargetSearch::TargetSearch(TrustedRepository& repository, std::string target_name,
-                           UnixSeconds start_time, std::optional<HardwareId> hardware)
+                           UnixSeconds start_time, std::optional<HardwareId> hardware,
+                           VerifiedRoles* roles)
     : repository_(repository),
       target_name_(std::move(target_name)),
       hardware_(std::move(hardware)),
-      start_time_(start_time) {
+      start_time_(start_time),
+      roles_(roles) {
   LAYBY_ASSERT(repository_.targets());
-  visit(**repository_.targets());
+  visit(repository_.targets()->model());
   go_on();
 }
 
@@ -103,6 +150,17 @@ Result<void> TargetSearch::give_absent() {
   Error error(ErrorCode::kNotFound, request->file + ": the server does not have it");
   end(error);
   return fail(std::move(error));
+}
+
+// An earlier search of this look has verified the next role, for a delegator with the same keys.
+bool TargetSearch::take_verified() {
+  if (roles_ == nullptr) return false;
+  const Step& step = to_visit_.back();
+  const auto targets = roles_->find(step.name, *entry_of(step), step.by);
+  if (!targets || !check_expiry(step.name, targets->expires, start_time_)) return false;
+  to_visit_.pop_back();
+  visit(targets);
+  return true;
 }
 
 // What we have of the next role, held in memory or stored by the caller.
@@ -155,44 +213,47 @@ const FileEntry* TargetSearch::entry_of(const Step& step) const {
 }
 
 // By this delegator's keys: another one may delegate the same role to other keys.
-Result<Targets> TargetSearch::verify(const Step& step, ByteSpan bytes) const {
+Result<std::shared_ptr<const Targets>> TargetSearch::verify(const Step& step, ByteSpan bytes) {
   const FileEntry& entry = *entry_of(step);
   TRY_VOID(check_against_parent(entry, bytes, step.name));
+  if (roles_) ++roles_->readings_;
   const Envelope envelope = TRY_CONTEXT(Envelope::parse(bytes, kGivenLengthMax), step.name);
-  TRY_VOID(verify_threshold(envelope, *step.keys, step.role, step.name));
+  TRY_VOID(verify_threshold(envelope, *step.by.keys, *step.by.role, step.name));
   Targets targets = TRY_CONTEXT(decode_targets(envelope.signed_part()), step.name);
   TRY_VOID(check_version_against_parent(entry, targets.version, step.name));
   TRY_VOID(check_expiry(step.name, targets.expires, start_time_));
-  return targets;
+  auto verified = std::make_shared<const Targets>(std::move(targets));
+  if (roles_) roles_->add(step.name, entry, step.by, bytes.size(), verified);
+  return verified;
 }
 
 // Finds the target here, or learns where to look next: in order of priority, and nowhere else after
 // a terminating delegation.
-void TargetSearch::visit(const Targets& targets) {
-  const auto at = targets.targets.find(target_name_);
-  if (at != targets.targets.end()) {
+void TargetSearch::visit(const std::shared_ptr<const Targets>& targets) {
+  const auto at = targets->targets.find(target_name_);
+  if (at != targets->targets.end()) {
     repository_.resolved_.insert_or_assign({target_name_, hardware_}, at->second);
     to_visit_.clear();
     return;
   }
-  if (!targets.delegations) return;
-  if (const auto& succinct = targets.delegations->succinct_roles) {
+  if (!targets->delegations) return;
+  const Delegations& delegations = *targets->delegations;
+  // What a step needs of the document holds all of it, and copies nothing.
+  const auto step = [&](std::string name, const RoleKeys& role) {
+    return Step{std::move(name), {{targets, &delegations.keys}, {targets, &role}}};
+  };
+  if (const auto& succinct = delegations.succinct_roles) {
     to_visit_.clear();
-    to_visit_.push_back({succinct->role_for(target_name_),
-                         std::make_shared<const KeyMap>(targets.delegations->keys),
-                         succinct->keys});
+    to_visit_.push_back(step(succinct->role_for(target_name_), succinct->keys));
     return;
   }
   std::vector<Step> children;
-  std::shared_ptr<const KeyMap> keys;
   // One more than can be visited shows that the bound was hit; further ones would only take memory.
   const std::size_t children_max = kSearchRolesMax - visited_.size() + 1;
-  for (const Delegation& role : targets.delegations->roles) {
+  for (const Delegation& role : delegations.roles) {
     if (!may_speak(role)) continue;
-    if (!visited_.contains(role.name) && children.size() < children_max) {
-      if (!keys) keys = std::make_shared<const KeyMap>(targets.delegations->keys);
-      children.push_back({role.name, keys, role.keys});
-    }
+    if (!visited_.contains(role.name) && children.size() < children_max)
+      children.push_back(step(role.name, role.keys));
     if (!role.terminating) continue;
     to_visit_.clear();
     break;
@@ -224,6 +285,7 @@ void TargetSearch::go_on() {
     auto fits =
         check_given_length(*entry_of(to_visit_.back()), kTargetsBytesMax, repository_.rules_, name);
     if (!fits) return end(std::move(fits.error()));
+    if (take_verified()) continue;
     const auto held = repository_.delegated_.find(name);
     if (held == repository_.delegated_.end()) return;
     if (try_held(held->second) != Held::kTaken) return;

@@ -1,7 +1,8 @@
 // Where a target is described: the walk down the delegations (TUF 1.0.34, section 5.6.7; Uptane
 // 2.1.0, 5.4.4.7). Drive it like a Refresh, after one:
 //
-//   TargetSearch search(repository, name, now, hardware);
+//   VerifiedRoles roles;  // where several targets are searched for
+//   TargetSearch search(repository, name, now, hardware, &roles);
 //   while (const auto request = search.next()) { fetch, give or give_absent, persist }
 //   const Target* target = TRY(search.found());
 //
@@ -9,6 +10,7 @@
 // lies behind them.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -34,14 +36,49 @@ constexpr std::size_t kSearchesMax = 256;
 // role must be in the snapshot.
 Result<void> check_delegated_bounds(const std::set<std::string>& roles, const Snapshot& snapshot);
 
+// Delegated roles as the searches of one look have verified them: read, and their signatures
+// checked, once for each of their delegators instead of once for each target. Says nothing about
+// expiry. Holds what was read of as many documents as one look may need; beyond that it begins
+// anew. Keep it for as long as the look: it takes several times the documents' room.
+class VerifiedRoles {
+ public:
+  // How many documents had to be read until now.
+  std::size_t readings() const { return readings_; }
+
+ private:
+  friend class TargetSearch;
+  // Who may sign a role by the word of one delegator. Part of that one's document.
+  struct Delegator {
+    std::shared_ptr<const KeyMap> keys;
+    std::shared_ptr<const RoleKeys> role;
+    bool has_same_keys(const Delegator& other) const;
+  };
+  // nullptr unless this delegator's keys signed what the snapshot names now.
+  std::shared_ptr<const Targets> find(const std::string& name, const FileEntry& entry,
+                                      const Delegator& by) const;
+  void add(const std::string& name, const FileEntry& entry, const Delegator& by,
+           std::size_t document_bytes, std::shared_ptr<const Targets> targets);
+
+  struct Role {
+    FileEntry entry;
+    std::size_t document_bytes;
+    std::shared_ptr<const Targets> targets;
+    std::vector<Delegator> delegators;
+  };
+  std::map<std::string, Role> roles_;
+  std::size_t document_bytes_ = 0;
+  std::size_t readings_ = 0;
+};
+
 class TargetSearch {
  public:
   // `repository` must have its targets (`targets()` is our bug otherwise) and outlive the search.
   // `hardware` is that of the ECU that the target is meant for: who was delegated other hardware
   // only is passed over, as one of other paths is. Without it, as in plain TUF, the hardware ids of
-  // delegations are not looked at.
+  // delegations are not looked at. `roles` is shared by the searches of one look and must outlive
+  // them; without it this one verifies all that it meets. The outcome is the same.
   TargetSearch(TrustedRepository& repository, std::string target_name, UnixSeconds start_time,
-               std::optional<HardwareId> hardware = std::nullopt);
+               std::optional<HardwareId> hardware = std::nullopt, VerifiedRoles* roles = nullptr);
 
   // The delegated role to fetch next; nothing when the search is over, or has failed.
   std::optional<MetadataRequest> next() const;
@@ -73,13 +110,13 @@ class TargetSearch {
  private:
   struct Step {
     std::string name;
-    std::shared_ptr<const KeyMap> keys;  // the delegator's, shared by all its steps
-    RoleKeys role;
+    VerifiedRoles::Delegator by;
   };
-  Result<Targets> verify(const Step& step, ByteSpan bytes) const;
-  void visit(const Targets& targets);
+  Result<std::shared_ptr<const Targets>> verify(const Step& step, ByteSpan bytes);
+  void visit(const std::shared_ptr<const Targets>& targets);
   bool may_speak(const Delegation& role) const;
   void go_on();
+  bool take_verified();
   enum class Held { kTaken, kRefused, kFetch };
   Held try_held(ByteSpan bytes);
   void end(Error why);
@@ -89,6 +126,7 @@ class TargetSearch {
   std::string target_name_;
   std::optional<HardwareId> hardware_;
   UnixSeconds start_time_;
+  VerifiedRoles* roles_;
   std::vector<Step> to_visit_;  // the next one last
   std::set<std::string> visited_;
   std::vector<StoredChange> changes_;

@@ -65,7 +65,7 @@ Result<void> Session::refresh() {
 }
 
 Result<const manifest::Target*> Session::find(const std::string& target_name) {
-  manifest::TargetSearch search(repository_, target_name, start_time_);
+  manifest::TargetSearch search(repository_, target_name, start_time_, std::nullopt, &roles_);
   while (const auto request = search.next()) {
     const auto stored = metadata_.delegated(request->delegated);
     if (stored && search.offer_stored(*stored) == manifest::TargetSearch::Stored::kSettled)

@@ -47,6 +47,7 @@ class Session {
   UnixSeconds start_time_;
   std::chrono::milliseconds metadata_time_left_;
   manifest::TrustedRepository repository_;
+  manifest::VerifiedRoles roles_;  // of the one refresh that the session begins with
 };
 
 }  // namespace layby::tuf

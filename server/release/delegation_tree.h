@@ -3,9 +3,9 @@
 // delegator's keys, path patterns and hardware ids, in order of priority (TUF 1.0.34, 5.6.7; Uptane
 // 2.1.0, 5.4.4.7).
 //
-// A client's own walk is manifest::TargetSearch, which reads a document anew for each name. This
-// one reads each once, and answers for all names; what it answers is held against that walk before
-// anything is published (image_repository.cc).
+// A client's own walk is manifest::TargetSearch, one for each name. This one answers for all names
+// at once; what it answers is held against that walk before anything is published
+// (image_repository.cc).
 #pragma once
 
 #include <map>

@@ -101,11 +101,11 @@ Result<manifest::TrustedRepository> refresh_as_client(const manifest::StoredRole
 
 Result<void> search_as_client(manifest::TrustedRepository& client, const NextSet& next,
                               const manifest::ImageEntry& entry, const manifest::Target& target,
-                              UnixSeconds now) {
+                              UnixSeconds now, manifest::VerifiedRoles& roles) {
   const std::string& name = entry.name.text();
   constexpr std::size_t kHardwareMax = 4;  // as with the images (DelegationTree::samples)
   for (const manifest::HardwareId& hardware : entry.hardware_ids | std::views::take(kHardwareMax)) {
-    manifest::TargetSearch search(client, name, now, hardware);
+    manifest::TargetSearch search(client, name, now, hardware, &roles);
     while (const auto request = search.next()) {
       const auto document = next.delegated.find(request->delegated);
       if (document == next.delegated.end())
@@ -131,9 +131,10 @@ Result<void> check_as_clients(const manifest::StoredRoles& present, const NextSe
     manifest::TrustedRepository client =
         TRY_CONTEXT(refresh_as_client(*stored, next, now), "as a client sees it");
     LAYBY_ASSERT(client.targets() != nullptr);
+    manifest::VerifiedRoles roles;
     for (const auto& [name, target] : images)
       TRY_VOID(search_as_client(client, next, TRY(manifest::read_image_entry(name, target)), target,
-                                now));
+                                now, roles));
   }
   return {};
 }

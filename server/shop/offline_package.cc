@@ -145,8 +145,9 @@ Result<UnixSeconds> add_delegated(PackageWriter& writer, const Services& service
   UnixSeconds expires = std::numeric_limits<UnixSeconds>::max();
   std::set<std::string> roles;  // that the car has to look into, for all its images
   std::size_t searches = 0;
+  manifest::VerifiedRoles verified;
   for (const auto& assigned : TRY(manifest::assigned_targets(director, car))) {
-    manifest::TargetSearch search(image, assigned.name, now, assigned.hardware);
+    manifest::TargetSearch search(image, assigned.name, now, assigned.hardware, &verified);
     while (const auto request = search.next()) {
       const std::optional<DelegatedFile> file = parse_delegated_file(request->file);
       if (!file) return fail(ErrorCode::kInternal, "{} is no metadata file", request->file);

@@ -1,9 +1,12 @@
 // Images that only a supplier's delegated role names: who may speak of what to this car, and what
 // is asked for and kept of it (Uptane 2.1.0, 5.4.4.7; P5.1).
 #include <catch2/catch.hpp>
+#include <ctime>
 
 #include "agent/delegated_files.h"
 #include "base/limits.h"
+#include "manifest/envelope.h"
+#include "manifest/metadata_json.h"
 #include "tests/agent/world.h"
 
 using namespace layby;
@@ -368,6 +371,35 @@ TEST_CASE(
   world.server.publish({.name = images.back(), .bytes = bytes, .base = {}});
   REQUIRE(
       world.run(2 * kIntervalMax, [&] { return !world.agent->record().poll_error.has_value(); }));
+}
+
+TEST_CASE("a look reads a role once, however many of its images it is for") {
+  constexpr int kImages = 250;
+  Supplied world;
+  const Bytes bytes = noise(300, 7);
+  std::vector<std::string> images;
+  for (int i = 0; i < kImages; ++i) {
+    images.push_back(fmt::format("maps/R{}/2.tar", i));
+    world.server.publish({.name = images.back(), .bytes = bytes, .base = {}, .supplier = "mapper"});
+  }
+  world.server.order_offline({images.begin(), images.begin() + kImages / 2});
+  world.server.order_offline({images.begin() + kImages / 2, images.end()});
+  world.run(60);
+  REQUIRE_FALSE(world.agent->record().poll_error);
+  const auto cpu_seconds = [](const auto& work) {
+    const std::clock_t begun = std::clock();
+    work();
+    return static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+  };
+  const Bytes& role = world.server.image_files().at("1.mapper.json");
+  const double reading = cpu_seconds([&] {
+    const auto envelope = manifest::Envelope::parse(role, role.size());
+    REQUIRE(manifest::decode_targets(envelope.value().signed_part()));
+  });
+  const double looking = cpu_seconds([&] { world.look(); });
+  INFO(looking << " s for a look, " << reading << " s for reading the role");
+  CHECK_FALSE(world.agent->record().poll_error);
+  CHECK(looking < kImages / 2 * reading);
 }
 
 TEST_CASE("P4.7: a power cut at any operation of a look with a role leaves a car that goes on") {

@@ -15,8 +15,8 @@ namespace layby::tests {
 inline Result<const manifest::Target*> search_for(
     const TestRepository& from, manifest::TrustedRepository& client, const std::string& name,
     const std::optional<manifest::HardwareId>& hardware = std::nullopt,
-    std::vector<std::string>* asked = nullptr) {
-  manifest::TargetSearch search(client, name, kNow, hardware);
+    std::vector<std::string>* asked = nullptr, manifest::VerifiedRoles* roles = nullptr) {
+  manifest::TargetSearch search(client, name, kNow, hardware, roles);
   while (const auto request = search.next()) {
     if (asked) asked->push_back(request->file);
     const auto file = from.files.find(request->file);
@@ -68,6 +68,12 @@ struct Delegating {
       std::vector<std::string>* asked = nullptr,
       const std::optional<manifest::HardwareId>& hardware = std::nullopt) const {
     return search_for(repository, client, name, hardware, asked);
+  }
+
+  Result<const manifest::Target*> search(manifest::TrustedRepository& client,
+                                         const std::string& name,
+                                         manifest::VerifiedRoles& verified) const {
+    return search_for(repository, client, name, std::nullopt, nullptr, &verified);
   }
 };
 

@@ -350,6 +350,141 @@ TEST_CASE("diamond: a role that is held is checked with the keys of this delegat
   CHECK(code_of(world.search(client, "right/x")) == ErrorCode::kBadSignature);
 }
 
+TEST_CASE("searches of one look read each role once, and find what they find alone") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "lib/*");
+  world.delegate(world.roles["a"], "b", "lib/?", Delegating::Terminating::kYes);
+  world.delegate(world.roles["a"], "c", "lib/*");
+  world.roles["b"].targets["lib/x"] = target_of("from b");
+  world.roles["c"].targets["lib/y"] = target_of("hidden by b");
+  world.roles["c"].targets["lib/yy"] = target_of("from c");
+  world.publish();
+  TrustedRepository client = world.client();
+  VerifiedRoles roles;
+  for (const char* name : {"lib/x", "lib/y", "lib/yy", "lib/zz", "lib/x", "other/x"}) {
+    INFO(name);
+    TrustedRepository alone = world.client();
+    const Target* expected = must(world.search(alone, name));
+    const Target* found = must(world.search(client, name, roles));
+    REQUIRE((found == nullptr) == (expected == nullptr));
+    if (found) CHECK(*found == *expected);
+  }
+  CHECK(roles.readings() == 3);
+}
+
+// Two delegators of one role that both may answer for a name of theirs.
+struct Diamond : Delegating {
+  Diamond() {
+    delegate(repository.targets, "left", "left/*");
+    delegate(repository.targets, "right", "right/*");
+    delegate(roles["left"], "shared", "*/*");
+    delegate(roles["right"], "shared", "*/*");
+    roles["shared"].targets["left/x"] = target_of("x");
+    roles["shared"].targets["right/x"] = target_of("x");
+  }
+  KeyMap& keys_by_right() { return roles["right"].delegations->keys; }
+  RoleKeys& shared_by_right() { return roles["right"].delegations->roles[0].keys; }
+};
+
+TEST_CASE("5.6.7: a role that a search of the same look verified counts for the same keys only") {
+  Diamond world;
+  const KeyId id = world.shared_by_right().key_ids[0];
+  const PublicKey other = PublicKey::from_ed25519(new_key()->public_key());
+  std::optional<ErrorCode> expected = ErrorCode::kBadSignature;
+  SECTION("another key") {
+    world.keys_by_right() = {{other.id(), other}};
+    world.shared_by_right().key_ids = {other.id()};
+  }
+  SECTION("another key under the same id") {
+    world.keys_by_right().at(id) = other;
+  }
+  SECTION("no key under that id") {
+    world.keys_by_right().erase(id);
+  }
+  SECTION("a higher threshold") {
+    world.shared_by_right().threshold = 2;
+  }
+  SECTION("the same keys") {
+    expected.reset();
+  }
+  world.publish();
+  TrustedRepository client = world.client();
+  VerifiedRoles roles;
+  CHECK(must(world.search(client, "left/x", roles)) != nullptr);
+  const auto found = world.search(client, "right/x", roles);
+  CHECK((found ? std::nullopt : std::optional(found.error().code())) == expected);
+  CHECK(client.find_target("right/x") == (found ? *found : nullptr));
+  // left, shared and right; shared once more where others are to have signed it.
+  CHECK(roles.readings() == (expected ? 4 : 3));
+  CHECK(must(world.search(client, "left/x", roles)) != nullptr);
+}
+
+TEST_CASE("a role that keys of both its delegators signed is read once for each") {
+  Diamond world;
+  const KeyPointer second = new_key();
+  const PublicKey other = PublicKey::from_ed25519(second->public_key());
+  world.keys_by_right() = {{other.id(), other}};
+  world.shared_by_right().key_ids = {other.id()};
+  world.publish();
+  const crypto::Signer* const by[] = {world.keys["shared"].get(), second.get()};
+  const Bytes bytes = must(make_targets(world.roles["shared"], by));
+  world.repository.files["1.shared.json"] = bytes;
+  world.repository.snapshot.files["shared.json"] = describe_file(1, bytes);
+  world.repository.release();
+  TrustedRepository client = world.client();
+  VerifiedRoles roles;
+  for (int i = 0; i < 3; ++i)
+    for (const char* name : {"left/x", "right/x"})
+      CHECK(must(world.search(client, name, roles)) != nullptr);
+  CHECK(roles.readings() == 4);
+}
+
+TEST_CASE("what was verified of a role is no answer for its next version, or past its expiry") {
+  Delegating world;
+  world.delegate(world.repository.targets, "a", "*");
+  world.roles["a"].targets["x"] = target_of("1");
+  world.roles["a"].expires = kNow + 10;
+  world.publish();
+  TrustedRepository client = world.client();
+  VerifiedRoles roles;
+  CHECK(*must(world.search(client, "x", roles)) == target_of("1"));
+  TargetSearch later(client, "x", kNow + 10, std::nullopt, &roles);
+  CHECK(!later.next());
+  CHECK(code_of(later.found()) == ErrorCode::kFreeze);
+  ++world.roles["a"].version;
+  world.roles["a"].targets["x"] = target_of("2");
+  world.publish();
+  must(world.repository.refresh(client));
+  CHECK(*must(world.search(client, "x", roles)) == target_of("2"));
+}
+
+TEST_CASE("no more is held of verified roles than one look may need") {
+  Delegating world;
+  const auto name = [](int i) { return "r" + std::to_string(i); };
+  constexpr int kManyRoles = kDelegatedRolesMax + 1;
+  for (int i = 0; i < kManyRoles; ++i) {
+    world.delegate(world.repository.targets, name(i), name(i));
+    world.roles[name(i)].targets[name(i)] = target_of(name(i));
+  }
+  SECTION("as many roles") {}
+  SECTION("as many bytes") {
+    for (const int i : {0, 1, 2, 3, 4})
+      world.roles[name(i)].custom = R"({"much":")" + std::string(4 * kMiB, 'x') + R"("})";
+  }
+  world.publish();
+  TrustedRepository client = world.client();
+  VerifiedRoles roles;
+  const auto find = [&](int i) {
+    CHECK(*must(world.search(client, name(i), roles)) == target_of(name(i)));
+    return roles.readings();
+  };
+  std::size_t readings = 0;
+  for (int i = 0; i < kManyRoles; ++i) readings = find(i);
+  CHECK(readings == kManyRoles);
+  CHECK(find(kManyRoles - 1) == readings);
+  CHECK(find(0) == readings + 1);
+}
+
 TEST_CASE("names of roles are one segment of a path") {
   Delegating world;
   const std::string name = "../a b/c?d#e%";
