@@ -50,9 +50,18 @@ UnixSeconds with_jitter(std::uint64_t seconds) {
       1, seconds - seconds / 10 + static_cast<std::uint64_t>(random) % spread));
 }
 
-// What an honest server does not send: documents that are none, or that nobody may believe.
+// What an honest server does not send: documents that are none, that nobody may believe, or more
+// than a car takes of them.
 bool is_attack(ErrorCode code) {
-  return static_cast<unsigned>(code) >= 100 && static_cast<unsigned>(code) < 300;
+  const auto number = static_cast<unsigned>(code);
+  return (number >= 100 && number < 300) || code == ErrorCode::kTooLarge;
+}
+
+// A document that a signed one names is missing: once it may be a proxy in trouble. That just this
+// one is missing again, and those above it are there, means that somebody keeps it back.
+bool is_kept_back(bool is_incomplete, const Error& error, const std::optional<Error>& before) {
+  return is_incomplete && before && before->code() == error.code() &&
+         before->message() == error.message();
 }
 
 }  // namespace
@@ -354,8 +363,8 @@ Result<void> Agent::State::poll() {
     const Error error = recordable(plan.error());
     ++record.poll_failures;
     ask_for_patience(wish);
-    record.poll_error = error;
-    if (is_attack(error.code()))
+    const auto before = std::exchange(record.poll_error, error);
+    if (is_attack(error.code()) || is_kept_back(news->is_incomplete(), error, before))
       record.attack = fmt::format("{}: {}", to_string(error.code()), error.message());
     record.poll_next =
         clock.now() +

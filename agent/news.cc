@@ -160,7 +160,11 @@ Result<void> News::fetch_one(const Source& source, Walk& walk,
     const Bytes kept = trusted->bytes();
     return walk.give(kept);  // its expiry is checked as always
   }
-  if (response.status == 404 || response.status == 403) return walk.give_absent();
+  if (response.status == 404 || response.status == 403) {
+    auto given = walk.give_absent();
+    is_incomplete_ = !given && given.error().code() == ErrorCode::kNotFound && !is_timestamp;
+    return given;
+  }
   if (response.status != 200)
     return fail(ErrorCode::kUnavailable, "the server answered {} to the request for {}{}",
                 response.status, source.url, request.file);
@@ -278,6 +282,7 @@ manifest::CarFacts News::car_facts(const Record& record) const {
 Result<manifest::VerifiedPlan> News::poll(TrustedTime& time, Record& record,
                                           std::optional<std::int64_t>& retry_after_seconds) {
   retry_after_seconds_.reset();
+  is_incomplete_ = false;
   const auto attempt = [&]() -> Result<manifest::VerifiedPlan> {
     if (is_ahead_of_disk_) TRY_VOID(reload(record));
     TRY_VOID(with_newer_roots(record, [&] { return fetch_time(time, record); }));

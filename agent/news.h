@@ -40,6 +40,9 @@ class News {
   Result<manifest::VerifiedPlan> poll(TrustedTime& time, Record& record,
                                       std::optional<std::int64_t>& retry_after_seconds);
 
+  // The last look ended because the server does not have a document that a verified one names.
+  bool is_incomplete() const { return is_incomplete_; }
+
   // After a look that went well: hands time and metadata on to the secondaries, as they came, over
   // as many steps as it takes; secondaries.h. What they say is noted in `record.ecus`.
   void begin_handing_on();
@@ -107,6 +110,7 @@ class News {
   manifest::TrustedRepository image_;
   std::function<bool()> interrupted_;
   std::optional<std::int64_t> retry_after_seconds_;
+  bool is_incomplete_ = false;
   struct Held {
     std::string directory;
     manifest::StoredChange change;

@@ -61,6 +61,7 @@ class FakeServer final : public agent::Transport {
   const std::map<std::string, Bytes>& image_files() const { return images_.files; }
   std::map<std::string, Bytes>& image_files() { return images_.files; }
   manifest::Version director_version() const { return director_.version; }
+  manifest::Version images_version() const { return images_.version; }
   const manifest::Target& target(const std::string& image) const { return targets_.at(image); }
 
   // A supplier with a role of its own: the operator's targets delegate `path` to it, for any

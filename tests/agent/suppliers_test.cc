@@ -186,11 +186,20 @@ TEST_CASE(
     expected = ErrorCode::kEndlessData;
   }
   const auto id = world.server.order({kImage});
-  world.run(60);
+  const auto error = [&] { return world.agent->record().poll_error; };
+  REQUIRE(world.run(60, [&] { return error().has_value(); }));
   CHECK_FALSE(world.state(id));
-  REQUIRE(world.agent->record().poll_error);
-  CHECK(to_string(world.agent->record().poll_error->code()) == to_string(*expected));
+  CHECK(to_string(error()->code()) == to_string(*expected));
   CHECK(world.kept_roles().empty());
+  // What is missing once may be a proxy's doing; what stays away is kept back.
+  const std::string attack = fmt::format("{}: ", to_string(*expected));
+  if (expected == ErrorCode::kNotFound) {
+    CHECK(world.agent->record().attack.empty());
+    world.look();
+  }
+  CHECK(world.agent->record().attack.starts_with(attack));
+  world.run(60);
+  CHECK(world.server.reports().back().attack.starts_with(attack));
   mapper.signs_with.reset();
   mapper.valid_seconds = 30 * kDaySeconds;
   mapper.version = 2;
@@ -270,6 +279,35 @@ TEST_CASE(
   REQUIRE(world.run(2 * kIntervalMax, [&] { return world.state(id).has_value(); }));
 }
 
+TEST_CASE(
+    "of the top-level documents, too, one that its parent names and that stays away is told") {
+  struct Case {
+    const char* file;
+    bool is_told;
+  };
+  // Nothing says that there is a timestamp: without it there is just no repository.
+  const Case c = GENERATE(Case{"timestamp.json", false}, Case{"snapshot.json", true},
+                          Case{"targets.json", true});
+  Supplied world;
+  const std::string name = c.file;
+  const std::string file =
+      c.is_told ? fmt::format("{}.{}", world.server.images_version(), name) : name;
+  Closed gate(world.server, "/v1/repositories/image/metadata/" + file);
+  gate.status = 404;
+  world.agent = Agent::open(world.disk, world.clock, gate, world.vehicle, world.options).value();
+  const auto id = world.server.order({kImage});
+  const auto error = [&] { return world.agent->record().poll_error; };
+  REQUIRE(world.run(60, [&] { return error().has_value(); }));
+  CHECK(world.agent->record().attack.empty());
+  world.look();
+  CHECK(error()->code() == ErrorCode::kNotFound);
+  CHECK(world.agent->record().attack.starts_with("not-found: ") == c.is_told);
+  world.look();
+  CHECK(world.agent->record().attack.empty() != c.is_told);
+  gate.status = 0;
+  REQUIRE(world.run(2 * kIntervalMax, [&] { return world.state(id).has_value(); }));
+}
+
 TEST_CASE("looks that fail with other roles each time fill no disk") {
   MemoryDisk disk;
   const DelegatedFiles files(disk, "/roles");
@@ -345,6 +383,7 @@ TEST_CASE("more delegated roles than a car keeps are refused before they are fet
   REQUIRE(
       world.run(2 * kIntervalMax, [&] { return world.agent->record().poll_error.has_value(); }));
   CHECK(world.agent->record().poll_error->code() == ErrorCode::kTooLarge);
+  CHECK(world.agent->record().attack.starts_with("too-large: more than 64 delegated roles"));
   CHECK(world.server.paths["/v1/repositories/image/metadata/1.R64.json"] == 0);
 }
 
@@ -367,6 +406,7 @@ TEST_CASE(
   REQUIRE(
       world.run(2 * kIntervalMax, [&] { return world.agent->record().poll_error.has_value(); }));
   CHECK(world.agent->record().poll_error->code() == ErrorCode::kTooLarge);
+  CHECK(world.agent->record().attack.starts_with("too-large: more than 256 images"));
   // What the operator names himself needs no search.
   world.server.publish({.name = images.back(), .bytes = bytes, .base = {}});
   REQUIRE(

@@ -9,7 +9,7 @@ import sys
 
 import rig
 from attacked_car import World
-from hostile import IMAGE, entry, part_of, sign, with_body
+from hostile import IMAGE, endless, entry, part_of, sign, with_body, with_status
 from privilege_test import forged_image
 from rig import check, check_equal, step, wait_until
 from tuf_repository import Key, utc
@@ -36,9 +36,9 @@ class Supplier:
         return {"keys": {key.keyid: key.public},
                 "roles": [{"name": ROLE, "keyids": [key.keyid], "threshold": 1, "terminating": True, "paths": paths, **limits}]}
 
-    def rules(self, delegations, named, served=None):
+    def rules(self, delegations, named, served=None, length=None):
         """The Director orders the supplier's image; the operator's targets have these delegations; the snapshot names the
-        role `named`, and `served` is what comes."""
+        role `named`, by another `length` where one is given, and `served` is what comes."""
         def delegating(part):
             part["version"] += 1000  # nothing that the operator has published
             part.pop("delegations", None)
@@ -46,7 +46,7 @@ class Supplier:
                 part["delegations"] = delegations
 
         def listing(part):
-            part["meta"][ROLE + ".json"] = entry(part_of(named)["version"], named)
+            part["meta"][ROLE + ".json"] = {**entry(part_of(named)["version"], named), "length": length or len(named)}
 
         def ordering(part):
             image = next(iter(part["targets"].values()))
@@ -93,6 +93,18 @@ def keys_and_files(w, supplier):
         supplier.mount("freeze", supplier.rules(good, sign(expired, supplier.key)))
 
 
+def no_file(w, supplier):
+    good = supplier.delegation(["maps/DE/*"], [rig.HARDWARE])
+    with step("supplier: a role that is held back, while those above it come, is told when it is missing again"):
+        supplier.mount("not-found", {**supplier.rules(good, supplier.role(1)), ROLE_FILES: with_status(404)}, ROLE + ".json")
+    with step("supplier: a role of more bytes than a car reads is not even asked for"):
+        before = supplier.asked()
+        supplier.mount("too-large", supplier.rules(good, supplier.role(1), length=(5 << 20) + 1), "its parent says 5242881 bytes")
+        check_equal(supplier.asked(), before, "requests for the role")
+    with step("supplier: a role of more bytes than the snapshot says"):
+        supplier.mount("endless-data", {**supplier.rules(good, supplier.role(1)), ROLE_FILES: endless})
+
+
 def within_limits(w, supplier):
     with step("supplier: within its paths and its hardware it is believed, and a role that is kept is not asked for again"):
         w.target.stop()
@@ -117,6 +129,7 @@ def test(r):
     supplier = Supplier(w)
     limits(w, supplier)
     keys_and_files(w, supplier)
+    no_file(w, supplier)
     within_limits(w, supplier)
 
 
