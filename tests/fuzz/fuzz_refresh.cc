@@ -23,7 +23,10 @@ class Client {
 
   void refresh(const FuzzedRepository& repository, UnixSeconds now);
   void search(const FuzzedRepository& repository, UnixSeconds now, ProgramBytes& program);
-  void restart() { trusted_ = *TrustedRepository::load(disk_, rules_); }
+  void restart() {
+    trusted_ = *TrustedRepository::load(disk_, rules_);
+    roles_ = {};
+  }
   bool has_targets() const { return trusted_.targets() != nullptr; }
 
  private:
@@ -39,6 +42,8 @@ class Client {
   const Rules rules_;
   StoredRoles disk_;
   TrustedRepository trusted_;
+  VerifiedRoles
+      roles_;  // kept from look to look, which nobody else does: it must hold all the same
   struct Checked {
     StoredRoles disk, held;
     bool has_targets;
@@ -217,7 +222,7 @@ void Client::search(const FuzzedRepository& repository, UnixSeconds now, Program
   std::optional<HardwareId> hardware;
   if (const unsigned choice = program.take(kFuzzedHardware.size() + 1))
     hardware = kFuzzedHardware[choice - 1];
-  TargetSearch search(trusted_, name, now, hardware);
+  TargetSearch search(trusted_, name, now, hardware, &roles_);
   const SearchAnswer answer = run_search(search, repository, program);
   LAYBY_ASSERT(answer == search_by_model(trusted_, disk_.delegated, name, hardware, now));
 }
