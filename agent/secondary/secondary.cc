@@ -17,11 +17,12 @@ constexpr std::size_t kAttackCharactersMax = 300;
 // long is seen.
 constexpr UnixSeconds kAttackToldSeconds = kDaySeconds;
 
-// What an honest primary does not bring: documents that are none, or that nobody may believe. A
-// question that comes too early is none.
+// What an honest primary does not bring: documents that are none, that nobody may believe, or more
+// than an ECU takes of them. A question that comes too early is none.
 bool is_attack(ErrorCode code) {
   const auto number = static_cast<unsigned>(code);
-  return number >= 100 && number < 300 && code != ErrorCode::kUntrustedTime;
+  return (number >= 100 && number < 300 && code != ErrorCode::kUntrustedTime) ||
+         code == ErrorCode::kTooLarge;
 }
 
 bool is_of_medium(ErrorCode code) {

@@ -129,6 +129,20 @@ TEST_CASE(
   CHECK(world.ecu->state().wanted->release_counter == 2);
 }
 
+TEST_CASE("More roles than an ECU asks are refused, and told as an attack (P5.1)") {
+  Supplied world;
+  // All of them may speak of its image before the one that has it.
+  for (int i = 0; i < 32; ++i)
+    world.server.suppliers[fmt::format("a{}", i)] = {.path = "software/*/*"};
+  world.server.sign_images();
+  const auto said = world.carry_news();
+  REQUIRE_FALSE(said);
+  CHECK(said.error().code() == ErrorCode::kTooLarge);
+  CHECK(world.asked_for_role() == 0);
+  CHECK_FALSE(world.ecu->state().wanted);
+  CHECK(world.report().attack.starts_with("too-large: "));
+}
+
 TEST_CASE("Roles that an ECU does not need any more go from its disk") {
   Supplied world;
   REQUIRE(world.carry_news());
