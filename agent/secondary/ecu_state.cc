@@ -127,7 +127,8 @@ Result<EcuState> read_state(Disk& disk, const EcuLayout& layout) {
 Result<Bytes> encode(const EcuStatus& status) {
   Json json = {{"ecu", status.serial.text()},      {"hardware", status.hardware.text()},
                {"key", to_hex(status.key)},        {"verification", to_string(status.verification)},
-               {"phase", to_string(status.phase)}, {"attack", status.attack}};
+               {"phase", to_string(status.phase)}, {"attack", status.attack},
+               {"wordHolds", status.word_holds}};
   put_image(json, "installed", status.installed);
   put_image(json, "staged", status.staged);
   put_image(json, "wanted", status.wanted);
@@ -152,6 +153,8 @@ Result<EcuStatus> decode_status(ByteSpan bytes) {
   status.staged = TRY(image_field(json, "staged").map_error(as_format_error));
   status.wanted = TRY(image_field(json, "wanted").map_error(as_format_error));
   TRY_VOID(check_whole(status.phase, status.staged));
+  if (manifest::find_field(json, "wordHolds") != nullptr)
+    status.word_holds = TRY(manifest::bool_field(json, "wordHolds").map_error(as_format_error));
   status.attack = TRY(manifest::text_field(json, "attack"));
   return status;
 }

@@ -46,7 +46,7 @@ struct EcuState {
   std::optional<EcuImage> wanted{};  // what the Director gave this ECU last
   UnixSeconds wanted_until = 0;      // its word, that is
   // `staged` was put on trial while the Director's word held, and nobody has taken it back: what a
-  // power cut ended may begin again.
+  // power cut ended may begin again, until a look says otherwise or the word is long over.
   bool was_on_trial = false;
   bool has_restarted = false;  // the ECU, on trial: it may once, a boot loader's way to begin one
 
@@ -75,6 +75,9 @@ struct EcuStatus {
   std::optional<EcuImage> installed{};
   std::optional<EcuImage> staged{};
   std::optional<EcuImage> wanted{};
+  // The Director's word holds, by a time that was signed since the ECU started: what it names is
+  // taken. An ECU that does not say it has one.
+  bool word_holds = true;
   std::string attack{};
 };
 Result<Bytes> encode(const EcuStatus& status);

@@ -69,6 +69,8 @@ Result<void> EcuTrust::take_time(const TimeBody& body, EcuState& state) {
   const bool holds = manifest::still_holds(state.time_keys, keys);
   state.time = TRY(manifest::accept_signed_time(signed_time, holds ? state.time : 0));
   state.time_keys = std::move(keys);
+  // What was noted in a future that a thief made must not keep a refusal in the reports for years.
+  state.attack_well_since = std::min(state.attack_well_since, state.time);
   nonce_.reset();
   time_at_ms_ = clock_->monotonic_ms();
   return {};

@@ -17,12 +17,22 @@ constexpr std::size_t kAttackCharactersMax = 300;
 // long is seen.
 constexpr UnixSeconds kAttackToldSeconds = kDaySeconds;
 
+// So long after the Director's word a trial that a power cut ended may begin again, where there is
+// a time that tells.
+constexpr UnixSeconds kTrialAfterWordSeconds = 30 * kDaySeconds;
+
 // What an honest primary does not bring: documents that are none, that nobody may believe, or more
 // than an ECU takes of them. A question that comes too early is none.
 bool is_attack(ErrorCode code) {
   const auto number = static_cast<unsigned>(code);
   return (number >= 100 && number < 300 && code != ErrorCode::kUntrustedTime) ||
          code == ErrorCode::kTooLarge;
+}
+
+// An honest primary looks at the word before it begins. When it comes to the switch, the car may
+// have been driven for a day.
+bool may_happen(MessageType asked, ErrorCode code) {
+  return asked == MessageType::kActivate && code == ErrorCode::kFreeze;
 }
 
 bool is_of_medium(ErrorCode code) {
@@ -90,6 +100,7 @@ EcuStatus Secondary::status() const {
           .installed = state_.installed,
           .staged = state_.staged,
           .wanted = state_.wanted,
+          .word_holds = check_word().has_value(),
           .attack = state_.attack};
 }
 
@@ -98,7 +109,7 @@ EcuStatus Secondary::status() const {
 Message Secondary::answer(const Message& question) {
   auto answered = handle(question);
   if (answered) return std::move(*answered);
-  note_refusal(answered.error());
+  if (!may_happen(question.type, answered.error().code())) note_refusal(answered.error());
   // What could not be kept is not what we go on from.
   if (is_of_medium(answered.error().code())) {
     auto reopened = EcuTrust::open(disk_, clock_, layout_, identity_);
@@ -181,7 +192,10 @@ Result<Message> Secondary::go_on_looking() {
   next.wanted.reset();
   if (own) next.wanted = image_of(own->entry());
   next.wanted_until = trust_->expires();
-  if (transfer_ && next.wanted != transfer_->image) transfer_.reset();
+  const bool comes_again = transfer_ && is_staged(transfer_->image.sha256);
+  if (transfer_ && !comes_again && next.wanted != transfer_->image) transfer_.reset();
+  // Withdrawn, and no set has been decided with it: that one has passed.
+  if (next.phase == Phase::kStaged && next.wanted != next.staged) next.was_on_trial = false;
   // It has been told, and all is well since.
   if (next.attack_reported && next.attack_well_since == 0)
     next.attack_well_since = trust_->now(state_);
@@ -239,6 +253,9 @@ Result<void> Secondary::check_word() const {
 }
 
 Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
+  // Its set may have been decided: no word is needed for the very bytes that have passed.
+  if (state_.phase == Phase::kPassed && is_staged(sha256))
+    return is_slot_damaged_ ? begin_again() : make_begin_answer(BeginAnswer::kStaged);
   if (!state_.wanted && !trust_->has_time())
     return fail(ErrorCode::kUntrustedTime, "the Director's word to the ECU {} is not known yet",
                 identity_.serial.text());
@@ -257,12 +274,26 @@ Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
   next.staged.reset();
   next.was_on_trial = false;
   TRY_VOID(save(std::move(next)));
+  return begin_transfer(*state_.wanted);
+}
+
+// Nobody runs what is written over. It stays `passed`: no other image takes its place, and whatever
+// becomes of this transfer is found out before it is booted.
+Result<Message> Secondary::begin_again() {
+  transfer_.reset();
+  booted_in_run_ = passed_in_run_ = false;
+  if (firmware_.runs(spare_path()) != Firmware::Runs::kNo)
+    TRY_VOID(firmware_.boot(Firmware::Step::kRevert, kept_path()));
+  return begin_transfer(*state_.staged);
+}
+
+Result<Message> Secondary::begin_transfer(const EcuImage& image) {
   auto file = TRY(disk_.open_write(spare_path()));
   TRY_VOID(file->truncate(0));
-  const auto reserved = file->reserve(state_.wanted->length);
+  const auto reserved = file->reserve(image.length);
   if (!reserved && reserved.error().code() != ErrorCode::kUnsupported)
     return fail(reserved.error());
-  transfer_ = Transfer{*state_.wanted, std::move(file), 0, clock_.monotonic_ms()};
+  transfer_ = Transfer{image, std::move(file), 0, clock_.monotonic_ms()};
   return make_begin_answer(BeginAnswer::kSend);
 }
 
@@ -300,13 +331,15 @@ Result<void> Secondary::check_slot(const EcuImage& image) const {
 }
 
 Result<Message> Secondary::end(const crypto::Digest256& sha256) {
-  if (is_staged(sha256) || is_installed(sha256)) return Message{MessageType::kDone};
-  if (!transfer_ || transfer_->image.sha256 != sha256)
-    return fail(ErrorCode::kConflict, "no transfer of {} has begun", to_hex(sha256));
+  const bool is_coming = transfer_ && transfer_->image.sha256 == sha256;
+  if (!is_coming && (is_staged(sha256) || is_installed(sha256))) return Message{MessageType::kDone};
+  if (!is_coming) return fail(ErrorCode::kConflict, "no transfer of {} has begun", to_hex(sha256));
   const Transfer transfer = *std::exchange(transfer_, std::nullopt);
   TRY_VOID(transfer.file->sync());
   TRY_VOID(disk_.sync_dir(layout_.software()));
   TRY_VOID(check_slot(transfer.image));
+  is_slot_damaged_ = false;
+  if (state_.phase == Phase::kPassed) return Message{MessageType::kDone};
   EcuState next = state_;
   next.phase = Phase::kStaged;
   next.staged = transfer.image;
@@ -316,6 +349,27 @@ Result<Message> Secondary::end(const crypto::Digest256& sha256) {
 
 // ---- the switch ---------------------------------------------------------------------------------
 
+// What has passed once may be damaged by now: then it may be sent again.
+Result<void> Secondary::check_passed_slot() {
+  const auto whole = check_slot(*state_.staged);
+  is_slot_damaged_ = !whole;
+  if (whole) return {};
+  return fail(ErrorCode::kCorrupt, "{}", whole.error().message());
+}
+
+// The Director may have changed its mind since the image was staged.
+Result<void> Secondary::check_mind() const {
+  if (state_.was_on_trial) {
+    const bool is_long_over =
+        trust_->has_time() && trust_->now(state_) >= state_.wanted_until + kTrialAfterWordSeconds;
+    return is_long_over ? check_word() : Result<void>{};
+  }
+  if (!state_.wanted || *state_.wanted != *state_.staged)
+    return fail(ErrorCode::kConflict, "the Director gives the ECU {} something else by now",
+                identity_.serial.text());
+  return check_word();
+}
+
 Result<void> Secondary::activate(const crypto::Digest256& sha256) {
   if (is_installed(sha256) && !state_.runs_spare()) return {};
   if (!is_staged(sha256)) return fail(ErrorCode::kConflict, "{} is not staged", to_hex(sha256));
@@ -324,15 +378,10 @@ Result<void> Secondary::activate(const crypto::Digest256& sha256) {
   // A start took the kept one; what has passed once goes on trial as it is.
   if (state_.phase == Phase::kPassed) {
     if (passed_in_run_) return {};
+    TRY_VOID(check_passed_slot());
     return boot_trial();
   }
-  // The Director may have changed its mind meanwhile, and a medium loses bits.
-  if (!state_.was_on_trial) {
-    if (!state_.wanted || *state_.wanted != *state_.staged)
-      return fail(ErrorCode::kConflict, "the Director gives the ECU {} something else by now",
-                  identity_.serial.text());
-    TRY_VOID(check_word());
-  }
+  TRY_VOID(check_mind());
   if (state_.installed && state_.staged->release_counter < state_.installed->release_counter)
     return fail(ErrorCode::kImageRollback, "{}: release counter {}, installed is {}",
                 state_.staged->name.text(), state_.staged->release_counter,
@@ -371,7 +420,10 @@ Result<void> Secondary::check(const crypto::Digest256& sha256) {
                 state_.staged->name.text());
   if (runs == Firmware::Runs::kNo)
     return fail(ErrorCode::kUnavailable, "{} does not run yet", state_.staged->name.text());
-  TRY_VOID(firmware_.check(spare_path()));
+  if (const auto well = firmware_.check(spare_path()); !well) {
+    if (state_.phase == Phase::kPassed) TRY_VOID(check_passed_slot());
+    return well;
+  }
   EcuState next = state_;
   next.phase = Phase::kPassed;
   TRY_VOID(save(std::move(next)));
@@ -416,7 +468,8 @@ Result<void> Secondary::end_trial(Staged staged) {
   next.has_restarted = false;
   if (staged == Staged::kTakenBack) next.was_on_trial = false;
   TRY_VOID(save(std::move(next)));
-  is_trial_over_ = booted_in_run_ = passed_in_run_ = false;
+  is_trial_over_ = booted_in_run_ = passed_in_run_ = is_slot_damaged_ = false;
+  transfer_.reset();
   return {};
 }
 

@@ -76,6 +76,8 @@ class Secondary {
   Result<Message> go_on_looking();
   Result<Message> report();
   Result<Message> begin(const crypto::Digest256& sha256);
+  Result<Message> begin_again();
+  Result<Message> begin_transfer(const EcuImage& image);
   Result<Message> piece(const PieceBody& piece);
   Result<Message> end(const crypto::Digest256& sha256);
   Result<void> activate(const crypto::Digest256& sha256);
@@ -86,6 +88,8 @@ class Secondary {
   Result<void> end_trial(Staged staged);
   Result<void> end_late_trial();
   Result<void> boot_trial();
+  Result<void> check_passed_slot();
+  Result<void> check_mind() const;
   void settle_trial();
   Result<void> check_slot(const EcuImage& image) const;
   // kUntrustedTime or kFreeze where the Director's word to this ECU holds no longer.
@@ -109,7 +113,8 @@ class Secondary {
   bool is_trial_over_ = false;  // the firmware has not gone back yet
   bool booted_in_run_ = false;  // on trial, since the ECU started
   bool passed_in_run_ = false;
-  bool write_failed_ = false;  // the disk may hold what `state_` does not
+  bool is_slot_damaged_ = false;  // of an image that has passed: it may come again
+  bool write_failed_ = false;     // the disk may hold what `state_` does not
 };
 
 }  // namespace layby::secondary

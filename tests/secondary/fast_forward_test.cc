@@ -100,3 +100,22 @@ TEST_CASE("A root that takes no key away takes no file from an ECU's disk, whene
   REQUIRE_FALSE(said);
   CHECK(said.error().code() == ErrorCode::kRollback);
 }
+
+TEST_CASE("A time that a thief set ahead does not keep a refusal in the reports once it is over") {
+  EcuWorld world(GENERATE(Verification::kFull, Verification::kPartial));
+  world.server.time_ahead = 20 * kDaySeconds;  // the Director's word holds for 30
+  REQUIRE(world.carry_news());
+  CHECK_FALSE(world.ask({secondary::MessageType::kDone}));
+  CHECK(world.report().attack.starts_with("bad-format: "));
+  REQUIRE(world.carry_news());
+  world.server.time_ahead = 0;
+  world.server.rotate_director_keys({Role::kTimestamp});
+  REQUIRE(world.carry_news());
+  CHECK(world.report().time < world.clock.now() + kDaySeconds);
+  CHECK(world.report().attack.starts_with("bad-format: "));
+  world.clock.advance(kDaySeconds);
+  REQUIRE(world.carry_news());
+  CHECK(world.report().attack.empty());
+  CHECK_FALSE(world.ask({secondary::MessageType::kDone}));  // the next one is told
+  CHECK(world.report().attack.starts_with("bad-format: "));
+}

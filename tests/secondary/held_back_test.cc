@@ -88,6 +88,30 @@ TEST_CASE("What the Director gave is not installed after its word has expired") 
     check_refused(world.command(MessageType::kActivate, world.new_image),
                   ErrorCode::kUntrustedTime);
   }
+  SECTION("a trial that a start ended is over when the Director gives something else") {
+    REQUIRE(world.stage(world.new_image));
+    REQUIRE(world.command(MessageType::kActivate, world.new_image));
+    world.start();
+    world.server.cancel(id);
+    REQUIRE(world.carry_news());
+    check_refused(world.command(MessageType::kActivate, world.new_image), ErrorCode::kConflict);
+    REQUIRE(world.carry_news());
+    CHECK(world.report().attack.empty());
+  }
+  SECTION("nor, where the withdrawal is held back, a month after the word") {
+    REQUIRE(world.stage(world.new_image));
+    REQUIRE(world.command(MessageType::kActivate, world.new_image));
+    world.start();
+    world.server.cancel(id);
+    world.clock.advance(59 * kDaySeconds);
+    REQUIRE(world.carry_time());
+    REQUIRE(world.command(MessageType::kActivate, world.new_image));
+    world.start();
+    world.clock.advance(2 * kDaySeconds);
+    REQUIRE(world.carry_time());
+    check_refused(world.command(MessageType::kActivate, world.new_image), ErrorCode::kFreeze);
+    CHECK(world.report().attack.empty());
+  }
   CHECK(world.kept_bytes() == "old");
 }
 

@@ -27,6 +27,14 @@ EcuWorld& with_staged(EcuWorld& world) {
   return world;
 }
 
+// A bit of the slot that does not count yet is another one.
+void damage_spare(EcuWorld& world) {
+  const std::string path = secondary::EcuLayout(kEcuState).slot(world.ecu->state().spare());
+  Bytes bytes = read_file(world.disk, path, 1 << 20).value();
+  bytes[bytes.size() / 2] ^= 1;
+  REQUIRE(replace_file(world.disk, path, bytes));
+}
+
 }  // namespace
 
 TEST_CASE("An image that is installed already passes each step while another one is staged") {
@@ -124,4 +132,74 @@ TEST_CASE("An ECU whose firmware cannot go back at a start answers, and goes bac
   }
   CHECK(world.ecu->state().phase == Phase::kStaged);
   CHECK(world.running_bytes() == "old");
+}
+
+TEST_CASE("What has passed and is damaged then is never booted; the very same image comes again") {
+  EcuWorld world(GENERATE(Verification::kFull, Verification::kPartial));
+  const auto id = world.order(2, world.new_image, 2);
+  REQUIRE(world.carry_news());
+  REQUIRE(world.stage(world.new_image));
+  for (const auto type : {MessageType::kActivate, MessageType::kCheck})
+    REQUIRE(world.command(type, world.new_image));
+  damage_spare(world);
+  world.start();
+  CHECK(refusal(world, MessageType::kKeep) == ErrorCode::kConflict);
+  CHECK(refusal(world, MessageType::kActivate) == ErrorCode::kCorrupt);
+  CHECK(world.running_bytes() == "old");
+  CHECK(world.ecu->state().phase == Phase::kPassed);
+  SECTION("as it was asked for") {}
+  SECTION("no other one takes its place, and it needs no word") {
+    world.server.cancel(id);
+    const Bytes other = noise(1000, 8);
+    world.order(3, other, 3);
+    REQUIRE(world.carry_news());
+    const auto said = world.stage(other);
+    REQUIRE_FALSE(said);
+    CHECK(said.error().code() == ErrorCode::kConflict);
+    world.start();
+    CHECK(refusal(world, MessageType::kActivate) == ErrorCode::kCorrupt);
+  }
+  SECTION("a transfer that breaks, or brings other bytes, leaves nothing to boot") {
+    const auto sha256 = crypto::sha256(world.new_image);
+    const auto begin = secondary::make_digest(MessageType::kBegin, sha256);
+    REQUIRE(world.ask(begin) == Bytes{static_cast<std::uint8_t>(secondary::BeginAnswer::kSend)});
+    REQUIRE(world.ask(secondary::make_piece({0, ByteSpan(world.new_image).first(1000)})));
+    REQUIRE(world.carry_news());  // a look does not end it
+    REQUIRE(
+        world.ask(secondary::make_piece({1000, ByteSpan(world.new_image).subspan(1000, 1000)})));
+    world.start();
+    CHECK(refusal(world, MessageType::kActivate) == ErrorCode::kCorrupt);
+    REQUIRE(world.ask(begin));
+    REQUIRE(world.ask(secondary::make_piece({0, noise(world.new_image.size(), 9)})));
+    CHECK(refusal(world, MessageType::kEnd) == ErrorCode::kWrongImage);
+    CHECK(refusal(world, MessageType::kActivate) == ErrorCode::kCorrupt);
+  }
+  REQUIRE(world.install(world.new_image));
+  CHECK(world.kept_bytes() == "new");
+}
+
+TEST_CASE(
+    "A passed image that fails its check as it runs is read back, and comes again if damaged") {
+  EcuWorld world(Verification::kPartial);
+  world.firmware.trial_is_restart = true;
+  with_staged(world);
+  REQUIRE(world.command(MessageType::kActivate, world.new_image));
+  world.start();
+  REQUIRE(world.command(MessageType::kCheck, world.new_image));
+  const bool is_damaged = GENERATE(true, false);
+  if (is_damaged) damage_spare(world);
+  world.firmware.next = world.firmware.running;
+  world.start();
+  world.firmware.is_well = false;
+  CHECK(refusal(world, MessageType::kKeep) ==
+        (is_damaged ? ErrorCode::kCorrupt : ErrorCode::kHealthCheckFailed));
+  REQUIRE(world.stage(world.new_image));
+  CHECK((world.firmware.log.back().starts_with("revert ")) == is_damaged);
+  world.firmware.is_well = true;
+  REQUIRE(world.command(MessageType::kActivate, world.new_image));
+  if (is_damaged) world.start();
+  for (const auto type : {MessageType::kCheck, MessageType::kKeep})
+    REQUIRE(world.command(type, world.new_image));
+  CHECK(world.kept_bytes() == "new");
+  CHECK(world.report().attack.empty());
 }
