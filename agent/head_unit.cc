@@ -112,6 +112,7 @@ class Lines {
     if (waits_for(order, Wait::kEarlierOrder)) return add(Text::kWaitsForEarlier);
     if (waits_for(order, Wait::kBootControl)) add(Text::kWaitsForBootControl, code_of(order.error));
     add(Text::kDownloaded, title(order));
+    if (waits_for(order, Wait::kConnection)) add(Text::kWaitsForEcus);
     duration(order);
     const Requirements needs = requirements_of(order, view_.record);
     const Verdict verdict =

@@ -44,6 +44,9 @@ class Installer {
   // switch by itself.
   Result<void> activate(const OrderRecord& order, const Record& record, UnixSeconds now,
                         const MaySwitch& may_switch);
+  // As Secondaries has it.
+  bool have_word(const OrderRecord& order);
+  std::uint64_t visits_with_news() const;
   // kConfirming, of software of secondaries: every one has proved itself, and can still go back.
   // The caller writes down that now all of them keep it, before `confirm`.
   Result<void> check_set(const OrderRecord& order, const MaySwitch& may_switch);
@@ -91,6 +94,8 @@ class Installer {
   std::string ecu_image_path(const OrderRecord& order, std::size_t index,
                              const Record& record) const;
   Result<void> stage_ecu_images(const OrderRecord& order, const Record& record);
+  Result<void> stage_again(const OrderRecord& order, const Record& record,
+                           const manifest::EcuSerial& serial, const crypto::Digest256& sha256);
   Result<void> keep_ecu_images(const OrderRecord& order, Record& record,
                                const MaySwitch& may_switch);
   Result<void> switch_map_set(std::uint64_t number);

@@ -38,6 +38,29 @@ Result<void> Installer::stage_ecu_images(const OrderRecord& order, const Record&
   return {};
 }
 
+// One ECU's, whose own copy was damaged after it had passed.
+Result<void> Installer::stage_again(const OrderRecord& order, const Record& record,
+                                    const manifest::EcuSerial& serial,
+                                    const crypto::Digest256& sha256) {
+  for (std::size_t i = 0; i < order.images.size(); ++i) {
+    const ImageProgress& image = order.images[i];
+    if (image.sha256 != sha256) continue;
+    const std::string path = ecu_image_path(order, i, record);
+    const auto content = TRY_CONTEXT(disk_.open_read(path), image.name.text());
+    TRY_VOID(check_image(*content, image, path));
+    return secondaries_.stage(serial, image, *content);
+  }
+  LAYBY_ASSERT(false);
+}
+
+bool Installer::have_word(const OrderRecord& order) {
+  return secondaries_.have_word(order);
+}
+
+std::uint64_t Installer::visits_with_news() const {
+  return secondaries_.visits_with_news();
+}
+
 Result<void> Installer::check_set(const OrderRecord& order, const MaySwitch& may_switch) {
   return secondaries_.check(order, may_switch);
 }
@@ -50,7 +73,10 @@ Result<void> Installer::check_all_there(const OrderRecord& order) const {
 Result<void> Installer::keep_ecu_images(const OrderRecord& order, Record& record,
                                         const MaySwitch& may_switch) {
   LAYBY_ASSERT(order.committed);
-  TRY_VOID(secondaries_.keep(order, may_switch));
+  const auto again = [&](const manifest::EcuSerial& serial, const crypto::Digest256& sha256) {
+    return stage_again(order, record, serial, sha256);
+  };
+  TRY_VOID(secondaries_.keep(order, may_switch, again));
   TRY_VOID(disk_.make_dirs(layout_.ecu_images()));
   for (std::size_t i = 0; i < order.images.size(); ++i) {
     const std::string from = ecu_image_path(order, i, record);

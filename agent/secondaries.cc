@@ -353,13 +353,18 @@ Secondaries::Round Secondaries::hand_on(const secondary::TimeBody& time,
                                         const MetadataSource& source, Record& record,
                                         UnixSeconds now, const MaySwitch& may_switch) {
   forget_strangers(record);
+  if (!news_visits_.is_under_way) refused_.clear();
   return go_on(news_visits_, [&](const PairedEcu& ecu) {
+    ++visits_with_news_;
     // A time that comes late looks to an ECU like one that was held back.
     if (clock_->monotonic_ms() - nonces_at_ms_ >= kNonceMsMax) return;
     // A stranger in its place is given nothing.
     if (!note_status(ecu, record, now)) return;
     const auto given = give_news(ecu, time, source);
     if (given) pauses_.erase(ecu.serial);
+    if (!given && given.error().code() != ErrorCode::kUnavailable &&
+        given.error().code() != ErrorCode::kTimeout)
+      refused_.insert(ecu.serial);
     const auto said = note_status(ecu, record, now);
     if (!said) return;
     if (!given) seen_in(record, ecu).error = recordable(given.error());
@@ -473,6 +478,24 @@ Result<void> Secondaries::for_each(const OrderRecord& order, const Step& step) c
   return first;
 }
 
+bool Secondaries::have_word(const OrderRecord& order) {
+  const auto each = [&](const PairedEcu& ecu, const crypto::Digest256& sha256) -> Result<void> {
+    if (has_word(ecu, sha256)) return {};
+    return fail(ErrorCode::kUntrustedTime, "{}", ecu.serial.text());
+  };
+  return for_each(order, each).has_value();
+}
+
+bool Secondaries::has_word(const PairedEcu& ecu, const crypto::Digest256& sha256) {
+  const auto said = status(ecu);
+  if (!said) return true;
+  const auto is_it = [&](const std::optional<secondary::EcuImage>& image) {
+    return image && image->sha256 == sha256;
+  };
+  if (is_it(said->installed) || (said->word_holds && is_it(said->wanted))) return true;
+  return refused_.contains(ecu.serial);  // for a reason of its own, which no look mends
+}
+
 Result<void> Secondaries::stage(const manifest::EcuSerial& serial, const ImageProgress& image,
                                 const ReadAt& content) {
   const PairedEcu* ecu = find(serial);
@@ -537,10 +560,18 @@ Result<void> Secondaries::keep_one(const PairedEcu& ecu, const crypto::Digest256
   return command(ecu, MessageType::kKeep, sha256);
 }
 
-Result<void> Secondaries::keep(const OrderRecord& order, const MaySwitch& may_switch) {
-  return for_each(order, [&](const PairedEcu& ecu, const crypto::Digest256& sha256) {
+Result<void> Secondaries::keep(const OrderRecord& order, const MaySwitch& may_switch,
+                               const Again& again) {
+  const auto each = [&](const PairedEcu& ecu, const crypto::Digest256& sha256) -> Result<void> {
+    auto kept = keep_one(ecu, sha256, may_switch);
+    const bool may_be_damaged = !kept && (kept.error().code() == ErrorCode::kEcuRefused ||
+                                          kept.error().code() == ErrorCode::kHealthCheckFailed);
+    if (!may_be_damaged) return kept;
+    TRY_VOID(may_switch());  // it goes back to what it had before it takes the image over
+    TRY_VOID(again(ecu.serial, sha256));
     return keep_one(ecu, sha256, may_switch);
-  });
+  };
+  return for_each(order, each);
 }
 
 Result<void> Secondaries::revert(const OrderRecord& order, const MaySwitch& may_switch) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -107,6 +108,13 @@ class Secondaries {
   // kWrongEcu, with the serials, where the car has not all ECUs of the order any more: then nothing
   // of it is staged, activated or checked, while `keep` and `revert` ask those that are left.
   Result<void> check_all_there(const OrderRecord& order) const;
+  // Each ECU of the order would take its image now: it has the image already, or the Director's
+  // word for it, by a time of its own. Who does not answer is no reason to wait: the steps find
+  // that out.
+  bool have_word(const OrderRecord& order);
+  // Counts what brings words: an ECU that was visited with the news of a look.
+  std::uint64_t visits_with_news() const { return visits_with_news_; }
+
   // An order's images, on every ECU that each is for. Each may be called again after a power cut.
   // kUnavailable where an ECU does not answer; else its own error.
   Result<void> stage(const manifest::EcuSerial& serial, const ImageProgress& image,
@@ -114,7 +122,9 @@ class Secondaries {
   Result<void> activate(const OrderRecord& order, const MaySwitch& may_switch);
   // All pass their check, and can still go both ways. One that has started anew is switched again.
   Result<void> check(const OrderRecord& order, const MaySwitch& may_switch);
-  Result<void> keep(const OrderRecord& order, const MaySwitch& may_switch);
+  // `again` brings an ECU its image once more, where that was damaged after it had passed.
+  using Again = std::function<Result<void>(const manifest::EcuSerial&, const crypto::Digest256&)>;
+  Result<void> keep(const OrderRecord& order, const MaySwitch& may_switch, const Again& again);
   // Asks all of them, whatever one says.
   Result<void> revert(const OrderRecord& order, const MaySwitch& may_switch);
   // None has an image of the order on trial.
@@ -158,6 +168,7 @@ class Secondaries {
                          const MaySwitch& may_switch);
   Result<void> keep_one(const PairedEcu& ecu, const crypto::Digest256& sha256,
                         const MaySwitch& may_switch);
+  bool has_word(const PairedEcu& ecu, const crypto::Digest256& sha256);
   using Step = std::function<Result<void>(const PairedEcu&, const crypto::Digest256&)>;
   Result<void> for_each(const OrderRecord& order, const Step& step) const;
 
@@ -176,6 +187,8 @@ class Secondaries {
   std::int64_t nonces_at_ms_ = 0;  // the first of them
   std::map<manifest::EcuSerial, manifest::TimeNonce> nonces_;
   EcuReports reports_;
+  std::set<manifest::EcuSerial> refused_;  // the news of the last look
+  std::uint64_t visits_with_news_ = 0;
 };
 
 }  // namespace layby::agent

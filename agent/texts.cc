@@ -144,6 +144,12 @@ constexpr Row kTable[] = {
         "Démarrage perturbé (code {}). Nouvel essai à suivre ; sinon, voir un partenaire.",
         "Avvio disturbato (codice {}). Si riprova; se persiste, recarsi presso un partner.",
         "Opstart verstoord (code {}). Nieuwe poging volgt; blijft dit, ga naar een partner."}},
+    {Text::kWaitsForEcus, {
+        "Beginnt, sobald das Auto eine Verbindung hatte.",
+        "Starts once the car has had a connection.",
+        "Commencera dès que la voiture aura eu une connexion.",
+        "Inizierà non appena l'auto avrà avuto una connessione.",
+        "Begint zodra de auto verbinding heeft gehad."}},
     {Text::kWaitsForLicence, {
         "Download fertig. Die Freischaltung wird vorbereitet.",
         "Download complete. The activation is being prepared.",

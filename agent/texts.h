@@ -47,6 +47,7 @@ enum class Text : std::uint8_t {
   kWaitsForEarlier,
   kWaitsForPartner,
   kWaitsForBootControl,  // error code
+  kWaitsForEcus,
   kWaitsForLicence,
   kExitAndLock,
   kSignalMissing,  // {}: the text of the condition

@@ -391,7 +391,24 @@ bool Work::pauses(const OrderRecord& order) {
   return is_paused;
 }
 
+// An ECU takes nothing without a time of its own and a word of the Director that holds: it may have
+// started anew, or the car may have been without a connection for a month. Only news mend that.
+bool Work::have_word(const OrderRecord& order) {
+  if (!is_for_secondaries(order)) return true;
+  const std::uint64_t visits = installer_.visits_with_news();
+  const auto asked = wordless_.find(order.id);
+  if (asked != wordless_.end() && asked->second == visits) return false;
+  wordless_.erase(order.id);
+  if (installer_.have_word(order)) return true;
+  wordless_.emplace(order.id, visits);
+  return false;
+}
+
 Result<Work::Did> Work::begin(OrderRecord& order) {
+  if (!have_word(order)) {
+    TRY_VOID(note_conditions(order, {std::string(to_string(Wait::kConnection))}));
+    return Did::kNothing;
+  }
   auto checked = installer_.check(order, journal_.record());
   if (checked) {
     switch (TRY(look_before_writing(order))) {

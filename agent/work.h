@@ -93,6 +93,7 @@ class Work {
   Result<Did> look_at_order(OrderRecord& order, const Facts& facts, bool is_locked);
   bool waits_for_licence(const OrderRecord& order) const;
   Result<Did> begin(OrderRecord& order);
+  bool have_word(const OrderRecord& order);
   Result<Did> activate(OrderRecord& order, const Facts& facts);
   // What keeps the car from being switched now.
   struct Hindrance {
@@ -173,6 +174,9 @@ class Work {
   std::optional<std::int64_t> armed_ms_;
   UnixSeconds wait_seen_ = 0;  // trusted time at the last look at a switch that waits
   std::int64_t wait_seen_ms_ = 0;
+  // Of orders whose ECUs lack the Director's word: Installer::visits_with_news when they were
+  // asked.
+  std::map<manifest::OrderId, std::uint64_t> wordless_;
   UnixSeconds locked_since_ = 0;  // the car stands left and locked; 0: it does not
   // Monotonic; of keep_terms, after a failure. For each by itself: one that fails for ever must not
   // keep the others on.

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "agent/layout.h"
+#include "agent/offline_install.h"
 #include "tests/secondary/car.h"
 
 using namespace layby;
@@ -380,4 +381,120 @@ TEST_CASE("A set that is not silent any more switches nothing while another orde
     return car.world.state(id) == State::kActive && car.world.state(stuck) == State::kActive;
   }));
   CHECK(car.kept() == "new");
+}
+
+// ---- no word of the Director -------------------------------------------------------------------
+
+namespace {
+
+bool waits_for_connection(Car& car, const manifest::OrderId& id) {
+  const auto* order = car.world.order(id);
+  return order->state == State::kWaiting && order->attempts == 0 && !order->error &&
+         order->waiting_for == std::vector<std::string>{"connection"};
+}
+
+// Four exit-and-locks, each with an hour after it: more than there are attempts.
+void check_waits_at_each_lock(Car& car, const manifest::OrderId& id) {
+  for (int locks = 0; locks < 4; ++locks) {
+    car.world.exit_and_lock();
+    car.world.run(3600);
+    REQUIRE(waits_for_connection(car, id));
+  }
+  CHECK(car.kept() == "old");
+  const auto& lines = car.world.vehicle.lines;
+  CHECK(std::ranges::count(lines, "Starts once the car has had a connection.") == 1);
+}
+
+// It goes on with the next look, at its first attempt, and nobody speaks of an attack.
+void check_goes_on(Car& car, const manifest::OrderId& id) {
+  car.world.server.offline = false;
+  car.world.server.sign_images();  // what it signed before may have expired, too
+  car.world.server.sign_director();
+  car.world.agent->check_now();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 6 * 3600));
+  CHECK(car.world.order(id)->attempts == 1);
+  CHECK(car.kept() == "new");
+  car.world.run(60);
+  for (const std::string& serial : {kBrakeSerial, kCameraSerial})
+    for (const auto& report : car.world.server.reports_of(serial)) CHECK(report.attack.empty());
+}
+
+}  // namespace
+
+TEST_CASE("P2.2: ECUs that started anew without a connection take their set when there is one") {
+  Car car;
+  const auto id = with_set(car);
+  car.world.server.offline = true;
+  const bool one_only = GENERATE(true, false);
+  for (const auto& [serial, box] : car.ecus)
+    if (!one_only || serial == kCameraSerial) box->start();
+  check_waits_at_each_lock(car, id);
+  check_goes_on(car, id);
+}
+
+TEST_CASE("P2.1: a set whose word has run out waits for the next look, and is no attack") {
+  Car car;
+  const auto id = with_set(car);
+  car.world.server.offline = true;
+  car.world.run_days(40);
+  check_waits_at_each_lock(car, id);
+  check_goes_on(car, id);
+}
+
+TEST_CASE(
+    "P5.3: a set that a partner's package brought waits for the Director's word to its ECUs") {
+  Car car;
+  car.publish(2, car.new_software, car.old_software);
+  car.world.run(60);
+  const auto id =
+      car.world.server.order_offline({"software/brake-2/2.img", "software/camera-3/2.img"});
+  REQUIRE(car.world.disk.make_dirs("/stick"));
+  REQUIRE(replace_file(car.world.disk, "/stick/package.tar", car.world.server.offline_package()));
+  car.world.server.offline = true;
+  car.world.agent.reset();
+  REQUIRE(agent::install_offline(car.world.disk, car.world.clock,
+                                 {.state_directory = kState,
+                                  .package_path = "/stick/package.tar",
+                                  .interrupted = {},
+                                  .progress = {}}));
+  car.world.start();
+  check_waits_at_each_lock(car, id);
+  check_goes_on(car, id);
+}
+
+TEST_CASE("P4.5: an ECU that refuses the news is not waited for: its order says why it fails") {
+  Car car;
+  car.world.run(60);
+  car.link.lie = [](const auto& address, const secondary::Message& question, auto& answer) {
+    if (address == kCameraSerial && question.type == MessageType::kLook)
+      answer = secondary::make_error(Error(ErrorCode::kBadSignature, "of nobody it knows"));
+  };
+  const auto id = with_set(car);
+  for (int locks = 0; locks < 4; ++locks) {
+    car.world.exit_and_lock();
+    car.world.run(3600);
+  }
+  CHECK(car.world.state(id) == State::kFailed);
+  CHECK(error_of(car, id) == ErrorCode::kWrongImage);
+  CHECK(car.kept() == "old");
+}
+
+TEST_CASE("P4.7: an ECU whose image is damaged after the word is sent it once more, and keeps it") {
+  Car car;
+  const auto id = with_set(car);
+  bool is_damaged = false;
+  car.link.at_question = [&](const auto& address, const secondary::Message& question) {
+    if (is_damaged || address != kCameraSerial || question.type != MessageType::kKeep) return;
+    is_damaged = true;
+    EcuBox& box = *car.ecus.at(kCameraSerial);
+    const std::string slot = secondary::EcuLayout(kEcuState).slot(box.ecu->state().spare());
+    REQUIRE(replace_file(box.disk, slot, as_bytes("the medium has lost it")));
+    box.start();
+  };
+  car.world.exit_and_lock();
+  REQUIRE(car.world.run_until_state(id, State::kActive, 3600));
+  CHECK(is_damaged);
+  CHECK(car.kept() == "new");
+  car.world.run(60);
+  CHECK(car.world.server.reports_of(kCameraSerial).back().attack.empty());
 }
