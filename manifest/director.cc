@@ -149,9 +149,10 @@ Result<void> check_agreement(const std::string& name, const Target& director, co
   return {};
 }
 
-// The primary's software is for the primary alone, and the other ECUs' not for the primary.
+// What the primary installs is for the primary alone, maps and functions too: it is its hardware
+// that they must fit, and what it has that they must not be older than.
 bool is_slot_of(const Slot& slot, const EcuSerial& ecu, const CarFacts& car) {
-  if (slot.kind() != ImageKind::kSoftware || !car.primary) return true;
+  if (!car.primary) return true;
   return slot.is_secondary() == (ecu != *car.primary);
 }
 

@@ -76,8 +76,8 @@ struct CarFacts {
   Vin vin;
   std::map<EcuSerial, HardwareId> ecus;
   std::map<Slot, std::uint64_t> release_counters;  // of what is installed
-  // Who has the slot `software`, and none of the slots `software.HARDWARE_ID`. Without it nobody is
-  // held to that: every primary names it.
+  // Who has all slots but `software.HARDWARE_ID`, and none of those. Without it nobody is held to
+  // that: every primary names it.
   std::optional<EcuSerial> primary = std::nullopt;
 };
 

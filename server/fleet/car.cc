@@ -87,9 +87,8 @@ std::vector<const CarEcu*> Car::ecus_of(const manifest::Slot& slot) const {
   std::vector<const CarEcu*> found;
   for (const CarEcu& ecu : ecus) {
     const bool is_primary = pairing && pairing->primary == ecu.serial;
-    const bool fits = slot.is_secondary()
-                          ? !is_primary && ecu.hardware_id.text() == slot.id()
-                          : slot.kind() != manifest::ImageKind::kSoftware || !pairing || is_primary;
+    const bool fits = slot.is_secondary() ? !is_primary && ecu.hardware_id.text() == slot.id()
+                                          : !pairing || is_primary;
     if (fits) found.push_back(&ecu);
   }
   return found;

@@ -268,13 +268,22 @@ TEST_CASE("a secondary's slot is that of the hardware in the name, and of no oth
   CHECK(changed([](Json& c) { c["hardwareIds"] = {"rad-1"}; }) == ErrorCode::kBadFormat);
 }
 
-TEST_CASE("two ECUs may have one image each for the same slot") {
-  Fleet fleet;
-  const EcuSerial second = *EcuSerial::parse("HU-2");
-  fleet.car.ecus.emplace(second, kHardware);
-  fleet.content.images[0].ecus.emplace(second, kHardware);
-  fleet.director_targets();
-  CHECK(must(fleet.verify()).orders()[0].images[0].ecus.size() == 2);
+TEST_CASE("wrong ECU: maps and functions are the primary's, whoever has the same hardware") {
+  for (const char* name : {"maps/DE/2.tar", "functions/cruise/2.pkg"}) {
+    INFO(name);
+    Fleet fleet({entry_of(name, 2)});
+    const EcuSerial second = *EcuSerial::parse("HU-2");
+    fleet.car.primary = kEcu;
+    fleet.car.ecus.emplace(second, kHardware);
+    fleet.director_targets();
+    CHECK(must(fleet.verify()).orders().size() == 1);
+    fleet.content.images[0].ecus = {{kEcu, kHardware}, {second, kHardware}};
+    fleet.director_targets();
+    CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+    fleet.content.images[0].ecus = {{second, kHardware}};
+    fleet.director_targets();
+    CHECK(code_of(fleet.verify()) == ErrorCode::kWrongEcu);
+  }
 }
 
 TEST_CASE("Director and Image repository disagree") {
