@@ -213,18 +213,14 @@ Result<void> TrustedRepository::check_root_expiry(UnixSeconds now) const {
   return check_expiry("root", root_->expires, now);
 }
 
-namespace {
-bool names_vehicle(const std::string& custom) {
-  const auto object = parse_strict(as_bytes(custom), {.bytes_max = custom.size()});
-  return object && find_field(*object, "vin") != nullptr;
-}
-}  // namespace
-
 template <typename Model>
 Result<void> TrustedRepository::check_vehicle(const Model& model, std::string_view name) const {
-  if (!vehicle_ || model.custom.empty()) return {};  // targets that name none: verify_plan
-  const Json custom = TRY(parse_strict(as_bytes(model.custom), {.bytes_max = model.custom.size()}));
-  if (find_field(custom, "vin") == nullptr) return {};
+  if (!vehicle_) return {};
+  Json custom;
+  if (!model.custom.empty())
+    custom = TRY(parse_strict(as_bytes(model.custom), {.bytes_max = model.custom.size()}));
+  if (find_field(custom, "vin") == nullptr)
+    return fail(ErrorCode::kWrongVehicle, "{}: for no vehicle, this is {}", name, vehicle_->text());
   const std::string named = TRY_CONTEXT(text_field(custom, "vin"), name);
   if (named == vehicle_->text()) return {};
   return fail(ErrorCode::kWrongVehicle, "{}: for {}, this is {}", name, named, vehicle_->text());
@@ -234,10 +230,6 @@ Result<TrustedRepository::Acceptance> TrustedRepository::accept_timestamp(ByteSp
                                                                           UnixSeconds now) {
   auto next = TRY(verify<Timestamp>(bytes));  // 5.4.2
   TRY_VOID(check_vehicle(*next, "timestamp"));
-  // A server that was older once named no car; who has named it goes on to.
-  if (vehicle_ && timestamp_ && names_vehicle((*timestamp_)->custom) &&
-      !names_vehicle(next->custom))
-    return fail(ErrorCode::kWrongVehicle, "timestamp: names no vehicle, unlike the trusted one");
   // Uptane 2.1.0, 5.2.5: the hash is no option there.
   if (rules_ == Rules::kUptane && next->snapshot.hashes.empty())
     return fail(ErrorCode::kBadFormat, "timestamp: no hash of the snapshot");

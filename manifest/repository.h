@@ -87,9 +87,9 @@ class TrustedRepository {
   // not sign is left out: it is fetched again.
   static Result<TrustedRepository> load(const StoredRoles& stored, Rules rules = Rules::kUptane);
 
-  // From now on a timestamp, snapshot or targets that name another vehicle are kWrongVehicle and
-  // change nothing. A Director's do name it (docs/formats.md): otherwise another car's, well signed
-  // and with higher versions, would hold this car's own off for as long as theirs are lower.
+  // From now on a timestamp, snapshot or targets that name another vehicle, or none, are refused as
+  // kWrongVehicle. A Director's name it (docs/formats.md): else another car's, well signed and with
+  // higher versions, would hold this car's own off for as long as theirs are lower.
   void expect_vehicle(Vin vehicle) { vehicle_ = std::move(vehicle); }
 
   const Verified<Root>& root() const { return root_; }

@@ -538,6 +538,17 @@ TEST_CASE("a server checks the next targets before it publishes them") {
   CHECK(code_of(client.check_next_targets(sign(), kNow)) == ErrorCode::kBadSignature);
 }
 
+TEST_CASE("a root that says nothing of consistent snapshots has none (TUF 4.3)") {
+  TestRepository repository;
+  for (const bool said : {false, true}) {
+    Json part = encode(repository.root);
+    if (!said) part.erase("consistent_snapshot");
+    const auto loaded = must(TrustedRepository::load(
+        {must(sign_envelope(part, repository.signers(Role::kRoot))), {}, {}, {}}));
+    CHECK(loaded.root()->consistent_snapshot == said);
+  }
+}
+
 TEST_CASE("malformed roots are refused") {
   TestRepository repository;
   const Json good = encode(repository.root);
@@ -596,11 +607,16 @@ TEST_CASE(
   CHECK(code_of(car.accept_targets_alone(director.files.at("10.targets.json"), kNow)) ==
         ErrorCode::kWrongVehicle);
 
-  // Who has named the car goes on to: what another car was told before servers did is none.
-  director.timestamp = {
-      .version = 20, .expires = kLater, .snapshot = director.timestamp.snapshot, .custom = {}};
-  director.publish_timestamp();
-  CHECK(code_of(director.refresh(car)) == ErrorCode::kWrongVehicle);
+  // One that is for no car is for none, from the first on.
+  for (auto* custom :
+       {&director.timestamp.custom, &director.snapshot.custom, &director.targets.custom}) {
+    name(own);
+    custom->clear();
+    director.publish_roles();
+    TrustedRepository fresh = director.client();
+    fresh.expect_vehicle(own);
+    CHECK(code_of(director.refresh(fresh)) == ErrorCode::kWrongVehicle);
+  }
 
   TrustedRepository without = director.client();  // an Image repository is for every vehicle
   CHECK(director.refresh(without));

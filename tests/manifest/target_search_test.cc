@@ -168,6 +168,20 @@ TEST_CASE("hash bins: the one role whose bits fit is asked, and has the last wor
   CHECK(code_of(decode_targets(both)) == ErrorCode::kBadFormat);
 }
 
+TEST_CASE("a delegation goes by paths or by hash prefixes, and by one of them (TUF 4.5)") {
+  Delegating world;
+  world.delegate(world.repository.targets, "supplier", "maps/*", Delegating::Terminating::kNo, {});
+  const Json good = encode(world.repository.targets);
+  must(decode_targets(good));
+  Json part = good;
+  part["delegations"]["roles"][0]["path_hash_prefixes"] = Json::array({"ab"});
+  CHECK(code_of(decode_targets(part)) == ErrorCode::kBadFormat);
+  part["delegations"]["roles"][0].erase("paths");
+  must(decode_targets(part));
+  part["delegations"]["roles"][0].erase("path_hash_prefixes");
+  CHECK(code_of(decode_targets(part)) == ErrorCode::kBadFormat);
+}
+
 TEST_CASE("a terminating delegation has the last word") {
   Delegating world;
   world.delegate(world.repository.targets, "a", "*", Delegating::Terminating::kYes);
