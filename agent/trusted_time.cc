@@ -51,10 +51,14 @@ void TrustedTime::take(UnixSeconds signed_time, const manifest::TimeKeys& keys, 
 void TrustedTime::advance_to(UnixSeconds signed_time, const manifest::TimeKeys& keys,
                              Record& record) {
   // A time that other keys signed, before these took their place, may have been set ahead by a
-  // thief: it binds no longer, as in `accept`.
+  // thief: it binds no longer, as in `accept`. But this one may be of long before; what the wall
+  // clock too says has passed, has.
   const bool is_rekeyed = !manifest::still_holds(record.time_keys, keys);
-  if (is_rekeyed && signed_time + kDaySeconds < now()) bring_back(record, signed_time);
-  if (is_rekeyed || signed_time > now()) take(signed_time, keys, record);
+  if (!is_rekeyed && signed_time <= now()) return;
+  const UnixSeconds taken = std::max(signed_time, std::min(now(), clock_->now()));
+  if (taken + kDaySeconds < now()) bring_back(record, taken);
+  take(signed_time, keys, record);
+  base_ = counted_ = record.time_counted = taken;
 }
 
 Result<void> TrustedTime::accept(UnixSeconds signed_time, const manifest::TimeKeys& keys,
@@ -64,7 +68,6 @@ Result<void> TrustedTime::accept(UnixSeconds signed_time, const manifest::TimeKe
       TRY(manifest::accept_signed_time(signed_time, holds ? record.time_signed : 0));
   if (taken + kDaySeconds < now()) bring_back(record, taken);
   take(taken, keys, record);
-  fresh_ = true;
   return {};
 }
 

@@ -26,13 +26,12 @@ class TrustedTime {
   UnixSeconds now() const;
   // The part of it that does not rest on the wall clock: signed, and counted since.
   UnixSeconds counted() const { return counted_ == 0 ? 0 : counted_ + elapsed(); }
-  // A time was signed since the start of this run.
-  bool is_fresh() const { return fresh_; }
   // Takes in a time that was signed with these keys and notes it in the record, which the caller
   // saves. kRollback if it is below one that the same keys signed before.
   Result<void> accept(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record);
-  // The same for a time that may be long ago, as that of an offline package: it only ever moves
-  // time forward. One that is not later than `now` changes nothing.
+  // The same for a time that may be long ago, as that of an offline package: it moves time forward,
+  // and one that is not later than `now` changes nothing. Only where other keys signed the last one
+  // does time go back, to no earlier than what it was by both count and wall clock.
   void advance_to(UnixSeconds signed_time, const manifest::TimeKeys& keys, Record& record);
   // Notes in the record what was counted since the signed time, if that is worth a write.
   enum class Noted { kYes, kNo };
@@ -46,7 +45,6 @@ class TrustedTime {
   UnixSeconds base_;     // trusted time when base_monotonic_ms_ was read
   UnixSeconds counted_;  // the same without the wall clock's part; 0 without any signed time
   std::int64_t base_monotonic_ms_;
-  bool fresh_ = false;
 };
 
 }  // namespace layby::agent

@@ -122,6 +122,38 @@ TEST_CASE("a rotated timestamp key does not lock the car out (P5.1)") {
   CHECK(!world.agent->record().poll_error.has_value());
 }
 
+TEST_CASE("an old package after a change of keys takes back what the wall clock does not confirm") {
+  ManualClock clock(kStart);
+  Record record;
+  TrustedTime time(clock, record);
+  REQUIRE(time.accept(kStart, keys({"a"}), record));
+  clock.advance(120 * kDaySeconds);
+  const UnixSeconds now = time.now();
+  SECTION("it says what was counted") {}
+  SECTION("a thief's time was far ahead of it") {
+    REQUIRE(time.accept(now + kTenYears, keys({"a"}), record));
+  }
+  time.advance_to(kStart + kDaySeconds, keys({"b"}), record);
+  CHECK(time.now() == now);
+  Record kept = reopened(record);
+  CHECK(TrustedTime(clock, kept).now() == now);
+  CHECK(time.accept(kStart + 2 * kDaySeconds, keys({"b"}), record));  // asked for now: it counts
+  CHECK(time.now() == kStart + 2 * kDaySeconds);
+}
+
+TEST_CASE("where the wall clock knows nothing, an old package of new keys is all there is") {
+  Record record;
+  {
+    ManualClock clock(kStart);
+    TrustedTime time(clock, record);
+    REQUIRE(time.accept(kStart + kTenYears, keys({"a"}), record));
+  }
+  ManualClock clock(0);
+  TrustedTime time(clock, record);
+  time.advance_to(kStart, keys({"b"}), record);
+  CHECK(time.now() == kStart);
+}
+
 TEST_CASE("a time that nobody may sign stays refused") {
   World world;
   world.run(60);
