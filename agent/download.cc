@@ -506,9 +506,7 @@ DownloadOutcome Downloads::damaged(OrderRecord& order, const Error& error) {
   begun_.reset();
   whole_.reset();
   ++order.damages;
-  if (error.code() != ErrorCode::kIo)  // the medium is no attacker
-    journal_.record().attack =
-        fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
+  if (error.code() != ErrorCode::kIo) note_attack(journal_.record(), error);  // no medium attacks
   if (order.damages >= kDamagesMax) return {.kind = Kind::kGiveUp, .error = error};
   return later(order, error);
 }

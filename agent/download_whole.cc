@@ -52,8 +52,7 @@ DownloadOutcome Downloads::mark_broken(OrderRecord& order, Run& run, const Error
   begun_.reset();
   run.image.broken_chunk = run.next;
   order.error = recordable(error);
-  journal_.record().attack =
-      fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
+  note_attack(journal_.record(), error);
   if (const auto saved = journal_.save(); !saved) return later(order, saved.error());
   return {};
 }

@@ -49,6 +49,19 @@ std::string until_text(const std::optional<UnixSeconds>& until) {
   return until ? format_utc(*until) : std::string{};
 }
 
+// What was new when it was listed may be old by now: another order has come to its end meanwhile
+// (Uptane 5.4.3.4(5), at the moment of installing). ECUs look at theirs themselves.
+Result<void> check_not_older(const OrderRecord& order, const Record& record) {
+  for (const ImageProgress& image : order.images) {
+    const auto held = record.slots.find(image.slot);
+    if (image.slot.is_secondary() || held == record.slots.end()) continue;
+    if (image.release_counter < held->second.release_counter)
+      return fail(ErrorCode::kImageRollback, "{}: release counter {}, installed is {}",
+                  image.name.text(), image.release_counter, held->second.release_counter);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check_image(const ReadAt& content, const ImageProgress& image,
@@ -68,6 +81,7 @@ ImageKind Installer::kind(const OrderRecord& order) const {
 Result<void> Installer::check(const OrderRecord& order, const Record& record) const {
   if (order.action == OrderAction::kInstall) {
     if (order.images.empty()) return fail(ErrorCode::kBadFormat, "the order names no images");
+    TRY_VOID(check_not_older(order, record));
     const ImageKind first = kind(order);
     if (std::ranges::any_of(order.images,
                             [](const auto& image) { return image.slot.is_secondary(); }))

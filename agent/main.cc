@@ -81,6 +81,7 @@ struct Options {
   std::uint64_t rate_bytes_max = 0;
   std::string roaming = "news", map_regions = "owner", home_region;
   std::uint64_t data_budget_mib = 0, map_wifi_wait_hours = 24;
+  std::uint64_t map_counter = 0, software_counter = 0;
   std::string software_slot_a, software_slot_b, running_slot;
   std::string boot_control = "vehicle", kernel_command_line = "/proc/cmdline";
   std::string dbus;
@@ -104,6 +105,8 @@ Result<FactoryState> factory_of(const Options& options) {
       .software_path = options.software.empty()
                            ? ""
                            : std::filesystem::absolute(options.software).lexically_normal(),
+      .map_counter = options.map_counter,
+      .software_counter = options.software_counter,
       .software_slot_a = options.software_slot_a,
       .software_slot_b = options.software_slot_b};
   if (!options.running_slot.empty())
@@ -611,6 +614,10 @@ int main(int argc, char** argv) {
   provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
   provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
   provision_command->add_option("--software", options.software, "image of the head unit");
+  provision_command->add_option("--map-release-counter", options.map_counter,
+                                "of these maps: nothing older is installed");
+  provision_command->add_option("--software-release-counter", options.software_counter,
+                                "of this image");
   provision_command->add_option("--secondary", options.secondaries,
                                 "socket of another ECU (layby-ecu)");
   CLI::Option* slot_a =

@@ -44,7 +44,8 @@ Result<void> install_root(Disk& disk, const std::string& from, const std::string
 }
 
 Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
-                                  const manifest::RegionId& region, const std::string& from) {
+                                  const manifest::RegionId& region, const std::string& from,
+                                  std::uint64_t release_counter) {
   const auto view = TRY_CONTEXT(manifest::RegionImage::open(disk, from), from);
   const auto digests = TRY(crypto::hash_all(*view, crypto::Hasher::With::kSha256));
   auto name = TRY(
@@ -60,6 +61,7 @@ Result<SlotRecord> install_region(Disk& disk, const Layout& layout,
                     .version = std::string(kFactoryVersion),
                     .sha256 = digests.sha256,
                     .length = digests.length,
+                    .release_counter = release_counter,
                     .path = path};
 }
 
@@ -104,6 +106,7 @@ Result<SlotRecord> install_software(Disk& disk, const Layout& layout, const Fact
                     .version = std::string(kFactoryVersion),
                     .sha256 = digests.sha256,
                     .length = digests.length,
+                    .release_counter = factory.software_counter,
                     .path = path};
 }
 
@@ -167,7 +170,7 @@ Result<void> provision(Disk& disk, const Layout& layout, const FactoryState& fac
   record.factory_slot = factory.running_slot;
   for (const auto& [region, directory] : factory.map_directories)
     record.slots.emplace(manifest::Slot::map(region),
-                         TRY(install_region(disk, layout, region, directory)));
+                         TRY(install_region(disk, layout, region, directory, factory.map_counter)));
   if (!factory.software_path.empty())
     record.slots.emplace(manifest::Slot::software(), TRY(install_software(disk, layout, factory)));
   TRY_VOID(make_first_set(disk, layout, record));

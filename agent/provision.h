@@ -19,6 +19,8 @@ struct FactoryState {
   std::string ca_path;
   std::map<manifest::RegionId, std::string> map_directories;
   std::string software_path;  // empty: none
+  // Release counters of these, as the Image repository lists them: nothing older is installed.
+  std::uint64_t map_counter = 0, software_counter = 0;
   // Block devices (or files) for the two software slots; empty: files in the state directory.
   std::string software_slot_a{};
   std::string software_slot_b{};

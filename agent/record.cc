@@ -75,6 +75,10 @@ Error recordable(const Error& error) {
   return Error(error.code(), printable(error.message(), kErrorTextMax));
 }
 
+void note_attack(Record& record, const Error& error) {
+  record.attack = fmt::format("{}: {}", to_string(error.code()), recordable(error).message());
+}
+
 bool is_software(const OrderRecord& order) {
   return order.action == manifest::OrderAction::kInstall && !order.images.empty() &&
          order.images.front().slot == manifest::Slot::software();

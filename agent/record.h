@@ -235,6 +235,8 @@ struct Record {
 // Text as it may stand in the journal and in reports: printable ASCII of bounded length.
 std::string printable(std::string_view text, std::size_t characters_max);
 Error recordable(const Error& error);
+// As the last refused metadata or payload, for the next report.
+void note_attack(Record& record, const Error& error);
 
 // The journal's body. `decode_record` refuses what `encode_record` would not have written.
 Result<Bytes> encode_record(const Record& record);

@@ -419,6 +419,8 @@ Result<Work::Did> Work::begin(OrderRecord& order) {
   }
   if (!checked) {
     order.error = recordable(checked.error());
+    if (order.error->code() == ErrorCode::kImageRollback)
+      note_attack(journal_.record(), *order.error);
     TRY_VOID(move(order, Event::kRefuse));
     return Did::kSomething;
   }

@@ -90,8 +90,7 @@ void Work::update(OrderRecord& order, const manifest::PlannedOrder& planned) {
   // Not for this car, or older than what it has: an installation waits for a better one.
   if (is_install) order.licence = before;
   order.error = recordable(checked.error());
-  journal_.record().attack =
-      fmt::format("{}: {}", to_string(order.error->code()), order.error->message());
+  note_attack(journal_.record(), *order.error);
   if (!is_install) apply(order, Event::kRefuse);
 }
 

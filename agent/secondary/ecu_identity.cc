@@ -39,8 +39,11 @@ Result<EcuImage> install_software(Disk& disk, const EcuLayout& layout, const Ecu
   const auto digests = TRY(crypto::hash_all(*to, crypto::Hasher::With::kSha256));
   auto name = TRY(manifest::ImageName::parse(
       fmt::format("software/{}/factory.img", factory.identity.hardware.text())));
-  return EcuImage{
-      .name = std::move(name), .sha256 = digests.sha256, .length = digests.length, .sha512 = {}};
+  return EcuImage{.name = std::move(name),
+                  .sha256 = digests.sha256,
+                  .length = digests.length,
+                  .sha512 = {},
+                  .release_counter = factory.software_counter};
 }
 
 }  // namespace

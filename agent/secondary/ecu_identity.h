@@ -47,8 +47,9 @@ class EcuLayout {
 struct EcuFactory {
   EcuIdentity identity;
   std::string director_root_path;
-  std::string image_root_path{};  // for kFull, and only there
-  std::string software_path{};    // what it leaves the factory with; empty: nothing
+  std::string image_root_path{};       // for kFull, and only there
+  std::string software_path{};         // what it leaves the factory with; empty: nothing
+  std::uint64_t software_counter = 0;  // its release counter: nothing older is installed
 };
 
 // kAlreadyExists if the directory is provisioned. What a broken-off attempt left is overwritten.

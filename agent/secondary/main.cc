@@ -35,6 +35,7 @@ struct Options {
   std::string state, socket;
   std::string vin, serial, hardware, director_root, image_root, software;
   std::string verification = "full";
+  std::uint64_t software_counter = 0;
   std::string boot_hook, running_hook, check_hook;
   std::int64_t hook_seconds_max = 120;
 };
@@ -56,7 +57,8 @@ Result<EcuFactory> factory_of(const Options& options) {
       .identity = {std::move(vin), std::move(serial), std::move(hardware), verification},
       .director_root_path = options.director_root,
       .image_root_path = options.image_root,
-      .software_path = options.software};
+      .software_path = options.software,
+      .software_counter = options.software_counter};
 }
 
 Result<void> run_provision(const Options& options) {
@@ -109,6 +111,8 @@ CLI::App* add_provision(CLI::App& app, Options& options) {
   command->add_option("--verification", options.verification, "full or partial")
       ->check(CLI::IsMember({"full", "partial"}));
   command->add_option("--software", options.software, "image that it leaves the factory with");
+  command->add_option("--release-counter", options.software_counter,
+                      "of this image: nothing older is installed");
   return command;
 }
 

@@ -76,6 +76,49 @@ TEST_CASE("the switch waits while somebody drives, and is made at the next lock 
   CHECK(world.kept_software() == "new");
 }
 
+TEST_CASE("what is old by the time its turn comes is not installed (P5.1)") {
+  World world;
+  const auto newer = order_software(world);
+  download(world, newer);
+  world.exit_and_lock();
+  REQUIRE(world.run_until_state(newer, State::kActivating, 60));
+  world.agent.reset();
+  world.disk.restart(MemoryDisk::Survives::kOnlySynced, 1);
+  world.vehicle.power_cut();
+  world.vehicle.drive();
+  world.start();
+  // Between the two a thief of the Director's keys offers what is newer than the one that still
+  // runs.
+  world.server.publish({.name = "software/hu-4/1.5.0.img",
+                        .bytes = Bytes(world.new_software.rbegin(), world.new_software.rend()),
+                        .base = world.old_software,
+                        .release_counter = 1});
+  world.server.cancel(newer);
+  const auto older = world.server.order({"software/hu-4/1.5.0.img"});
+  world.run(1800);
+  REQUIRE(world.state(newer) == State::kActivating);
+  REQUIRE(world.order(older));
+  world.vehicle.stand_open();
+  world.run(60);
+  world.vehicle.park_locked();
+  world.run(3600);
+  REQUIRE(world.kept_software() == "new");
+  world.exit_and_lock();
+  world.run(3600);
+  CHECK(world.kept_software() == "new");
+  CHECK(world.state(older) == State::kRefused);
+  CHECK(world.order(older)->error->code() == ErrorCode::kImageRollback);
+  CHECK(world.agent->record().attack.starts_with("image-rollback: "));
+}
+
+TEST_CASE("a car is not given what is older than what it left the factory with (P5.1)") {
+  World world(3);
+  order_software(world);  // 2
+  world.run(600);
+  CHECK(world.agent->record().orders.empty());
+  CHECK(world.agent->record().attack.starts_with("image-rollback: "));
+}
+
 TEST_CASE("a door that is opened stops nothing that has started (P4.4)") {
   World world;
   const auto id = order_software(world);

@@ -33,7 +33,7 @@ Bytes changed(Bytes base, std::uint32_t seed) {
   return base;
 }
 
-World::World()
+World::World(std::uint64_t factory_counter)
     : server(clock, kVin, kEcu, kHardware),
       vehicle(clock, disk),
       old_software(noise(150'000, 1)),
@@ -53,7 +53,8 @@ World::World()
       .image_root_path = "/factory/image-root.json",
       .ca_path = "/factory/ca.pem",
       .map_directories = {},
-      .software_path = "/factory/software.img"};
+      .software_path = "/factory/software.img",
+      .software_counter = factory_counter};
   std::uint32_t seed = 10;
   for (const char* region : kRegions) {
     const std::string old_directory = std::string("/factory/") + region;

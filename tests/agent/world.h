@@ -26,7 +26,7 @@ Bytes changed(Bytes base, std::uint32_t seed);
 class World {
  public:
   // Provisioned and paired: regions DE, FR, NL in their first version, software in slot A.
-  World();
+  explicit World(std::uint64_t factory_counter = 0);  // release counter of its first software
   // The same moment in another world: disk, server and car as they are, no agent.
   World(const World& other);
 
