@@ -3,6 +3,7 @@
 lead elsewhere, JSON that two readers read differently. As in metadata_test.py, over the wire on the real agent."""
 import copy
 import json
+import re
 import sys
 
 import rig
@@ -74,7 +75,9 @@ def spellings(w):
         w.mount("bad-json", spelled(w, lambda t: t.replace('"version":', '"version":99999,"version":', 1)))
     with step("deep nesting"):
         w.mount("bad-json", spelled(w, lambda t: t.replace('"custom":', '"x":' + "[" * 5000 + "]" * 5000 + ',"custom":', 1)))
-    with step("huge numbers: integers that not every reader can hold, and versions that end the counting"):
+    with step("huge numbers: integers that not every reader can hold, as versions too"):
+        for version in ("9007199254740992", "1e3", "18446744073709551617"):
+            w.mount("bad-json", spelled(w, lambda t: re.sub(r'"version":\d+', f'"version":{version}', t, count=1)))
         for number in ("9007199254740993", "99999999999999999999999999", "-0", "1e400"):
             w.mount("bad-json", spelled(w, lambda t: t.replace('"length":', f'"x":{number},"length":', 1)))
     with step("non-canonical bytes: floats, bad UTF-8, lone surrogates, a mark in front, bytes behind"):
