@@ -277,6 +277,7 @@ const char* layby_agent_error(const layby_agent* agent) {
 
 void layby_agent_close(layby_agent* agent) {
   if (agent == nullptr || agent->is_busy) return;
+  agent->is_busy = true;
   const layby_allocator allocator = agent->allocator;  // the agent's own memory goes back to it
   HostMemory memory(allocator);
   delete agent;

@@ -582,6 +582,32 @@ void add_run_options(CLI::App* run_command, Options& options) {
   run_command->add_flag("--until-idle", options.until_idle, "end when there is nothing to do");
 }
 
+CLI::App* add_provision_command(CLI::App& app, Options& options) {
+  CLI::App* command = add_command(app, options, "provision", "put the car into its factory state");
+  command->add_option("--vin", options.vin, "VIN, ISO 3779")->required();
+  command->add_option("--ecu", options.ecu, "serial of the primary ECU")->required();
+  command->add_option("--hardware", options.hardware, "its hardware id")->required();
+  command->add_option("--director-root", options.director_root, "root.json")->required();
+  command->add_option("--image-root", options.image_root, "root.json")->required();
+  command->add_option("--ca", options.ca, "the server's CA, PEM")->required();
+  command->add_option("--server", options.server, "https://HOST:PORT")->required();
+  command->add_option("--map", options.maps, "REGION=DIRECTORY");
+  command->add_option("--software", options.software, "image of the head unit");
+  command->add_option("--map-release-counter", options.map_counter,
+                      "of these maps: nothing older is installed");
+  command->add_option("--software-release-counter", options.software_counter, "of this image");
+  command->add_option("--secondary", options.secondaries, "socket of another ECU (layby-ecu)");
+  CLI::Option* slot_a =
+      command->add_option("--software-slot-a", options.software_slot_a, "block device");
+  CLI::Option* slot_b =
+      command->add_option("--software-slot-b", options.software_slot_b, "block device");
+  command->add_option("--running-slot", options.running_slot, "the one that is booted: a or b")
+      ->check(CLI::IsMember({"a", "b"}));
+  slot_a->needs(slot_b);
+  slot_b->needs(slot_a);
+  return command;
+}
+
 void add_offline_command(CLI::App& app, Options& options) {
   CLI::App* command =
       add_command(app, options, "install-offline", "take a partner's package into the car");
@@ -603,32 +629,7 @@ int main(int argc, char** argv) {
   Options options;
   CLI::App app("The car's side of Layby: fetches, verifies and installs what the car ordered");
   app.require_subcommand(1);
-  CLI::App* provision_command =
-      add_command(app, options, "provision", "put the car into its factory state");
-  provision_command->add_option("--vin", options.vin, "VIN, ISO 3779")->required();
-  provision_command->add_option("--ecu", options.ecu, "serial of the primary ECU")->required();
-  provision_command->add_option("--hardware", options.hardware, "its hardware id")->required();
-  provision_command->add_option("--director-root", options.director_root, "root.json")->required();
-  provision_command->add_option("--image-root", options.image_root, "root.json")->required();
-  provision_command->add_option("--ca", options.ca, "the server's CA, PEM")->required();
-  provision_command->add_option("--server", options.server, "https://HOST:PORT")->required();
-  provision_command->add_option("--map", options.maps, "REGION=DIRECTORY");
-  provision_command->add_option("--software", options.software, "image of the head unit");
-  provision_command->add_option("--map-release-counter", options.map_counter,
-                                "of these maps: nothing older is installed");
-  provision_command->add_option("--software-release-counter", options.software_counter,
-                                "of this image");
-  provision_command->add_option("--secondary", options.secondaries,
-                                "socket of another ECU (layby-ecu)");
-  CLI::Option* slot_a =
-      provision_command->add_option("--software-slot-a", options.software_slot_a, "block device");
-  CLI::Option* slot_b =
-      provision_command->add_option("--software-slot-b", options.software_slot_b, "block device");
-  provision_command
-      ->add_option("--running-slot", options.running_slot, "the one that is booted: a or b")
-      ->check(CLI::IsMember({"a", "b"}));
-  slot_a->needs(slot_b);
-  slot_b->needs(slot_a);
+  CLI::App* provision_command = add_provision_command(app, options);
   CLI::App* pair_command = add_pair_command(app, options);
   CLI::App* ecus_command = add_ecus_command(app, options);
   CLI::App* run_command = add_command(app, options, "run", "the daemon");

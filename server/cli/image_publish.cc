@@ -198,10 +198,11 @@ struct Claim {
 
 // Whether a car with one of the image's hardware ids finds just this, by the way of this role.
 Result<bool> is_found(manifest::TrustedRepository& repository,
-                      const std::map<std::string, Bytes>& documents, const Claim& claim) {
+                      const std::map<std::string, Bytes>& documents, const Claim& claim,
+                      manifest::VerifiedRoles& roles) {
   for (const manifest::HardwareId& hardware : claim.entry.hardware_ids) {
     manifest::TargetSearch search(repository, claim.entry.name.text(), SystemClock().now(),
-                                  hardware);
+                                  hardware, &roles);
     while (const auto request = search.next()) {
       const auto document = documents.find(request->delegated);
       const auto given =
@@ -237,6 +238,7 @@ Result<void> list_images(Session& session, const std::string& image_root_file) {
     images[name] = listed_image({"targets", std::move(entry), target});
   }
   const auto documents = TRY(fetch_all_delegated(session, **repository.snapshot()));
+  manifest::VerifiedRoles roles;
   for (const auto& [role, document] : documents) {
     const auto envelope = TRY_CONTEXT(manifest::Envelope::parse(document, kTargetsBytesMax), role);
     const auto said = TRY_CONTEXT(manifest::decode_targets(envelope.signed_part()), role);
@@ -244,7 +246,7 @@ Result<void> list_images(Session& session, const std::string& image_root_file) {
       if (images.contains(name)) continue;
       auto entry = TRY(manifest::read_image_entry(name, target));
       const Claim claim{role, std::move(entry), target};
-      if (TRY(is_found(repository, documents, claim))) images[name] = listed_image(claim);
+      if (TRY(is_found(repository, documents, claim, roles))) images[name] = listed_image(claim);
     }
   }
   Json list = Json::array();

@@ -78,11 +78,6 @@ Result<Car> decode_loaded(std::optional<std::string> text, const manifest::Vin& 
 
 }  // namespace
 
-bool Car::has_hardware_id(const manifest::HardwareId& id) const {
-  return std::any_of(ecus.begin(), ecus.end(),
-                     [&](const CarEcu& ecu) { return ecu.hardware_id == id; });
-}
-
 std::vector<const CarEcu*> Car::ecus_of(const manifest::Slot& slot) const {
   std::vector<const CarEcu*> found;
   for (const CarEcu& ecu : ecus) {

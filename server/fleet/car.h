@@ -53,9 +53,8 @@ struct Car {
   UnixSeconds registered_at = 0;
   std::optional<Pairing> pairing;
 
-  bool has_hardware_id(const manifest::HardwareId& id) const;
   // The ECUs whose slot it is: for software the primary (while there is one) or those of the
-  // hardware that are not the primary; for everything else all of them.
+  // hardware that are not the primary; for everything else the primary, or all before the pairing.
   std::vector<const CarEcu*> ecus_of(const manifest::Slot& slot) const;
   bool owned_by(std::string_view account) const {
     return pairing && !account.empty() && pairing->owner == account;

@@ -1,7 +1,6 @@
 #include "server/shop/ordering.h"
 
 #include <algorithm>
-#include <set>
 
 #include "base/assert.h"
 #include "base/time_text.h"
@@ -258,10 +257,8 @@ Answer<Order> order_regions(CarAffairs& affairs, const std::vector<std::string>&
 
 Result<std::optional<Image>> newest_for_car(const Store& store, const Car& car,
                                             const manifest::Slot& slot) {
-  std::set<manifest::HardwareId> tried;
-  for (const CarEcu& ecu : car.ecus) {
-    if (!tried.insert(ecu.hardware_id).second) continue;
-    std::optional<Image> newest = TRY(newest_image(store, slot, ecu.hardware_id));
+  for (const CarEcu* ecu : car.ecus_of(slot)) {
+    std::optional<Image> newest = TRY(newest_image(store, slot, ecu->hardware_id));
     if (newest) return newest;
   }
   return std::nullopt;

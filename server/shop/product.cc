@@ -167,8 +167,10 @@ void check_image(const Product& product, const Car& car, const Image* image,
     return;
   }
   const auto& ids = image->entry.hardware_ids;
-  if (std::none_of(ids.begin(), ids.end(),
-                   [&](const auto& each) { return car.has_hardware_id(each); }))
+  const auto is_for = [&](const CarEcu* ecu) {
+    return std::ranges::find(ids, ecu->hardware_id) != ids.end();
+  };
+  if (std::ranges::none_of(car.ecus_of(image->entry.facts.slot), is_for))
     reasons.push_back({"hardware-id", "not made for any control unit of the car"});
 }
 

@@ -180,3 +180,23 @@ TEST_CASE("a new ECU is offered nothing before it has said what it runs") {
     CHECK(fleet.orders().size() == 1);
   }
 }
+
+TEST_CASE(
+    "P1.2: maps and functions are the primary's: what only another ECU could have is no offer") {
+  EcuFleet fleet;
+  fleet.publish("maps/DE/2.tar", 2, ShopWorld::Payload::kReady, "rad-1");
+  CHECK(fleet.order_map({"DE"}, fleet.owner_token).status == 422);
+  fleet.publish("functions/zoom/2.0.pkg", 2, ShopWorld::Payload::kReady, "cam-2");
+  REQUIRE(fleet
+              .put("/v1/catalogue/products/zoom", fleet.operator_token,
+                   {{"title", {{"en", "x"}}},
+                    {"image", "functions/zoom/2.0.pkg"},
+                    {"price_cents", 0},
+                    {"term", {{"kind", "unlimited"}}}})
+              .status == 201);
+  const Answered refused = fleet.order_function("zoom", fleet.owner_token);
+  CHECK(refused.status == 422);
+  CHECK(refused.body["reasons"][0]["rule"] == "hardware-id");
+  fleet.publish("maps/DE/3.tar", 3);
+  CHECK(fleet.order_map({"DE"}, fleet.owner_token).status == 201);
+}
