@@ -374,7 +374,10 @@ Result<void> Agent::State::poll() {
   record.poll_failures = 0;
   record.poll_error.reset();
   record.poll_next = clock.now() + with_jitter(identity.poll_seconds);
-  if (!outbox.is_pending(record)) record.attack.clear();  // it has been told
+  // Once it has been told: a report may wait for an ECU that has just fallen silent.
+  if (!outbox.is_pending(record) &&
+      TRY(outbox.changed(record, time.now())) != Outbox::Changed::kByCar)
+    record.attack.clear();
   TRY_VOID(work.merge(*plan));
   news->begin_handing_on();
   return {};

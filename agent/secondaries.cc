@@ -42,8 +42,16 @@ constexpr std::size_t kAttackCharactersMax = 300;
 constexpr int kSwitchesMax = 2;
 
 bool is_slow(MessageType type) {
-  return type == MessageType::kEnd || type == MessageType::kActivate ||
-         type == MessageType::kCheck || type == MessageType::kKeep || type == MessageType::kRevert;
+  return type == MessageType::kBegin || type == MessageType::kEnd ||
+         type == MessageType::kActivate || type == MessageType::kCheck ||
+         type == MessageType::kKeep || type == MessageType::kRevert;
+}
+
+// Another look may mend it: the ECU is away, or has started anew since it asked for the time.
+bool is_passing(ErrorCode code) {
+  return code == ErrorCode::kUnavailable || code == ErrorCode::kTimeout ||
+         code == ErrorCode::kConflict || code == ErrorCode::kUntrustedTime ||
+         code == ErrorCode::kReplay;
 }
 
 Json ecu_json(const PairedEcu& ecu) {
@@ -362,9 +370,7 @@ Secondaries::Round Secondaries::hand_on(const secondary::TimeBody& time,
     if (!note_status(ecu, record, now)) return;
     const auto given = give_news(ecu, time, source);
     if (given) pauses_.erase(ecu.serial);
-    if (!given && given.error().code() != ErrorCode::kUnavailable &&
-        given.error().code() != ErrorCode::kTimeout)
-      refused_.insert(ecu.serial);
+    if (!given && !is_passing(given.error().code())) refused_.insert(ecu.serial);
     const auto said = note_status(ecu, record, now);
     if (!said) return;
     if (!given) seen_in(record, ecu).error = recordable(given.error());

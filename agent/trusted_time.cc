@@ -57,8 +57,11 @@ void TrustedTime::advance_to(UnixSeconds signed_time, const manifest::TimeKeys& 
   if (!is_rekeyed && signed_time <= now()) return;
   const UnixSeconds taken = std::max(signed_time, std::min(now(), clock_->now()));
   if (taken + kDaySeconds < now()) bring_back(record, taken);
+  const UnixSeconds counted_before = counted();
   take(signed_time, keys, record);
-  base_ = counted_ = record.time_counted = taken;
+  base_ = taken;
+  counted_ = record.time_counted = std::max(signed_time, std::min(counted_before, taken));
+  record.time_rtc_then -= taken - signed_time;  // so that the next start guesses the same
 }
 
 Result<void> TrustedTime::accept(UnixSeconds signed_time, const manifest::TimeKeys& keys,

@@ -556,6 +556,8 @@ Result<Work::Did> Work::download(const Connection& connection) {
     if (!TRY(is_served(order))) continue;
     if (offered) {
       const auto checked = installer_.check(order, journal_.record());
+      if (!checked && checked.error().code() == ErrorCode::kImageRollback)
+        note_attack(journal_.record(), checked.error());
       if (!checked)
         return settle(order, {.kind = DownloadOutcome::Kind::kRefuse, .error = checked.error()});
     }

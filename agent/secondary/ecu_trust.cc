@@ -52,10 +52,14 @@ Result<EcuTrust> EcuTrust::open(Disk& disk, const Clock& clock, const EcuLayout&
 manifest::TimeNonce EcuTrust::new_nonce() {
   nonce_ = manifest::make_time_nonce();
   nonce_at_ms_ = clock_->monotonic_ms();
+  has_asked_ = true;
   return *nonce_;
 }
 
 Result<void> EcuTrust::take_time(const TimeBody& body, EcuState& state) {
+  // Who starts anew in the middle of a look has only forgotten its question.
+  if (!has_asked_)
+    return fail(ErrorCode::kUntrustedTime, "this ECU has not asked for the time since its start");
   if (!nonce_ || std::ranges::find(body.nonces, *nonce_) == body.nonces.end())
     return fail(ErrorCode::kReplay, "a signed time that answers no question of this ECU");
   if (clock_->monotonic_ms() - nonce_at_ms_ > kNonceMsMax) {

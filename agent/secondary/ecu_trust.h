@@ -78,6 +78,7 @@ class EcuTrust {
   manifest::TrustedRepository director_;
   std::optional<manifest::TrustedRepository> image_;  // with full verification
   std::optional<manifest::TimeNonce> nonce_;          // open
+  bool has_asked_ = false;                            // since the start
   std::int64_t nonce_at_ms_ = 0;                      // monotonic
   std::optional<std::int64_t> time_at_ms_;            // monotonic; when the time came, in this run
 

@@ -256,10 +256,12 @@ Result<Message> Secondary::begin(const crypto::Digest256& sha256) {
   // Its set may have been decided: no word is needed for the very bytes that have passed.
   if (state_.phase == Phase::kPassed && is_staged(sha256))
     return is_slot_damaged_ ? begin_again() : make_begin_answer(BeginAnswer::kStaged);
-  if (!state_.wanted && !trust_->has_time())
+  const bool is_wanted = state_.wanted && state_.wanted->sha256 == sha256;
+  // Who has just started may have missed it: that is nobody's lie.
+  if (!is_wanted && !trust_->has_time())
     return fail(ErrorCode::kUntrustedTime, "the Director's word to the ECU {} is not known yet",
                 identity_.serial.text());
-  if (!state_.wanted || state_.wanted->sha256 != sha256)
+  if (!is_wanted)
     return fail(ErrorCode::kWrongImage, "the Director does not give {} to the ECU {}",
                 to_hex(sha256), identity_.serial.text());
   if (is_installed(sha256)) return make_begin_answer(BeginAnswer::kInstalled);
