@@ -63,10 +63,11 @@ class World:
         self.news_of_the_car()
         wait_until(lambda: f"the agent names {error}: {self.in_car()}",
                    lambda: self.in_car().get(field, {}).get("name") == error)
+        # For an ECU that has just fallen silent a report waits a minute.
         wait_until("the car reports",
-                   lambda: self.r.operator("car", "show", VIN)["report"]["counter"] > counter)
+                   lambda: self.r.operator("car", "show", VIN)["report"]["counter"] > counter, 90)
         wait_until(lambda: f"the server knows of {error}: {self.at_server()['CAM-1']}",
-                   lambda: self.at_server()["CAM-1"].get("silent", {}).get("reason") == (error if silent else None))
+                   lambda: self.at_server()["CAM-1"].get("silent", {}).get("reason") == (error if silent else None), 90)
         now = self.at_server()
         check("silent" not in now["BRK-1"], f"the honest ECU is silent: {now['BRK-1']}")
         check_equal(now["CAM-1"]["installed"], before["CAM-1"]["installed"], "what the server has of the liar's software")
