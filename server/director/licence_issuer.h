@@ -12,8 +12,8 @@ namespace layby::server {
 // The licence as it stands in an order's `licence`: base64 of the sealed envelope. `issued` is set
 // to the time of `services.clock`. The counter is the caller's: per VIN and function it must rise
 // with each licence, in the commit that stores this one. `named` is the key that the function's
-// package names; where the server does not have that one any more, the present one signs, and the
-// car will not take it. Any thread.
+// package names: kNotFound, in the log too, where the server does not have that one; no other would
+// be taken by the car. Any thread.
 Result<std::string> issue_licence(const Services& services, manifest::Licence licence,
                                   const manifest::PublicKey& named,
                                   const crypto::SealPublicKey& car);

@@ -62,6 +62,31 @@ std::unique_ptr<crypto::Signer> OnlineKeys::*replaceable_key(std::string_view na
   return nullptr;
 }
 
+constexpr std::string_view kFormerLicence = "licence.former-";
+
+// A copy, key file or URI: a server that is killed here has its present key still.
+Result<void> keep_former_licence_key(Disk& disk, const std::string& keys_dir,
+                                     const OnlineKeys& keys) {
+  constexpr std::size_t kIdChars = 16;
+  const std::string id = manifest::PublicKey::of(*keys.licence).id();
+  const std::string from = key_path(keys_dir, "licence");
+  const std::string to =
+      key_path(keys_dir, std::string(kFormerLicence) + std::string(id.substr(0, kIdChars)));
+  const bool is_in_token = disk.status(uri_path(from)).has_value();
+  const Bytes file = TRY(read_file(disk, is_in_token ? uri_path(from) : from, kUriBytesMax));
+  return replace_file(disk, is_in_token ? uri_path(to) : to, file);
+}
+
+Result<void> load_former_licence_keys(Disk& disk, const std::string& keys_dir,
+                                      std::string_view passphrase, OnlineKeys& keys) {
+  for (const std::string& name : TRY(disk.list(keys_dir))) {
+    if (!name.starts_with(kFormerLicence)) continue;
+    const std::string path = key_path(keys_dir, name.substr(0, name.rfind('.')));
+    keys.former_licence.push_back(TRY_CONTEXT(open_key(disk, path, passphrase), path));
+  }
+  return {};
+}
+
 constexpr std::uint64_t kPassphraseBytesMax = 1024;
 
 Result<std::unique_ptr<crypto::Signer>> create_key(Disk& disk, const std::string& path,
@@ -107,6 +132,7 @@ Result<OnlineKeys> load_online_keys(Disk& disk, const std::string& keys_dir,
     else if (signer.error().code() != ErrorCode::kNotFound)
       return fail(std::move(signer.error()).with_context(path));
   }
+  TRY_VOID(load_former_licence_keys(disk, keys_dir, passphrase, keys));
   return keys;
 }
 
@@ -144,6 +170,8 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
   const auto waiting = keys.next.find(name);
   LAYBY_ASSERT(waiting != keys.next.end());
   const std::string next = next_key_path(keys_dir, name), present = key_path(keys_dir, name);
+  const bool is_licence = name == "licence";
+  if (is_licence) TRY_VOID(keep_former_licence_key(disk, keys_dir, keys));
   // Whichever of the two it is: first the new one, then away with what stood there otherwise.
   const bool is_in_token = disk.status(uri_path(next)).has_value();
   if (is_in_token)
@@ -152,6 +180,7 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
     TRY_VOID(disk.rename(next, present));
   TRY_VOID(disk.remove(is_in_token ? present : uri_path(present)));
   TRY_VOID(disk.sync_dir(keys_dir));
+  if (is_licence) keys.former_licence.push_back(std::move(keys.licence));
   keys.*replaceable_key(name) = std::move(waiting->second);
   keys.next.erase(waiting);
   return {};
@@ -159,9 +188,21 @@ Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std
 
 const crypto::Signer* licence_signer(const OnlineKeys& keys, const manifest::PublicKey& named) {
   if (manifest::PublicKey::of(*keys.licence) == named) return keys.licence.get();
+  if (next_licence_key(keys) == named) return keys.next.at("licence").get();
+  for (const auto& former : keys.former_licence)
+    if (manifest::PublicKey::of(*former) == named) return former.get();
+  return nullptr;
+}
+
+bool is_for_releases(const OnlineKeys& keys, const manifest::PublicKey& licence_key) {
+  return licence_key == manifest::PublicKey::of(*keys.licence) ||
+         licence_key == next_licence_key(keys);
+}
+
+std::optional<manifest::PublicKey> next_licence_key(const OnlineKeys& keys) {
   const auto next = keys.next.find("licence");
-  const bool is_next = next != keys.next.end() && manifest::PublicKey::of(*next->second) == named;
-  return is_next ? next->second.get() : nullptr;
+  if (next == keys.next.end()) return std::nullopt;
+  return manifest::PublicKey::of(*next->second);
 }
 
 Result<std::string> read_passphrase(Disk& disk, const std::string& path) {

@@ -5,8 +5,10 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/disk.h"
 #include "crypto/key_file.h"
@@ -29,6 +31,9 @@ struct OnlineKeys {
   // published root says (release/role_signers.h). Of "licence" it is the next releases of functions
   // that name it; which of the two signs, each function's package says (licence_signer).
   std::map<std::string, std::unique_ptr<crypto::Signer>> next{};
+  // Licence keys that were replaced: they sign for cars whose functions do not know the next one
+  // yet, above all what switches those off.
+  std::vector<std::unique_ptr<crypto::Signer>> former_licence{};
   std::shared_ptr<RootCache> roots = std::make_shared<RootCache>();
 };
 
@@ -57,16 +62,23 @@ Result<std::unique_ptr<crypto::Signer>> create_next_key(Disk& disk, const std::s
                                                         std::string_view passphrase,
                                                         const std::string& name);
 
-// What waited takes the place of the present key, in memory and on the disk.
+// What waited takes the place of the present key, in memory and on the disk. The licence key that
+// it replaces stays as `licence.former-ID.key` (`.uri`).
 Result<void> promote_next_key(Disk& disk, const std::string& keys_dir, const std::string& name,
                               OnlineKeys& keys);
 
 // "director-targets" and so on: where a role's present key stands; nullptr for another name.
 std::unique_ptr<crypto::Signer> OnlineKeys::*role_key(std::string_view name);
 
-// The one of the server's licence keys that a function's package names: the next one, or the
-// present one; nullptr for a stranger's. Valid as long as `keys`.
+// The one of the server's licence keys that a function's package names: the next one, the present
+// one, or a former one; nullptr for a stranger's. Valid as long as `keys`.
 const crypto::Signer* licence_signer(const OnlineKeys& keys, const manifest::PublicKey& named);
+
+// Whether releases may name it: the next key, or the present one.
+bool is_for_releases(const OnlineKeys& keys, const manifest::PublicKey& licence_key);
+
+// The licence key that waits for releases of functions to name it, if one does.
+std::optional<manifest::PublicKey> next_licence_key(const OnlineKeys& keys);
 
 // The passphrase in a file: its first line. kBadFormat if that is empty or longer than 1 KiB.
 Result<std::string> read_passphrase(Disk& disk, const std::string& path);

@@ -37,15 +37,39 @@ Result<void> check_bytes(const Services& services, const Image& image, KnownByte
   return {};
 }
 
-// The server issues the licences: a function that obeys another key could never be activated.
-Result<void> check_licence_key(const Services& services, const Image& image) {
-  if (!image.entry.facts.licence_key) return {};
-  if (licence_signer(services.keys, *image.entry.facts.licence_key) != nullptr) return {};
-  return fail(ErrorCode::kBadFormat, "image {}: licenceKey is not the licence key of this server",
-              image.entry.name.text());
-}
-
 using SlotAndHardware = std::pair<manifest::Slot, manifest::HardwareId>;
+
+// The server issues the licences: a function that obeys another key could never be activated. Once
+// a function has begun to name the next key it does not go back: cars would follow it to a key that
+// may be stolen. `moved` is where fresh images that were checked before have begun to.
+Result<void> check_licence_key(const Services& services, Change& change, const Image& image,
+                               std::set<SlotAndHardware>& moved) {
+  const manifest::ImageFacts& facts = image.entry.facts;
+  if (!facts.licence_key) return {};
+  const std::string& name = image.entry.name.text();
+  if (!is_for_releases(services.keys, *facts.licence_key))
+    return fail(ErrorCode::kBadFormat, "image {}: licenceKey is not the licence key of this server",
+                name);
+  const std::optional<manifest::PublicKey> next = next_licence_key(services.keys);
+  if (!next) return {};
+  for (const manifest::HardwareId& hardware : image.entry.hardware_ids) {
+    const SlotAndHardware place(facts.slot, hardware);
+    if (facts.licence_key == next) {
+      moved.insert(place);
+      continue;
+    }
+    const auto before = TRY(earlier_releases(reader(change), scanner(change), facts.slot, hardware,
+                                             facts.release_counter, 1));
+    const bool has_moved = !before.empty() && before.front().entry.facts.licence_key == next;
+    if (has_moved || moved.contains(place))
+      return fail(ErrorCode::kBadFormat,
+                  "image {}: licenceKey is the one that is being replaced, and a release of {} for "
+                  "hardware {} names the next one already: publish it with --licence-key and the "
+                  "file that `laybyd make-key licence` wrote",
+                  name, facts.slot.text(), hardware.text());
+  }
+  return {};
+}
 
 // `image` comes after all those with a lower counter: they are in `highest` or in the store.
 Result<void> check_counter(Change& change, const Image& image,
@@ -82,8 +106,9 @@ Result<void> check_fresh(const Services& services, Change& change, std::vector<I
     return std::pair(image.entry.facts.slot, image.entry.facts.release_counter);
   });
   std::map<SlotAndHardware, std::uint64_t> highest;
+  std::set<SlotAndHardware> moved;
   for (const Image& image : fresh) {
-    TRY_VOID(check_licence_key(services, image));
+    TRY_VOID(check_licence_key(services, change, image, moved));
     // A car would refuse the order: who wrote the condition is told here.
     if (const auto readable = manifest::check_conditions(image.entry.facts); !readable)
       return fail(ErrorCode::kBadFormat, "image {}: {}", image.entry.name.text(),

@@ -7,6 +7,7 @@
 #include "manifest/repository.h"
 #include "server/release/image.h"
 #include "server/release/image_repository.h"
+#include "server/release/image_state.h"
 #include "server/release/release_keys.h"
 
 namespace layby::server {
@@ -73,6 +74,31 @@ Result<manifest::Version> publish_root(const Services& services, Repository repo
 
 namespace {
 
+// The images of such a role are withdrawn until its next version.
+Result<bool> has_expired_role(const Services& services) {
+  Change reading(services.store);
+  const ImageState state = TRY(load_image_state(reading));
+  return std::ranges::any_of(state.delegated, [&](const auto& named) {
+    return named.second.expires <= services.clock.now();
+  });
+}
+
+Result<bool> has_no_successor(const Services& services, const Image& image) {
+  for (const manifest::HardwareId& hardware : image.entry.hardware_ids) {
+    const std::string prefix = release_prefix(image.entry.facts.slot.text(), hardware.text());
+    const auto newest = TRY(services.store.scan(prefix, after_prefix(prefix), 1));
+    if (!newest.empty() && newest.front().value == image.entry.name.text()) return true;
+  }
+  return false;
+}
+
+// Listed, or likely to be again.
+Result<bool> is_in_use(const Services& services, const Image& image) {
+  if (image.listing == Listing::kListed) return true;
+  if (!TRY(has_expired_role(services))) return false;
+  return has_no_successor(services, image);
+}
+
 // Some function of the Image repository obeys the next licence key, and none the present one.
 Result<bool> is_next_licence_key_alone(const Services& services, const OnlineKeys& keys) {
   const auto present = manifest::PublicKey::of(*keys.licence);
@@ -87,7 +113,7 @@ Result<bool> is_next_licence_key_alone(const Services& services, const OnlineKey
     for (const KeyValue& record : page) {
       const std::string name = record.key.substr(image_key("").size());
       const Image image = TRY(decode_image(name, record.value));
-      if (image.listing == Listing::kWithdrawn) continue;
+      if (!TRY(is_in_use(services, image))) continue;
       if (image.entry.facts.licence_key == present) return false;
       names_next = names_next || image.entry.facts.licence_key == next;
     }

@@ -1,5 +1,6 @@
 #include "server/rollout/rollout_walk.h"
 
+#include "server/director/online_keys.h"
 #include "server/release/image.h"
 #include "server/shop/order_licence.h"
 
@@ -30,7 +31,7 @@ Result<void> offer_to(const Services& services, const manifest::Vin& vin) {
     const std::optional<VehicleState> state = TRY(load_vehicle_state(change, vin));
     if (!state) return {};
     CarAffairs affairs = TRY(CarAffairs::begin(services, change, vin, "system"));
-    TRY_VOID(exchange_licence_keys(affairs));
+    TRY_VOID(exchange_licence_keys(affairs, *state));
     return offer_software(affairs, *state);
   });
 }
@@ -78,14 +79,17 @@ Result<void> begin_licence_key_walk_for(const Services& services, std::string_vi
   const std::optional<Image> next = TRY(image(services.store, image_name));
   if (!next || !next->entry.facts.licence_key) return {};
   const manifest::ImageFacts& facts = next->entry.facts;
+  // Each of them: the first that named it may never have had a payload.
+  bool begins = facts.licence_key == next_licence_key(services.keys);
   for (const manifest::HardwareId& hardware : next->entry.hardware_ids) {
     const auto before = TRY(earlier_releases(reader(services.store), scanner(services.store),
                                              facts.slot, hardware, facts.release_counter, 1));
-    if (before.empty() || before.front().entry.facts.licence_key == facts.licence_key) continue;
-    TRY_VOID(begin_licence_key_walk(services));
-    services.wake_sweeper();
-    return {};
+    begins =
+        begins || (!before.empty() && before.front().entry.facts.licence_key != facts.licence_key);
   }
+  if (!begins) return {};
+  TRY_VOID(begin_licence_key_walk(services));
+  services.wake_sweeper();
   return {};
 }
 

@@ -14,7 +14,7 @@ void begin_walk(Change& change, std::string_view rollout);
 
 // The same for cars with functions whose licence key is exchanged (shop/order_licence.h). At the
 // start, where a next key waits. For an image whose payload has come: where it is a function that
-// names another key than the release before.
+// names the next key, or another one than the release before.
 Result<void> begin_licence_key_walk(const Services& services);
 Result<void> begin_licence_key_walk_for(const Services& services, std::string_view image);
 

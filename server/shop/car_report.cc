@@ -122,7 +122,7 @@ enum class Recorded { kNo, kYes };
 // The car's code and text, also while the order goes on after a roll-back (P4.5).
 Recorded note_error(CarAffairs& affairs, Order& order, const manifest::OrderReport& report,
                     std::optional<manifest::ErrorReport> error) {
-  const bool settled = !is_coming(order.phase) && !is_leaving(order.phase);
+  const bool settled = !is_coming(order.phase) && !is_leaving(order.phase) && !order.exchange;
   if (settled || same_error(order.error, error)) return Recorded::kNo;
   order.error = std::move(error);
   if (order.error) {
@@ -226,36 +226,45 @@ Result<void> take_word(CarAffairs& affairs, Order& order, const manifest::OrderR
 // Where it is to get the package as well, the same number can be that of another key's licence
 // until it has that.
 Result<bool> has_its_package(CarAffairs& affairs, const Order& order, const VehicleState& state) {
-  if (!TRY(is_to_install(affairs, order.id))) return true;
+  const std::vector<std::string> waiting = TRY(images_to_install(affairs, order.id));
+  if (waiting.empty()) return true;
   return std::ranges::all_of(order.images, [&](const OrderedImage& image) {
-    return state.runs(image.slot, image.sha256, affairs.car());
+    return std::ranges::find(waiting, image.name.text()) != waiting.end() &&
+           state.runs(image.slot, image.sha256, affairs.car());
   });
 }
 
 // A renewal is billed when the car shows that it has its licence (P1.5).
-Result<void> confirm_licence(CarAffairs& affairs, const std::string& id,
+Result<void> confirm_licence(CarAffairs& affairs, Order& order,
                              const manifest::FunctionReport& said, const VehicleState& state) {
-  Order order = TRY(load_order(affairs.change(), affairs.car().vin, id));
-  if (order.phase != OrderPhase::kActive) return {};
-  TRY_VOID(settle(affairs, order));
-  if (TRY(exchange_licence_key(affairs, order)) == KeyIs::kExchanged) {
-    save_order(affairs, order);
-    return {};
-  }
   // A number that was never given out is a thief's, and shows nothing.
   const bool is_ours = said.counter <= order.licence_counter;
-  if (order.phase != OrderPhase::kActive || said.state == manifest::FunctionState::kRevoked ||
-      !is_ours || !TRY(has_its_package(affairs, order, state)))
+  if (said.state == manifest::FunctionState::kRevoked || !is_ours ||
+      !TRY(has_its_package(affairs, order, state)))
     return {};
   if (said.counter == order.licence_counter) TRY_VOID(drop_desired(affairs, order.id));
   bool billed = false;
   for (Period& period : order.periods) {
     if (period.money != Money::kAuthorised || said.counter < period.licence) continue;
     TRY_VOID(bill(affairs, order, period));
-    affairs.record("renewal-billed", id, {{"period", period.number}, {"counter", said.counter}});
+    affairs.record("renewal-billed", order.id.text(),
+                   {{"period", period.number}, {"counter", said.counter}});
     billed = true;
   }
   if (billed) save_order(affairs, order);
+  return {};
+}
+
+Result<void> apply_function(CarAffairs& affairs, const std::string& id,
+                            const manifest::FunctionReport& said, const VehicleState& state) {
+  Order order = TRY(load_order(affairs.change(), affairs.car().vin, id));
+  if (TRY(note_exchange(affairs, order, state)) == OrderIs::kChanged) save_order(affairs, order);
+  if (order.phase != OrderPhase::kActive) return {};
+  TRY_VOID(settle(affairs, order));
+  if (order.phase != OrderPhase::kActive) return {};
+  TRY_VOID(confirm_licence(affairs, order, said, state));
+  if (TRY(exchange_licence_key(affairs, order, state)) == OrderIs::kChanged)
+    save_order(affairs, order);
   return {};
 }
 
@@ -265,7 +274,7 @@ Result<void> apply_functions(CarAffairs& affairs, const VehicleState& state) {
   for (const auto& [function, said] : state.functions) {
     const std::optional<std::string> id =
         TRY(newest_licensed(affairs.change(), affairs.car().vin, function));
-    if (id) TRY_VOID(confirm_licence(affairs, *id, said, state));
+    if (id) TRY_VOID(apply_function(affairs, *id, said, state));
   }
   return {};
 }

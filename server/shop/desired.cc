@@ -64,10 +64,12 @@ std::string desired_key(const manifest::Vin& vin) {
   return car_prefix(vin) + "desired";
 }
 
-Result<void> desire_install(CarAffairs& affairs, const Order& order, const std::string& licence) {
-  Json images = Json::array();
-  for (const OrderedImage& image : order.images) images.push_back(image.name.text());
-  Json entry{{"id", order.id.text()}, {"action", "install"}, {"images", std::move(images)}};
+Result<void> desire_install(CarAffairs& affairs, const Order& order,
+                            const std::vector<manifest::ImageName>& images,
+                            const std::string& licence) {
+  Json names = Json::array();
+  for (const manifest::ImageName& image : images) names.push_back(image.text());
+  Json entry{{"id", order.id.text()}, {"action", "install"}, {"images", std::move(names)}};
   if (!licence.empty()) entry["licence"] = licence;
   if (order.delivery != manifest::Delivery::kOverTheAir)
     entry["delivery"] = std::string(manifest::to_string(order.delivery));
@@ -103,10 +105,17 @@ Result<std::vector<std::string>> desired_installs(const Store& store, const mani
   return ids;
 }
 
-Result<bool> is_to_install(CarAffairs& affairs, const manifest::OrderId& id) {
+Result<std::vector<std::string>> images_to_install(CarAffairs& affairs,
+                                                   const manifest::OrderId& id) {
   Desired desired = TRY(load(affairs));
   const auto found = find(desired.orders, id);
-  return found != desired.orders.end() && TRY(manifest::text_field(*found, "action")) == "install";
+  const bool is_install =
+      found != desired.orders.end() && TRY(manifest::text_field(*found, "action")) == "install";
+  std::vector<std::string> names;
+  if (is_install)
+    for (const Json& name : *TRY(manifest::array_field(*found, "images")))
+      names.push_back(name.get<std::string>());
+  return names;
 }
 
 Result<bool> is_desired(CarAffairs& affairs, const manifest::OrderId& id) {

@@ -37,6 +37,7 @@ Result<bool> may_fetch_payload(const Services& services, const manifest::Vin& vi
     if (order.delivery == manifest::Delivery::kOffline) continue;
     for (const OrderedImage& ordered : order.images)
       if (TRY(makes(store, payload, ordered))) return true;
+    if (order.exchange && TRY(makes(store, payload, order.exchange->release))) return true;
   }
   return false;
 }

@@ -58,6 +58,14 @@ Json history_json(const Order& order, OrderView view) {
   return history;
 }
 
+Json exchange_json(const KeyExchange& exchange) {
+  Json json{{"image", exchange.release.name.text()},
+            {"digest", to_hex(exchange.release.sha256)},
+            {"licences", exchange.licences}};
+  if (exchange.obeyed) json["obeyed"] = exchange.obeyed->text();
+  return json;
+}
+
 // The part of the record that is nobody's business outside.
 Json inner_json(const Order& order) {
   Json digests = Json::array();
@@ -81,6 +89,7 @@ Json inner_json(const Order& order) {
   inner["period_licences"] = std::move(licences);
   if (order.indexed) inner["indexed"] = format_utc(*order.indexed);
   if (order.function) inner["function"] = order.function->text();
+  if (order.exchange) inner["exchange"] = exchange_json(*order.exchange);
   if (!order.conditions.empty()) inner["conditions"] = order.conditions;
   return inner;
 }
@@ -93,6 +102,21 @@ Result<void> decode_secondary_slots(const Json& json, Order& order) {
       if (image.name.may_go_to(slot)) image.slot = slot;
   }
   return {};
+}
+
+Result<KeyExchange> decode_exchange(const Json& json) {
+  auto name = TRY(manifest::text_field(json, "image").and_then(manifest::ImageName::parse));
+  const auto sha256 = TRY(manifest::text_field(json, "digest").and_then(array_from_hex<32>));
+  KeyExchange exchange{.release = {.name = std::move(name), .sha256 = sha256}};
+  if (manifest::find_field(json, "obeyed"))
+    exchange.obeyed =
+        TRY(manifest::text_field(json, "obeyed").and_then(manifest::ImageName::parse));
+  for (const Json& number : *TRY(manifest::array_field(json, "licences"))) {
+    if (!number.is_number_unsigned())
+      return fail(ErrorCode::kCorrupt, "the licences of a key's exchange are no numbers");
+    exchange.licences.push_back(number.get<std::uint64_t>());
+  }
+  return exchange;
 }
 
 Result<void> decode_inner(const Json& json, Order& order) {
@@ -117,6 +141,8 @@ Result<void> decode_inner(const Json& json, Order& order) {
   if (manifest::find_field(json, "function"))
     order.function =
         TRY(manifest::text_field(json, "function").and_then(manifest::FunctionId::parse));
+  if (const Json* exchange = manifest::find_field(json, "exchange"))
+    order.exchange = TRY(decode_exchange(*exchange));
   if (manifest::find_field(json, "conditions"))
     order.conditions = TRY(manifest::text_field(json, "conditions"));
   const std::vector<std::string> digests = TRY(texts_field(json, "digests", 1000));

@@ -52,6 +52,16 @@ struct OrderedImage {
   manifest::Slot slot = name.slot();  // as the image's signed facts say
 };
 
+// The release of a function that names the next licence key, while the car has the one before. That
+// one stays the order's image until the car shows that it runs this one.
+struct KeyExchange {
+  OrderedImage release;
+  std::vector<std::uint64_t> licences{};  // the newest numbers of those that went with its key
+  // The release whose key the car obeys where it is not that of the order's image: it has one of
+  // those licences, and the installation failed behind it.
+  std::optional<manifest::ImageName> obeyed{};
+};
+
 struct OrderHistory {
   OrderPhase phase = OrderPhase::kOrdered;
   UnixSeconds at = 0;
@@ -88,6 +98,7 @@ struct Order {
   std::uint64_t licence_counter = 0;        // of the newest licence issued for it; 0 for none
   std::uint64_t licence_first = 0;          // the first one
   UnixSeconds licence_issued = 0;           // the newest
+  std::optional<KeyExchange> exchange{};
   std::string licence_for;  // seal key that it was sealed to; empty: the car was not paired
   UnixSeconds noted = 0;    // reminders that were due until then need no saying any more
   std::optional<UnixSeconds> indexed;  // where its one entry in the index of deadlines stands

@@ -23,11 +23,15 @@ Result<void> reinstall(CarAffairs& affairs, Order& order);
 // Where a newer release of the function names another licence key than the one that the car has
 // from the order's package, the car is offered that release, with a licence of its key, for
 // nothing: by no other way it comes to know the key (docs/formats.md, "Licence"). Its function goes
-// on under the old one until then. Gives whether it did.
-enum class KeyIs { kExchanged, kAsBefore };
-Result<KeyIs> exchange_licence_key(CarAffairs& affairs, Order& order);
+// on under the old one until then, and so do its renewals. Gives whether it did.
+// Where one that is offered was withdrawn meanwhile, a newer one takes its place, or nothing.
+enum class OrderIs { kChanged, kAsBefore };
+Result<OrderIs> exchange_licence_key(CarAffairs& affairs, Order& order, const VehicleState& state);
 // The same for all orders of the car, which are saved.
-Result<void> exchange_licence_keys(CarAffairs& affairs);
+Result<void> exchange_licence_keys(CarAffairs& affairs, const VehicleState& state);
+// What the car shows of an exchange: that it runs the release, or obeys its key all the same. Makes
+// anew what was on its way under the key of before.
+Result<OrderIs> note_exchange(CarAffairs& affairs, Order& order, const VehicleState& state);
 
 // The order that the newest licence of a function in a car was for.
 Result<std::optional<std::string>> newest_licensed(Change& change, const manifest::Vin& vin,

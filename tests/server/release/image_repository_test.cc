@@ -70,6 +70,12 @@ struct Setup {
   Router router;
   Setup() { add_release_routes(router, test.services); }
 
+  void add_under_next_key(const NewImage& function) {
+    std::swap(test.keys.licence, test.keys.next["licence"]);
+    repository.add(function);
+    std::swap(test.keys.licence, test.keys.next["licence"]);
+  }
+
   ErrorCode refused() {
     const std::string before = published();
     const auto result = repository.publish();
@@ -214,37 +220,100 @@ TEST_CASE("targets that a car would refuse, or that promise what is not there, a
   }
 }
 
-TEST_CASE("the next licence key takes its place once functions name it, and none the present one") {
+TEST_CASE("a function that names the next licence key does not go back to the one before") {
   Setup setup;
-  const std::string dir = setup.test.dir.path() + "/keys";
-  RealDisk& disk = setup.test.disk;
-  REQUIRE(disk.make_dirs(dir));
-  auto& keys = setup.test.keys;
-  keys.licence = std::move(create_online_keys(disk, dir, "pw").value().licence);
-  auto next = create_next_key(disk, dir, "pw", "licence").value();
-  const auto next_public = manifest::PublicKey::of(*next);
-  CHECK(create_next_key(disk, dir, "pw", "licence").error().code() == ErrorCode::kAlreadyExists);
-  CHECK(create_next_key(disk, dir, "pw", "audit").error().code() == ErrorCode::kInvalidArgument);
-  keys.next["licence"] = std::move(next);
-  const auto waits = [&] {
-    REQUIRE(promote_next_keys(setup.test.services, dir, keys));
+  setup.test.keys.next["licence"] = crypto::MemorySigner::generate();
+  const NewImage third{.name = "functions/acc/3.pkg", .bytes = "late", .release_counter = 3};
+  setup.repository.add({.name = "functions/acc/1.pkg", .bytes = "old"});
+  setup.add_under_next_key({.name = "functions/acc/2.pkg", .bytes = "new", .release_counter = 2});
+  SECTION("with a later publication") {
+    REQUIRE(setup.repository.publish());
+    run_all_jobs(setup.test.services);
+    setup.repository.add(third);
+    CHECK(setup.refused() == ErrorCode::kBadFormat);
+  }
+  SECTION("nor where the release with the next key was taken back meanwhile") {
+    REQUIRE(setup.repository.publish());
+    setup.repository.next.targets.erase("functions/acc/2.pkg");
+    REQUIRE(setup.repository.publish());
+    run_all_jobs(setup.test.services);
+    setup.repository.add(third);
+    CHECK(setup.refused() == ErrorCode::kBadFormat);
+  }
+  SECTION("nor with the same publication") {
+    setup.repository.add(third);
+    CHECK(setup.refused() == ErrorCode::kBadFormat);
+  }
+  setup.repository.next.targets.erase(third.name);
+  setup.add_under_next_key(third);
+  // Another function has not begun.
+  setup.repository.add({.name = "functions/lka/1.pkg", .bytes = "lka"});
+  CHECK(setup.repository.publish());
+}
+
+namespace {
+
+// A licence key and the next one, in files.
+struct TwoKeys : Setup {
+  TwoKeys() {
+    REQUIRE(test.disk.make_dirs(dir));
+    keys.licence = std::move(create_online_keys(test.disk, dir, "pw").value().licence);
+    keys.next["licence"] = create_next_key(test.disk, dir, "pw", "licence").value();
+  }
+  bool waits() {
+    REQUIRE(promote_next_keys(test.services, dir, keys));
     return keys.next.contains("licence");
-  };
+  }
+  const std::string dir = test.dir.path() + "/keys";
+  OnlineKeys& keys = test.keys;
+};
+
+}  // namespace
+
+TEST_CASE("the next licence key takes its place once functions name it, and none the present one") {
+  TwoKeys setup;
+  RealDisk& disk = setup.test.disk;
+  auto& keys = setup.keys;
+  const auto former = manifest::PublicKey::of(*keys.licence);
+  const auto next = manifest::PublicKey::of(*keys.next["licence"]);
+  CHECK(create_next_key(disk, setup.dir, "pw", "licence").error().code() ==
+        ErrorCode::kAlreadyExists);
+  CHECK(create_next_key(disk, setup.dir, "pw", "audit").error().code() ==
+        ErrorCode::kInvalidArgument);
   setup.repository.add({.name = "functions/acc/1.pkg", .bytes = "old"});
   REQUIRE(setup.repository.publish());
-  CHECK(waits());
-  std::swap(keys.licence, keys.next["licence"]);
-  setup.repository.add({.name = "functions/acc/2.pkg", .bytes = "new", .release_counter = 2});
-  std::swap(keys.licence, keys.next["licence"]);
+  CHECK(setup.waits());
+  setup.add_under_next_key({.name = "functions/acc/2.pkg", .bytes = "new", .release_counter = 2});
   REQUIRE(setup.repository.publish());
-  CHECK(waits());
+  CHECK(setup.waits());
   setup.repository.next.targets.erase("functions/acc/1.pkg");
   REQUIRE(setup.repository.publish());
-  CHECK(!waits());
-  CHECK(manifest::PublicKey::of(*keys.licence) == next_public);
-  const OnlineKeys again = load_online_keys(disk, dir, "pw").value();
-  CHECK(manifest::PublicKey::of(*again.licence) == next_public);
+  CHECK(!setup.waits());
+  // The former one still signs for cars that do not know the next one, and no release names it.
+  const OnlineKeys again = load_online_keys(disk, setup.dir, "pw").value();
   CHECK(again.next.empty());
+  for (const OnlineKeys* held : {&std::as_const(keys), &again}) {
+    CHECK(manifest::PublicKey::of(*held->licence) == next);
+    REQUIRE(licence_signer(*held, former) != nullptr);
+    CHECK(manifest::PublicKey::of(*licence_signer(*held, former)) == former);
+    CHECK(!is_for_releases(*held, former));
+    CHECK(is_for_releases(*held, next));
+  }
+}
+
+TEST_CASE("a licence key stays where a function that names it is a supplier's that only expired") {
+  TwoKeys setup;
+  Supplier acme("acme");
+  acme.next.expires = setup.test.clock.now() + kDaySeconds;
+  delegate(setup.repository.next, acme, {.paths = {"functions/*/*"}});
+  setup.add_under_next_key({.name = "functions/lka/1.pkg", .bytes = "ours"});
+  REQUIRE(setup.repository.publish());
+  setup.repository.add(acme, {.name = "functions/acc/1.pkg", .bytes = "theirs"});
+  REQUIRE(setup.repository.publish(acme));
+  setup.test.clock.advance(kDaySeconds);
+  REQUIRE(setup.repository.publish());
+  REQUIRE(availability(*setup.test.store, "functions/acc/1.pkg") == Availability::kWithdrawn);
+  CHECK(setup.waits());
 }
 
 TEST_CASE("an image never changes, and release counters rise per slot and hardware") {

@@ -87,6 +87,7 @@ class SimCar {
   std::map<manifest::FunctionId, manifest::FunctionReport> functions;
   std::map<std::string, manifest::OrderReport> orders;
   std::vector<SimEcu> secondaries;
+  std::string obeys;  // the package of the key that it knows, where that is not the installed one
 };
 
 class ShopWorld {
