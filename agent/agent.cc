@@ -365,7 +365,7 @@ Result<void> Agent::State::poll() {
     ask_for_patience(wish);
     const auto before = std::exchange(record.poll_error, error);
     if (is_attack(error.code()) || is_kept_back(news->is_incomplete(), error, before))
-      record.attack = fmt::format("{}: {}", to_string(error.code()), error.message());
+      note_attack(record, error);
     record.poll_next =
         clock.now() +
         std::clamp(wish.value_or(0), backoff_seconds(record.poll_failures), kRetryAfterSecondsMax);
